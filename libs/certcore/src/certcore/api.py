@@ -1,0 +1,270 @@
+"""The registry's answers, shared by the API that gives them and the command that reads them.
+
+Field names are stable: new ones may come, none is renamed.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from certcore.certificate import CertificateSpec, Exposure, KeyAlgorithm
+from certcore.events import DiscoveredSecret
+from certcore.names import Label
+from certcore.rejection import Rejection
+
+__all__ = [
+    "CertificateState",
+    "CertificateSummary",
+    "CertificateView",
+    "Decision",
+    "EndpointView",
+    "Problem",
+    "RenewalAnswer",
+    "RequestState",
+    "RequestView",
+    "RevisionView",
+    "Role",
+    "SiteEnrolment",
+    "SiteReview",
+    "SiteView",
+    "TargetView",
+    "TokenOrder",
+    "TokenView",
+]
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class CertificateState(StrEnum):
+    REQUESTED = "requested"
+    WAITING_FOR_APPROVAL = "waiting_for_approval"
+    APPROVED = "approved"
+    ISSUING = "issuing"
+    ISSUED = "issued"
+    DELIVERING = "delivering"
+    LIVE = "live"
+    RENEWING = "renewing"
+    DENIED = "denied"
+    FAILING = "failing"
+    REVOKED = "revoked"
+    RETIRED = "retired"
+
+
+class TargetState(StrEnum):
+    """`verified`: an endpoint that proves this target was seen serving the wanted revision."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    VERIFIED = "verified"
+    FAILED = "failed"
+
+
+class EndpointState(StrEnum):
+    """`unseen` until the first look; `served`: the wanted revision; `previous`: still the one before."""
+
+    UNSEEN = "unseen"
+    SERVED = "served"
+    PREVIOUS = "previous"
+    MISMATCH = "mismatch"
+    UNREACHABLE = "unreachable"
+
+
+class RequestState(StrEnum):
+    WAITING = "waiting"
+    APPROVED = "approved"
+    DENIED = "denied"
+
+
+class Role(StrEnum):
+    """What a token may do; the services' own roles are bound to their site and can do nothing else."""
+
+    VIEWER = "viewer"
+    REQUESTER = "requester"
+    APPROVER = "approver"
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+    ISSUER = "issuer"
+    DELIVERER = "deliverer"
+    MONITOR = "monitor"
+
+
+class Problem(_View):
+    """RFC 9457. `errors` names each field at fault."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: tuple[Rejection, ...] = ()
+
+
+class RevisionView(_View):
+    """`serial` and fingerprint in lower-case hex."""
+
+    number: int
+    serial: str
+    fingerprint_sha256: str
+    not_before: AwareDatetime
+    not_after: AwareDatetime
+    ca: str
+    validation_method: str
+
+
+class TargetView(_View):
+    """`revision` is the one that lies there, `wanted_revision` the one that should."""
+
+    name: str
+    site: str
+    kind: str
+    state: TargetState
+    revision: int | None
+    wanted_revision: int | None
+    reason: str = ""
+    next_try: AwareDatetime | None = None
+
+
+class EndpointView(_View):
+    url: str
+    target: str | None
+    state: EndpointState
+    served_fingerprint_sha256: str | None
+    served_revision: int | None
+    reason: str = ""
+    addresses: tuple[str, ...] = ()
+    observed_at: AwareDatetime | None = None
+
+
+class CertificateSummary(_View):
+    id: str
+    name: str
+    owner: str
+    exposure: Exposure
+    state: CertificateState
+    reason: str
+    dns_names: tuple[str, ...]
+    revision: int | None
+    not_after: AwareDatetime | None
+    targets_done: int
+    targets_total: int
+    endpoints_done: int
+    endpoints_total: int
+
+
+class CertificateView(_View):
+    """One certificate with its grid. `reason` says why it is in its state, and so why it is waiting.
+
+    `revision` is the newest issued one; `trace_id` leads to the trace of its latest roll-out.
+    """
+
+    id: str
+    name: str
+    owner: str
+    exposure: Exposure
+    state: CertificateState
+    reason: str
+    state_since: AwareDatetime
+    dns_names: tuple[str, ...]
+    key_algorithm: KeyAlgorithm
+    issuer: str | None
+    requester: str
+    approved_by: tuple[str, ...]
+    approval_policy: str | None
+    end_date: AwareDatetime | None
+    renew_at: AwareDatetime | None
+    next_try: AwareDatetime | None
+    trace_id: str | None
+    revision: RevisionView | None
+    wanted_revision: int | None
+    targets: tuple[TargetView, ...]
+    endpoints: tuple[EndpointView, ...]
+
+
+class RequestView(_View):
+    id: str
+    kind: Literal["new"]
+    certificate_id: str
+    name: str
+    owner: str
+    requester: str
+    state: RequestState
+    reason: str
+    certificate_state: CertificateState
+    spec: CertificateSpec
+    created_at: AwareDatetime
+    decided_by: str | None
+    decided_at: AwareDatetime | None
+
+
+class Decision(BaseModel):
+    """Body of approve and deny; a denial needs its reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: str = ""
+
+
+class RenewalAnswer(_View):
+    certificate_id: str
+    name: str
+    revision: int
+    state: CertificateState
+    reason: str
+
+
+class RecipientEnrolment(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    service: Literal["syncer", "pusher"]
+    public_key: str
+
+
+class SiteEnrolment(BaseModel):
+    """Body that enrols a site: only public halves of keys travel."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipients: tuple[RecipientEnrolment, ...]
+
+
+class SiteView(_View):
+    name: str
+    services: tuple[str, ...]
+    last_heartbeat: AwareDatetime | None
+    targets: int
+    targets_done: int
+
+
+class ReviewedSecret(DiscoveredSecret):
+    """`managed` is the certbus certificate that the Secret carries, where it carries one."""
+
+    managed: str | None = None
+    in_days: int | None = None
+
+
+class SiteReview(_View):
+    site: str
+    reported_at: AwareDatetime | None
+    unreachable: tuple[str, ...]
+    secrets: tuple[ReviewedSecret, ...]
+
+
+class TokenOrder(BaseModel):
+    """Body that makes a token; `site` and `service` bind a deliverer's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subject: Label
+    owner: Label
+    roles: tuple[Role, ...]
+    site: Label | None = None
+    service: Literal["syncer", "pusher"] | None = None
+
+
+class TokenView(_View):
+    """The token itself is told this once and never again."""
+
+    subject: str
+    token: str

@@ -1,0 +1,92 @@
+"""The grammar of every name that enters the system.
+
+Names become subject tokens, file names, Kubernetes names and HAProxy commands, so they are checked once,
+here, before they are stored; nothing behind this door escapes them again.
+"""
+
+import re
+from functools import lru_cache
+from typing import Annotated, Final
+
+from publicsuffixlist import PublicSuffixList
+from pydantic import AfterValidator, StringConstraints
+
+__all__ = [
+    "MAX_DNS_NAMES",
+    "CertificateName",
+    "DnsName",
+    "KubernetesName",
+    "Label",
+    "matches",
+    "subject_token",
+]
+
+MAX_DNS_NAMES: Final = 100
+"""Let's Encrypt's limit for its classic profile; no CA that certbus orders from allows more."""
+
+_LABEL: Final = re.compile(r"^(?!-)[a-z0-9-]{1,63}(?<!-)$")
+_TOKEN: Final = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+
+
+def subject_token(value: str) -> bool:
+    """Whether the value may stand as one token of a bus subject."""
+    return _TOKEN.match(value) is not None
+
+
+Label = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"),
+]
+"""Sites, owners, targets: lower-case letters, digits and hyphens, at most 63."""
+
+CertificateName = Label
+KubernetesName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"),
+]
+"""RFC 1123 subdomain, as Secrets and namespaces are named."""
+
+
+@lru_cache(maxsize=1)
+def _public_suffixes() -> PublicSuffixList:
+    return PublicSuffixList()
+
+
+def _check_dns_name(value: str) -> str:
+    name = value.strip()
+    if not name.isascii():
+        raise ValueError("is not ASCII: give an internationalised name in its A-label form (xn--…)")
+    name = name.lower()
+    if name.endswith("."):
+        raise ValueError("ends in a dot: leave the dot out")
+    labels = name.split(".")
+    if labels[0] == "*":
+        labels = labels[1:]
+    if "*" in "".join(labels):
+        raise ValueError("has a wildcard in the wrong place: only the whole first label may be *")
+    if len(labels) < 2:
+        raise ValueError("is not a fully qualified DNS name: give at least two labels, such as www.example.org")
+    if len(name) > 253:
+        raise ValueError("is longer than 253 characters")
+    for label in labels:
+        if not _LABEL.match(label):
+            raise ValueError(f"is not a DNS name: the label {label[:70]!r} breaks RFC 1123")
+    if labels[-1].isdigit():
+        raise ValueError("is an address or ends in a number: only DNS names can be requested")
+    host = ".".join(labels)
+    if _public_suffixes().privatesuffix(host) is None:
+        raise ValueError(f"is a public suffix or stands right above one: {host} belongs to nobody")
+    return name
+
+
+DnsName = Annotated[str, AfterValidator(_check_dns_name)]
+"""A host name or a wildcard for one label, lower-case, under a registrable domain."""
+
+
+def matches(host: str, dns_name: str) -> bool:
+    """Whether a certificate for `dns_name` may serve `host` (RFC 9525 §6.3: a wildcard stands for one label)."""
+    host, dns_name = host.lower().rstrip("."), dns_name.lower()
+    if not dns_name.startswith("*."):
+        return host == dns_name
+    _, _, parent = host.partition(".")
+    return bool(parent) and parent == dns_name[2:]

@@ -1,0 +1,48 @@
+"""How a service meets the machine: health, metrics, signals. Each `__main__` calls `run`."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+import uvicorn
+from faststream.asgi import AsgiResponse, get
+from faststream.asgi.types import ASGIApp
+from prometheus_client import CollectorRegistry, make_asgi_app
+
+from certcore.settings import HttpSettings
+
+__all__ = ["Readiness", "health_routes", "run"]
+
+Readiness = Callable[[], Awaitable[str | None]]
+"""Returns None where the service can do its work, else the reason why not."""
+
+
+def health_routes(*, readiness: Readiness, metrics: CollectorRegistry) -> Sequence[tuple[str, ASGIApp]]:
+    """/healthz: the process answers. /readyz: it can do its work, else 503 with the reason. /metrics: Prometheus."""
+
+    @get
+    async def healthz(_: object) -> AsgiResponse:
+        return AsgiResponse(b"ok", status_code=200)
+
+    @get
+    async def readyz(_: object) -> AsgiResponse:
+        reason = await readiness()
+        return AsgiResponse((reason or "ready").encode(), status_code=503 if reason else 200)
+
+    return [("/healthz", healthz), ("/readyz", readyz), ("/metrics", make_asgi_app(metrics))]
+
+
+def run(app: ASGIApp, http: HttpSettings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain: what was begun is finished, nothing new is taken."""
+    config = uvicorn.Config(
+        app,
+        host=http.host,
+        port=http.port,
+        log_config=None,
+        log_level=logging.WARNING,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=20,
+        lifespan="on",
+    )
+    asyncio.run(uvicorn.Server(config).serve())
