@@ -169,13 +169,17 @@ class AcceptedFingerprint(BaseModel):
 
 
 class EndpointsExpected(_OfCertificate):
-    """What each endpoint should serve: the wanted revision, and until that is seen also the one before."""
+    """What each endpoint should serve: the wanted revision, and until that is seen also the one before.
+
+    `traceparent` names the roll-out's trace also for a reader that got this from the API after a restart.
+    """
 
     type: ClassVar = "certbus.endpoints.expected.v1"
 
     endpoints: tuple[EndpointSpec, ...]
     wanted_revision: int
     accepted: tuple[AcceptedFingerprint, ...]
+    traceparent: str | None = None
 
 
 # ── DEPLOY_<site>: registry → that site ─────────────────────────────────────────────────────────────────────
@@ -195,6 +199,7 @@ class DeploymentOrdered(Event):
     dns_names: tuple[str, ...]
     bundle_sha256: str
     targets: tuple[TargetSpec, ...]
+    traceparent: str | None = None
 
 
 # ── STATUS: services → registry ─────────────────────────────────────────────────────────────────────────────

@@ -85,8 +85,8 @@ class ServiceSettings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 # the base class hands it over
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 # as above
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = os.environ.get(cls.CONFIG_FILE)
         from_file = (TomlConfigSettingsSource(settings_cls, Path(file)),) if file else ()
@@ -105,7 +105,6 @@ def load_settings(kind: type[SettingsT]) -> SettingsT:
         for item in error.errors(include_url=False, include_input=False):
             field = ".".join(map(str, item["loc"]))
             variable = prefix + "__".join(map(str, item["loc"])).upper()
-            print(
-                f"setting {field}: {item['msg']} (set {variable}, or {field} in ${kind.CONFIG_FILE})", file=sys.stderr
-            )  # noqa: T201 # before logging is set up
+            message = f"setting {field}: {item['msg']} (set {variable}, or {field} in ${kind.CONFIG_FILE})"
+            print(message, file=sys.stderr)  # noqa: T201 # logging isn't set up yet
         sys.exit(2)
