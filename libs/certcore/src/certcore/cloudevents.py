@@ -10,7 +10,7 @@ from typing import Final
 
 from certcore.events import Event
 
-__all__ = ["Envelope", "headers_of"]
+__all__ = ["Envelope", "envelope_of", "headers_of", "stored_headers"]
 
 SPEC_VERSION: Final = "1.0"
 
@@ -30,12 +30,17 @@ class Envelope:
 
 
 def headers_of(event: Event, *, event_id: str, source: str, time: datetime, about: str) -> dict[str, str]:
-    """The headers of an event; `about` becomes ce-subject (RFC 3986 reference to what the event is about)."""
+    """The headers of an event; `about` becomes ce-subject, the thing that the event is about."""
+    return stored_headers(event_type=event.type, event_id=event_id, source=source, time=time, about=about)
+
+
+def stored_headers(*, event_type: str, event_id: str, source: str, time: datetime, about: str) -> dict[str, str]:
+    """The headers of an event that was serialised before, as an outbox keeps it."""
     return {
         "ce-specversion": SPEC_VERSION,
         "ce-id": event_id,
         "ce-source": source,
-        "ce-type": event.type,
+        "ce-type": event_type,
         "ce-time": time.isoformat(),
         "ce-subject": about,
         "ce-datacontenttype": "application/json",

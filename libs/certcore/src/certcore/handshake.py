@@ -4,17 +4,26 @@ No session is ever resumed: a resumed one shows the certificate of the first vis
 """
 
 import asyncio
+import hashlib
+import os
+import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from certcore.errors import CertbusError, InspectionError
+from certcore.errors import CertbusError, InspectionError, PermanentError
 from certcore.inspection import Certificate, read_certificate
 
-__all__ = ["Handshake", "HandshakeError", "HandshakeProblem", "Prober", "TrustProblem"]
+__all__ = ["Handshake", "HandshakeError", "HandshakeProblem", "Prober", "TrustProblem", "TrustRootsError"]
+
+_MAX_BYTES: Final = 256 * 1024
+"""More than this in one handshake is no honest server's; the largest chains seen have a tenth of it."""
+
+_DER: Final = 2  # _ssl.ENCODING_DER
 
 
 class HandshakeProblem(StrEnum):
@@ -39,7 +48,6 @@ _BY_VERIFY_CODE: Final = {
     9: TrustProblem.NOT_YET_VALID,
     10: TrustProblem.EXPIRED,
     18: TrustProblem.SELF_SIGNED,
-    19: TrustProblem.UNTRUSTED,
     20: TrustProblem.CHAIN_INCOMPLETE,
     21: TrustProblem.CHAIN_INCOMPLETE,
     62: TrustProblem.WRONG_HOST,
@@ -54,74 +62,89 @@ class HandshakeError(CertbusError):
         self.detail = detail
 
 
+class TrustRootsError(PermanentError):
+    """The file of trust roots is missing or holds none."""
+
+
 @dataclass(frozen=True)
 class Handshake:
-    """`trust_problem` is None where chain, name and dates satisfied the prober's trust roots."""
+    """`trust_problem` is None where chain, name and dates satisfied the prober's trust roots, or nobody asked.
+
+    `presented` are the SHA-256 fingerprints of all certificates that were sent, the leaf's first. With a trust
+    problem the handshake ended at the certificates: that the server holds the key was not shown.
+    """
 
     address: str
     leaf: Certificate
     protocol: str
     trust_problem: TrustProblem | None
+    presented: tuple[str, ...] = ()
 
 
 class Prober:
     """Shakes hands against one set of trust roots; roots in a file are read again when the file changes."""
 
-    def __init__(self, *, ca_file: Path | None = None, timeout_s: float = 5.0) -> None:
+    def __init__(self, *, ca_file: Path | None = None, timeout_s: float = 5.0, verify: bool = True) -> None:
+        """Without `ca_file` the system's roots count. Without `verify`, what is served is only looked at."""
         self._ca_file = ca_file
         self._timeout_s = timeout_s
+        self._verify = verify
         self._loaded: tuple[int, ssl.SSLContext] | None = None
         self._blind = _context(lambda _: None)
 
     async def shake(self, address: str, port: int, *, server_name: str) -> Handshake:
-        """Connect to the address, send `server_name` as SNI, look at the leaf and hang up.
+        """Connect to the address, send `server_name` as SNI, look at the certificates and hang up.
 
         Raises:
             HandshakeError: there is no certificate to look at.
+            TrustRootsError: there are no roots to trust.
         """
-        try:
-            leaf, protocol = await self._leaf(self._trusting(), address, port, server_name)
-            return Handshake(address, leaf, protocol, None)
-        except ssl.SSLCertVerificationError as error:
-            problem = _BY_VERIFY_CODE.get(error.verify_code, TrustProblem.UNTRUSTED)
-            problem = TrustProblem.WRONG_HOST if "Hostname mismatch" in str(error) else problem
-        leaf, protocol = await self._leaf(self._blind, address, port, server_name)
-        return Handshake(address, leaf, protocol, problem)
-
-    async def _leaf(
-        self, context: ssl.SSLContext, address: str, port: int, server_name: str
-    ) -> tuple[Certificate, str]:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                _, writer = await asyncio.open_connection(
-                    address, port, ssl=context, server_hostname=server_name, ssl_shutdown_timeout=1.0
-                )
-        except ssl.SSLCertVerificationError:
-            raise
-        except ssl.SSLError as error:
-            raise HandshakeError(HandshakeProblem.TLS_FAILED, error.reason or "handshake failed") from error
-        except TimeoutError as error:
-            raise HandshakeError(HandshakeProblem.UNREACHABLE, f"no handshake in {self._timeout_s:g} s") from error
-        except ConnectionResetError as error:
-            raise HandshakeError(HandshakeProblem.TLS_FAILED, "connection reset") from error
-        except OSError as error:
-            raise HandshakeError(HandshakeProblem.UNREACHABLE, error.strerror or type(error).__name__) from error
-        try:
-            session: ssl.SSLObject = writer.get_extra_info("ssl_object")
-            der, protocol = session.getpeercert(binary_form=True), session.version() or ""
-        finally:
-            writer.transport.abort()
-        if der is None:
+        context = self._trusting() if self._verify else self._blind
+        seen = await self._look(context, address, port, server_name)
+        if seen.verify_code is not None and not seen.presented:
+            # This Python doesn't tell what a refused server had sent: look again without judging.
+            blind = await self._look(self._blind, address, port, server_name)
+            seen = replace(blind, verify_code=seen.verify_code)
+        if not seen.presented:
             raise HandshakeError(HandshakeProblem.TLS_FAILED, "no certificate was presented")
         try:
-            return read_certificate(der), protocol
+            leaf = read_certificate(seen.presented[0])
         except InspectionError as error:
             raise HandshakeError(HandshakeProblem.TLS_FAILED, str(error)) from error
+        return Handshake(
+            address=address,
+            leaf=leaf,
+            protocol=seen.protocol,
+            trust_problem=_trust_problem(seen),
+            presented=tuple(hashlib.sha256(der).hexdigest() for der in seen.presented),
+        )
+
+    async def _look(self, context: ssl.SSLContext, address: str, port: int, server_name: str) -> "_Seen":
+        step = HandshakeProblem.UNREACHABLE
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                reader, writer = await asyncio.open_connection(address, port)
+                step = HandshakeProblem.TLS_FAILED
+                try:
+                    return await _shake_hands(context, reader, writer, server_name)
+                finally:
+                    writer.close()
+        except TimeoutError as error:
+            raise HandshakeError(step, f"no answer in {self._timeout_s:g} s") from error
+        except OSError as error:
+            raise HandshakeError(step, _reason(error)) from error
+        except ValueError as error:
+            # Names that can't be an SNI: too long, empty labels.
+            raise HandshakeError(step, f"{server_name!r:.80} can't be sent as a server name") from error
 
     def _trusting(self) -> ssl.SSLContext:
-        stamp = self._ca_file.stat().st_mtime_ns if self._ca_file else 0
-        if self._loaded is None or self._loaded[0] != stamp:
-            self._loaded = (stamp, _context(self._load_roots))
+        try:
+            stamp = self._ca_file.stat().st_mtime_ns if self._ca_file else 0
+            if self._loaded is None or self._loaded[0] != stamp:
+                self._loaded = (stamp, _context(self._load_roots))
+        except OSError as error:  # ssl.SSLError is one too: a file that is being written, or no PEM
+            if self._loaded is None:
+                raise TrustRootsError(f"trust roots {self._ca_file} can't be read: {_reason(error)}") from error
         return self._loaded[1]
 
     def _load_roots(self, context: ssl.SSLContext) -> None:
@@ -131,6 +154,81 @@ class Prober:
             context.load_default_certs()
         else:
             context.load_verify_locations(self._ca_file)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """`verify_code` is OpenSSL's, None where it had nothing to object to."""
+
+    presented: tuple[bytes, ...]
+    protocol: str
+    verify_code: int | None
+
+
+async def _shake_hands(
+    context: ssl.SSLContext, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server_name: str
+) -> _Seen:
+    # Not asyncio's own TLS: it drops the SSLObject of a refused handshake, and with it what the server sent.
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = context.wrap_bio(incoming, outgoing, server_hostname=server_name)
+    received = 0
+    code = None
+    while True:
+        try:
+            session.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            writer.write(outgoing.read())
+            data = await reader.read(16 * 1024)
+            received += len(data)
+            if received > _MAX_BYTES:
+                raise HandshakeError(HandshakeProblem.TLS_FAILED, f"more than {_MAX_BYTES} bytes") from None
+            if data:
+                incoming.write(data)
+            else:
+                incoming.write_eof()
+        except ssl.SSLCertVerificationError as error:
+            code = error.verify_code
+            break
+    seen = _Seen(_presented(session), session.version() or "", code)
+    if code is None:
+        # A polite farewell: servers log connections that break off as failed handshakes.
+        with suppress(ssl.SSLError):
+            session.unwrap()
+    writer.write(outgoing.read())
+    return seen
+
+
+def _presented(session: ssl.SSLObject) -> tuple[bytes, ...]:
+    """Every certificate that the server sent, as it was sent; empty where this Python can't tell."""
+    chain_of = getattr(session, "get_unverified_chain", None)
+    if chain_of is not None:
+        return tuple(chain_of() or ())
+    # The same call, public since Python 3.13.
+    chain_of = getattr(getattr(session, "_sslobj", None), "get_unverified_chain", None)
+    if chain_of is not None:
+        return tuple(certificate.public_bytes(_DER) for certificate in chain_of() or ())
+    leaf = session.getpeercert(binary_form=True)
+    return (leaf,) if leaf else ()
+
+
+def _trust_problem(seen: _Seen) -> TrustProblem | None:
+    if seen.verify_code is None:
+        return None
+    problem = _BY_VERIFY_CODE.get(seen.verify_code, TrustProblem.UNTRUSTED)
+    if problem is TrustProblem.CHAIN_INCOMPLETE and len(seen.presented) > 1:
+        # The same code tells of a whole chain under a root that isn't trusted.
+        return TrustProblem.UNTRUSTED
+    return problem
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "handshake failed").replace("_", " ").lower()
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "no such host"
+    # asyncio's own texts quote the address; those of the system don't.
+    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
 
 
 def _context(prepare: Callable[[ssl.SSLContext], None]) -> ssl.SSLContext:

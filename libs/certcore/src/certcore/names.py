@@ -17,6 +17,7 @@ __all__ = [
     "DnsName",
     "KubernetesName",
     "Label",
+    "is_label",
     "matches",
     "subject_token",
 ]
@@ -25,7 +26,13 @@ MAX_DNS_NAMES: Final = 100
 """Let's Encrypt's limit for its classic profile; no CA that certbus orders from allows more."""
 
 _LABEL: Final = re.compile(r"^(?!-)[a-z0-9-]{1,63}(?<!-)$")
+_NAME: Final = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 _TOKEN: Final = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+
+
+def is_label(value: str) -> bool:
+    """Whether the value is a `Label`, for names that come in a subject instead of a model."""
+    return _NAME.match(value) is not None
 
 
 def subject_token(value: str) -> bool:
@@ -35,7 +42,7 @@ def subject_token(value: str) -> bool:
 
 Label = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"),
+    StringConstraints(pattern=_NAME.pattern),
 ]
 """Sites, owners, targets: lower-case letters, digits and hyphens, at most 63."""
 

@@ -59,7 +59,13 @@ def _refuse_constant(name: str) -> None:
 
 def _rejections(error: ValidationError) -> list[Rejection]:
     found = []
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
+    items = error.errors(include_url=False, include_input=False)
+    for item in items:
+        if item["type"] == "too_short" and any(
+            other["loc"][: len(item["loc"])] == item["loc"] for other in items if other is not item
+        ):
+            # The list is only short of the items that are refused already.
+            continue
         # A tagged union puts the kind into the path; the body has no such level.
         path = [str(part) for part in item["loc"] if part not in SERVICE_OF_KIND]
         field, message = ".".join(path), item["msg"].removeprefix("Value error, ")
@@ -68,6 +74,10 @@ def _rejections(error: ValidationError) -> list[Rejection]:
         match item["type"]:
             case "extra_forbidden":
                 message = "is not a field of a request"
+            case "too_short":
+                message = "is empty: give at least one"
+            case "too_long":
+                message = f"has {item['ctx']['actual_length']} items: at most {item['ctx']['max_length']} are allowed"
             case "missing":
                 message = "is missing"
             case "union_tag_invalid" | "union_tag_not_found":

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import uvicorn
 from faststream.asgi import AsgiResponse, get
-from faststream.asgi.types import ASGIApp
+from faststream.asgi.types import ASGIApp, Receive, Scope, Send
 from prometheus_client import CollectorRegistry, make_asgi_app
 
 from certcore.settings import HttpSettings
@@ -15,6 +15,16 @@ __all__ = ["Readiness", "health_routes", "run"]
 
 Readiness = Callable[[], Awaitable[str | None]]
 """Returns None where the service can do its work, else the reason why not."""
+
+
+class _Metrics:
+    """An object, not a function: routers take it for an ASGI application."""
+
+    def __init__(self, metrics: CollectorRegistry) -> None:
+        self._app = make_asgi_app(metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
 def health_routes(*, readiness: Readiness, metrics: CollectorRegistry) -> Sequence[tuple[str, ASGIApp]]:
@@ -29,7 +39,7 @@ def health_routes(*, readiness: Readiness, metrics: CollectorRegistry) -> Sequen
         reason = await readiness()
         return AsgiResponse((reason or "ready").encode(), status_code=503 if reason else 200)
 
-    return [("/healthz", healthz), ("/readyz", readyz), ("/metrics", make_asgi_app(metrics))]
+    return [("/healthz", healthz), ("/readyz", readyz), ("/metrics", _Metrics(metrics))]
 
 
 def run(app: ASGIApp, http: HttpSettings) -> None:
@@ -42,7 +52,7 @@ def run(app: ASGIApp, http: HttpSettings) -> None:
         log_level=logging.WARNING,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=20,
+        timeout_graceful_shutdown=5,
         lifespan="on",
     )
     asyncio.run(uvicorn.Server(config).serve())

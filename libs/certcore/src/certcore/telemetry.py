@@ -17,7 +17,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from certcore.settings import TelemetrySettings
 
-__all__ = ["Telemetry", "configure_telemetry", "context_of", "current_traceparent", "trace_headers"]
+__all__ = ["Telemetry", "configure_telemetry", "context_of", "current_traceparent", "parent_of", "trace_headers"]
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _SECRET_MARK: Final = "PRIVATE KEY"  # noqa: S105 # the mark of a secret, not one
@@ -60,6 +60,11 @@ def trace_headers() -> dict[str, str]:
 
 def current_traceparent() -> str | None:
     return trace_headers().get("traceparent")
+
+
+def parent_of(traceparent: str | None) -> Context:
+    """The context in which a span goes on with a stored trace."""
+    return context_of({"traceparent": traceparent} if traceparent else {})
 
 
 def context_of(headers: Mapping[str, str]) -> Context:

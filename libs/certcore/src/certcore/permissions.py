@@ -1,0 +1,130 @@
+"""Who may publish and read what on the bus: each identity its own subjects, and nothing else.
+
+Who published a message is never read from its body: the broker binds an identity's key to the subjects below, and
+`certcore.subjects` reads the place, the service or the owner back from the subject.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from certcore import subjects
+from certcore.topology import DURABLES
+
+__all__ = ["OPERATOR", "Grant", "authorization", "grants", "owner_identity", "site_identity"]
+
+OPERATOR: Final = "operator"
+"""Declares streams and consumers; it publishes no event."""
+
+
+def site_identity(site: str, service: str) -> str:
+    return f"{site}-{service}"
+
+
+def owner_identity(owner: str) -> str:
+    return f"owner-{owner}"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """The subjects, with wildcards, that an identity may publish to and subscribe to."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+def grants(*, sites: Iterable[str], owners: Iterable[str]) -> dict[str, Grant]:
+    """What each identity of a bus may do. Identities are the services, those of each site, and the owners.
+
+    Raises:
+        ValueError: a site and an owner would share an identity.
+    """
+    found = {
+        OPERATOR: _grant(OPERATOR, publish=("$JS.API.>",)),
+        "registry": _grant(
+            "registry",
+            publish=(subjects.ANY_EVENT, subjects.ANY_ANSWER, "certs.deploy.>", subjects.ANY_ALERT),
+            consumes=(
+                (subjects.REQUESTS, DURABLES.REGISTRY_REQUESTS),
+                (subjects.STATUS, DURABLES.REGISTRY_STATUS),
+                (subjects.ALERTS, DURABLES.REGISTRY_ALERTS),
+            ),
+        ),
+        "issuer": _grant(
+            "issuer",
+            publish=(f"certs.status.{subjects.HUB}.issuer.>",),
+            consumes=((subjects.CERTS, DURABLES.ISSUER),),
+        ),
+        "monitor": _grant(
+            "monitor",
+            publish=(f"certs.status.{subjects.HUB}.monitor.>", subjects.ANY_ALERT),
+            consumes=((subjects.CERTS, DURABLES.MONITOR),),
+        ),
+    }
+    for site in sorted(set(sites)):
+        for service in ("syncer", "pusher"):
+            identity = site_identity(site, service)
+            found[identity] = _grant(
+                identity,
+                publish=(f"certs.status.{site}.{service}.>",),
+                consumes=((subjects.deploy_stream(site), DURABLES.of(site, service)),),
+            )
+    for owner in sorted(set(owners)):
+        identity = owner_identity(owner)
+        if identity in found:
+            raise ValueError(f"owner {owner} and a site would share the identity {identity}")
+        answers = f"certs.answer.{owner}.>"
+        found[identity] = _grant(
+            identity,
+            # The stored answer is read by its subject, without a consumer.
+            publish=(f"certs.request.{owner}.>", f"$JS.API.DIRECT.GET.{subjects.CERTS}.{answers}"),
+            subscribe=(answers, f"certs.alert.*.{owner}"),
+        )
+    return found
+
+
+def _grant(
+    identity: str,
+    *,
+    publish: tuple[str, ...],
+    subscribe: tuple[str, ...] = (),
+    consumes: tuple[tuple[str, str], ...] = (),
+) -> Grant:
+    """`consumes` are (stream, durable): a pull consumer that is only used, never made."""
+    rights = list(publish)
+    for stream, durable in consumes:
+        rights += [
+            f"$JS.API.CONSUMER.INFO.{stream}.{durable}",
+            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}",
+            f"$JS.ACK.{stream}.{durable}.>",
+            subjects.dead_letter(durable),
+        ]
+    # An inbox of one's own: with the default _INBOX.> everybody could read everybody's replies.
+    return Grant(tuple(rights), (*subscribe, f"_INBOX.{identity}.>"))
+
+
+def authorization(granted: Mapping[str, Grant], public_keys: Mapping[str, str]) -> str:
+    """The `authorization` block of a nats-server configuration; `public_keys` are NKeys of users (`U…`).
+
+    Raises:
+        ValueError: an identity has no key, or what stands for its key is not a public one.
+    """
+    users = []
+    for identity, grant in sorted(granted.items()):
+        key = public_keys.get(identity, "")
+        if not (len(key) == 56 and key.startswith("U")):
+            raise ValueError(f"{identity} has no public NKey of a user")
+        users.append(
+            f"    # {identity}\n"
+            f"    {{ nkey: {key}, permissions: {{\n"
+            f"      publish: {{ allow: {_list(grant.publish)} }}\n"
+            f"      subscribe: {{ allow: {_list(grant.subscribe)} }}\n"
+            "    } }\n"
+        )
+    return "authorization {\n  users: [\n" + "".join(users) + "  ]\n}\n"
+
+
+def _list(values: tuple[str, ...]) -> str:
+    # Quoted: outside of quotes the server would read $JS as a variable.
+    return json.dumps(list(values))

@@ -1,0 +1,157 @@
+"""Events leave in the order in which their transactions were committed, and none leaves without one."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+from opentelemetry import context
+
+from certcore import subjects
+from certcore.bus import EventPublisher
+from certcore.clock import Clock
+from certcore.cloudevents import stored_headers
+from certcore.errors import TransientError
+from certcore.events import DeploymentOrdered, Event
+from certcore.telemetry import current_traceparent, parent_of
+from registry.adapters.store import Store, StoredEvent, Transaction
+from registry.domain.certificate import Certificate
+
+__all__ = ["Bell", "Outbox", "Relay"]
+
+log = structlog.get_logger()
+
+SOURCE = "certbus/registry"
+_BATCH = 100
+
+
+class Bell:
+    """Wakes whoever waits for new events; waiters also wake by themselves, for events of another replica."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        self._event.set()
+        self._event = asyncio.Event()
+
+    async def wait(self, timeout_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._event.wait()
+
+
+class Outbox:
+    """Writes events beside the change that they announce, in the change's own transaction."""
+
+    def __init__(self, *, clock: Clock, new_id: Callable[[], str]) -> None:
+        self._clock = clock
+        self._new_id = new_id
+
+    async def announce(self, transaction: Transaction, certificate: Certificate, event: Event) -> None:
+        """Tell everyone about a certificate."""
+        await self._add(
+            transaction,
+            event,
+            stream=subjects.CERTS,
+            subject=subjects.event(event.type, certificate.id),
+            about=certificate.id,
+            traceparent=trace_of(certificate),
+        )
+
+    async def answer(self, transaction: Transaction, owner: str, request_event_id: str, event: Event) -> None:
+        """Answer a request event to whoever published it."""
+        await self._add(
+            transaction,
+            event,
+            stream=subjects.CERTS,
+            subject=subjects.answer(owner, request_event_id),
+            about=request_event_id[:128],
+            traceparent=current_traceparent(),
+        )
+
+    async def order(
+        self, transaction: Transaction, certificate: Certificate, site: str, service: str, event: DeploymentOrdered
+    ) -> None:
+        """Order one service of a site to deliver."""
+        await self._add(
+            transaction,
+            event,
+            stream=subjects.deploy_stream(site),
+            subject=subjects.deploy(site, service, certificate.id),
+            about=certificate.id,
+            traceparent=trace_of(certificate),
+        )
+
+    async def _add(
+        self,
+        transaction: Transaction,
+        event: Event,
+        *,
+        stream: str,
+        subject: str,
+        about: str,
+        traceparent: str | None,
+    ) -> None:
+        await transaction.add_event(
+            event,
+            event_id=self._new_id(),
+            source=SOURCE,
+            stream=stream,
+            subject=subject,
+            about=about,
+            now=self._clock(),
+            traceparent=traceparent,
+        )
+
+
+def trace_of(certificate: Certificate) -> str | None:
+    """The present span where it belongs to the roll-out's trace, else the roll-out itself: one trace, whole."""
+    present = current_traceparent()
+    if present and certificate.traceparent and present.split("-")[1] == certificate.traceparent.split("-")[1]:
+        return present
+    return certificate.traceparent
+
+
+class Relay:
+    """Publishes what lies in the outbox. A row is marked after the stream stored it: at least once, in order."""
+
+    def __init__(self, *, store: Store, publisher: EventPublisher, bell: Bell, clock: Clock) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._bell = bell
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            try:
+                sent = await self._send_batch()
+            except TransientError as error:
+                log.warning("outbox_waits", error=str(error))
+                await asyncio.sleep(1.0)
+                continue
+            if sent == 0:
+                await self._bell.wait(2.0)
+
+    async def _send_batch(self) -> int:
+        async with self._store.transaction() as transaction:
+            events = await transaction.unsent_events(_BATCH)
+        for event in events:
+            await self._send(event)
+            async with self._store.transaction() as transaction:
+                await transaction.mark_sent(event.sequence, self._clock())
+            log.info("event_published", event_type=event.type, event_id=event.id, subject=event.subject)
+        return len(events)
+
+    async def _send(self, event: StoredEvent) -> None:
+        headers = stored_headers(
+            event_type=event.type, event_id=event.id, source=event.source, time=event.time, about=event.about
+        )
+        token = context.attach(parent_of(event.traceparent))
+        try:
+            await self._publisher.publish_raw(
+                event.data.encode(), subject=event.subject, stream=event.stream, headers=headers
+            )
+        finally:
+            context.detach(token)

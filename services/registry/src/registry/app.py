@@ -1,0 +1,177 @@
+"""The registry, put together: the only place that builds its objects."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import structlog
+from fastapi import FastAPI
+from faststream.nats import JStream, NatsBroker, PullSub
+from prometheus_client import CollectorRegistry
+from starlette.routing import Route
+
+from certcore import subjects
+from certcore.api import Role
+from certcore.bus import EventPublisher, make_broker, subscribe
+from certcore.clock import system_clock
+from certcore.database import make_engine, upgrade
+from certcore.service import health_routes
+from certcore.telemetry import configure_telemetry
+from certcore.topology import DURABLES
+from registry.adapters.outbox import SOURCE, Bell, Outbox, Relay
+from registry.adapters.store import Store
+from registry.domain.access import Principal
+from registry.handlers.bundles import Bundles
+from registry.handlers.http.auth import Authenticator, hash_token, new_token
+from registry.handlers.http.certificates_api import certificates_router
+from registry.handlers.http.events_api import events_router
+from registry.handlers.http.page import page_router
+from registry.handlers.http.problems import install_problems
+from registry.handlers.http.requests_api import requests_router
+from registry.handlers.http.services_api import services_router
+from registry.handlers.http.sites_api import sites_router
+from registry.handlers.intake import Intake
+from registry.handlers.renewals import Renewals
+from registry.handlers.reports import Reports
+from registry.handlers.requests import Requests
+from registry.settings import Settings
+
+__all__ = ["create_app"]
+
+log = structlog.get_logger()
+
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_FIRST_TOKEN: Final = Principal(
+    "admin",
+    "platform",
+    frozenset({Role.VIEWER, Role.REQUESTER, Role.APPROVER, Role.OPERATOR, Role.AUDITOR}),
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    telemetry = configure_telemetry("registry", settings.telemetry)
+    metrics = CollectorRegistry()
+    engine = make_engine(settings.database_url)
+    store = Store(engine)
+    bell = Bell()
+    broker = make_broker(settings.bus, service="registry", telemetry=telemetry, metrics=metrics)
+    publisher = EventPublisher(broker=broker, source=SOURCE, clock=system_clock)
+    outbox = Outbox(clock=system_clock, new_id=_new_id)
+    requests = Requests(
+        store=store,
+        outbox=outbox,
+        clock=system_clock,
+        new_id=_new_id,
+        tracer=telemetry.tracer,
+        issuers=frozenset(settings.issuers),
+    )
+    renewals = Renewals(store=store, outbox=outbox, bell=bell, clock=system_clock, tracer=telemetry.tracer)
+    reports = Reports(store=store, outbox=outbox, bell=bell, clock=system_clock)
+    intake = Intake(store=store, requests=requests, outbox=outbox, bell=bell, clock=system_clock)
+    authenticator = Authenticator(store=store, clock=system_clock)
+    _subscribe(broker, settings.bus.identity, reports, intake)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await upgrade(engine, _MIGRATIONS)
+        await _make_first_token(store, settings.state_folder)
+        relay = Relay(store=store, publisher=publisher, bell=bell, clock=system_clock)
+        async with broker:
+            await broker.start()
+            tasks = [
+                asyncio.create_task(relay.run(), name="relay"),
+                asyncio.create_task(renewals.run(settings.renewal_sweep_every_s), name="renewals"),
+            ]
+            app.state.tasks = tasks
+            log.info("registry_started", url=f"http://{settings.http.host}:{settings.http.port}")
+            yield
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await engine.dispose()
+        telemetry.provider.shutdown()
+
+    async def readiness() -> str | None:
+        if not await broker.ping(timeout=1.0):
+            return "the bus can't be reached"
+        stopped = [task.get_name() for task in app.state.tasks if task.done()]
+        return f"stopped: {', '.join(stopped)}" if stopped else None
+
+    app = FastAPI(
+        title="certbus registry",
+        version="1",
+        lifespan=lifespan,
+        # The viewers of FastAPI load their scripts from elsewhere; the document itself is at /openapi.json.
+        docs_url=None,
+        redoc_url=None,
+        telemetry={
+            "tracer_provider": telemetry.provider,
+            "operation_spans": False,
+            "metrics": False,
+            "logs": False,
+            "exclude": lambda scope: scope.get("path", "") in {"/healthz", "/readyz", "/metrics", "/list"},
+        },
+    )
+    app.state.authenticator = authenticator
+    app.state.tasks = []
+    install_problems(app)
+    app.include_router(requests_router(store=store, requests=requests, bell=bell))
+    app.include_router(certificates_router(store=store, renewals=renewals, bell=bell))
+    app.include_router(sites_router(store=store, clock=system_clock))
+    app.include_router(services_router(store=store, bundles=Bundles(store=store, clock=system_clock)))
+    app.include_router(events_router(store=store, bell=bell))
+    app.include_router(page_router(store=store, authenticator=authenticator, clock=system_clock))
+    for path, route in health_routes(readiness=readiness, metrics=metrics):
+        app.router.routes.append(Route(path, endpoint=route))
+    return app
+
+
+def _subscribe(broker: NatsBroker, identity: str, reports: Reports, intake: Intake) -> None:
+    subscribe(
+        broker,
+        stream=subjects.STATUS,
+        durable=DURABLES.REGISTRY_STATUS,
+        subject=subjects.ANY_STATUS,
+        identity=identity,
+        handlers=reports.handlers(),
+    )
+    subscribe(
+        broker,
+        stream=subjects.ALERTS,
+        durable=DURABLES.REGISTRY_ALERTS,
+        subject=subjects.ANY_ALERT,
+        identity=identity,
+        handlers=intake.alert_handlers(),
+    )
+    # Requests are read raw: a body that is no JSON gets an answer too.
+    broker.subscriber(
+        subjects.ANY_REQUEST,
+        stream=JStream(subjects.REQUESTS, declare=False),
+        durable=DURABLES.REGISTRY_REQUESTS,
+        pull_sub=PullSub(batch_size=1, timeout=5),
+        inbox_prefix=f"_INBOX.{identity}.".encode(),
+    )(intake.on_request)
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+async def _make_first_token(store: Store, folder: Path) -> None:
+    async with store.transaction() as transaction:
+        if await transaction.has_tokens():
+            return
+        token = new_token()
+        path = folder / "tokens" / "admin"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Written before it is known: after a crash in between, the next start makes another.
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(token + "\n")
+        await transaction.add_token(hash_token(token), _FIRST_TOKEN, now=system_clock())
+    log.info("first_token_made", path=str(path))

@@ -1,0 +1,52 @@
+"""What a caller may do: deny by default, least privilege."""
+
+from dataclasses import dataclass
+
+from certcore.api import Role
+from certcore.certificate import CertificateSpec
+from certcore.rejection import RejectedError, Rejection
+from registry.domain.errors import ForbiddenError
+
+__all__ = ["Principal", "owner_for", "require", "sees"]
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who calls. Two tokens of one subject are one person: nobody approves their own request with a second token."""
+
+    subject: str
+    owner: str
+    roles: frozenset[Role]
+    site: str | None = None
+    service: str | None = None
+
+
+def require(principal: Principal, *roles: Role) -> None:
+    """Check that the caller has one of the roles.
+
+    Raises:
+        ForbiddenError: it has none of them.
+    """
+    if principal.roles.isdisjoint(roles):
+        names = " or ".join(role.value for role in roles)
+        raise ForbiddenError(f"{principal.subject} needs the role {names}")
+
+
+def sees(principal: Principal, owner: str) -> bool:
+    """Operators, approvers and auditors see everything, others what their own team owns."""
+    broad = {Role.OPERATOR, Role.APPROVER, Role.AUDITOR}
+    return not principal.roles.isdisjoint(broad) or principal.owner == owner
+
+
+def owner_for(spec: CertificateSpec, principal: Principal) -> str:
+    """For whom the request is made.
+
+    Raises:
+        RejectedError: for another team, without the right to ask for others.
+    """
+    if spec.owner is None or spec.owner == principal.owner:
+        return principal.owner
+    if Role.OPERATOR in principal.roles:
+        return spec.owner
+    message = f"must be left out or be {principal.owner}: a request is made for the team that asks"
+    raise RejectedError([Rejection(field="owner", message=message)])

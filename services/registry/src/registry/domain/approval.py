@@ -1,0 +1,46 @@
+"""Who must say yes before a certificate is issued."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from certcore.certificate import Exposure
+from registry.domain.certificate import Request
+
+__all__ = ["ApprovalNeed", "Policy", "Refusal", "may_decide", "need"]
+
+
+class Policy(StrEnum):
+    """The rule by which an approval was given, or is missing."""
+
+    INTERNAL_BY_POLICY = "internal-names-are-approved-by-policy"
+    PUBLIC_BY_SECOND_PERSON = "public-names-need-a-second-person"
+
+
+@dataclass(frozen=True)
+class ApprovalNeed:
+    policy: Policy
+    approvers: int
+    reason: str
+
+
+def need(exposure: Exposure) -> ApprovalNeed:
+    """What policy asks for. `approvers` people other than the requester; 0 means that policy itself approves."""
+    if exposure is Exposure.INTERNAL:
+        return ApprovalNeed(Policy.INTERNAL_BY_POLICY, 0, "internal names are approved by policy")
+    return ApprovalNeed(
+        Policy.PUBLIC_BY_SECOND_PERSON, 1, "a public name needs the approval of somebody other than the requester"
+    )
+
+
+class Refusal(StrEnum):
+    OWN_REQUEST = "the requester can't decide on their own request: ask somebody else with the role approver"
+    ALREADY_DECIDED = "the request was decided before"
+
+
+def may_decide(request: Request, *, person: str) -> Refusal | None:
+    """None where the person may approve or deny the request."""
+    if request.state != "waiting":
+        return Refusal.ALREADY_DECIDED
+    if person == request.requester:
+        return Refusal.OWN_REQUEST
+    return None

@@ -1,0 +1,70 @@
+"""When a certificate is renewed: by its share of lifetime, so that 6-day and 200-day ones fit one rule."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from certcore.api import CertificateState
+from certcore.certificate import ended
+from registry.domain.certificate import Approval, Certificate, Revision
+
+__all__ = ["Renewal", "RenewalReason", "decide", "renew_at"]
+
+_SHORT_LIVED: Final = timedelta(days=10)
+
+
+class RenewalReason(StrEnum):
+    """Why a certificate is renewed now, or is not: metric label, and what the page shows."""
+
+    DUE = "due"
+    ASKED = "asked"
+    NOT_DUE = "not_due"
+    NOTHING_ISSUED = "nothing_issued"
+    IN_PROGRESS = "in_progress"
+    ENDED = "ended"
+    NOT_APPROVED = "not_approved"
+    NOT_ACTIVE = "not_active"
+
+
+@dataclass(frozen=True)
+class Renewal:
+    due: bool
+    reason: RenewalReason
+
+
+def renew_at(not_before: datetime, not_after: datetime) -> datetime:
+    """After two thirds of the lifetime, after half of it for those under ten days (Let's Encrypt's guide)."""
+    lifetime = not_after - not_before
+    return not_before + (lifetime / 2 if lifetime < _SHORT_LIVED else lifetime * 2 / 3)
+
+
+def decide(
+    certificate: Certificate, newest: Revision | None, approval: Approval | None, *, now: datetime, asked: bool
+) -> Renewal:
+    """Whether the next revision is ordered now; `asked` is a person's wish to have it before it is due."""
+    reason = _obstacle(certificate, newest, approval, now=now, asked=asked)
+    if reason is not None:
+        return Renewal(due=False, reason=reason)
+    if asked:
+        return Renewal(due=True, reason=RenewalReason.ASKED)
+    assert newest is not None, "only a person's wish passes without an issued revision"
+    due = now >= renew_at(newest.not_before, newest.not_after)
+    return Renewal(due=due, reason=RenewalReason.DUE if due else RenewalReason.NOT_DUE)
+
+
+def _obstacle(
+    certificate: Certificate, newest: Revision | None, approval: Approval | None, *, now: datetime, asked: bool
+) -> RenewalReason | None:
+    if certificate.state in {CertificateState.DENIED, CertificateState.REVOKED, CertificateState.RETIRED}:
+        return RenewalReason.NOT_ACTIVE
+    if approval is None or approval.spec_hash != certificate.spec_hash:
+        return RenewalReason.NOT_APPROVED
+    if ended(certificate.spec, now):
+        return RenewalReason.ENDED
+    if certificate.state is CertificateState.FAILING and asked:
+        # The revision that failed is tried again.
+        return None
+    if newest is None:
+        return RenewalReason.NOTHING_ISSUED
+    return RenewalReason.IN_PROGRESS if certificate.ordered > newest.number else None

@@ -1,0 +1,1 @@
+"""The registry over HTTP: one router a topic, problem documents for everything that is refused."""

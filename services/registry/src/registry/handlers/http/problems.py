@@ -1,0 +1,88 @@
+"""Every refusal is a problem document (RFC 9457) with a stable type."""
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from certcore.api import Problem
+from certcore.errors import CertbusError, InspectionError, TransientError
+from certcore.rejection import RejectedError, Rejection
+from registry.domain.errors import ConflictError, ForbiddenError, NotFoundError
+
+__all__ = ["UnauthorizedError", "install_problems"]
+
+
+class UnauthorizedError(CertbusError):
+    """No token, or one that nobody knows."""
+
+
+_TYPES: dict[type[CertbusError], tuple[int, str, str]] = {
+    UnauthorizedError: (401, "unauthorized", "Who are you?"),
+    ForbiddenError: (403, "forbidden", "Not allowed"),
+    NotFoundError: (404, "not-found", "Not found"),
+    ConflictError: (409, "conflict", "Not in the present state"),
+    InspectionError: (422, "invalid-certificate", "The certificate can't be used"),
+    TransientError: (503, "unavailable", "Try again later"),
+}
+
+
+def install_problems(app: FastAPI) -> None:
+    app.add_exception_handler(RejectedError, _rejected)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    for kind in _TYPES:
+        app.add_exception_handler(kind, _refused)
+
+
+def _response(problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    return Response(
+        problem.model_dump_json(),
+        status_code=problem.status,
+        media_type="application/problem+json",
+        headers=headers,
+    )
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    kind = next(kind for kind in type(error).__mro__ if kind in _TYPES)
+    status, slug, title = _TYPES[kind]
+    headers = {"www-authenticate": "Bearer"} if status == 401 else {"retry-after": "5"} if status == 503 else None
+    return _response(
+        Problem(type=f"/problems/{slug}", title=title, status=status, detail=str(error)), headers=headers
+    )
+
+
+async def _rejected(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RejectedError)
+    taken = any(rejection.field == "name" and "taken" in rejection.message for rejection in error.rejections)
+    return _response(_invalid_request(409 if taken else 422, tuple(error.rejections)))
+
+
+def _invalid_request(status: int, errors: tuple[Rejection, ...]) -> Problem:
+    detail = "; ".join(f"{rejection.field} {rejection.message}" for rejection in errors)[:1000]
+    return Problem(
+        type="/problems/invalid-request",
+        title="The request can't be accepted; nothing of it was stored",
+        status=status,
+        detail=detail,
+        errors=errors,
+    )
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = tuple(
+        Rejection(field=".".join(str(part) for part in item["loc"][1:]) or "body", message=str(item["msg"])[:300])
+        for item in error.errors()
+    )
+    return _response(_invalid_request(422, errors))
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
+    problem = Problem(
+        type=f"/problems/{slug}", title=str(error.detail), status=error.status_code, detail=str(error.detail)
+    )
+    return _response(problem, headers=dict(error.headers or {}))

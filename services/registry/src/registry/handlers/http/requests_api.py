@@ -1,0 +1,99 @@
+"""Requests over HTTP. The body is read by certcore, so that API and bus refuse the same with the same words."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response, status
+
+from certcore.api import Decision, Problem, RequestState, RequestView
+from certcore.certificate import CertificateSpec
+from certcore.rejection import RejectedError, Rejection, read_request
+from registry.adapters.outbox import Bell
+from registry.adapters.store import Store, Transaction
+from registry.domain.access import Principal, owner_for, sees
+from registry.domain.certificate import Request as CertificateRequest
+from registry.domain.errors import NotFoundError
+from registry.handlers.http.auth import Approver, Requester, Viewer
+from registry.handlers.requests import Requests
+from registry.handlers.views import request_view
+
+__all__ = ["requests_router"]
+
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": CertificateSpec.model_json_schema(ref_template="#/components/schemas/{model}")
+            }
+        },
+    }
+}
+_REFUSED: Final[dict[int | str, dict[str, Any]]] = {
+    422: {"model": Problem, "description": "Fields at fault, each by name; nothing was stored."},
+    409: {"model": Problem, "description": "The name is taken."},
+}
+
+
+def requests_router(*, store: Store, requests: Requests, bell: Bell) -> APIRouter:
+    router = APIRouter(prefix="/v1/requests", tags=["requests"])
+
+    @router.post("", status_code=status.HTTP_202_ACCEPTED, openapi_extra=_BODY, responses=_REFUSED)
+    async def submit(
+        request: Request, response: Response, caller: Requester, *, dry_run: Annotated[bool, Query()] = False
+    ) -> RequestView:
+        """Ask for a new certificate. With `dry_run` everything is checked and nothing is stored."""
+        spec = read_request(await request.body())
+        async with store.transaction() as transaction:
+            done = await requests.submit(transaction, spec, owner=owner_for(spec, caller), requester=caller.subject)
+            if dry_run:
+                await transaction.roll_back()
+                response.status_code = status.HTTP_200_OK
+                return request_view(done.request, done.certificate)
+        bell.ring()
+        response.headers["location"] = f"/v1/requests/{done.request.id}"
+        return request_view(done.request, done.certificate)
+
+    @router.get("")
+    async def list_requests(
+        caller: Viewer, state: Annotated[RequestState | None, Query()] = None
+    ) -> list[RequestView]:
+        """Requests, newest first."""
+        async with store.transaction() as transaction:
+            found = await transaction.requests(state=state)
+            return [await _view(transaction, item) for item in found if sees(caller, item.owner)]
+
+    @router.get("/{request_id}")
+    async def show(request_id: str, caller: Viewer) -> RequestView:
+        async with store.transaction() as transaction:
+            return await _view(transaction, await _visible(transaction, request_id, caller))
+
+    @router.post("/{request_id}/approve")
+    async def approve(request_id: str, decision: Decision, caller: Approver) -> RequestView:
+        """Give a waiting request its approval; not for one's own."""
+        done = await requests.approve(request_id, person=caller.subject, comment=decision.reason)
+        bell.ring()
+        return request_view(done.request, done.certificate)
+
+    @router.post("/{request_id}/deny")
+    async def deny(request_id: str, decision: Decision, caller: Approver) -> RequestView:
+        """Refuse a waiting request, with the reason that its requester reads."""
+        if not decision.reason.strip():
+            raise RejectedError([Rejection(field="reason", message="is missing: say why it is denied")])
+        done = await requests.deny(request_id, person=caller.subject, reason=decision.reason)
+        bell.ring()
+        return request_view(done.request, done.certificate)
+
+    return router
+
+
+async def _visible(transaction: Transaction, request_id: str, caller: Principal) -> CertificateRequest:
+    found = await transaction.request(request_id)
+    if found is None or not sees(caller, found.owner):
+        raise NotFoundError(f"there is no request {request_id}")
+    return found
+
+
+async def _view(transaction: Transaction, found: CertificateRequest) -> RequestView:
+    certificate = await transaction.certificate(found.certificate_id)
+    assert certificate is not None, "a request and its certificate are stored together"
+    return request_view(found, certificate)

@@ -1,0 +1,55 @@
+"""What the other services call: hand over and fetch bundles, and ask for everything that they should know."""
+
+from fastapi import APIRouter, status
+
+from certcore.bundles import IssuedBundle, SealedBundle
+from certcore.events import DeploymentOrdered, EndpointsExpected
+from registry.adapters.store import Store
+from registry.handlers.bundles import Bundles
+from registry.handlers.http.auth import Caller, DelivererService, IssuerService, MonitorService
+from registry.handlers.orders import deployment_orders, expectation
+
+__all__ = ["services_router"]
+
+
+def services_router(*, store: Store, bundles: Bundles) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["services"])
+
+    @router.put("/bundles/{certificate_id}/{revision}", status_code=status.HTTP_204_NO_CONTENT)
+    async def store_bundle(certificate_id: str, revision: int, issued: IssuedBundle, caller: IssuerService) -> None:
+        """Hand over an issued revision with its sealed keys."""
+        await bundles.store(certificate_id, revision, issued, actor=caller.subject)
+
+    @router.get("/bundles/{certificate_id}/{revision}")
+    async def fetch_bundle(certificate_id: str, revision: int, caller: Caller) -> SealedBundle:
+        """The bundle that is sealed to the caller. Unknown and forbidden are the same 404; every fetch is audited."""
+        return await bundles.fetch(certificate_id, revision, caller)
+
+    @router.get("/deployments")
+    async def deployments(caller: DelivererService) -> list[DeploymentOrdered]:
+        """Everything that the caller should hold, each certificate at its newest revision."""
+        found = []
+        async with store.transaction() as transaction:
+            deliveries = await transaction.deliveries_at(caller.site or "", caller.service)
+            for certificate_id in sorted({delivery.certificate_id for delivery in deliveries}):
+                certificate = await transaction.certificate(certificate_id)
+                revision = await transaction.revision(certificate_id, certificate.wanted) if certificate else None
+                if certificate is None or revision is None:
+                    continue
+                orders = await deployment_orders(transaction, certificate, revision)
+                found += [
+                    order for site, service, order in orders if (site, service) == (caller.site, caller.service)
+                ]
+        return found
+
+    @router.get("/expectations")
+    async def expectations(_: MonitorService) -> list[EndpointsExpected]:
+        """What each endpoint should serve."""
+        async with store.transaction() as transaction:
+            return [
+                expectation(certificate, await transaction.revisions(certificate.id))
+                for certificate in await transaction.certificates()
+                if certificate.wanted > 0
+            ]
+
+    return router

@@ -1,0 +1,76 @@
+"""Sites, and the tokens of people and services: an operator's business."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, status
+
+from certcore.api import SiteEnrolment, SiteReview, SiteView, TokenOrder, TokenView
+from certcore.clock import Clock
+from certcore.errors import SealingError
+from certcore.events import Recipient
+from certcore.names import is_label
+from certcore.rejection import RejectedError, Rejection
+from certcore.sealing import decode_public_key
+from certcore.subjects import HUB
+from registry.adapters.store import Site, Store
+from registry.domain.access import Principal
+from registry.domain.errors import ConflictError, NotFoundError
+from registry.handlers.http.auth import Operator, Viewer, hash_token, new_token
+from registry.handlers.views import site_review, site_view
+
+__all__ = ["sites_router"]
+
+
+def sites_router(*, store: Store, clock: Clock) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["sites"])
+
+    @router.get("/sites")
+    async def list_sites(_: Viewer) -> list[SiteView]:
+        async with store.transaction() as transaction:
+            return [await site_view(transaction, site) for site in await transaction.sites()]
+
+    @router.put("/sites/{name}", status_code=status.HTTP_204_NO_CONTENT)
+    async def enrol(name: str, enrolment: SiteEnrolment, caller: Operator) -> None:
+        """Enrol a site with the public halves of its services' keys; a key that is there is never replaced here."""
+        if not is_label(name) or name == HUB:
+            raise RejectedError([Rejection(field="name", message="is no name for a site")])
+        for number, recipient in enumerate(enrolment.recipients):
+            try:
+                decode_public_key(recipient.public_key)
+            except SealingError as error:
+                rejection = Rejection(field=f"recipients.{number}.public_key", message=f"is {error}")
+                raise RejectedError([rejection]) from None
+        async with store.transaction() as transaction:
+            present = {item.name: item.public_key for item in _recipients(await transaction.sites(), name)}
+            for recipient in enrolment.recipients:
+                known = present.get(f"{name}-{recipient.service}")
+                if known is not None and known != recipient.public_key:
+                    raise ConflictError(f"{name} has another key for its {recipient.service} already")
+            keys: dict[str, str] = {recipient.service: recipient.public_key for recipient in enrolment.recipients}
+            await transaction.enrol_site(name, keys, clock())
+            await transaction.note(caller.subject, "enrol site", name, ", ".join(sorted(keys)), clock())
+
+    @router.get("/sites/{name}/review")
+    async def review(name: str, _: Viewer) -> SiteReview:
+        """The TLS Secrets of the site's clusters, ours and everybody else's, as its syncer reported them last."""
+        async with store.transaction() as transaction:
+            for site in await transaction.sites():
+                if site.name == name:
+                    return await site_review(transaction, site, clock())
+        raise NotFoundError(f"there is no site {name}")
+
+    @router.post("/tokens", status_code=status.HTTP_201_CREATED)
+    async def make_token(order: TokenOrder, caller: Operator) -> TokenView:
+        """Make a token. It is told this once; the registry keeps only its hash."""
+        token = new_token()
+        principal = Principal(order.subject, order.owner, frozenset(order.roles), order.site, order.service)
+        async with store.transaction() as transaction:
+            await transaction.add_token(hash_token(token), principal, now=clock())
+            await transaction.note(caller.subject, "make token", order.subject, ", ".join(order.roles), clock())
+        return TokenView(subject=order.subject, token=token)
+
+    return router
+
+
+def _recipients(sites: Sequence[Site], name: str) -> list[Recipient]:
+    return [recipient for site in sites if site.name == name for recipient in site.recipients]

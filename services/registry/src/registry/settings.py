@@ -1,0 +1,19 @@
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from certcore.names import Label
+from certcore.settings import ServiceSettings
+
+__all__ = ["Settings"]
+
+
+class Settings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="CERTBUS_REGISTRY_")
+
+    database_url: str = Field(description="sqlite+aiosqlite:///… or postgresql+asyncpg://…")
+    state_folder: Path = Field(description="Where the first token is put, mode 0600.")
+    issuers: tuple[Label, ...] = Field(default=(), description="Names of the issuer's CAs that a request may choose.")
+    renewal_sweep_every_s: Annotated[float, Field(gt=0)] = 60.0
