@@ -126,16 +126,18 @@ class Prober:
                 reader, writer = await asyncio.open_connection(address, port)
                 step = HandshakeProblem.TLS_FAILED
                 try:
-                    return await _shake_hands(context, reader, writer, server_name)
-                finally:
-                    writer.close()
+                    seen = await _shake_hands(context, reader, writer, server_name)
+                except BaseException:
+                    writer.transport.abort()
+                    raise
+                writer.close()
+                return seen
         except TimeoutError as error:
             raise HandshakeError(step, f"no answer in {self._timeout_s:g} s") from error
         except OSError as error:
             raise HandshakeError(step, _reason(error)) from error
         except ValueError as error:
-            # Names that can't be an SNI: too long, empty labels.
-            raise HandshakeError(step, f"{server_name!r:.80} can't be sent as a server name") from error
+            raise HandshakeError(step, f"{address!r:.80} is no host") from error
 
     def _trusting(self) -> ssl.SSLContext:
         try:
@@ -170,7 +172,11 @@ async def _shake_hands(
 ) -> _Seen:
     # Not asyncio's own TLS: it drops the SSLObject of a refused handshake, and with it what the server sent.
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    session = context.wrap_bio(incoming, outgoing, server_hostname=server_name)
+    try:
+        session = context.wrap_bio(incoming, outgoing, server_hostname=server_name)
+    except (ValueError, TypeError) as error:  # too long, an empty label, a zero byte
+        detail = f"{server_name!r:.80} can't be sent as a server name"
+        raise HandshakeError(HandshakeProblem.TLS_FAILED, detail) from error
     received = 0
     code = None
     while True:

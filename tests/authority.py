@@ -1,0 +1,120 @@
+"""Certificates for tests, made in memory: a root, an intermediate, and leaves of any age and name."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+__all__ = ["Authority", "Issued", "key_pem", "pem"]
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A leaf with its key; `chain` is what a server should send, leaf first, without the root."""
+
+    leaf: x509.Certificate
+    chain: tuple[x509.Certificate, ...]
+    key_pem: str = field(repr=False)
+
+    @property
+    def chain_pem(self) -> str:
+        return "".join(pem(certificate) for certificate in self.chain)
+
+    @property
+    def leaf_pem(self) -> str:
+        return pem(self.leaf)
+
+    @property
+    def serial(self) -> str:
+        return f"{self.leaf.serial_number:x}"
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.leaf.public_bytes(Encoding.DER)).hexdigest()
+
+
+def pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def key_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+class Authority:
+    def __init__(self, name: str = "certbus test") -> None:
+        self._root_key = ec.generate_private_key(ec.SECP256R1())
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        root, issuing = _name(f"{name} root"), _name(f"{name} issuing CA")
+        self.root = _sign(root, root, self._root_key, self._root_key, ca=True)
+        self.issuing = _sign(issuing, root, self._key, self._root_key, ca=True)
+
+    @property
+    def root_pem(self) -> str:
+        return pem(self.root)
+
+    def issue(
+        self,
+        *names: str,
+        not_before: datetime | None = None,
+        not_after: datetime | None = None,
+        extra: Sequence[x509.ExtensionType] = (),
+    ) -> Issued:
+        """A leaf for DNS names, by default valid since an hour for 30 days; `extra` makes it larger."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        sans = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        leaf = _sign(
+            _name(names[0][:64] if names else "nobody"),
+            self.issuing.subject,
+            key,
+            self._key,
+            not_before=not_before,
+            not_after=not_after,
+            extensions=([sans] if names else []) + list(extra),
+        )
+        return Issued(leaf, (leaf, self.issuing), key_pem(key))
+
+    @staticmethod
+    def self_signed(*names: str) -> Issued:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = _name(names[0])
+        sans = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        leaf = _sign(subject, subject, key, key, extensions=[sans])
+        return Issued(leaf, (leaf,), key_pem(key))
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _sign(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    signing_key: ec.EllipticCurvePrivateKey,
+    *,
+    ca: bool = False,
+    not_before: datetime | None = None,
+    not_after: datetime | None = None,
+    extensions: Sequence[x509.ExtensionType] = (),
+) -> x509.Certificate:
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(not_before or now - timedelta(hours=1))
+        .not_valid_after(not_after or now + timedelta(days=30))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(signing_key, hashes.SHA256())
