@@ -25,6 +25,7 @@ __all__ = [
     "RequestView",
     "RevisionView",
     "Role",
+    "SignInCode",
     "SiteEnrolment",
     "SiteReview",
     "SiteView",
@@ -261,6 +262,12 @@ class TokenOrder(BaseModel):
     roles: tuple[Role, ...]
     site: Label | None = None
     service: Literal["syncer", "pusher"] | None = None
+
+
+class SignInCode(_View):
+    """Opens the page once, within half an hour."""
+
+    code: str
 
 
 class TokenView(_View):

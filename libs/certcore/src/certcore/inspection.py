@@ -117,7 +117,7 @@ def read_chain(pem: bytes) -> tuple[Certificate, ...]:
     with _typed("chain"):
         if len(pem) > MAX_PEM_BYTES:
             raise InspectionError(f"chain is larger than {MAX_PEM_BYTES} bytes")
-        certificates = [x509.load_pem_x509_certificate(block) for block in _BLOCK.findall(pem)]
+        certificates = [x509.load_pem_x509_certificate(_tidy(block)) for block in _BLOCK.findall(pem)]
         if not certificates:
             raise InspectionError("chain holds no certificate")
         for issued, issuer in pairwise(certificates):
@@ -126,6 +126,11 @@ def read_chain(pem: bytes) -> tuple[Certificate, ...]:
             except (InvalidSignature, ValueError, TypeError):
                 raise InspectionError("chain doesn't hang together: each must be signed by the next") from None
         return tuple(_facts(certificate) for certificate in certificates)
+
+
+def _tidy(block: bytes) -> bytes:
+    """Without the blank lines and carriage returns that editors and web forms put in."""
+    return b"\n".join(line.strip() for line in block.splitlines() if line.strip())
 
 
 def check_pair(chain: tuple[Certificate, ...], key_pem: bytes) -> None:

@@ -32,12 +32,12 @@ _TOKEN: Final = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 
 def is_label(value: str) -> bool:
     """Whether the value is a `Label`, for names that come in a subject instead of a model."""
-    return _NAME.match(value) is not None
+    return _NAME.fullmatch(value) is not None
 
 
 def subject_token(value: str) -> bool:
     """Whether the value may stand as one token of a bus subject."""
-    return _TOKEN.match(value) is not None
+    return _TOKEN.fullmatch(value) is not None
 
 
 Label = Annotated[
@@ -76,7 +76,7 @@ def _check_dns_name(value: str) -> str:
     if len(name) > 253:
         raise ValueError("is longer than 253 characters")
     for label in labels:
-        if not _LABEL.match(label):
+        if not _LABEL.fullmatch(label):
             raise ValueError(f"is not a DNS name: the label {label[:70]!r} breaks RFC 1123")
     if labels[-1].isdigit():
         raise ValueError("is an address or ends in a number: only DNS names can be requested")

@@ -12,10 +12,19 @@ from typing import Final
 from certcore import subjects
 from certcore.topology import DURABLES
 
-__all__ = ["OPERATOR", "Grant", "authorization", "grants", "owner_identity", "site_identity"]
+__all__ = ["OPERATOR", "Grant", "accounts", "grants", "owner_identity", "site_identity"]
 
 OPERATOR: Final = "operator"
 """Declares streams and consumers; it publishes no event."""
+
+
+HUB_ACCOUNT: Final = "certbus"
+"""The account that holds the streams; nobody connects to it."""
+
+_INBOX: Final = "_INBOX."
+_JETSTREAM_API: Final = "$JS.API.>"
+_JETSTREAM_INFO: Final = "$JS.API.INFO"
+_PULL: Final = "$JS.API.CONSUMER.MSG.NEXT."
 
 
 def site_identity(site: str, service: str) -> str:
@@ -41,7 +50,7 @@ def grants(*, sites: Iterable[str], owners: Iterable[str]) -> dict[str, Grant]:
         ValueError: a site and an owner would share an identity.
     """
     found = {
-        OPERATOR: _grant(OPERATOR, publish=("$JS.API.>",)),
+        OPERATOR: _grant(OPERATOR, publish=(_JETSTREAM_API,)),
         "registry": _grant(
             "registry",
             publish=(subjects.ANY_EVENT, subjects.ANY_ANSWER, "certs.deploy.>", subjects.ANY_ALERT),
@@ -104,27 +113,66 @@ def _grant(
     return Grant(tuple(rights), (*subscribe, f"_INBOX.{identity}.>"))
 
 
-def authorization(granted: Mapping[str, Grant], public_keys: Mapping[str, str]) -> str:
-    """The `authorization` block of a nats-server configuration; `public_keys` are NKeys of users (`U…`).
+def accounts(granted: Mapping[str, Grant], public_keys: Mapping[str, str]) -> str:
+    """The `accounts` block of a nats-server configuration; `public_keys` are NKeys of users (`U…`).
+
+    Permissions alone don't bind an identity: whoever may publish to a stream chooses the subject that the broker's
+    acknowledgement goes to, and the broker asks nobody whether that subject is allowed. So each identity has an
+    account of its own, where its replies stay, and the streams lie in one that nobody connects to. The permissions
+    are there nevertheless, as a refusal that tells its reason.
 
     Raises:
         ValueError: an identity has no key, or what stands for its key is not a public one.
     """
-    users = []
+    exports, members = [], []
     for identity, grant in sorted(granted.items()):
         key = public_keys.get(identity, "")
         if not (len(key) == 56 and key.startswith("U")):
             raise ValueError(f"{identity} has no public NKey of a user")
-        users.append(
-            f"    # {identity}\n"
-            f"    {{ nkey: {key}, permissions: {{\n"
+        readable = [subject for subject in grant.subscribe if not subject.startswith(_INBOX)]
+        services = _services(grant)
+        to, hub = f"accounts: [{_text(identity)}]", _text(HUB_ACCOUNT)
+        exports += [
+            # Pulling is one request with many answers.
+            f"{{ service: {_text(subject)}, response_type: {'Stream' if _PULL in subject else 'Singleton'}, {to} }}"
+            for subject in services
+        ]
+        exports += [f"{{ stream: {_text(subject)}, {to} }}" for subject in readable]
+        imports = [f"{{ service: {{ account: {hub}, subject: {_text(subject)} }} }}" for subject in services]
+        imports += [f"{{ stream: {{ account: {hub}, subject: {_text(subject)} }} }}" for subject in readable]
+        members.append(
+            f"  {_text(identity)} {{\n"
+            f"    users: [ {{ nkey: {key}, permissions: {{\n"
             f"      publish: {{ allow: {_list(grant.publish)} }}\n"
             f"      subscribe: {{ allow: {_list(grant.subscribe)} }}\n"
-            "    } }\n"
+            "    } } ]\n"
+            f"    imports: [\n{_lines(imports)}    ]\n"
+            "  }\n"
         )
-    return "authorization {\n  users: [\n" + "".join(users) + "  ]\n}\n"
+    return (
+        "accounts {\n"
+        f"  {_text(HUB_ACCOUNT)} {{\n    jetstream: enabled\n    exports: [\n{_lines(exports)}    ]\n  }}\n"
+        + "".join(members)
+        + "}\n"
+    )
+
+
+def _services(grant: Grant) -> tuple[str, ...]:
+    if _JETSTREAM_API in grant.publish:
+        return grant.publish
+    # Where this is imported, the broker leaves out its own JetStream API for accounts without streams, whose answer
+    # ("not enabled") would race with the hub's. The permissions let nobody use it.
+    return (*grant.publish, _JETSTREAM_INFO)
+
+
+def _text(value: str) -> str:
+    # Quoted: outside of quotes the server would read $JS as a variable.
+    return json.dumps(value)
 
 
 def _list(values: tuple[str, ...]) -> str:
-    # Quoted: outside of quotes the server would read $JS as a variable.
     return json.dumps(list(values))
+
+
+def _lines(items: list[str]) -> str:
+    return "".join(f"      {item}\n" for item in items)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 
-from certcore.api import RequestState
+from certcore.api import RequestState, SignInCode
 from certcore.clock import Clock
 from registry.adapters.store import Store
 from registry.domain.access import sees
@@ -65,9 +65,9 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
         return Response((_FOLDER / "assets" / name).read_bytes(), media_type=kinds[name], headers=_headers())
 
     @router.post("/v1/sign-in-codes", status_code=201, include_in_schema=True, tags=["page"])
-    async def make_code(_: Operator) -> dict[str, str]:
+    async def make_code(_: Operator) -> SignInCode:
         """A code that opens the page once, as /sign-in?code=CODE."""
-        return {"code": authenticator.new_code()}
+        return SignInCode(code=authenticator.new_code())
 
     @router.get("/sign-in")
     async def sign_in(code: Annotated[str, Query()]) -> Response:
