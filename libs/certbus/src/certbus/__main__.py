@@ -1,0 +1,3 @@
+from certbus.cli import main
+
+main()

@@ -1,0 +1,97 @@
+"""`certbus cert …`: what there is, where it is served, and renewal now."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from certbus.exit_codes import ExitCode
+from certbus.output import print_facts, print_json, print_table, say
+from certbus.session import GLOBAL_OPTIONS_HINT, Output, Timeout, connect, present
+from certbus.time_spans import read_span
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="See and renew certificates.", epilog=GLOBAL_OPTIONS_HINT)
+
+CertificateArgument = Annotated[str, typer.Argument(metavar="NAME", help="As `certbus cert list` shows it.")]
+StateOption = Annotated[
+    Literal[
+        "requested",
+        "waiting_for_approval",
+        "approved",
+        "issuing",
+        "issued",
+        "delivering",
+        "live",
+        "renewing",
+        "denied",
+        "failing",
+        "revoked",
+        "retired",
+    ]
+    | None,
+    typer.Option(metavar="STATE", help="Only these, such as live or failing."),
+]
+
+
+@app.command("list", epilog=GLOBAL_OPTIONS_HINT)
+def list_certificates(
+    context: typer.Context,
+    *,
+    owner: Annotated[str | None, typer.Option(metavar="TEAM", help="Only this team's.")] = None,
+    state: StateOption = None,
+    output: Output = "table",
+) -> None:
+    """List certificates, soonest expiry first."""
+    with connect(context) as registry:
+        certificates = registry.certificates(owner=owner, state=state)
+    if output == "json":
+        print_json(certificates)
+        return
+    from certbus.certificate_views import certificate_table  # noqa: PLC0415 # imports long
+
+    print_table(certificate_table(certificates, present()))
+
+
+@app.command(epilog=GLOBAL_OPTIONS_HINT)
+def show(context: typer.Context, name: CertificateArgument, *, output: Output = "table") -> None:
+    """Show a certificate: facts, why it waits, and where it is wanted, delivered and served."""
+    with connect(context) as registry:
+        view = registry.certificate(name)
+    if output == "json":
+        print_json(view)
+        return
+    from certbus.certificate_views import certificate_facts, endpoint_grid, target_grid  # noqa: PLC0415 # imports long
+
+    now = present()
+    print_facts(certificate_facts(view, now))
+    print()
+    print_table(target_grid(view, now))
+    print()
+    print_table(endpoint_grid(view, now))
+
+
+@app.command(epilog=GLOBAL_OPTIONS_HINT)
+def renew(
+    context: typer.Context,
+    name: CertificateArgument,
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow it until every endpoint serves it.")] = False,
+    timeout: Timeout = "5m",
+    output: Output = "table",
+) -> None:
+    """Renew a certificate now. The old revision is served until the new one is there."""
+    from certbus.waiting import watch_roll_out  # noqa: PLC0415 # imports long
+
+    span = read_span(timeout)
+    ended = ExitCode.OK
+    with connect(context) as registry:
+        answer = registry.renew(name)
+        say(f"{answer.name}: {answer.state.value}, revision {answer.revision} ({answer.reason})")
+        if wait:
+            ended = watch_roll_out(registry, answer.name, revision=answer.revision, timeout=span)
+            view = registry.certificate(answer.name)
+            answer = answer.model_copy(update={"state": view.state, "reason": view.reason})
+    if output == "json":
+        print_json(answer)
+    raise typer.Exit(ended)

@@ -1,0 +1,214 @@
+"""The registry's API, typed: every answer is one of certcore.api's models, every failure a CommandError."""
+
+import re
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Final, Literal, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from certbus.connection import Connection
+from certbus.errors import CommandError
+from certbus.event_stream import EventStreamError, Message, StreamDecoder
+from certbus.exit_codes import ExitCode
+from certbus.problems import refusal
+from certcore.api import (
+    CertificateSummary,
+    CertificateView,
+    Decision,
+    RenewalAnswer,
+    RequestView,
+    SignInCode,
+    SiteEnrolment,
+    SiteReview,
+    SiteView,
+    TokenOrder,
+    TokenView,
+)
+from certcore.certificate import CertificateSpec
+
+__all__ = ["Registry"]
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_TIMEOUT_S: Final = 10.0
+_SILENCE_S: Final = 60.0
+"""An event stream that was silent for so long is taken for dead and opened again."""
+
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+_REQUESTS: Final = TypeAdapter(list[RequestView])
+_CERTIFICATES: Final = TypeAdapter(list[CertificateSummary])
+_SITES: Final = TypeAdapter(list[SiteView])
+
+
+class Registry:
+    """One connection pool; use it as a context manager. The token never appears in its errors.
+
+    Raises:
+        CommandError: by every method, with the exit code that the registry's answer, or its silence, stands for.
+    """
+
+    def __init__(self, connection: Connection, *, transport: httpx.BaseTransport | None = None) -> None:
+        self._url = connection.url
+        try:
+            self._client = httpx.Client(
+                base_url=connection.url,
+                headers={"authorization": f"Bearer {connection.token}"},
+                timeout=_TIMEOUT_S,
+                trust_env=False,
+                verify=_trust(connection),
+                transport=transport,
+            )
+        except httpx.InvalidURL as error:
+            raise CommandError(
+                f"{connection.url!r} is no URL of a registry ({error})", exit_code=ExitCode.INVALID
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def create_request(self, spec: CertificateSpec, *, dry_run: bool = False) -> RequestView:
+        """Submit a request; a dry run is checked in full and stores nothing."""
+        query = {"dry_run": "true"} if dry_run else {}
+        return _read(RequestView, self._call("POST", "/v1/requests", query=query, body=spec))
+
+    def requests(self, *, state: str | None = None) -> list[RequestView]:
+        return _read_list(_REQUESTS, self._call("GET", "/v1/requests", query=_given(state=state)))
+
+    def request(self, request_id: str) -> RequestView:
+        return _read(RequestView, self._call("GET", f"/v1/requests/{_segment(request_id)}"))
+
+    def decide(self, request_id: str, verdict: Literal["approve", "deny"], decision: Decision) -> RequestView:
+        path = f"/v1/requests/{_segment(request_id)}/{verdict}"
+        return _read(RequestView, self._call("POST", path, body=decision))
+
+    def certificates(self, *, owner: str | None = None, state: str | None = None) -> list[CertificateSummary]:
+        query = _given(owner=owner, state=state)
+        return _read_list(_CERTIFICATES, self._call("GET", "/v1/certificates", query=query))
+
+    def certificate(self, name: str) -> CertificateView:
+        return _read(CertificateView, self._call("GET", f"/v1/certificates/{_segment(name)}"))
+
+    def renew(self, name: str) -> RenewalAnswer:
+        return _read(RenewalAnswer, self._call("POST", f"/v1/certificates/{_segment(name)}/renew"))
+
+    def sites(self) -> list[SiteView]:
+        return _read_list(_SITES, self._call("GET", "/v1/sites"))
+
+    def review(self, site: str) -> SiteReview:
+        return _read(SiteReview, self._call("GET", f"/v1/sites/{_segment(site)}/review"))
+
+    def enrol_site(self, site: str, enrolment: SiteEnrolment) -> None:
+        self._call("PUT", f"/v1/sites/{_segment(site)}", body=enrolment)
+
+    def make_token(self, order: TokenOrder) -> TokenView:
+        return _read(TokenView, self._call("POST", "/v1/tokens", body=order))
+
+    def sign_in_code(self) -> str:
+        """A code that opens the page once."""
+        return _read(SignInCode, self._call("POST", "/v1/sign-in-codes")).code
+
+    @contextmanager
+    def events(self, *, since_now: bool, last_id: str = "") -> Iterator[Iterator[Message]]:
+        """Open the event stream after `last_id`, else at its end or its start; it ends when the connection does.
+
+        Raises:
+            CommandError: also while it is read; with ExitCode.UNREACHABLE it may be opened again.
+        """
+        headers = {"accept": "text/event-stream"} | ({"last-event-id": last_id} if last_id else {})
+        query = {"since": "now"} if since_now and not last_id else {}
+        timeout = httpx.Timeout(_TIMEOUT_S, read=_SILENCE_S)
+        try:
+            with self._client.stream("GET", "/v1/events", headers=headers, params=query, timeout=timeout) as response:
+                if not response.is_success:
+                    raise refusal(response.status_code, response.read(), call="GET /v1/events")
+                yield _messages(response)
+        except (httpx.HTTPError, EventStreamError) as error:
+            raise self._unreachable("GET /v1/events", error) from None
+
+    def _call(
+        self, method: str, path: str, *, query: dict[str, str] | None = None, body: BaseModel | None = None
+    ) -> bytes:
+        headers = {"content-type": "application/json"} if body else {}
+        content = body.model_dump_json(exclude_unset=True) if body else None
+        try:
+            response = self._client.request(method, path, params=query, headers=headers, content=content)
+        except httpx.HTTPError as error:
+            raise self._unreachable(f"{method} {path}", error) from None
+        if not response.is_success:
+            raise refusal(response.status_code, response.content, call=f"{method} {path}")
+        return response.content
+
+    def _unreachable(self, call: str, error: Exception) -> CommandError:
+        lost = call.startswith("POST") and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        return CommandError(
+            f"the registry at {self._url} can't be reached ({call}: {str(error) or type(error).__name__})",
+            exit_code=ExitCode.UNREACHABLE,
+            next_step="whether it took this is unknown: look before you repeat it"
+            if lost
+            else "is it running, and is the URL right? `certbus run` starts a local system",
+        )
+
+
+def _trust(connection: Connection) -> ssl.SSLContext:
+    if connection.url.startswith("http://"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: loading the roots would cost every start
+    try:
+        return ssl.create_default_context(cafile=connection.ca_file)
+    except OSError as error:
+        raise CommandError(
+            f"the trust roots in {connection.ca_file} can't be read: {error.strerror or type(error).__name__}",
+            exit_code=ExitCode.INVALID,
+            next_step="CERTBUS_CA_FILE must name a file of PEM certificates",
+        ) from None
+
+
+def _segment(name: str) -> str:
+    if not _SEGMENT.fullmatch(name):
+        raise CommandError(
+            f"{name!r} is neither a name nor an id",
+            exit_code=ExitCode.INVALID,
+            next_step="names hold only letters, digits and hyphens",
+        )
+    return name
+
+
+def _given(**query: str | None) -> dict[str, str]:
+    return {key: value for key, value in query.items() if value is not None}
+
+
+def _messages(response: httpx.Response) -> Iterator[Message]:
+    decoder = StreamDecoder()
+    for chunk in response.iter_bytes():
+        yield from decoder.feed(chunk)
+
+
+def _read(model: type[ModelT], body: bytes) -> ModelT:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise _unreadable(error) from None
+
+
+def _read_list(models: TypeAdapter[list[ModelT]], body: bytes) -> list[ModelT]:
+    try:
+        return models.validate_json(body)
+    except ValidationError as error:
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: ValidationError) -> CommandError:
+    return CommandError(
+        f"the registry's answer can't be read ({error.title}: {error.error_count()} errors)",
+        exit_code=ExitCode.UNREACHABLE,
+        next_step="is that the URL of a certbus registry, and is this command as new as it?",
+    )

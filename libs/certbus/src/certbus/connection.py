@@ -1,0 +1,142 @@
+"""Which registry, and as whom: options first, then the environment, then the folder of a local system."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from certbus.errors import CommandError
+from certbus.exit_codes import ExitCode
+
+__all__ = ["DEFAULT_HOME", "Connection", "Options", "find_connection"]
+
+DEFAULT_HOME: Final = ".certbus"
+_DEFAULT_NAME: Final = "admin"
+_TOKEN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+"""RFC 6750 §2.1. Anything else would end up in the words of an HTTP library's error."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was said on the command line, before the noun."""
+
+    url: str | None = None
+    token_file: Path | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Connection:
+    url: str
+    token: str = field(repr=False)
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Defaults:
+    url: str | None = None
+    ca_file: Path | None = None
+
+
+def find_connection(options: Options, environment: Mapping[str, str]) -> Connection:
+    """Resolve the registry's URL and the token.
+
+    Raises:
+        CommandError: there is no URL or no token, or one of them can't be used.
+    """
+    home = Path(environment.get("CERTBUS_HOME") or DEFAULT_HOME)
+    defaults = _read_defaults(home / "client.json")
+    url = options.url or environment.get("CERTBUS_URL") or defaults.url
+    if not url:
+        raise CommandError(
+            "no registry is known here",
+            exit_code=ExitCode.INVALID,
+            next_step=f"give --url, set CERTBUS_URL, or start a local system with `certbus run` ({home} holds none)",
+        )
+    token_file = _token_file(options, environment, home)
+    ca_file = environment.get("CERTBUS_CA_FILE")
+    return Connection(
+        url=_checked_url(url),
+        token=_read_token(token_file),
+        ca_file=Path(ca_file) if ca_file else defaults.ca_file,
+    )
+
+
+def _token_file(options: Options, environment: Mapping[str, str], home: Path) -> Path:
+    if options.token_file is not None and options.name is not None:
+        raise CommandError(
+            "--token-file and --as contradict each other", exit_code=ExitCode.INVALID, next_step="give one of them"
+        )
+    if options.token_file is not None:
+        return options.token_file
+    if options.name is None and (file := environment.get("CERTBUS_TOKEN_FILE")):
+        return Path(file)
+    name = _DEFAULT_NAME if options.name is None else options.name
+    if not _TOKEN_NAME.fullmatch(name):
+        raise CommandError(
+            f"--as {name!r} is no name of a token",
+            exit_code=ExitCode.INVALID,
+            next_step=f"give the name of a file in {home / 'tokens'}",
+        )
+    return home / "tokens" / name
+
+
+def _read_token(file: Path) -> str:
+    try:
+        token = file.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise CommandError(
+            f"no token in {file}: {error.strerror}",
+            exit_code=ExitCode.INVALID,
+            next_step="give --token-file or --as, or set CERTBUS_TOKEN_FILE",
+        ) from None
+    except UnicodeDecodeError:
+        token = ""
+    if not _BEARER.fullmatch(token):
+        raise CommandError(
+            f"{file} doesn't hold a token",
+            exit_code=ExitCode.INVALID,
+            next_step="it must hold one line as the registry gave it",
+        )
+    return token
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise CommandError(
+            f"{url!r} is no URL of a registry",
+            exit_code=ExitCode.INVALID,
+            next_step="give one such as https://certbus.example.org",
+        )
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        # Not quoted: a password may stand there.
+        raise CommandError(
+            "the registry's URL holds credentials, a query or a fragment",
+            exit_code=ExitCode.INVALID,
+            next_step="give only https://host[:port][/path]; the token has its own file",
+        )
+    return url.rstrip("/")
+
+
+def _read_defaults(file: Path) -> _Defaults:
+    try:
+        read = json.loads(file.read_bytes())
+        url, ca_file = read["url"], read.get("ca_file")
+    except FileNotFoundError:
+        return _Defaults()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CommandError(
+            f"{file} can't be read: {type(error).__name__}",
+            exit_code=ExitCode.INVALID,
+            next_step='it must hold {"url": "…"}; `certbus run` writes it anew',
+        ) from None
+    return _Defaults(url=str(url), ca_file=Path(ca_file) if ca_file else None)
