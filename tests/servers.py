@@ -12,14 +12,27 @@ import nats
 
 from certbus.local.haproxy_server import HaproxyServer
 from certbus.local.kube_servers import ClusterUser, EtcdServer, KubeApiServer, secret_writer
+from certbus.local.nats_identities import NatsIdentities
 from certbus.local.nats_server import NatsServer
 from certbus.local.pebble_ca import ChallengeDns, PebbleCa, PebblePorts
 from certbus.local.tools import ETCD, KUBE_APISERVER, PEBBLE, PEBBLE_CHALLTESTSRV, Tell, Toolbox
 from certcore.declare import declare
+from certcore.permissions import OPERATOR, accounts, grants
 from certcore.topology import topology
 from tests.ports import free_port
 
-__all__ = ["Cluster", "Haproxies", "Kube", "Pebble", "broker", "haproxies", "kubernetes", "pebble_ca"]
+__all__ = [
+    "Cluster",
+    "Haproxies",
+    "Kube",
+    "Pebble",
+    "SecuredBroker",
+    "broker",
+    "haproxies",
+    "kubernetes",
+    "pebble_ca",
+    "secured_broker",
+]
 
 SITES = ("site1", "site2")
 
@@ -38,12 +51,10 @@ async def _folder() -> AsyncIterator[Path]:
 
 
 @asynccontextmanager
-async def broker(
-    *, authorization: str | None = None, sites: Sequence[str] | None = None
-) -> AsyncIterator[NatsServer]:
+async def broker(*, accounts: str | None = None, sites: Sequence[str] | None = None) -> AsyncIterator[NatsServer]:
     """A broker; with `sites`, their streams and consumers are declared."""
     async with _folder() as folder:
-        server = NatsServer(folder=folder, port=free_port(), monitor_port=free_port(), authorization=authorization)
+        server = NatsServer(folder=folder, port=free_port(), monitor_port=free_port(), accounts=accounts)
         try:
             await server.start()
             if sites is not None:
@@ -53,6 +64,39 @@ async def broker(
             yield server
         finally:
             await server.stop()
+
+
+@dataclass(frozen=True)
+class SecuredBroker:
+    """A broker that lets each identity do what `certcore.permissions` grants it; `operator` is among them."""
+
+    server: NatsServer
+    identities: NatsIdentities
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    def seed_file(self, identity: str) -> Path:
+        return self.identities.seed_file(identity)
+
+
+@asynccontextmanager
+async def secured_broker(*, sites: Sequence[str] = SITES, owners: Sequence[str] = ()) -> AsyncIterator[SecuredBroker]:
+    """A broker with permissions, and with the streams and consumers of the sites."""
+    granted = grants(sites=sites, owners=owners)
+    async with _folder() as folder:
+        identities = NatsIdentities(folder / "identities")
+        block = accounts(granted, identities.public_keys(granted))
+        async with broker(accounts=block) as server:
+            client = await nats.connect(
+                server.url,
+                nkeys_seed=str(identities.seed_file(OPERATOR)),
+                inbox_prefix=f"_INBOX.{OPERATOR}".encode(),
+            )
+            await declare(client.jetstream(), topology(sites), apply=True)
+            await client.close()
+            yield SecuredBroker(server, identities)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from certcore import subjects
-from certcore.topology import DURABLES
+from certcore.durables import DURABLES
 
 __all__ = ["OPERATOR", "Grant", "accounts", "grants", "owner_identity", "site_identity"]
 
@@ -19,7 +19,10 @@ OPERATOR: Final = "operator"
 
 
 HUB_ACCOUNT: Final = "certbus"
-"""The account that holds the streams; nobody connects to it."""
+"""The account that holds the streams."""
+
+# What these publish, others subscribe to, and the broker doesn't pass on what came in through an import.
+_IN_HUB: Final = frozenset({"registry", "monitor"})
 
 _INBOX: Final = "_INBOX."
 _JETSTREAM_API: Final = "$JS.API.>"
@@ -117,44 +120,50 @@ def accounts(granted: Mapping[str, Grant], public_keys: Mapping[str, str]) -> st
     """The `accounts` block of a nats-server configuration; `public_keys` are NKeys of users (`U…`).
 
     Permissions alone don't bind an identity: whoever may publish to a stream chooses the subject that the broker's
-    acknowledgement goes to, and the broker asks nobody whether that subject is allowed. So each identity has an
-    account of its own, where its replies stay, and the streams lie in one that nobody connects to. The permissions
-    are there nevertheless, as a refusal that tells its reason.
+    acknowledgement goes to, and the broker asks nobody whether he might publish there. So sites, owners, issuer and
+    operator have an account each, where their replies stay, and import from the hub's account what they are granted.
+    The permissions hold as well: a refusal tells its reason, an absent import doesn't.
 
     Raises:
         ValueError: an identity has no key, or what stands for its key is not a public one.
     """
-    exports, members = [], []
+    residents, exports, members = [], [], []
     for identity, grant in sorted(granted.items()):
-        key = public_keys.get(identity, "")
-        if not (len(key) == 56 and key.startswith("U")):
-            raise ValueError(f"{identity} has no public NKey of a user")
-        readable = [subject for subject in grant.subscribe if not subject.startswith(_INBOX)]
+        user = _user(identity, grant, public_keys.get(identity, ""))
+        if identity in _IN_HUB:
+            residents.append(user)
+            continue
         services = _services(grant)
-        to, hub = f"accounts: [{_text(identity)}]", _text(HUB_ACCOUNT)
-        exports += [
-            # Pulling is one request with many answers.
-            f"{{ service: {_text(subject)}, response_type: {'Stream' if _PULL in subject else 'Singleton'}, {to} }}"
-            for subject in services
-        ]
-        exports += [f"{{ stream: {_text(subject)}, {to} }}" for subject in readable]
-        imports = [f"{{ service: {{ account: {hub}, subject: {_text(subject)} }} }}" for subject in services]
-        imports += [f"{{ stream: {{ account: {hub}, subject: {_text(subject)} }} }}" for subject in readable]
-        members.append(
-            f"  {_text(identity)} {{\n"
-            f"    users: [ {{ nkey: {key}, permissions: {{\n"
-            f"      publish: {{ allow: {_list(grant.publish)} }}\n"
-            f"      subscribe: {{ allow: {_list(grant.subscribe)} }}\n"
-            "    } } ]\n"
-            f"    imports: [\n{_lines(imports)}    ]\n"
-            "  }\n"
-        )
-    return (
-        "accounts {\n"
-        f"  {_text(HUB_ACCOUNT)} {{\n    jetstream: enabled\n    exports: [\n{_lines(exports)}    ]\n  }}\n"
-        + "".join(members)
-        + "}\n"
-    )
+        streams = [subject for subject in grant.subscribe if not subject.startswith(_INBOX)]
+        exports += [_export(identity, "service", subject) for subject in services]
+        exports += [_export(identity, "stream", subject) for subject in streams]
+        imports = [_import("service", subject) for subject in services]
+        imports += [_import("stream", subject) for subject in streams]
+        members.append(f"  {_text(identity)} {{\n{_block('users', [user])}{_block('imports', imports)}  }}\n")
+    hub = f"    jetstream: enabled\n{_block('users', residents)}{_block('exports', exports)}"
+    return f"accounts {{\n  {_text(HUB_ACCOUNT)} {{\n{hub}  }}\n{''.join(members)}}}\n"
+
+
+def _user(identity: str, grant: Grant, public_key: str) -> str:
+    if not (len(public_key) == 56 and public_key.startswith("U")):
+        raise ValueError(f"{identity} has no public NKey of a user")
+    publish, subscribe = json.dumps(grant.publish), json.dumps(grant.subscribe)
+    rights = f"publish: {{ allow: {publish} }}, subscribe: {{ allow: {subscribe} }}"
+    return f"{{ nkey: {public_key}, permissions: {{ {rights} }} }} # {identity}"
+
+
+def _export(identity: str, kind: str, subject: str) -> str:
+    # Pulling is one request with many answers.
+    answers = ", response_type: Stream" if subject.startswith(_PULL) else ""
+    return f"{{ {kind}: {_text(subject)}, accounts: [{_text(identity)}]{answers} }}"
+
+
+def _import(kind: str, subject: str) -> str:
+    return f"{{ {kind}: {{ account: {_text(HUB_ACCOUNT)}, subject: {_text(subject)} }} }}"
+
+
+def _block(name: str, lines: list[str]) -> str:
+    return f"    {name}: [\n" + "".join(f"      {line}\n" for line in lines) + "    ]\n"
 
 
 def _services(grant: Grant) -> tuple[str, ...]:
@@ -168,11 +177,3 @@ def _services(grant: Grant) -> tuple[str, ...]:
 def _text(value: str) -> str:
     # Quoted: outside of quotes the server would read $JS as a variable.
     return json.dumps(value)
-
-
-def _list(values: tuple[str, ...]) -> str:
-    return json.dumps(list(values))
-
-
-def _lines(items: list[str]) -> str:
-    return "".join(f"      {item}\n" for item in items)

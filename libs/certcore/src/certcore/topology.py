@@ -16,6 +16,7 @@ from nats.js.api import (
 )
 
 from certcore import events, subjects
+from certcore.durables import DURABLES
 
 __all__ = ["DURABLES", "Consumer", "Topology", "topology"]
 
@@ -49,20 +50,6 @@ class Consumer:
 class Topology:
     streams: tuple[StreamConfig, ...]
     consumers: tuple[Consumer, ...]
-
-
-class DURABLES:
-    """Names of the durable consumers: also the names of their dead-letter subjects."""
-
-    REGISTRY_REQUESTS: Final = "registry-requests"
-    REGISTRY_STATUS: Final = "registry-status"
-    REGISTRY_ALERTS: Final = "registry-alerts"
-    ISSUER: Final = "issuer"
-    MONITOR: Final = "monitor"
-
-    @staticmethod
-    def of(site: str, service: str) -> str:
-        return f"{site}-{service}"
 
 
 def topology(sites: Iterable[str], *, replicas: int = 1) -> Topology:

@@ -21,10 +21,10 @@ class NatsServer:
         folder: Path,
         port: int,
         monitor_port: int,
-        authorization: str | None = None,
+        accounts: str | None = None,
         max_file_store: str = "4GB",
     ) -> None:
-        """`authorization` is a block as `certcore.permissions` renders it; without it anybody may do anything.
+        """`accounts` is a block as `certcore.permissions` renders it; without it anybody may do anything.
 
         The streams' declared sizes count as used against `max_file_store`, though they take only what they hold.
         """
@@ -37,7 +37,7 @@ class NatsServer:
             monitor_port=monitor_port,
             store=self.store,
             max_file_store=max_file_store,
-            authorization=authorization,
+            accounts=accounts,
         )
         self.process = ChildProcess(
             name="nats-server",
@@ -68,7 +68,7 @@ def _program() -> str:
     return found
 
 
-def _render(*, port: int, monitor_port: int, store: Path, max_file_store: str, authorization: str | None) -> str:
+def _render(*, port: int, monitor_port: int, store: Path, max_file_store: str, accounts: str | None) -> str:
     return f"""\
 server_name: certbus-local
 listen: "127.0.0.1:{port}"
@@ -81,4 +81,4 @@ jetstream {{
   max_file_store: {max_file_store}
   max_memory_store: 64MB
 }}
-{authorization or ""}"""
+{accounts or ""}"""

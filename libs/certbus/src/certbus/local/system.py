@@ -25,13 +25,15 @@ from certbus.local.services import SITES, Service, Surroundings, service_process
 from certbus.local.tools import ETCD, KUBE_APISERVER, PEBBLE, PEBBLE_CHALLTESTSRV, Toolbox
 from certcore.api import RecipientEnrolment, Role, SiteEnrolment, TokenOrder
 from certcore.declare import declare
-from certcore.permissions import OPERATOR, authorization, grants, site_identity
+from certcore.permissions import OPERATOR, accounts, grants, site_identity
 from certcore.sealing import generate_recipient_key
 from certcore.topology import topology
 
 __all__ = ["PEOPLE", "LocalSystem"]
 
 Tell = Callable[[str], None]
+Listener = dict[str, str | dict[str, str]]
+"""One listener in the configuration of `certbus.local.site_application`."""
 
 PEOPLE: Final = {
     "alice": TokenOrder(subject="alice", owner="team-shop", roles=(Role.VIEWER, Role.REQUESTER)),
@@ -52,6 +54,7 @@ class LocalSystem:
         self.services: dict[str, Service] = {}
         self.clusters: dict[str, KubeApiServer] = {}
         self.restarts = 0
+        self._held: set[str] = set()
         self._tell = tell
         self._started: list[Callable[[], Awaitable[None]]] = []
         self._watching: asyncio.Task[None] | None = None
@@ -70,7 +73,7 @@ class LocalSystem:
             folder=home.path("nats"),
             port=port("nats"),
             monitor_port=port("nats-monitor"),
-            authorization=authorization(granted, self.identities.public_keys(granted)),
+            accounts=accounts(granted, self.identities.public_keys(granted)),
         )
         self.dns = ChallengeDns(
             program=toolbox.find(PEBBLE_CHALLTESTSRV),
@@ -135,6 +138,17 @@ class LocalSystem:
     async def kill(self, name: str) -> None:
         """SIGKILL a service; it is started again as any that dies."""
         self.services[name].process.kill()
+
+    async def hold(self, name: str) -> None:
+        """Stop a service and leave it stopped, as a site that is cut off."""
+        self._held.add(name)
+        await self.services[name].process.stop()
+
+    async def release(self, name: str) -> None:
+        """Start a held service again and wait until it is ready."""
+        self._held.discard(name)
+        self.services[name].process.start()
+        await self.ready(name)
 
     async def ready(self, name: str) -> None:
         """Wait until a service is ready.
@@ -244,11 +258,36 @@ class LocalSystem:
                 if self.home.token(name) is None:
                     self.home.keep_token(name, registry.make_token(order).token)
 
+    async def serve(self, name: str, listeners: list[Listener]) -> ChildProcess:
+        """Start a stand-in application: it serves what it finds delivered, and is none of our services.
+
+        Raises:
+            ProcessFailedError: it doesn't start.
+        """
+        config = self.home.path("applications", f"{name}.json")
+        config.parent.mkdir(exist_ok=True)
+        config.write_text(json.dumps({"listeners": listeners}, indent=2))
+        process = ChildProcess(
+            name=f"application {name}",
+            argv=[sys.executable, "-m", "certbus.local.site_application", str(config)],
+            log_path=self.home.path("logs", f"application-{name}.log"),
+        )
+
+        async def start() -> None:
+            process.start()
+            await process.wait_ready(listens(int(str(listeners[0]["listen"]).rpartition(":")[2])))
+
+        await self._timed(process.name, start, process.stop)
+        return process
+
+    def delivered_files(self, site: str, certificate: str) -> Path:
+        """Where the syncer of a site puts the files of a certificate."""
+        return self.home.path("sites", site, "files", certificate, "current")
+
     async def _application(self, site: str) -> None:
-        files = self.home.path("sites", site, "files")
-        listeners: list[dict[str, str | dict[str, str]]] = [
-            {"listen": f"127.0.0.1:{self.app_ports[site]}", "files": str(files / "orders" / "current")},
-            {"listen": f"127.0.0.1:{self.shop_ports[site]}", "files": str(files / "shop" / "current")},
+        listeners: list[Listener] = [
+            {"listen": f"127.0.0.1:{self.app_ports[site]}", "files": str(self.delivered_files(site, "orders"))},
+            {"listen": f"127.0.0.1:{self.shop_ports[site]}", "files": str(self.delivered_files(site, "shop"))},
         ]
         if site in self.clusters:
             secret = {
@@ -257,25 +296,13 @@ class LocalSystem:
                 "secret": SECRET,
             }
             listeners.append({"listen": f"127.0.0.1:{self.cluster_ports[site]}", "kubernetes": secret})
-        config = self.home.path("sites", site, "application.json")
-        config.write_text(json.dumps({"listeners": listeners}, indent=2))
-        process = ChildProcess(
-            name=f"application of {site}",
-            argv=[sys.executable, "-m", "certbus.local.site_application", str(config)],
-            log_path=self.home.path("logs", f"{site}-application.log"),
-        )
-
-        async def start() -> None:
-            process.start()
-            await process.wait_ready(listens(self.app_ports[site]))
-
-        await self._timed(process.name, start, process.stop)
+        await self.serve(site, listeners)
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(0.1)
             for service in self.services.values():
-                if not service.process.alive:
+                if not service.process.alive and service.name not in self._held:
                     self.restarts += 1
                     self._tell(f"  ! {service.name} ended with {service.process.returncode}: starting it again")
                     service.process.start()

@@ -1,0 +1,438 @@
+"""Who may do what on the bus, asked of a real broker."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import nats
+import nkeys
+import pytest
+import pytest_asyncio
+from faststream.nats import NatsBroker
+from nats.aio.client import Client
+from nats.errors import NoRespondersError
+from nats.js.errors import NotFoundError
+from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import CollectorRegistry
+
+from certbus.local.nats_identities import NatsIdentities
+from certcore import events, subjects
+from certcore.bus import EventPublisher, make_broker, subscribe
+from certcore.cloudevents import Envelope
+from certcore.declare import declare
+from certcore.errors import PermanentError
+from certcore.events import Event
+from certcore.permissions import OPERATOR, grants
+from certcore.settings import BusSettings
+from certcore.telemetry import Telemetry
+from certcore.topology import DURABLES, topology
+from tests import servers
+from tests.servers import SITES, SecuredBroker
+
+pytestmark = pytest.mark.integration
+
+OWNERS = ("payments", "web")
+IDENTITIES = (
+    OPERATOR,
+    "registry",
+    "issuer",
+    "monitor",
+    "site1-syncer",
+    "site1-pusher",
+    "site2-syncer",
+    "site2-pusher",
+    "owner-payments",
+    "owner-web",
+)
+
+# Who may publish what. Written by hand, so that the code is not its own judge. What stands here for nobody is there
+# to be refused to all.
+MAY_PUBLISH: dict[str, set[str]] = {
+    "certs.request.payments.shop": {"owner-payments"},
+    "certs.request.web.shop": {"owner-web"},
+    "certs.request.nobody.shop": set(),
+    "certs.ev.issued.c1": {"registry"},
+    "certs.answer.payments.e1": {"registry"},
+    "certs.answer.web.e1": {"registry"},
+    "certs.deploy.site1.syncer.c1": {"registry"},
+    "certs.deploy.site2.pusher.c1": {"registry"},
+    "certs.status.site1.syncer.succeeded.c1": {"site1-syncer"},
+    "certs.status.site1.pusher.succeeded.c1": {"site1-pusher"},
+    "certs.status.site2.syncer.succeeded.c1": {"site2-syncer"},
+    "certs.status.site2.pusher.succeeded.c1": {"site2-pusher"},
+    "certs.status.hub.issuer.issued.c1": {"issuer"},
+    "certs.status.hub.monitor.observed.c1": {"monitor"},
+    "certs.status.hub.registry.issued.c1": set(),
+    "certs.alert.critical.payments": {"registry", "monitor"},
+    "certs.dlq.registry-requests": {"registry"},
+    "certs.dlq.registry-status": {"registry"},
+    "certs.dlq.issuer": {"issuer"},
+    "certs.dlq.monitor": {"monitor"},
+    "certs.dlq.site1-syncer": {"site1-syncer"},
+    "certs.dlq.site2-pusher": {"site2-pusher"},
+    "$JS.API.CONSUMER.MSG.NEXT.REQUESTS.registry-requests": {OPERATOR, "registry"},
+    "$JS.API.CONSUMER.MSG.NEXT.STATUS.registry-status": {OPERATOR, "registry"},
+    "$JS.API.CONSUMER.MSG.NEXT.ALERTS.registry-alerts": {OPERATOR, "registry"},
+    "$JS.API.CONSUMER.MSG.NEXT.CERTS.issuer": {OPERATOR, "issuer"},
+    "$JS.API.CONSUMER.MSG.NEXT.CERTS.monitor": {OPERATOR, "monitor"},
+    "$JS.API.CONSUMER.MSG.NEXT.DEPLOY_site1.site1-syncer": {OPERATOR, "site1-syncer"},
+    "$JS.API.CONSUMER.MSG.NEXT.DEPLOY_site1.site1-pusher": {OPERATOR, "site1-pusher"},
+    "$JS.API.CONSUMER.MSG.NEXT.DEPLOY_site2.site2-syncer": {OPERATOR, "site2-syncer"},
+    "$JS.API.CONSUMER.INFO.DEPLOY_site1.site1-syncer": {OPERATOR, "site1-syncer"},
+    "$JS.API.CONSUMER.INFO.DEPLOY_site2.site2-syncer": {OPERATOR, "site2-syncer"},
+    "$JS.ACK.DEPLOY_site1.site1-syncer.1.1.1.1.0": {"site1-syncer"},
+    "$JS.ACK.DEPLOY_site2.site2-syncer.1.1.1.1.0": {"site2-syncer"},
+    "$JS.ACK.CERTS.issuer.1.1.1.1.0": {"issuer"},
+    "$JS.API.DIRECT.GET.CERTS.certs.answer.payments.e1": {OPERATOR, "owner-payments"},
+    "$JS.API.DIRECT.GET.CERTS.certs.answer.web.e1": {OPERATOR, "owner-web"},
+    "$JS.API.DIRECT.GET.CERTS.certs.ev.issued.c1": {OPERATOR},
+    "$JS.API.DIRECT.GET.CERTS": {OPERATOR},
+    "$JS.API.DIRECT.GET.DEPLOY_site2": {OPERATOR},
+    "$JS.API.STREAM.MSG.GET.DEPLOY_site2": {OPERATOR},
+    "$JS.API.STREAM.INFO.CERTS": {OPERATOR},
+    "$JS.API.STREAM.PURGE.DEPLOY_site1": {OPERATOR},
+    "$JS.API.STREAM.DELETE.DEPLOY_site1": {OPERATOR},
+    "$JS.API.STREAM.UPDATE.CERTS": {OPERATOR},
+    "$JS.API.CONSUMER.CREATE.DEPLOY_site2": {OPERATOR},
+    "$JS.API.CONSUMER.DURABLE.CREATE.DEPLOY_site2.site1-syncer": {OPERATOR},
+    "$JS.API.CONSUMER.DELETE.DEPLOY_site2.site2-syncer": {OPERATOR},
+    "$JS.API.INFO": {OPERATOR},
+    "$SYS.REQ.SERVER.PING": set(),
+    "_INBOX.registry.x.1": set(),
+    "anything.else": set(),
+}
+
+MAY_SUBSCRIBE: dict[str, set[str]] = {
+    ">": set(),
+    "certs.>": set(),
+    "certs.request.>": set(),
+    "certs.ev.>": set(),
+    "certs.answer.>": set(),
+    "certs.answer.payments.>": {"owner-payments"},
+    "certs.answer.web.>": {"owner-web"},
+    "certs.deploy.>": set(),
+    "certs.deploy.site1.>": set(),
+    "certs.deploy.site2.syncer.>": set(),
+    "certs.status.>": set(),
+    "certs.alert.>": set(),
+    "certs.alert.*.payments": {"owner-payments"},
+    "certs.alert.*.web": {"owner-web"},
+    "certs.dlq.>": set(),
+    "$JS.API.>": set(),
+    "$JS.ACK.>": set(),
+    "$JS.EVENT.>": set(),
+    "$SYS.>": set(),
+    "_INBOX.>": set(),
+    "_INBOX.*.>": set(),
+    "_R_.>": set(),
+    **{f"_INBOX.{identity}.>": {identity} for identity in IDENTITIES},
+}
+
+
+@pytest_asyncio.fixture
+async def bus() -> AsyncIterator[SecuredBroker]:
+    async with servers.secured_broker(sites=SITES, owners=OWNERS) as secured:
+        yield secured
+
+
+class Person:
+    """A connection of one identity, and what the broker refused it."""
+
+    def __init__(self, bus: SecuredBroker, identity: str) -> None:
+        self._bus = bus
+        self._identity = identity
+        self.refused: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        self.client: Client = await nats.connect(
+            self._bus.url,
+            nkeys_seed=str(self._bus.seed_file(self._identity)),
+            inbox_prefix=f"_INBOX.{self._identity}".encode(),
+            error_cb=self._note,
+            allow_reconnect=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.close()
+
+    async def _note(self, error: Exception) -> None:
+        self.refused.append(str(error).lower())
+
+    async def settle(self) -> None:
+        """Wait until the broker has seen all that was sent, and told what it refuses."""
+        # The client's ping overtakes what it still holds back; the second one comes after it.
+        await self.client.flush()
+        await self.client.flush()
+
+    async def may_publish(self, subject: str) -> bool:
+        before = len(self.refused)
+        # No API call takes this body, so that what is allowed changes nothing.
+        await self.client.publish(subject, b"no JSON")
+        await self.settle()
+        return len(self.refused) == before
+
+    async def may_subscribe(self, subject: str) -> bool:
+        before = len(self.refused)
+        await self.client.subscribe(subject)
+        await self.settle()
+        return len(self.refused) == before
+
+
+def test_every_identity_is_asked_below() -> None:
+    assert set(grants(sites=SITES, owners=OWNERS)) == set(IDENTITIES)
+
+
+@pytest.mark.parametrize("identity", IDENTITIES)
+async def test_an_identity_publishes_only_its_own(bus: SecuredBroker, identity: str) -> None:
+    async with Person(bus, identity) as person:
+        allowed = {subject for subject in MAY_PUBLISH if await person.may_publish(subject)}
+
+    assert allowed == {subject for subject, who in MAY_PUBLISH.items() if identity in who}
+
+
+@pytest.mark.parametrize("identity", IDENTITIES)
+async def test_an_identity_subscribes_only_to_its_own(bus: SecuredBroker, identity: str) -> None:
+    async with Person(bus, identity) as person:
+        allowed = {subject for subject in MAY_SUBSCRIBE if await person.may_subscribe(subject)}
+
+    assert allowed == {subject for subject, who in MAY_SUBSCRIBE.items() if identity in who}
+
+
+async def test_who_has_no_key_of_the_bus_gets_no_connection(bus: SecuredBroker, tmp_path: Path) -> None:
+    stranger = NatsIdentities(tmp_path).seed_file("registry")
+
+    assert "Authorization Violation" in await _connect_bare(bus, seed_file=None)
+    assert "Authorization Violation" in await _connect_bare(bus, seed_file=stranger)
+    assert (await _connect_bare(bus, seed_file=bus.seed_file("registry"))).startswith("PONG")
+
+
+async def _connect_bare(bus: SecuredBroker, *, seed_file: Path | None) -> str:
+    """The broker's first answer, without a client library, which leaves refused connections open."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(bus.url).port)
+    try:
+        told = json.loads((await reader.readline()).removeprefix(b"INFO "))
+        credentials = {}
+        if seed_file is not None:
+            seed = bytearray(await asyncio.to_thread(seed_file.read_bytes))
+            pair = nkeys.from_seed(seed)  # type: ignore[no-untyped-call] # nkeys has no types
+            signature = base64.urlsafe_b64encode(pair.sign(told["nonce"].encode()))
+            credentials = {"nkey": pair.public_key.decode(), "sig": signature.decode().rstrip("=")}
+        writer.write(b"CONNECT " + json.dumps({"verbose": False, **credentials}).encode() + b"\r\nPING\r\n")
+        return (await asyncio.wait_for(reader.readline(), 5)).decode()
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_what_the_operator_declared_has_not_drifted(bus: SecuredBroker) -> None:
+    async with Person(bus, OPERATOR) as operator:
+        assert await declare(operator.client.jetstream(), topology(SITES), apply=False) == []
+
+
+@pytest.mark.parametrize(
+    ("identity", "request_subject", "body"),
+    [
+        ("owner-payments", "certs.request.payments.shop", b"{}"),
+        ("owner-payments", "$JS.API.DIRECT.GET.CERTS.certs.answer.payments.e1", b""),
+        ("site1-syncer", "certs.status.site1.syncer.succeeded.c1", b"{}"),
+        ("site1-syncer", "$JS.API.CONSUMER.MSG.NEXT.DEPLOY_site1.site1-syncer", b'{"batch": 1}'),
+        ("site1-syncer", "$JS.API.CONSUMER.INFO.DEPLOY_site1.site1-syncer", b""),
+        ("issuer", "$JS.API.CONSUMER.MSG.NEXT.CERTS.issuer", b'{"batch": 1}'),
+    ],
+)
+async def test_a_reply_is_no_way_to_publish_as_another(
+    bus: SecuredBroker, identity: str, request_subject: str, body: bytes
+) -> None:
+    """The broker answers to whatever subject a request names, and doesn't ask whether the requester might."""
+    targets = (
+        "certs.ev.approved.forged",
+        "certs.answer.web.forged",
+        "certs.request.web.forged",
+        "certs.deploy.site2.syncer.forged",
+        "certs.status.site2.syncer.succeeded.forged",
+        "certs.status.hub.issuer.issued.forged",
+        "certs.alert.critical.forged",
+    )
+    async with AsyncExitStack() as connected:
+        person = await connected.enter_async_context(Person(bus, identity))
+        registry = await connected.enter_async_context(Person(bus, "registry"))
+        operator = await connected.enter_async_context(Person(bus, OPERATOR))
+        await registry.client.jetstream().publish("certs.deploy.site1.syncer.c1", b"order")
+        await registry.client.jetstream().publish("certs.ev.approved.c1", b"event")
+        await registry.client.jetstream().publish("certs.answer.payments.e1", b"answer")
+
+        for target in targets:
+            await person.client.publish(request_subject, body, reply=target)
+        await person.settle()
+        # Its own next request is answered after all of these.
+        await operator.client.jetstream().streams_info()
+        forged = []
+        for stream in (subjects.REQUESTS, subjects.CERTS, subjects.STATUS, subjects.ALERTS, "DEPLOY_site2"):
+            for target in targets:
+                try:
+                    await operator.client.jetstream().get_last_msg(stream, target)
+                except NotFoundError:
+                    continue
+                forged.append((stream, target))
+
+    assert forged == []
+
+
+async def test_nobody_gets_another_ones_reply(bus: SecuredBroker) -> None:
+    async with Person(bus, "owner-web") as eavesdropper, Person(bus, "owner-payments") as victim:
+        heard = await eavesdropper.client.subscribe("_INBOX.owner-payments.>")
+        await victim.client.jetstream().publish("certs.request.payments.shop", b"{}")
+        await eavesdropper.settle()
+
+        assert eavesdropper.refused
+        with pytest.raises((TimeoutError, nats.errors.Error)):
+            await heard.next_msg(timeout=0.2)
+
+
+async def test_an_owner_reads_his_answer_as_it_comes_and_later(bus: SecuredBroker) -> None:
+    subject = subjects.answer("payments", "e1")
+    async with Person(bus, "owner-payments") as owner, Person(bus, "registry") as registry:
+        live = await owner.client.subscribe("certs.answer.payments.>")
+        await owner.settle()
+        await registry.client.jetstream().publish(subject, b"accepted")
+
+        assert (await live.next_msg(timeout=5)).data == b"accepted"
+        stored = await owner.client.jetstream().get_last_msg(subjects.CERTS, subject, direct=True)
+        assert stored.data == b"accepted"
+        with pytest.raises((TimeoutError, NoRespondersError)):
+            await owner.client.jetstream(timeout=0.3).get_last_msg(subjects.CERTS, "certs.answer.web.e1", direct=True)
+
+
+async def test_an_owner_hears_of_his_alerts_only(bus: SecuredBroker) -> None:
+    async with Person(bus, "owner-payments") as owner, Person(bus, "monitor") as monitor:
+        alerts = await owner.client.subscribe("certs.alert.*.payments")
+        await owner.settle()
+        await monitor.client.jetstream().publish("certs.alert.critical.web", b"not his")
+        await monitor.client.jetstream().publish("certs.alert.critical.payments", b"his")
+
+        assert (await alerts.next_msg(timeout=5)).data == b"his"
+
+
+class Recorder:
+    """Takes the first event, refuses the second for good."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.both = asyncio.Event()
+
+    async def __call__(self, _: Event, envelope: Envelope) -> None:
+        self.taken.append(envelope.id)
+        if len(self.taken) == 2:
+            self.both.set()
+            raise PermanentError("refused for the sake of its dead letter")
+
+
+def _broker(bus: SecuredBroker, identity: str) -> NatsBroker:
+    provider = TracerProvider()
+    return make_broker(
+        BusSettings(url=bus.url, identity=identity, nkey_seed_file=bus.seed_file(identity)),
+        service=identity,
+        telemetry=Telemetry(provider, provider.get_tracer("test")),
+        metrics=CollectorRegistry(),
+    )
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one service consumes, and who publishes it."""
+
+    consumer: str
+    stream: str
+    durable: str
+    filters: str
+    publisher: str
+    subject: str
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        Work(
+            *("registry", subjects.REQUESTS, DURABLES.REGISTRY_REQUESTS, subjects.ANY_REQUEST),
+            *("owner-payments", "certs.request.payments.shop"),
+        ),
+        Work(
+            *("registry", subjects.STATUS, DURABLES.REGISTRY_STATUS, subjects.ANY_STATUS),
+            *("site2-pusher", "certs.status.site2.pusher.heartbeat.site2"),
+        ),
+        Work(
+            *("registry", subjects.ALERTS, DURABLES.REGISTRY_ALERTS, subjects.ANY_ALERT),
+            *("monitor", "certs.alert.critical.payments"),
+        ),
+        Work(
+            *("issuer", subjects.CERTS, DURABLES.ISSUER, subjects.events(events.CertificateApproved.type)),
+            *("registry", "certs.ev.approved.c1"),
+        ),
+        Work(
+            *("monitor", subjects.CERTS, DURABLES.MONITOR, subjects.events(events.EndpointsExpected.type)),
+            *("registry", "certs.ev.expected.c1"),
+        ),
+        Work(
+            *("site1-syncer", "DEPLOY_site1", "site1-syncer", subjects.deploys("site1", "syncer")),
+            *("registry", "certs.deploy.site1.syncer.c1"),
+        ),
+        Work(
+            *("site2-pusher", "DEPLOY_site2", "site2-pusher", subjects.deploys("site2", "pusher")),
+            *("registry", "certs.deploy.site2.pusher.c1"),
+        ),
+    ],
+    ids=lambda work: work.durable,
+)
+async def test_a_service_does_its_work_under_exactly_these_rights(bus: SecuredBroker, work: Work) -> None:
+    recorder = Recorder()
+    receiving, sending = _broker(bus, work.consumer), _broker(bus, work.publisher)
+    subscribe(
+        receiving,
+        stream=work.stream,
+        durable=work.durable,
+        subject=work.filters,
+        identity=work.consumer,
+        handlers={events.SiteHeartbeat: recorder},
+    )
+    sender = EventPublisher(broker=sending, source="test", clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    heartbeat = events.SiteHeartbeat(site="site1", service="syncer", version="1")
+    await sending.start()
+    await receiving.start()
+    try:
+        # One after the other: a deploy stream keeps only the newest of a subject.
+        sent = []
+        for number in (1, 2):
+            sent.append(await sender.publish(heartbeat, subject=work.subject, stream=work.stream, about="site1"))
+            async with asyncio.timeout(10):
+                while len(recorder.taken) < number:  # noqa: ASYNC110 # the recorder has no event for each
+                    await asyncio.sleep(0.01)
+        async with Person(bus, OPERATOR) as operator:
+            letter = await _eventually(operator.client, subjects.dead_letter(work.durable))
+            info = await operator.client.jetstream().consumer_info(work.stream, work.durable)
+    finally:
+        await receiving.stop()
+        await sending.stop()
+
+    assert recorder.taken == sent
+    assert letter["certbus-error"].startswith("PermanentError")
+    assert (info.num_redelivered, info.num_pending) == (0, 0)
+
+
+async def _eventually(client: Client, subject: str) -> dict[str, str]:
+    """The headers of the newest dead letter of a subject, waited for."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                found = await client.jetstream().get_last_msg(subjects.DLQ, subject)
+            except NotFoundError:
+                await asyncio.sleep(0.02)
+                continue
+            return found.headers or {}
