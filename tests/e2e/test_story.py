@@ -1,0 +1,164 @@
+"""The story on a running system, looked at from outside."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from certbus.local.story import Story
+from certbus.local.system import LocalSystem
+from certbus.local.trace_tree import read_trace
+from certcore.api import CertificateView
+from tests.e2e.key_scan import forms_of, scan
+from tests.e2e.rounds import ask, renew, until, wait_live
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+
+_NAMES = ("orders", "shop", "edge")
+
+
+async def test_every_promise_of_the_story_holds(system: LocalSystem) -> None:
+    told: list[str] = []
+    held = await Story(system, tell=told.append).play()
+    print("\n".join(told))
+    assert held, "\n".join(told)
+
+
+def _show(system: LocalSystem, name: str) -> CertificateView:
+    """As a person would: by the command, in another process."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "certbus", "cert", "show", name, "-o", "json"],
+        env={**os.environ, "CERTBUS_HOME": str(system.home.folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stderr
+    return CertificateView.model_validate(json.loads(shown.stdout))
+
+
+def _fingerprint_by_openssl(url: str) -> str:
+    parts = urlsplit(url)
+    shaken = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{parts.port}", "-servername", str(parts.hostname)],
+        input=b"",
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    told = subprocess.run(
+        ["openssl", "x509", "-noout", "-fingerprint", "-sha256"],
+        input=shaken.stdout,
+        capture_output=True,
+        check=True,
+    )
+    return told.stdout.decode().partition("=")[2].strip().replace(":", "").lower()
+
+
+@pytest.mark.parametrize("name", _NAMES)
+async def test_openssl_sees_at_every_endpoint_what_the_registry_names(system: LocalSystem, name: str) -> None:
+    view = _show(system, name)
+    assert view.revision is not None
+    assert view.state == "live"
+    for endpoint in view.endpoints:
+        assert _fingerprint_by_openssl(endpoint.url) == endpoint.served_fingerprint_sha256
+        assert endpoint.served_fingerprint_sha256 == view.revision.fingerprint_sha256
+
+
+async def test_one_trace_leads_from_the_request_to_the_handshake_of_each_site(system: LocalSystem) -> None:
+    for name in ("orders", "shop"):
+        view = await ask(system, "admin", lambda registry: registry.certificate(name))  # noqa: B023 # awaited at once
+        spans = read_trace(system.home.path("traces"), view.trace_id or "")
+        roots = [span for span in spans if span.parent_id is None]
+        assert len(roots) == 1
+        assert roots[0].service == "registry"
+        by_id = {span.span_id: span for span in spans}
+        shaken = [span for span in spans if span.name == "tls.handshake"]
+        assert {span.attributes["url"] for span in shaken} == {endpoint.url for endpoint in view.endpoints}
+        for span in shaken:
+            above = span
+            while above.parent_id is not None:
+                above = by_id[above.parent_id]
+            assert above is roots[0]
+
+
+def _delivered_keys(system: LocalSystem) -> Iterable[bytes]:
+    block = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----\n", re.DOTALL)
+    for path in system.home.path("sites").rglob("tls.key"):
+        yield path.read_bytes()
+    for path in system.home.path("haproxy", "certificates").glob("*.pem"):
+        yield from block.findall(path.read_bytes())
+
+
+def _where_no_key_may_be(system: LocalSystem) -> list[Path]:
+    names = ("nats", "registry", "issuer", "monitor", "logs", "traces", "pebble", "tokens", "applications")
+    return [system.home.path(name) for name in names]
+
+
+async def test_no_private_key_lies_in_stream_database_log_or_trace(system: LocalSystem, tmp_path: Path) -> None:
+    keys = list(_delivered_keys(system))
+    assert len(keys) >= 5
+    folders = _where_no_key_may_be(system)
+    assert all(folder.exists() for folder in folders)
+    for key in keys:
+        assert scan(folders, forms_of(key)) == []
+    # The control: the same scan finds one that was planted beside the others.
+    (tmp_path / "planted.log").write_bytes(b'{"event": "oops", "key": "' + keys[0].replace(b"\n", b"\\n") + b'"}')
+    assert scan([*folders, tmp_path], forms_of(keys[0])) != []
+
+
+async def test_no_process_has_a_key_in_its_arguments_or_environment(system: LocalSystem) -> None:
+    for service in system.services.values():
+        process = Path(f"/proc/{service.process.pid}")
+        for name in ("cmdline", "environ"):
+            content = (process / name).read_bytes()
+            assert b"PRIVATE KEY" not in content
+            assert b"cb_" not in content, "a token"
+
+
+async def test_a_syncer_that_was_away_for_three_revisions_delivers_only_the_newest(system: LocalSystem) -> None:
+    before = await ask(system, "admin", lambda registry: registry.certificate("orders"))
+    assert before.revision is not None
+    first = before.revision.number
+    await system.hold("site2-syncer")
+    store = system.delivered_files("site2", "orders").parent
+    for revision in range(first + 1, first + 4):
+        await ask(system, "admin", lambda registry: registry.renew("orders"))
+        await _wait_issued(system, revision)
+    assert {path.name for path in store.iterdir() if path.is_dir() and not path.is_symlink()} <= {
+        f"revision-{number}" for number in range(first + 1)
+    }
+    await system.release("site2-syncer")
+    await wait_live(system, "orders", first + 3)
+    present = {path.name for path in store.iterdir()}
+    assert f"revision-{first + 3}" in present
+    assert present.isdisjoint({f"revision-{first + 1}", f"revision-{first + 2}"})
+    log = system.home.path("logs", "site2-syncer.log").read_text()
+    for skipped in (first + 1, first + 2):
+        assert not re.search(rf'"revision": {skipped}\b[^\n]*"delivered"', log)
+
+
+async def _wait_issued(system: LocalSystem, revision: int) -> None:
+    async def issued() -> bool:
+        view = await ask(system, "admin", lambda registry: registry.certificate("orders"))
+        return view.revision is not None and view.revision.number >= revision
+
+    await until(issued, f"revision {revision} of orders")
+
+
+async def test_a_renewal_asked_for_twice_is_one_revision(system: LocalSystem) -> None:
+    before = await wait_live(system, "shop")
+    assert before.revision is not None
+    wanted = before.revision.number + 1
+    answers = [await ask(system, "admin", lambda registry: registry.renew("shop")) for _ in range(3)]
+    assert {answer.revision for answer in answers} == {wanted}
+    view = await wait_live(system, "shop", wanted)
+    assert view.revision is not None
+    assert view.revision.number == wanted
+    await renew(system, "shop", wanted)
