@@ -227,12 +227,12 @@ async def kubernetes(
 
 
 @asynccontextmanager
-async def haproxies() -> AsyncIterator[Haproxies]:
+async def haproxies(*, tell: Tell = print) -> AsyncIterator[Haproxies]:
     started: list[HaproxyServer] = []
     async with _folder() as folder:
 
         async def start(configuration: str) -> HaproxyServer:
-            server = HaproxyServer(folder=folder / str(len(started)), configuration=configuration)
+            server = HaproxyServer(folder=folder / str(len(started)), configuration=configuration, tell=tell)
             started.append(server)
             await server.start()
             return server

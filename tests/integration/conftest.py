@@ -52,7 +52,7 @@ async def kube(tell: Tell) -> AsyncIterator[servers.Kube]:
 
 
 @pytest_asyncio.fixture
-async def haproxy() -> AsyncIterator[servers.Haproxies]:
+async def haproxy(tell: Tell) -> AsyncIterator[servers.Haproxies]:
     """A factory: `await haproxy(configuration)`."""
-    async with servers.haproxies() as start:
+    async with servers.haproxies(tell=tell) as start:
         yield start

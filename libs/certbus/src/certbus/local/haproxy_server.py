@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import time
 from pathlib import Path
 from typing import Final
 
-from certbus.local.errors import PartMissingError, ProcessFailedError
+from certbus.local.debian import debian_program
+from certbus.local.errors import LocalError, ProcessFailedError
 from certbus.local.process import ChildProcess
+from certbus.local.tools import Tell
 
 __all__ = ["HaproxyServer", "haproxy_program"]
 
@@ -19,31 +20,33 @@ _WORKER: Final = re.compile(r"^(\d+)\s+worker\s", re.MULTILINE)
 _FAILED: Final = re.compile(r"failed: (\d+)")
 
 
-def haproxy_program() -> Path:
-    """Where HAProxy is.
+def haproxy_program(tell: Tell = print) -> Path:
+    """Where HAProxy is; installed as Debian's package where that is possible and was not done.
 
     Raises:
-        PartMissingError: it is not installed.
+        PartMissingError: it is not installed, and can't be from here.
     """
-    found = shutil.which("haproxy", path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin")
-    if found is None:
-        raise PartMissingError("HAProxy is not installed: apt-get install haproxy")
-    return Path(found)
+    return debian_program("haproxy", package="haproxy", tell=tell)
 
 
 class HaproxyServer:
-    def __init__(self, *, folder: Path, configuration: str) -> None:
-        """`folder` gets the master's socket, so its path must be short."""
+    def __init__(self, *, folder: Path, configuration: str, tell: Tell = print) -> None:
+        """`folder` gets the master's socket, so its path must be short.
+
+        Raises:
+            PartMissingError: HAProxy is not installed, and can't be from here.
+            LocalError: the folder's path is too long.
+        """
         self.configuration = configuration
         self.configuration_file = folder / "haproxy.cfg"
         self.master_socket = folder / "master.sock"
         self._folder = folder
         if len(os.fsencode(self.master_socket)) > _SOCKET_PATH_LIMIT:
-            raise PartMissingError(f"{folder} is too long a path for a unix socket: give a shorter folder")
+            raise LocalError(f"{folder} is too long a path for a unix socket: give a shorter folder")
         self.process = ChildProcess(
             name="haproxy",
             argv=[
-                str(haproxy_program()),
+                str(haproxy_program(tell)),
                 *("-W", "-S", str(self.master_socket)),
                 *("-f", str(self.configuration_file)),
             ],
