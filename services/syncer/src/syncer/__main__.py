@@ -1,0 +1,13 @@
+from certcore.service import run
+from certcore.settings import load_settings
+from syncer.app import create_app
+from syncer.settings import SyncerSettings
+
+
+def main() -> None:
+    settings = load_settings(SyncerSettings)
+    run(create_app(settings), settings.http)
+
+
+if __name__ == "__main__":
+    main()
