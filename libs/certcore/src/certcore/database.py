@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, MetaData, event
+from sqlalchemy import Connection, MetaData, event, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 __all__ = ["NAMING", "make_engine", "upgrade"]
 
@@ -49,11 +50,18 @@ def _on_begin(connection: Connection) -> None:
 
 
 async def upgrade(engine: AsyncEngine, migrations: Path) -> None:
-    """Bring the schema to the newest version of the `migrations` folder."""
-    configuration = Config()
-    configuration.set_main_option("script_location", str(migrations))
+    """Bring the schema to the newest version of the `migrations` folder, whose files start with their version."""
+    newest = max(path.name.partition("_")[0] for path in (migrations / "versions").glob("[0-9]*.py"))
 
     def run(connection: Connection) -> None:
+        if _version(connection) == newest:
+            return
+        # Imported only where there is something to do: it costs every start as much as the web framework.
+        from alembic import command  # noqa: PLC0415
+        from alembic.config import Config  # noqa: PLC0415
+
+        configuration = Config()
+        configuration.set_main_option("script_location", str(migrations))
         configuration.attributes["connection"] = connection
         command.upgrade(configuration, "head")
 
@@ -61,8 +69,15 @@ async def upgrade(engine: AsyncEngine, migrations: Path) -> None:
         await connection.run_sync(run)
 
 
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return found
+
+
 def run_migrations(
-    configuration: Config, metadata: MetaData, configure: Callable[..., None], run: Callable[[], None]
+    configuration: "Config", metadata: MetaData, configure: Callable[..., None], run: Callable[[], None]
 ) -> None:
     """The whole of a migrations folder's env.py."""
     configure(connection=configuration.attributes["connection"], target_metadata=metadata, render_as_batch=True)

@@ -9,7 +9,6 @@ from typing import Any, Final
 import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
@@ -36,6 +35,9 @@ def configure_telemetry(service: str, settings: TelemetrySettings) -> Telemetry:
     _configure_logging(settings.log_level, service)
     provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
     if settings.otlp_endpoint is not None:
+        # Imported only where it is used: it brings a second HTTP client and protobuf.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.otlp_endpoint)))
     if settings.trace_file is not None:
         settings.trace_file.parent.mkdir(parents=True, exist_ok=True)
