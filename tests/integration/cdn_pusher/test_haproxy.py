@@ -1,0 +1,308 @@
+"""The pusher against a real HAProxy."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from cryptography import x509
+
+from cdn_pusher.domain.decision import Reason, Wanted
+from cdn_pusher.domain.errors import DeliveryError
+from cdn_pusher.domain.pem import HaproxyPem, normal_pem
+from certcore.events import DeliveryReason
+from certcore.handshake import HandshakeError, Prober
+from tests.authority import Authority, Issued
+from tests.integration.cdn_pusher.balancer import DEFAULT, Balancer, balancer, pem_of
+from tests.servers import Haproxies
+from tests.tls_servers import tls_server
+
+pytestmark = pytest.mark.integration
+
+HOST = "shop.example.org"
+FILE = "shop.pem"
+
+
+@pytest_asyncio.fixture
+async def edge(haproxy: Haproxies) -> AsyncIterator[Balancer]:
+    async with balancer(haproxy) as running:
+        yield running
+
+
+def wanted(issued: Issued) -> Wanted:
+    return Wanted(issued.fingerprint, issued.serial)
+
+
+def large(authority: Authority) -> HaproxyPem:
+    """A PEM that is longer than HAProxy's buffer."""
+    note = x509.UnrecognizedExtension(
+        x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x04\x82\x36\xb0" + b"x" * 14000
+    )
+    return pem_of(authority.issue(HOST, extra=[note]))
+
+
+async def test_a_new_name_is_served_and_held_on_disk_and_in_memory(edge: Balancer) -> None:
+    issued = edge.authority.issue(HOST)
+    instance = edge.place.instance()
+    assert (await instance.look(FILE, wanted(issued))).reason is Reason.NEW
+    await instance.deliver(FILE, pem_of(issued), dns_names=(HOST,))
+    assert (await edge.served(HOST)).presented == pem_of(issued).presented
+    assert (await edge.served("else.example.org")).leaf.dns_names == (DEFAULT,)
+    path = edge.place.directory / FILE
+    assert path.read_bytes() == pem_of(issued).content
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert edge.place.crt_list.read_text().splitlines() == [f"{edge.place.directory}/default.pem", str(path)]
+    assert (await instance.look(FILE, wanted(issued))).reason is Reason.HELD
+
+
+async def test_a_wildcard_is_proven_by_one_of_its_names(edge: Balancer) -> None:
+    issued = edge.authority.issue("*.example.org")
+    await edge.place.instance().deliver("wild.pem", pem_of(issued), dns_names=("*.example.org",))
+    assert (await edge.served("any.example.org")).leaf.fingerprint_sha256 == issued.fingerprint
+
+
+async def test_delivering_the_same_again_changes_nothing(edge: Balancer) -> None:
+    first, second = edge.authority.issue(HOST), edge.authority.issue(HOST)
+    instance = edge.place.instance()
+    await instance.deliver(FILE, pem_of(first), dns_names=(HOST,))
+    for _ in range(3):
+        await instance.deliver(FILE, pem_of(second), dns_names=(HOST,))
+    assert edge.place.crt_list.read_text().count(FILE) == 1
+    assert edge.place.files.read_previous(FILE) == pem_of(first).content
+
+
+@dataclass
+class Tally:
+    handshakes: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+async def keep_connecting(port: int, roots: Path, tally: Tally) -> None:
+    prober = Prober(ca_file=roots)
+    while True:
+        try:
+            seen = await prober.shake("127.0.0.1", port, server_name=HOST)
+        except HandshakeError as error:
+            tally.faults.append(str(error))
+            continue
+        tally.handshakes += 1
+        if seen.trust_problem is not None or len(seen.presented) != 2:
+            tally.faults.append(f"{seen.trust_problem} {seen.leaf.dns_names} {len(seen.presented)}")
+
+
+async def test_fifty_rotations_fail_no_handshake_of_clients_that_never_pause(edge: Balancer, tmp_path: Path) -> None:
+    (tmp_path / "roots.pem").write_text(edge.authority.root_pem)
+    instance = edge.place.instance()
+    await instance.deliver(FILE, pem_of(edge.authority.issue(HOST)), dns_names=(HOST,))
+    tally = Tally()
+    clients = [asyncio.create_task(keep_connecting(edge.place.port, tmp_path / "roots.pem", tally)) for _ in range(4)]
+    for _ in range(50):
+        issued = edge.authority.issue(HOST)
+        await instance.deliver(FILE, pem_of(issued), dns_names=(HOST,))
+        assert (await edge.served(HOST)).leaf.fingerprint_sha256 == issued.fingerprint
+    for client in clients:
+        client.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
+    print(f"{tally.handshakes} handshakes during 50 rotations")
+    assert tally.faults == []
+    assert tally.handshakes >= 200
+
+
+async def test_two_pushers_in_two_processes_never_leave_a_wrong_certificate_live(edge: Balancer) -> None:
+    instance = edge.place.instance()
+    for name in ("left", "right"):
+        host = f"{name}.example.org"
+        await instance.deliver(f"{name}.pem", pem_of(edge.authority.issue(host)), dns_names=(host,))
+    pushers = [edge.in_another_process({"task": "push", "name": name, "count": 160}) for name in ("left", "right")]
+    for pusher in pushers:
+        pusher.start()
+    for pusher in pushers:
+        assert await pusher.wait(timeout_s=120.0) == 0, pusher.last_lines()
+        assert json.loads(pusher.last_lines(1)) == {"pushes": 160, "wrong": 0, "refused": 0}
+
+
+async def test_a_pusher_killed_between_set_and_commit_is_cleaned_up_after(edge: Balancer) -> None:
+    instance, mine = edge.place.instance(), edge.authority.issue(HOST)
+    victim = "victim.example.org"
+    await instance.deliver("victim.pem", pem_of(edge.authority.issue(victim)), dns_names=(victim,))
+    before = (await edge.served(victim)).leaf
+    killed = edge.in_another_process({"task": "die", "name": "victim"})
+    killed.start()
+    assert await killed.wait(timeout_s=30.0) == -9
+    open_ones = (await edge.place.runtime.certificates()).transactions
+    assert open_ones == (f"{edge.place.directory}/victim.pem",)
+    await instance.deliver(FILE, pem_of(mine), dns_names=(HOST,))
+    assert (await edge.served(HOST)).leaf.fingerprint_sha256 == mine.fingerprint
+    assert (await edge.served(victim)).leaf == before
+    assert (await edge.place.runtime.certificates()).transactions == ()
+
+
+async def test_a_transaction_that_is_not_ours_is_neither_used_nor_ended(edge: Balancer) -> None:
+    foreign = edge.place.folder / "foreign.pem"
+    await edge.place.runtime.new(foreign)
+    await edge.place.runtime.set(foreign, pem_of(edge.authority.issue("foreign.example.org")))
+    with pytest.raises(DeliveryError, match="none of ours") as caught:
+        await edge.place.instance().deliver(FILE, pem_of(edge.authority.issue(HOST)), dns_names=(HOST,))
+    assert caught.value.reason is DeliveryReason.REFUSED
+    assert (await edge.place.runtime.certificates()).transactions == (str(foreign),)
+    assert not (edge.place.directory / FILE).exists()
+
+
+async def test_a_payload_that_went_into_anothers_transaction_is_ended_there(edge: Balancer) -> None:
+    runtime, path = edge.place.runtime, edge.place.directory / FILE
+    await edge.place.instance().deliver(FILE, pem_of(edge.authority.issue(HOST)), dns_names=(HOST,))
+    await runtime.set(edge.place.directory / "default.pem", pem_of(edge.authority.issue(DEFAULT)))
+    with pytest.raises(DeliveryError, match="Transaction updated"):
+        await runtime.set(path, pem_of(edge.authority.issue(HOST)))
+    assert (await runtime.certificates()).transactions == ()
+
+
+async def test_a_restart_keeps_what_was_delivered(edge: Balancer) -> None:
+    first, second = edge.authority.issue(HOST), edge.authority.issue(HOST)
+    for issued in (first, second):
+        await edge.place.instance().deliver(FILE, pem_of(issued), dns_names=(HOST,))
+    await edge.server.stop()
+    await edge.server.start()
+    assert (await edge.served(HOST)).presented == pem_of(second).presented
+    await edge.server.reload()
+    assert (await edge.served(HOST)).presented == pem_of(second).presented
+
+
+@pytest.mark.parametrize("newline", ["\r\n", "\n\n"], ids=["crlf", "blank lines"])
+async def test_a_messy_pem_keeps_its_chain(edge: Balancer, newline: str) -> None:
+    issued = edge.authority.issue(HOST)
+    chain = issued.chain_pem.replace("\n", newline).encode()
+    pem = normal_pem(chain, issued.key_pem.replace("\n", newline).encode())
+    await edge.place.instance().deliver(FILE, pem, dns_names=(HOST,))
+    assert len((await edge.served(HOST)).presented) == 2
+
+
+async def test_drift_of_every_kind_is_seen_and_repaired(edge: Balancer) -> None:
+    issued, stranger = edge.authority.issue(HOST), edge.authority.issue(HOST)
+    place, instance = edge.place, edge.place.instance()
+    pem, path = pem_of(issued), edge.place.directory / FILE
+    await instance.deliver(FILE, pem, dns_names=(HOST,))
+
+    async def repaired(reason: Reason) -> None:
+        assert (await instance.look(FILE, wanted(issued))).reason is reason
+        await instance.deliver(FILE, pem, dns_names=(HOST,))
+        assert (await instance.look(FILE, wanted(issued))).reason is Reason.HELD
+        assert (await edge.served(HOST)).presented == pem.presented
+
+    await place.runtime.set(path, pem_of(stranger))
+    await place.runtime.commit(path)
+    await repaired(Reason.MEMORY_CHANGED)
+
+    await place.runtime.set(path, pem_of(Issued(issued.leaf, (issued.leaf,), issued.key_pem)))
+    await place.runtime.commit(path)
+    await repaired(Reason.CHAIN_LOST)
+
+    await place.runtime.forget(place.crt_list, path)
+    await repaired(Reason.MEMORY_LOST)
+
+    path.unlink()
+    await repaired(Reason.DISK_LOST)
+
+    path.write_bytes(pem.content.replace(b"\n", b"\r\n"))
+    await repaired(Reason.DISK_CHANGED)
+
+    path.write_bytes(pem_of(stranger).content)
+    await repaired(Reason.NEW_REVISION)
+
+    place.crt_list.write_text(f"{place.directory}/default.pem")
+    await repaired(Reason.UNLISTED)
+    assert place.crt_list.read_text().count("\n") == 2
+
+
+async def test_a_delivery_that_is_not_served_is_put_back(edge: Balancer) -> None:
+    first, second = edge.authority.issue(HOST), edge.authority.issue(HOST)
+    await edge.place.instance().deliver(FILE, pem_of(first), dns_names=(HOST,))
+    async with tls_server(Authority.self_signed(HOST)) as elsewhere:
+        blind = edge.place.instance(probe=f"127.0.0.1:{elsewhere.port}", patience_s=0.2)
+        with pytest.raises(DeliveryError) as caught:
+            await blind.deliver(FILE, pem_of(second), dns_names=(HOST,))
+    assert caught.value.reason is DeliveryReason.NOT_SERVED
+    assert (edge.place.directory / FILE).read_bytes() == pem_of(first).content
+    assert (await edge.served(HOST)).presented == pem_of(first).presented
+    assert (await edge.place.instance().look(FILE, wanted(first))).reason is Reason.HELD
+
+
+async def test_a_first_delivery_that_is_not_served_leaves_nothing_behind(edge: Balancer) -> None:
+    crt_list = edge.place.crt_list.read_text()
+    async with tls_server(Authority.self_signed(HOST)) as elsewhere:
+        blind = edge.place.instance(probe=f"127.0.0.1:{elsewhere.port}", patience_s=0.2)
+        with pytest.raises(DeliveryError):
+            await blind.deliver(FILE, pem_of(edge.authority.issue(HOST)), dns_names=(HOST,))
+    assert edge.place.crt_list.read_text() == crt_list
+    assert not (edge.place.directory / FILE).exists()
+    assert (await edge.place.runtime.certificates()).paths == (f"{edge.place.directory}/default.pem",)
+    assert (await edge.served(HOST)).leaf.dns_names == (DEFAULT,)
+
+
+async def test_what_the_runtime_api_cant_take_comes_by_reload(edge: Balancer) -> None:
+    small, pem = edge.authority.issue(HOST), large(edge.authority)
+    await edge.place.instance().deliver(FILE, pem_of(small), dns_names=(HOST,))
+    assert len(pem.content) > 16384
+    await edge.with_master.instance().deliver(FILE, pem, dns_names=(HOST,))
+    assert (await edge.served(HOST)).presented == pem.presented
+
+
+async def test_without_a_master_socket_it_waits_on_disk_for_a_reload(edge: Balancer) -> None:
+    pem = large(edge.authority)
+    with pytest.raises(DeliveryError, match="more than the runtime API takes") as caught:
+        await edge.place.instance().deliver(FILE, pem, dns_names=(HOST,))
+    assert caught.value.reason is DeliveryReason.REFUSED
+    await edge.server.reload()
+    seen = await edge.place.instance().look(FILE, Wanted(pem.leaf.fingerprint_sha256, pem.leaf.serial))
+    assert seen.reason is Reason.HELD
+
+
+async def test_a_refused_reload_puts_the_old_file_back(edge: Balancer) -> None:
+    small = edge.authority.issue(HOST)
+    await edge.place.instance().deliver(FILE, pem_of(small), dns_names=(HOST,))
+    with edge.place.crt_list.open("a") as crt_list:
+        crt_list.write(f"{edge.place.directory}/missing.pem\n")
+    with pytest.raises(DeliveryError) as caught:
+        await edge.with_master.instance().deliver(FILE, large(edge.authority), dns_names=(HOST,))
+    assert caught.value.reason is DeliveryReason.RELOAD_FAILED
+    assert (edge.place.directory / FILE).read_bytes() == pem_of(small).content
+    assert (await edge.served(HOST)).presented == pem_of(small).presented
+
+
+async def test_a_push_cut_short_after_the_disk_can_still_be_put_back(edge: Balancer) -> None:
+    first, second = edge.authority.issue(HOST), edge.authority.issue(HOST)
+    await edge.place.instance().deliver(FILE, pem_of(first), dns_names=(HOST,))
+    edge.place.files.write(FILE, pem_of(second).content)
+    async with tls_server(Authority.self_signed(HOST)) as elsewhere:
+        blind = edge.place.instance(probe=f"127.0.0.1:{elsewhere.port}", patience_s=0.2)
+        with pytest.raises(DeliveryError):
+            await blind.deliver(FILE, pem_of(second), dns_names=(HOST,))
+    assert (edge.place.directory / FILE).read_bytes() == pem_of(first).content
+    assert (await edge.served(HOST)).presented == pem_of(first).presented
+
+
+async def test_a_haproxy_that_is_down_is_unreachable_and_its_disk_untouched(edge: Balancer) -> None:
+    await edge.server.stop()
+    with pytest.raises(DeliveryError) as caught:
+        await edge.place.instance().deliver(FILE, pem_of(edge.authority.issue(HOST)), dns_names=(HOST,))
+    assert caught.value.reason is DeliveryReason.UNREACHABLE
+    assert not (edge.place.directory / FILE).exists()
+
+
+async def test_a_disk_that_refuses_is_told(edge: Balancer) -> None:
+    edge.place.directory.rename(edge.place.folder / "moved")
+    with pytest.raises(DeliveryError, match="No such file") as caught:
+        await edge.place.instance().deliver(FILE, pem_of(edge.authority.issue(HOST)), dns_names=(HOST,))
+    assert caught.value.reason is DeliveryReason.REFUSED
+
+
+async def test_an_expired_certificate_is_what_haproxy_would_take(edge: Balancer) -> None:
+    # Why preflight looks at dates and names: HAProxy doesn't.
+    past = datetime.now(UTC) - timedelta(days=1)
+    expired = edge.authority.issue("other.example.org", not_before=past - timedelta(days=1), not_after=past)
+    await edge.place.instance().deliver(FILE, pem_of(expired), dns_names=("other.example.org",))
+    assert (await edge.served("other.example.org")).leaf.not_after < datetime.now(UTC)
