@@ -35,6 +35,11 @@ class Issued:
         return f"{self.leaf.serial_number:x}"
 
     @property
+    def dns_names(self) -> tuple[str, ...]:
+        names = self.leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return tuple(names.get_values_for_type(x509.DNSName))
+
+    @property
     def fingerprint(self) -> str:
         return hashlib.sha256(self.leaf.public_bytes(Encoding.DER)).hexdigest()
 
