@@ -5,35 +5,23 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
 from urllib.parse import urlsplit
 
 import nats
 import nkeys
 import pytest
 import pytest_asyncio
-from faststream.nats import NatsBroker
-from nats.aio.client import Client
 from nats.errors import NoRespondersError
 from nats.js.errors import NotFoundError
-from opentelemetry.sdk.trace import TracerProvider
-from prometheus_client import CollectorRegistry
 
 from certbus.local.nats_identities import NatsIdentities
-from certcore import events, subjects
-from certcore.bus import EventPublisher, make_broker, subscribe
-from certcore.cloudevents import Envelope
+from certcore import subjects
 from certcore.declare import declare
-from certcore.errors import PermanentError
-from certcore.events import Event
 from certcore.permissions import OPERATOR, grants
-from certcore.settings import BusSettings
-from certcore.telemetry import Telemetry
-from certcore.topology import DURABLES, topology
+from certcore.topology import topology
 from tests import servers
+from tests.integration.certcore.person import Person
 from tests.servers import SITES, SecuredBroker
 
 pytestmark = pytest.mark.integration
@@ -140,50 +128,6 @@ MAY_SUBSCRIBE: dict[str, set[str]] = {
 async def bus() -> AsyncIterator[SecuredBroker]:
     async with servers.secured_broker(sites=SITES, owners=OWNERS) as secured:
         yield secured
-
-
-class Person:
-    """A connection of one identity, and what the broker refused it."""
-
-    def __init__(self, bus: SecuredBroker, identity: str) -> None:
-        self._bus = bus
-        self._identity = identity
-        self.refused: list[str] = []
-
-    async def __aenter__(self) -> Self:
-        self.client: Client = await nats.connect(
-            self._bus.url,
-            nkeys_seed=str(self._bus.seed_file(self._identity)),
-            inbox_prefix=f"_INBOX.{self._identity}".encode(),
-            error_cb=self._note,
-            allow_reconnect=False,
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.client.close()
-
-    async def _note(self, error: Exception) -> None:
-        self.refused.append(str(error).lower())
-
-    async def settle(self) -> None:
-        """Wait until the broker has seen all that was sent, and told what it refuses."""
-        # The client's ping overtakes what it still holds back; the second one comes after it.
-        await self.client.flush()
-        await self.client.flush()
-
-    async def may_publish(self, subject: str) -> bool:
-        before = len(self.refused)
-        # No API call takes this body, so that what is allowed changes nothing.
-        await self.client.publish(subject, b"no JSON")
-        await self.settle()
-        return len(self.refused) == before
-
-    async def may_subscribe(self, subject: str) -> bool:
-        before = len(self.refused)
-        await self.client.subscribe(subject)
-        await self.settle()
-        return len(self.refused) == before
 
 
 def test_every_identity_is_asked_below() -> None:
@@ -319,120 +263,3 @@ async def test_an_owner_hears_of_his_alerts_only(bus: SecuredBroker) -> None:
         await monitor.client.jetstream().publish("certs.alert.critical.payments", b"his")
 
         assert (await alerts.next_msg(timeout=5)).data == b"his"
-
-
-class Recorder:
-    """Takes the first event, refuses the second for good."""
-
-    def __init__(self) -> None:
-        self.taken: list[str] = []
-        self.both = asyncio.Event()
-
-    async def __call__(self, _: Event, envelope: Envelope) -> None:
-        self.taken.append(envelope.id)
-        if len(self.taken) == 2:
-            self.both.set()
-            raise PermanentError("refused for the sake of its dead letter")
-
-
-def _broker(bus: SecuredBroker, identity: str) -> NatsBroker:
-    provider = TracerProvider()
-    return make_broker(
-        BusSettings(url=bus.url, identity=identity, nkey_seed_file=bus.seed_file(identity)),
-        service=identity,
-        telemetry=Telemetry(provider, provider.get_tracer("test")),
-        metrics=CollectorRegistry(),
-    )
-
-
-@dataclass(frozen=True)
-class Work:
-    """What one service consumes, and who publishes it."""
-
-    consumer: str
-    stream: str
-    durable: str
-    filters: str
-    publisher: str
-    subject: str
-
-
-@pytest.mark.parametrize(
-    "work",
-    [
-        Work(
-            *("registry", subjects.REQUESTS, DURABLES.REGISTRY_REQUESTS, subjects.ANY_REQUEST),
-            *("owner-payments", "certs.request.payments.shop"),
-        ),
-        Work(
-            *("registry", subjects.STATUS, DURABLES.REGISTRY_STATUS, subjects.ANY_STATUS),
-            *("site2-pusher", "certs.status.site2.pusher.heartbeat.site2"),
-        ),
-        Work(
-            *("registry", subjects.ALERTS, DURABLES.REGISTRY_ALERTS, subjects.ANY_ALERT),
-            *("monitor", "certs.alert.critical.payments"),
-        ),
-        Work(
-            *("issuer", subjects.CERTS, DURABLES.ISSUER, subjects.events(events.CertificateApproved.type)),
-            *("registry", "certs.ev.approved.c1"),
-        ),
-        Work(
-            *("monitor", subjects.CERTS, DURABLES.MONITOR, subjects.events(events.EndpointsExpected.type)),
-            *("registry", "certs.ev.expected.c1"),
-        ),
-        Work(
-            *("site1-syncer", "DEPLOY_site1", "site1-syncer", subjects.deploys("site1", "syncer")),
-            *("registry", "certs.deploy.site1.syncer.c1"),
-        ),
-        Work(
-            *("site2-pusher", "DEPLOY_site2", "site2-pusher", subjects.deploys("site2", "pusher")),
-            *("registry", "certs.deploy.site2.pusher.c1"),
-        ),
-    ],
-    ids=lambda work: work.durable,
-)
-async def test_a_service_does_its_work_under_exactly_these_rights(bus: SecuredBroker, work: Work) -> None:
-    recorder = Recorder()
-    receiving, sending = _broker(bus, work.consumer), _broker(bus, work.publisher)
-    subscribe(
-        receiving,
-        stream=work.stream,
-        durable=work.durable,
-        subject=work.filters,
-        identity=work.consumer,
-        handlers={events.SiteHeartbeat: recorder},
-    )
-    sender = EventPublisher(broker=sending, source="test", clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
-    heartbeat = events.SiteHeartbeat(site="site1", service="syncer", version="1")
-    await sending.start()
-    await receiving.start()
-    try:
-        # One after the other: a deploy stream keeps only the newest of a subject.
-        sent = []
-        for number in (1, 2):
-            sent.append(await sender.publish(heartbeat, subject=work.subject, stream=work.stream, about="site1"))
-            async with asyncio.timeout(10):
-                while len(recorder.taken) < number:  # noqa: ASYNC110 # the recorder has no event for each
-                    await asyncio.sleep(0.01)
-        async with Person(bus, OPERATOR) as operator:
-            letter = await _eventually(operator.client, subjects.dead_letter(work.durable))
-            info = await operator.client.jetstream().consumer_info(work.stream, work.durable)
-    finally:
-        await receiving.stop()
-        await sending.stop()
-
-    assert recorder.taken == sent
-    assert letter["certbus-error"].startswith("PermanentError")
-    assert (info.num_redelivered, info.num_pending) == (0, 0)
-
-
-async def _eventually(client: Client, subject: str) -> dict[str, str]:
-    """The headers of the newest dead letter of a subject, waited for."""
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                found = await client.jetstream().get_last_msg(subjects.DLQ, subject)
-            except NotFoundError:
-                await asyncio.sleep(0.02)
-                continue
-            return found.headers or {}
