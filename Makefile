@@ -1,0 +1,71 @@
+# From a fresh clone to a running system: needs make and python3 (3.11 or newer), and fetches the rest into .tools and
+# .venv of this folder. What they fetch comes from wherever pip, uv and Go are told to look on this machine.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+
+BIN := .venv/bin
+UV := .tools/bin/uv
+SOURCES := $(wildcard libs/*/src services/*/src)
+# Examples in prose are laid out by hand.
+CODE := libs services tests --exclude '*.md'
+MANIFESTS := pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
+
+# Python is the one found below; uv neither fetches another one nor picks one by itself.
+export UV_PYTHON_DOWNLOADS := never
+
+on = $(filter-out 0 no false,$(1))
+
+.DEFAULT_GOAL := help
+.PHONY: help run test unit check format clean
+
+help: ## print this help
+	@awk -F ' *## *' '/^[a-z]+:.*##/ { sub(/:.*/, "", $$1); printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make run ONCE=1             play the story, print its table, stop; exit code 0 if every promise held"
+	@echo "  make run KUBERNETES=1       give both sites a real Kubernetes API server"
+	@echo "  make run CERTBUS_HOME=DIR   keep the state there instead of in .certbus"
+	@echo "  make test T='tests/unit -k name'   run only what is named"
+
+run: .venv/.synced ## start the whole system on this machine, and play its story
+	@$(BIN)/certbus run $(if $(call on,$(ONCE)),--once) $(if $(call on,$(KUBERNETES)),--kubernetes)
+
+test: .venv/.synced ## run every test, against real servers
+	$(BIN)/python -m pytest $(T)
+
+unit: .venv/.synced ## run the fast tests, which need no server
+	$(BIN)/python -m pytest tests/architecture tests/contracts tests/unit $(T)
+
+check: .venv/.synced ## look for what tools find: format, lint, types, imports
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	@# Migrations are loaded by path and are no modules with names of their own.
+	$(BIN)/mypy --exclude '/migrations/' $(SOURCES) tests
+	$(BIN)/lint-imports --no-logo
+
+format: .venv/.synced ## format the code, and mend what the linter can
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+clean: ## remove what was installed and cached in this folder; .certbus stays
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find libs services tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.synced: $(MANIFESTS) .tools/.uv-$(UV_VERSION)
+	$(UV) sync --locked --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+	@touch $@
+
+.tools/.uv-$(UV_VERSION):
+	@command -v $(PYTHON) >/dev/null || { echo "certbus needs Python 3.11 or newer, and there is no $(PYTHON)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "certbus needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1): say make PYTHON=python3.X" >&2; \
+	    exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	        apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes python3-venv >/dev/null; \
+	    else \
+	        echo "$(PYTHON) lacks ensurepip: install it with apt-get install python3-venv" >&2; exit 1; \
+	    fi; }
+	$(PYTHON) -m venv --clear .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
