@@ -1,0 +1,13 @@
+from certcore.service import run
+from certcore.settings import load_settings
+from issuer.app import create_app
+from issuer.settings import Settings
+
+
+def main() -> None:
+    settings = load_settings(Settings)
+    run(create_app(settings), settings.http)
+
+
+if __name__ == "__main__":
+    main()

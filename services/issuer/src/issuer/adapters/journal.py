@@ -1,0 +1,287 @@
+"""The order journal in SQL. Every write of a job is a compare-and-set on its version: whoever wrote first wins,
+and a worker whose lease was taken over can change nothing any more.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, Select, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from certcore.bundles import SealedKey
+from certcore.events import IssueOrder
+from issuer.adapters.tables import account, challenge, job
+from issuer.domain.ca_order import ChallengeKind
+from issuer.domain.challenge import ChallengeRecord
+from issuer.domain.errors import JobTakenError
+from issuer.domain.job import CaOrder, Job, JobId, JobState, due_at
+from issuer.domain.key_material import KeyMaterial
+
+__all__ = ["Journal"]
+
+_IS_JOB: Final = and_(job.c.certificate_id == bindparam("of_certificate"), job.c.revision == bindparam("of_revision"))
+_OF_JOB: Final = and_(
+    challenge.c.certificate_id == bindparam("of_certificate"),
+    challenge.c.revision == bindparam("of_revision"),
+)
+# Statements are built once: building them costs as much as running them.
+_FIND: Final = select(job).where(_IS_JOB)
+_RECORDS: Final = select(challenge).where(_OF_JOB)
+_RECORDS_AT: Final = select(challenge).where(
+    challenge.c.kind == bindparam("of_kind"), challenge.c.record_name == bindparam("of_name")
+)
+_FORGET: Final = delete(challenge).where(_OF_JOB, challenge.c.url == bindparam("of_url"))
+_WRITE: Final = update(job).where(
+    _IS_JOB,
+    job.c.version == bindparam("of_version"),
+    job.c.state == bindparam("of_state"),
+    # The first order URL wins, whatever else is believed.
+    job.c.order_url.is_not_distinct_from(bindparam("of_order_url")),
+)
+_EXTEND: Final = update(job).where(_IS_JOB, job.c.lease_owner == bindparam("of_owner"))
+_RECORDS_NOT_NEEDED: Final = (JobState.ACCEPTED, JobState.KEYED, JobState.ISSUED, JobState.STORED)
+_LEFTOVER: Final = (
+    select(challenge)
+    .join(
+        job,
+        and_(challenge.c.certificate_id == job.c.certificate_id, challenge.c.revision == job.c.revision),
+    )
+    .where(or_(job.c.state.in_(_RECORDS_NOT_NEEDED), job.c.given_up))
+)
+
+
+class Journal:
+    """`worker` names this process in leases."""
+
+    def __init__(self, *, engine: AsyncEngine, worker: str) -> None:
+        self._engine = engine
+        self._worker = worker
+
+    async def accept(self, new: Job) -> Job:
+        """Store a job, or find the one that is stored under its id."""
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(insert(job).values(**_row(new), **_identity(new)))
+        except IntegrityError:
+            found = await self.find(new.id)
+            if found is None:
+                raise
+            return found
+        return new
+
+    async def find(self, job_id: JobId) -> Job | None:
+        async with self._engine.begin() as connection:
+            row = (await connection.execute(_FIND, _named(job_id))).one_or_none()
+        return _job(row) if row is not None else None
+
+    async def claim(
+        self, *, now: datetime, until: datetime, limit: int, running: Collection[JobId]
+    ) -> tuple[list[Job], datetime | None]:
+        """Lease the jobs that are due, oldest first, and tell when the next one will be.
+
+        Leases of this worker that it doesn't know are those of its life before a crash.
+        """
+        free = or_(job.c.lease_owner.is_(None), job.c.lease_until < now, job.c.lease_owner == self._worker)
+        async with self._engine.begin() as connection:
+            due = await connection.execute(
+                select(job).where(job.c.due_at <= now, free).order_by(job.c.due_at).limit(limit + len(running))
+            )
+            found = [each for row in due if (each := _job(row)).id not in running][:limit]
+            claimed = [
+                await _write(connection, each, {"lease_owner": self._worker, "lease_until": until}, expected=each)
+                for each in found
+            ]
+            later = await connection.execute(
+                select(job.c.due_at).where(job.c.due_at > now).order_by(job.c.due_at).limit(1)
+            )
+            return claimed, later.scalar_one_or_none()
+
+    async def extend_leases(self, jobs: Collection[JobId], *, until: datetime) -> None:
+        async with self._engine.begin() as connection:
+            for job_id in jobs:
+                await connection.execute(_EXTEND, {**_named(job_id), "of_owner": self._worker, "lease_until": until})
+
+    async def release_leases(self) -> None:
+        """Give every lease of this worker back, so that another need not wait for them to run out."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(job).where(job.c.lease_owner == self._worker).values(lease_owner=None, lease_until=None)
+            )
+
+    async def advance(
+        self, before: Job, after: Job, *, records: Sequence[ChallengeRecord] = (), release: bool = False
+    ) -> Job:
+        """Write what changed, together with the challenge records; `release` gives the lease back.
+
+        Raises:
+            JobTakenError: somebody wrote to the job since `before` was read.
+        """
+        lease = {"lease_owner": None, "lease_until": None} if release else {}
+        async with self._engine.begin() as connection:
+            written = await _write(connection, after, lease, expected=before)
+            if records:
+                await _store_records(connection, records)
+        return written
+
+    async def nudge(self, before: Job, after: Job, *, now: datetime) -> bool:
+        """Write to a job that waits or rests; False where somebody works on it or wrote to it."""
+        idle = or_(job.c.lease_owner.is_(None), job.c.lease_until < now)
+        async with self._engine.begin() as connection:
+            result = await connection.execute(
+                _WRITE.where(idle), {**_row(after), **_expected(before), "version": before.version + 1}
+            )
+        return result.rowcount == 1
+
+    async def records(self, job_id: JobId) -> list[ChallengeRecord]:
+        return await self._records(_RECORDS, _named(job_id))
+
+    async def leftover_records(self, *, running: Collection[JobId]) -> list[ChallengeRecord]:
+        """Records that no order needs any more, but which nobody removed."""
+        found = await self._records(_LEFTOVER, {})
+        return [record for record in found if record.job not in running]
+
+    async def records_at(self, kind: ChallengeKind, record_name: str) -> list[ChallengeRecord]:
+        """Every record stored under a name, of all jobs."""
+        return await self._records(_RECORDS_AT, {"of_kind": kind, "of_name": record_name})
+
+    async def forget_record(self, record: ChallengeRecord) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(_FORGET, {**_named(record.job), "of_url": record.url})
+
+    async def account(self, ca: str, directory_url: str) -> str | None:
+        query = select(account.c.url).where(account.c.ca == ca, account.c.directory_url == directory_url)
+        async with self._engine.begin() as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
+
+    async def remember_account(self, ca: str, directory_url: str, url: str) -> None:
+        key = and_(account.c.ca == ca, account.c.directory_url == directory_url)
+        async with self._engine.begin() as connection:
+            changed = await connection.execute(update(account).where(key).values(url=url))
+            if changed.rowcount == 0:
+                await connection.execute(insert(account).values(ca=ca, directory_url=directory_url, url=url))
+
+    async def _records(self, query: Select[Any], parameters: Mapping[str, object]) -> list[ChallengeRecord]:
+        async with self._engine.begin() as connection:
+            return [
+                ChallengeRecord(
+                    job=JobId(row.certificate_id, row.revision),
+                    kind=ChallengeKind(row.kind),
+                    url=row.url,
+                    identifier=row.identifier,
+                    record_name=row.record_name,
+                    record_value=row.record_value,
+                )
+                for row in await connection.execute(query, parameters)
+            ]
+
+
+async def _write(connection: AsyncConnection, after: Job, lease: Mapping[str, object], *, expected: Job) -> Job:
+    values = {**_row(after), **lease, **_expected(expected), "version": expected.version + 1}
+    result = await connection.execute(_WRITE, values)
+    if result.rowcount != 1:
+        raise JobTakenError(str(expected.id))
+    return replace(after, version=expected.version + 1)
+
+
+async def _store_records(connection: AsyncConnection, records: Sequence[ChallengeRecord]) -> None:
+    of_job = _named(records[0].job)
+    known = set((await connection.execute(_RECORDS.with_only_columns(challenge.c.url), of_job)).scalars())
+    new = [
+        {
+            "url": record.url,
+            "certificate_id": record.job.certificate_id,
+            "revision": record.job.revision,
+            "kind": record.kind,
+            "identifier": record.identifier,
+            "record_name": record.record_name,
+            "record_value": record.record_value,
+        }
+        for record in records
+        if record.url not in known
+    ]
+    if new:
+        await connection.execute(insert(challenge), new)
+
+
+def _named(job_id: JobId) -> dict[str, object]:
+    return {"of_certificate": job_id.certificate_id, "of_revision": job_id.revision}
+
+
+def _expected(before: Job) -> dict[str, object]:
+    return {
+        **_named(before.id),
+        "of_version": before.version,
+        "of_state": before.state,
+        "of_order_url": before.ca_order.url if before.ca_order else None,
+    }
+
+
+def _identity(new: Job) -> dict[str, object]:
+    return {
+        "certificate_id": new.id.certificate_id,
+        "revision": new.id.revision,
+        "name": new.order.name,
+        "order": new.order.model_dump(mode="json"),
+        "accepted_at": new.accepted_at,
+        "traceparent": new.traceparent,
+        "version": new.version,
+    }
+
+
+def _row(of: Job) -> dict[str, object]:
+    """The columns that change while a job goes on."""
+    return {
+        "state": of.state,
+        "ca": of.ca,
+        "csr": of.key.csr_der if of.key else None,
+        "spki_sha256": of.key.spki_sha256 if of.key else None,
+        "sealed_keys": [key.model_dump() for key in of.key.sealed] if of.key else None,
+        "order_url": of.ca_order.url if of.ca_order else None,
+        "finalize_url": of.ca_order.finalize_url if of.ca_order else None,
+        "unanswered_since": of.ca_order.unanswered_since if of.ca_order else None,
+        "chain_pem": of.chain_pem,
+        "validation_method": of.validation_method,
+        "abandoned": of.abandoned,
+        "refusals": of.refusals,
+        "setbacks": of.setbacks,
+        "wait_until": of.wait_until,
+        "given_up": of.given_up,
+        "problem": of.problem,
+        "problem_at": of.problem_at,
+        "report_at": of.report_at,
+        "due_at": due_at(of),
+    }
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(
+        id=JobId(row.certificate_id, row.revision),
+        order=IssueOrder.model_validate(row.order),
+        accepted_at=row.accepted_at,
+        traceparent=row.traceparent,
+        state=JobState(row.state),
+        version=row.version,
+        ca=row.ca,
+        key=_key(row),
+        ca_order=CaOrder(row.order_url, row.finalize_url, row.unanswered_since) if row.order_url else None,
+        chain_pem=row.chain_pem,
+        validation_method=row.validation_method,
+        abandoned=row.abandoned,
+        refusals=row.refusals,
+        setbacks=row.setbacks,
+        wait_until=row.wait_until,
+        given_up=row.given_up,
+        problem=row.problem,
+        problem_at=row.problem_at,
+        report_at=row.report_at,
+    )
+
+
+def _key(row: Row[Any]) -> KeyMaterial | None:
+    if row.csr is None:
+        return None
+    sealed = tuple(SealedKey.model_validate(key) for key in row.sealed_keys)
+    return KeyMaterial(csr_der=row.csr, spki_sha256=row.spki_sha256, sealed=sealed)

@@ -1,0 +1,97 @@
+"""The journal's schema; migrations/versions brings it to a database."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKeyConstraint,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+from certcore.database import NAMING
+
+__all__ = ["account", "challenge", "job", "metadata"]
+
+metadata: Final = MetaData(naming_convention=NAMING)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware in, aware out: SQLite keeps no time zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 # base
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 # base
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+account: Final = Table(
+    "acme_account",
+    metadata,
+    Column("ca", String(63), primary_key=True),
+    Column("directory_url", String(500), primary_key=True),
+    Column("url", Text, nullable=False),
+)
+
+job: Final = Table(
+    "job",
+    metadata,
+    Column("certificate_id", String(64), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("name", String(63), nullable=False),
+    Column("order", JSON, nullable=False),
+    Column("accepted_at", UtcDateTime, nullable=False),
+    Column("traceparent", String(64)),
+    Column("state", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("ca", String(63)),
+    Column("csr", LargeBinary),
+    Column("spki_sha256", String(64), index=True),
+    Column("sealed_keys", JSON(none_as_null=True)),
+    Column("order_url", Text),
+    Column("finalize_url", Text),
+    Column("unanswered_since", UtcDateTime),
+    Column("chain_pem", Text),
+    Column("validation_method", String(64), nullable=False),
+    Column("abandoned", Integer, nullable=False),
+    Column("refusals", Integer, nullable=False),
+    Column("setbacks", Integer, nullable=False),
+    Column("wait_until", UtcDateTime),
+    Column("given_up", Boolean, nullable=False),
+    Column("problem", Text),
+    Column("problem_at", UtcDateTime),
+    Column("report_at", UtcDateTime),
+    Column("due_at", UtcDateTime, index=True),
+    Column("lease_owner", String(64)),
+    Column("lease_until", UtcDateTime),
+)
+
+challenge: Final = Table(
+    "challenge",
+    metadata,
+    Column("certificate_id", String(64), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    # Two jobs may have one: some CAs give a pending authorization to a second order for the same name.
+    Column("url", String(500), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("identifier", String(255), nullable=False),
+    Column("record_name", String(300), nullable=False, index=True),
+    Column("record_value", String(300), nullable=False),
+    ForeignKeyConstraint(["certificate_id", "revision"], ["job.certificate_id", "job.revision"]),
+)

@@ -1,0 +1,89 @@
+"""What the issuer raises, by family.
+
+CertbusError
+├── AcmeProblemError       the CA answered with a problem (RFC 8555 §6.7)
+├── CaUnreachableError     (TransientError) it didn't answer
+├── SolverError            (TransientError) a challenge record couldn't be shown or removed
+├── JobTakenError          (TransientError) another worker wrote to the job
+├── UnknownCaError, NoChallengeError, UnfitCertificateError   (PermanentError)
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from certcore.errors import CertbusError, PermanentError, TransientError
+
+__all__ = [
+    "AcmeProblemError",
+    "CaUnreachableError",
+    "JobTakenError",
+    "NoChallengeError",
+    "SolverError",
+    "Subproblem",
+    "UnfitCertificateError",
+    "UnknownCaError",
+]
+
+
+@dataclass(frozen=True)
+class Subproblem:
+    identifier: str | None
+    type: str
+    detail: str
+
+
+class AcmeProblemError(CertbusError):
+    """`type` is the short name of the ACME error, such as `rateLimited`; empty where the answer was no problem
+    document. `location` is the account that a conflict points at.
+    """
+
+    def __init__(
+        self,
+        *,
+        type: str,  # noqa: A002 # the field's name in RFC 9457
+        status: int,
+        detail: str,
+        retry_after: timedelta | None = None,
+        subproblems: tuple[Subproblem, ...] = (),
+        location: str | None = None,
+    ) -> None:
+        parts = [detail, *(f"{item.identifier or 'order'}: {item.detail}" for item in subproblems)]
+        super().__init__(f"{type or f'HTTP {status}'}: {'; '.join(filter(None, parts))}"[:500])
+        self.type = type
+        self.status = status
+        self.detail = detail
+        self.retry_after = retry_after
+        self.subproblems = subproblems
+        self.location = location
+
+
+class CaUnreachableError(TransientError):
+    """`timed_out` tells that the CA took the question and gave no answer: whether it acted on it is unknown."""
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
+
+
+class SolverError(TransientError):
+    pass
+
+
+class JobTakenError(TransientError):
+    def __init__(self, job: str) -> None:
+        super().__init__(f"job {job} was written by another worker")
+
+
+class UnknownCaError(PermanentError):
+    def __init__(self, ca: str) -> None:
+        super().__init__(f"no CA named {ca} is configured")
+
+
+class NoChallengeError(PermanentError):
+    def __init__(self, identifier: str, *, wildcard: bool) -> None:
+        name = f"*.{identifier}" if wildcard else identifier
+        super().__init__(f"the CA offers no configured challenge for {name}")
+
+
+class UnfitCertificateError(PermanentError):
+    """The CA signed something else than was asked for."""

@@ -1,0 +1,61 @@
+"""The last look at what a CA signed, before anybody else sees it."""
+
+import base64
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+
+from certcore.errors import InspectionError
+from certcore.inspection import Certificate, read_chain
+from issuer.domain.errors import UnfitCertificateError
+
+__all__ = ["ari_id", "check_issued"]
+
+_CLOCK_SKEW: Final = timedelta(hours=1)
+
+
+def check_issued(chain_pem: str, *, spki_sha256: str, dns_names: Collection[str], now: datetime) -> Certificate:
+    """The leaf, if it has our key and exactly the names asked for, its chain hangs together and it is valid now.
+
+    Raises:
+        UnfitCertificateError: it isn't what was asked for.
+    """
+    try:
+        leaf = read_chain(chain_pem.encode())[0]
+    except InspectionError as error:
+        raise UnfitCertificateError(str(error)) from error
+    if leaf.spki_sha256 != spki_sha256:
+        raise UnfitCertificateError(f"the certificate with serial {leaf.serial} has another key than the request")
+    asked, signed = {name.lower() for name in dns_names}, set(leaf.dns_names)
+    if asked != signed:
+        raise UnfitCertificateError(
+            f"the certificate with serial {leaf.serial} has other names than asked for:"
+            f" missing {sorted(asked - signed)}, added {sorted(signed - asked)}"
+        )
+    if leaf.not_before > now + _CLOCK_SKEW or leaf.not_after <= now:
+        raise UnfitCertificateError(
+            f"the certificate with serial {leaf.serial} is valid from {leaf.not_before:%Y-%m-%dT%H:%MZ}"
+            f" to {leaf.not_after:%Y-%m-%dT%H:%MZ}, which is not now"
+        )
+    return leaf
+
+
+def ari_id(leaf: Certificate) -> str | None:
+    """The leaf's identifier for renewal information (RFC 9773 §4.1); None where it names no authority key."""
+    certificate = x509.load_der_x509_certificate(leaf.der)
+    try:
+        authority = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return None
+    if authority.key_identifier is None:
+        return None
+    serial = certificate.serial_number
+    # The DER of an INTEGER keeps room for the sign bit.
+    encoded = serial.to_bytes(serial.bit_length() // 8 + 1, "big")
+    return f"{_base64url(authority.key_identifier)}.{_base64url(encoded)}"
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -1,0 +1,125 @@
+"""One revision on its way from order to stored bundle: a pure state machine.
+
+Each state says what is already stored, so that a crash at any point goes on from the last intent:
+
+| state | stored |
+|---|---|
+| accepted | the order |
+| keyed | sealed key and CSR |
+| ordered | URL of the CA's order |
+| validating | the challenge records, before they are presented |
+| finalizing | that a finalize may have been sent |
+| issued | the chain |
+| stored | the registry has the bundle |
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from certcore.events import IssueOrder
+from issuer.domain.key_material import KeyMaterial
+
+__all__ = ["CaOrder", "Job", "JobId", "JobState", "Step", "due_at", "next_step"]
+
+
+class JobState(StrEnum):
+    ACCEPTED = "accepted"
+    KEYED = "keyed"
+    ORDERED = "ordered"
+    VALIDATING = "validating"
+    FINALIZING = "finalizing"
+    ISSUED = "issued"
+    STORED = "stored"
+
+
+class Step(StrEnum):
+    """What is to be done next with a job: name of its span, field of its log lines."""
+
+    MAKE_KEY = "make_key"
+    OPEN_ORDER = "open_order"
+    COLLECT_CHALLENGES = "collect_challenges"
+    PROVE_CONTROL = "prove_control"
+    FINALIZE = "finalize"
+    STORE_BUNDLE = "store_bundle"
+    REPORT = "report"
+    WAIT = "wait"
+    REST = "rest"
+
+
+@dataclass(frozen=True, order=True)
+class JobId:
+    certificate_id: str
+    revision: int
+
+    def __str__(self) -> str:
+        return f"{self.certificate_id}/{self.revision}"
+
+
+@dataclass(frozen=True)
+class CaOrder:
+    """The one order at the CA that this job may have open. `unanswered_since` is when the CA, though it
+    answered otherwise, began to leave questions about this order unanswered.
+    """
+
+    url: str
+    finalize_url: str
+    unanswered_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as stored. `version` is its fencing token: a write counts only if nobody wrote since.
+
+    `refusals` counts what the CA turned down, `setbacks` the failures in a row that were nobody's verdict,
+    `abandoned` the orders that were given up. `report_at` is when people are to be told how the job stands.
+    """
+
+    id: JobId
+    order: IssueOrder
+    accepted_at: datetime
+    traceparent: str | None = None
+    state: JobState = JobState.ACCEPTED
+    version: int = 0
+    ca: str | None = None
+    key: KeyMaterial | None = None
+    ca_order: CaOrder | None = None
+    chain_pem: str | None = None
+    validation_method: str = ""
+    abandoned: int = 0
+    refusals: int = 0
+    setbacks: int = 0
+    wait_until: datetime | None = None
+    given_up: bool = False
+    problem: str | None = None
+    problem_at: datetime | None = None
+    report_at: datetime | None = None
+
+
+_WORK: Final = {
+    JobState.ACCEPTED: Step.MAKE_KEY,
+    JobState.KEYED: Step.OPEN_ORDER,
+    JobState.ORDERED: Step.COLLECT_CHALLENGES,
+    JobState.VALIDATING: Step.PROVE_CONTROL,
+    JobState.FINALIZING: Step.FINALIZE,
+    JobState.ISSUED: Step.STORE_BUNDLE,
+}
+
+
+def next_step(job: Job, *, now: datetime) -> Step:
+    """Reports come first: a bus that was away must not hide how the job stands."""
+    if job.report_at is not None and job.report_at <= now:
+        return Step.REPORT
+    if job.given_up or job.state is JobState.STORED:
+        return Step.REST
+    if job.wait_until is not None and job.wait_until > now:
+        return Step.WAIT
+    return _WORK[job.state]
+
+
+def due_at(job: Job) -> datetime | None:
+    """When a worker should look at the job; None where nothing is left to do."""
+    at_rest = job.given_up or job.state is JobState.STORED
+    work = None if at_rest else job.wait_until or job.accepted_at
+    return min((instant for instant in (job.report_at, work) if instant is not None), default=None)

@@ -1,0 +1,67 @@
+"""Key custody: a private key is made, sealed and forgotten inside one function."""
+
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from certcore.bundles import SealedKey
+from certcore.certificate import KeyAlgorithm
+from certcore.events import IssueOrder, Recipient
+from certcore.inspection import spki_sha256
+from certcore.sealing import SealContext, seal
+
+__all__ = ["ESCROW", "KeyMaterial", "make_key_material"]
+
+ESCROW = "escrow"
+"""Name of the issuer's own recipient: it can seal again for a site that comes later."""
+
+
+@dataclass(frozen=True)
+class KeyMaterial:
+    """All that is ever stored of a key: sealed copies (the escrow's among them), the CSR in DER, the SPKI hash."""
+
+    csr_der: bytes
+    spki_sha256: str
+    sealed: tuple[SealedKey, ...]
+
+    def for_recipients(self) -> tuple[SealedKey, ...]:
+        """The copies that leave the issuer."""
+        return tuple(key for key in self.sealed if key.recipient != ESCROW)
+
+
+def make_key_material(order: IssueOrder, *, escrow_public_key: str) -> KeyMaterial:
+    """Make a fresh key, ask for the order's names with it, seal it to each recipient and to escrow.
+
+    Raises:
+        SealingError: a recipient's public key is none.
+    """
+    key = _generate(order.key_algorithm)
+    names = x509.SubjectAlternativeName([x509.DNSName(name) for name in order.dns_names])
+    csr = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(names, critical=False)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    recipients = (*order.recipients, Recipient(name=ESCROW, public_key=escrow_public_key))
+    return KeyMaterial(
+        csr_der=csr.sign(key, SHA256()).public_bytes(Encoding.DER),
+        spki_sha256=spki_sha256(key.public_key()),
+        sealed=tuple(_sealed(pem, recipient, order) for recipient in recipients),
+    )
+
+
+def _sealed(pem: bytes, recipient: Recipient, order: IssueOrder) -> SealedKey:
+    context = SealContext(recipient.name, order.certificate_id, order.revision)
+    return SealedKey.of(recipient.name, seal(pem, public_key=recipient.public_key, context=context))
+
+
+def _generate(algorithm: KeyAlgorithm) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    match algorithm:
+        case KeyAlgorithm.EC_P256:
+            return ec.generate_private_key(ec.SECP256R1())
+        case KeyAlgorithm.EC_P384:
+            return ec.generate_private_key(ec.SECP384R1())
+        case KeyAlgorithm.RSA_2048:
+            return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        case KeyAlgorithm.RSA_3072:
+            return rsa.generate_private_key(public_exponent=65537, key_size=3072)

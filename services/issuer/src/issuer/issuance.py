@@ -1,0 +1,389 @@
+"""The steps of a job. Each stores its intent before it calls out, and leaves the job as the journal has it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+
+from certcore.bundles import IssuedBundle
+from certcore.clock import Clock
+from certcore.errors import PermanentError, SealingError, TransientError
+from certcore.events import RevisionFailed, RevisionIssued
+from certcore.inspection import read_chain
+from certcore.registry_client import RegistryClient
+from issuer.adapters.acme_ca import AcmeCa
+from issuer.adapters.journal import Journal
+from issuer.adapters.status_stream import StatusStream
+from issuer.domain.ca_order import (
+    AuthorizationStatus,
+    AuthorizationView,
+    ChallengeKind,
+    OrderMove,
+    OrderStatus,
+    OrderView,
+    judge_order,
+    validation_method,
+)
+from issuer.domain.challenge import ChallengeRecord, ChallengeSolver
+from issuer.domain.choice import CaPolicy, choose_ca, choose_challenge
+from issuer.domain.errors import (
+    AcmeProblemError,
+    CaUnreachableError,
+    NoChallengeError,
+    SolverError,
+    UnfitCertificateError,
+    UnknownCaError,
+)
+from issuer.domain.issued import ari_id, check_issued
+from issuer.domain.job import CaOrder, Job, JobState, Step, next_step
+from issuer.domain.key_material import make_key_material
+from issuer.domain.polling import delay_before_look
+from issuer.domain.retry import FailureReason, JobFailedError, Verdict, decide_retry, reason_of_problem
+
+__all__ = ["Issuance", "Progress"]
+
+log = structlog.get_logger()
+
+_LONGEST_WATCH: Final = timedelta(seconds=30)
+"""How long one step watches an order; a slower CA is looked at again by timer."""
+
+_REPORT_AGAIN: Final = timedelta(seconds=5)
+_FINALIZE_TRIES: Final = 3
+_GONE: Final = frozenset({"malformed", "unauthorized", "accountDoesNotExist"})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`view` is what the CA answered last within this run, so that the next step needn't ask again."""
+
+    job: Job
+    view: OrderView | None = None
+
+
+class Issuance:
+    """`patience` is for how long a CA that answers otherwise may leave one order unanswered."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        cas: Mapping[str, AcmeCa],
+        policy: CaPolicy,
+        solvers: Mapping[ChallengeKind, ChallengeSolver],
+        registry: RegistryClient,
+        reports: StatusStream,
+        escrow_public_key: str,
+        executor: Executor,
+        clock: Clock,
+        patience: timedelta,
+    ) -> None:
+        self._journal = journal
+        self._cas = cas
+        self._policy = policy
+        self._solvers = solvers
+        self._registry = registry
+        self._reports = reports
+        self._escrow_public_key = escrow_public_key
+        self._executor = executor
+        self._clock = clock
+        self._patience = patience
+        self._steps: dict[Step, Callable[[Progress], Awaitable[Progress]]] = {
+            Step.MAKE_KEY: self._make_key,
+            Step.OPEN_ORDER: self._open_order,
+            Step.COLLECT_CHALLENGES: self._collect_challenges,
+            Step.PROVE_CONTROL: self._prove_control,
+            Step.FINALIZE: self._finalize,
+            Step.STORE_BUNDLE: self._store_bundle,
+            Step.REPORT: self._report,
+        }
+
+    async def take(self, step: Step, at: Progress) -> Progress:
+        """Take one step of work; waiting and resting are none.
+
+        Raises:
+            JobFailedError: with what `decide_retry` needs.
+            JobTakenError: another worker has the job.
+        """
+        try:
+            return await self._steps[step](at)
+        except AcmeProblemError as problem:
+            raise JobFailedError(
+                reason_of_problem(problem), str(problem), retry_after=problem.retry_after
+            ) from problem
+        except CaUnreachableError as error:
+            raise JobFailedError(FailureReason.CA_UNREACHABLE, str(error)) from error
+        except SolverError as error:
+            raise JobFailedError(FailureReason.SOLVER_UNREACHABLE, str(error)) from error
+
+    async def fail(self, job: Job, failure: JobFailedError) -> Verdict:
+        """Store what follows from a failure."""
+        verdict = decide_retry(job, failure, now=self._clock())
+        stored = await self._store(job, verdict.job)
+        if verdict.abandons:
+            await self.remove_records(await self._journal.records(job.id))
+        return replace(verdict, job=stored)
+
+    async def remove_records(self, records: list[ChallengeRecord]) -> None:
+        """Remove challenge records; what can't be reached is left for the next round."""
+        for record in records:
+            try:
+                await self._solvers[record.kind].clean_up(record)
+            except SolverError as error:
+                log.warning("challenge_left", record=record.record_name, error=str(error))
+                continue
+            await self._journal.forget_record(record)
+
+    async def _make_key(self, at: Progress) -> Progress:
+        job = at.job
+        try:
+            ca = job.ca or self._choose_ca(job)
+            make = partial(make_key_material, job.order, escrow_public_key=self._escrow_public_key)
+            # An RSA key takes a tenth of a second: not on the event loop.
+            key = await asyncio.get_running_loop().run_in_executor(self._executor, make)
+        except UnknownCaError as error:
+            raise JobFailedError(FailureReason.UNKNOWN_CA, str(error)) from error
+        except SealingError as error:
+            raise JobFailedError(FailureReason.RECIPIENT_UNFIT, str(error)) from error
+        return Progress(await self._forward(job, replace(job, state=JobState.KEYED, ca=ca, key=key)))
+
+    def _choose_ca(self, job: Job) -> str:
+        named, exposure = job.order.issuer, job.order.exposure
+        return choose_ca(named=named, exposure=exposure, policy=self._policy, known=self._cas).ca
+
+    async def _open_order(self, at: Progress) -> Progress:
+        job = at.job
+        replaces = job.order.replaces if job.abandoned == 0 else None
+        view = await self._ca(job).open_order(job.order.dns_names, replaces=replaces)
+        order = CaOrder(view.url, view.finalize_url)
+        ordered = await self._forward(job, replace(job, state=JobState.ORDERED, ca_order=order))
+        log.info("order_opened", order=view.url, status=view.status)
+        return Progress(ordered, view)
+
+    async def _collect_challenges(self, at: Progress) -> Progress:
+        job, view = await self._looked(at)
+        match judge_order(view):
+            case OrderMove.ABANDON:
+                raise JobFailedError(FailureReason.ORDER_INVALID, await self._why_invalid(job, view))
+            case OrderMove.PROVE:
+                pass
+            case _:
+                # The CA knows this account and these names: nothing is to be proven.
+                known = replace(job, state=JobState.FINALIZING, validation_method="reused")
+                return Progress(await self._forward(job, known), view)
+        ca = self._ca(job)
+        authorizations = await asyncio.gather(*map(ca.authorization, view.authorizations))
+        records, methods = [], set()
+        for authorization in authorizations:
+            if authorization.status is AuthorizationStatus.VALID:
+                methods.add(authorization.proven_by or "reused")
+                continue
+            record = self._record(job, authorization, ca)
+            records.append(record)
+            methods.add(str(record.kind))
+        validating = replace(job, state=JobState.VALIDATING, validation_method=validation_method(methods))
+        return Progress(await self._forward(job, validating, records), view)
+
+    def _record(self, job: Job, authorization: AuthorizationView, ca: AcmeCa) -> ChallengeRecord:
+        if authorization.status is not AuthorizationStatus.PENDING:
+            detail = f"{authorization.identifier} is {authorization.status}: {authorization.problem or 'no reason'}"
+            raise JobFailedError(FailureReason.ORDER_INVALID, detail)
+        try:
+            choice = choose_challenge(authorization, preference=ca.preference)
+        except NoChallengeError as error:
+            raise JobFailedError(FailureReason.NO_CHALLENGE, str(error)) from error
+        offer = choice.offer
+        log.info("challenge_chosen", identifier=authorization.identifier, kind=offer.kind, reason=choice.reason)
+        return ChallengeRecord(
+            job=job.id,
+            kind=offer.kind,
+            url=offer.url,
+            identifier=authorization.identifier,
+            record_name=offer.record_name,
+            record_value=offer.record_value,
+        )
+
+    async def _prove_control(self, at: Progress) -> Progress:
+        job, view = await self._looked(at)
+        if judge_order(view) is OrderMove.PROVE:
+            records = await self._journal.records(job.id)
+            # All are shown before the first is answered: a CA may look at once.
+            for record in records:
+                await self._solvers[record.kind].present(record)
+            await asyncio.gather(*(self._ca(job).answer(record.url) for record in records))
+            job, view = await self._watch(job, while_move=OrderMove.PROVE, view=view)
+        if judge_order(view) is OrderMove.ABANDON:
+            raise JobFailedError(FailureReason.ORDER_INVALID, await self._why_invalid(job, view))
+        return Progress(await self._forward(job, replace(job, state=JobState.FINALIZING)), view)
+
+    async def _finalize(self, at: Progress) -> Progress:
+        job, view = await self._looked(at)
+        for _ in range(_FINALIZE_TRIES):
+            match judge_order(view):
+                case OrderMove.FINALIZE:
+                    view = await self._ask_to_sign(job, view)
+                    job, view = await self._watch(job, while_move=OrderMove.WAIT, view=view)
+                case OrderMove.WAIT:
+                    job, view = await self._watch(job, while_move=OrderMove.WAIT, view=view)
+                case OrderMove.FETCH:
+                    chain = await self._ca(job).certificate(view.certificate_url or "")
+                    issued = await self._forward(job, replace(job, state=JobState.ISSUED, chain_pem=chain))
+                    log.info("certificate_signed", order=view.url)
+                    return Progress(issued)
+                case OrderMove.PROVE:
+                    return Progress(await self._forward(job, replace(job, state=JobState.ORDERED)), view)
+                case OrderMove.ABANDON:
+                    raise JobFailedError(FailureReason.ORDER_INVALID, await self._why_invalid(job, view))
+        raise JobFailedError(FailureReason.CA_TROUBLE, f"{view.url} stays {view.status} after finalize")
+
+    async def _ask_to_sign(self, job: Job, view: OrderView) -> OrderView:
+        """The order after a finalize. Where its answer got lost, the next run looks before it asks again."""
+        csr = job.key.csr_der if job.key else b""
+        try:
+            asked = await self._ca(job).finalize(view.finalize_url, csr)
+        except AcmeProblemError as problem:
+            if problem.type != "orderNotReady":
+                raise
+            return await self._ca(job).order(view.url)
+        # An answer that still says ready is older than the request: only a new look counts.
+        status = OrderStatus.PROCESSING if asked.status is OrderStatus.READY else asked.status
+        return replace(asked, url=view.url, status=status)
+
+    async def _store_bundle(self, at: Progress) -> Progress:
+        job = at.job
+        key, chain = job.key, job.chain_pem or ""
+        if key is None:
+            raise JobFailedError(FailureReason.UNFORESEEN, "the journal has a chain without its key")
+        try:
+            check_issued(chain, spki_sha256=key.spki_sha256, dns_names=job.order.dns_names, now=self._clock())
+        except UnfitCertificateError as error:
+            raise JobFailedError(FailureReason.CERTIFICATE_UNFIT, str(error)) from error
+        bundle = IssuedBundle(chain_pem=chain, keys=key.for_recipients())
+        try:
+            await self._registry.store_bundle(job.id.certificate_id, job.id.revision, bundle)
+        except TransientError as error:
+            raise JobFailedError(FailureReason.REGISTRY_UNREACHABLE, str(error)) from error
+        except PermanentError as error:
+            raise JobFailedError(FailureReason.REGISTRY_REFUSED, str(error)) from error
+        await self.remove_records(await self._journal.records(job.id))
+        stored = replace(job, state=JobState.STORED, refusals=0, problem=None, report_at=self._clock())
+        return Progress(await self._forward(job, stored))
+
+    async def _report(self, at: Progress) -> Progress:
+        """Tell how the job stands. A bus that is away doesn't hold the job up: it is told later."""
+        job = at.job
+        try:
+            if job.state is JobState.STORED:
+                await self._report_issued(job)
+            else:
+                await self._report_failed(job)
+        except TransientError as error:
+            log.warning("report_postponed", error=str(error))
+            later = replace(job, report_at=self._clock() + _REPORT_AGAIN)
+            return Progress(await self._store(job, later))
+        return Progress(await self._store(job, replace(job, report_at=None)))
+
+    async def _report_issued(self, job: Job) -> None:
+        leaf = read_chain((job.chain_pem or "").encode())[0]
+        await self._reports.issued(
+            RevisionIssued(
+                certificate_id=job.id.certificate_id,
+                revision=job.id.revision,
+                fingerprint_sha256=leaf.fingerprint_sha256,
+                ca=job.ca or "",
+                validation_method=job.validation_method,
+                ari_id=ari_id(leaf),
+            )
+        )
+
+    async def _report_failed(self, job: Job) -> None:
+        at = job.problem_at or job.accepted_at
+        await self._reports.failed(
+            RevisionFailed(
+                certificate_id=job.id.certificate_id,
+                revision=job.id.revision,
+                reason=job.problem or "",
+                next_try=job.wait_until,
+            ),
+            failure=f"{at.timestamp():.3f}",
+        )
+
+    async def _looked(self, at: Progress) -> tuple[Job, OrderView]:
+        """The order as this run knows it, else as the CA says."""
+        return (at.job, at.view) if at.view is not None else await self._look(at.job)
+
+    async def _look(self, job: Job) -> tuple[Job, OrderView]:
+        """Ask how the order stands, and tell an order that is gone from a CA that is away.
+
+        Raises:
+            JobFailedError: ORDER_LOST where the CA doesn't know it any more; ORDER_UNANSWERED and, when patience
+                is at its end, ORDER_STALLED where the CA answers, but not about this order.
+        """
+        order = job.ca_order
+        if order is None:
+            raise JobFailedError(FailureReason.ORDER_LOST, "the journal has no order URL")
+        try:
+            view = await self._ca(job).order(order.url)
+        except AcmeProblemError as problem:
+            if problem.status in {404, 410} or problem.type in _GONE:
+                raise JobFailedError(FailureReason.ORDER_LOST, f"{order.url}: {problem}") from problem
+            raise
+        except CaUnreachableError as error:
+            if not error.timed_out or not await self._ca(job).answers():
+                raise
+            since = order.unanswered_since
+            if since is not None and self._clock() - since >= self._patience:
+                raise JobFailedError(FailureReason.ORDER_STALLED, str(error)) from error
+            raise JobFailedError(FailureReason.ORDER_UNANSWERED, str(error)) from error
+        if order.unanswered_since is not None:
+            answered = replace(order, unanswered_since=None)
+            job = await self._journal.advance(job, replace(job, ca_order=answered))
+        return job, view
+
+    async def _watch(self, job: Job, *, while_move: OrderMove, view: OrderView) -> tuple[Job, OrderView]:
+        """Look at the order until it moves.
+
+        Raises:
+            JobFailedError: ORDER_SLOW where it didn't for long; it is looked at again later.
+        """
+        until, look = self._clock() + _LONGEST_WATCH, 1
+        while judge_order(view) is while_move:
+            if self._clock() >= until:
+                raise JobFailedError(
+                    FailureReason.ORDER_SLOW, f"{view.url} is {view.status}", retry_after=view.retry_after
+                )
+            await asyncio.sleep(delay_before_look(look, retry_after=view.retry_after))
+            job, view = await self._look(job)
+            look += 1
+        return job, view
+
+    async def _why_invalid(self, job: Job, view: OrderView) -> str:
+        """The CA's reason: some tell it in the order, some only in the authorization that failed."""
+        if view.problem:
+            return view.problem
+        for url in view.authorizations:
+            authorization = await self._ca(job).authorization(url)
+            if authorization.problem:
+                return f"{authorization.identifier}: {authorization.problem}"
+        return "the CA gives no reason"
+
+    def _ca(self, job: Job) -> AcmeCa:
+        ca = self._cas.get(job.ca or "")
+        if ca is None:
+            raise JobFailedError(FailureReason.UNKNOWN_CA, f"no CA named {job.ca} is configured any more")
+        return ca
+
+    async def _forward(self, before: Job, after: Job, records: Sequence[ChallengeRecord] = ()) -> Job:
+        """Store a job that got one state further: what went wrong in a row before is over."""
+        order = replace(after.ca_order, unanswered_since=None) if after.ca_order else None
+        further = replace(after, ca_order=order, setbacks=0, wait_until=None)
+        return await self._store(before, further, records)
+
+    async def _store(self, before: Job, after: Job, records: Sequence[ChallengeRecord] = ()) -> Job:
+        """The lease goes back with the last write of a run."""
+        release = next_step(after, now=self._clock()) in {Step.WAIT, Step.REST}
+        return await self._journal.advance(before, after, records=records, release=release)

@@ -1,0 +1,84 @@
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from certcore.names import Label
+from certcore.settings import RegistrySettings, ServiceSettings
+from issuer.domain.ca_order import ChallengeKind
+
+__all__ = ["CaSettings", "ChalltestsrvSettings", "EabSettings", "Http01Settings", "PolicySettings", "Settings"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EabSettings(_Settings):
+    """External account binding (RFC 8555 §7.3.4), used once, when the account is made."""
+
+    kid: str
+    hmac_key_file: Path = Field(description="File with the MAC key in base64url, as the CA gave it; mode 0600.")
+
+
+class CaSettings(_Settings):
+    name: Label
+    directory_url: str
+    ca_file: Path | None = Field(default=None, description="Trust roots of the CA's API.")
+    challenges: Annotated[tuple[ChallengeKind, ...], Field(min_length=1)] = Field(
+        description="In order of preference. Wildcards need dns-01."
+    )
+    contact: str | None = Field(default=None, description="Mail address that the CA may write to.")
+    profile: str | None = Field(default=None, description="Profile to ask for, where the CA has profiles.")
+    eab: EabSettings | None = None
+
+
+class PolicySettings(_Settings):
+    """Which CA issues by exposure; a request may name another one."""
+
+    internal: Label
+    public: Label
+
+
+class Http01Settings(_Settings):
+    """Where the http-01 responder listens; the names' port 80 has to lead there."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 5002
+
+
+class ChalltestsrvSettings(_Settings):
+    """DNS of pebble-challtestsrv, through its management API."""
+
+    kind: Literal["challtestsrv"] = "challtestsrv"
+    url: str
+
+
+class Settings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="CERTBUS_ISSUER_")
+
+    registry: RegistrySettings
+    database_url: str = Field(description="sqlite+aiosqlite:///… or postgresql+asyncpg://…")
+    state_folder: Path = Field(description="Account keys and the escrow key, mode 0600: back it up.")
+    cas: Annotated[tuple[CaSettings, ...], Field(min_length=1)]
+    policy: PolicySettings
+    http01: Http01Settings = Http01Settings()
+    dns: ChalltestsrvSettings | None = None
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="Threads that talk to CAs.")
+    order_patience_s: Annotated[float, Field(gt=0)] = Field(
+        default=60.0,
+        description="A CA that answers, but not about one order, for this long has lost that order.",
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        names = [ca.name for ca in self.cas]
+        if len(set(names)) < len(names):
+            raise ValueError("cas: two CAs have one name")
+        for exposure, ca in (("internal", self.policy.internal), ("public", self.policy.public)):
+            if ca not in names:
+                raise ValueError(f"policy.{exposure}: there is no CA named {ca}")
+        if self.dns is None and any(ChallengeKind.DNS_01 in ca.challenges for ca in self.cas):
+            raise ValueError("dns: a CA uses dns-01, so this must say how records are set")
+        return self

@@ -1,0 +1,186 @@
+"""Takes jobs that are due and works them off, several at once, until it is stopped.
+
+Waiting costs no thread: a job that has to wait goes back to the journal with the time when it is due again.
+"""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+from opentelemetry.trace import Tracer
+
+from certcore.clock import Clock
+from certcore.telemetry import context_of
+from issuer.adapters.journal import Journal
+from issuer.domain.errors import JobTakenError
+from issuer.domain.job import Job, JobId, Step, next_step
+from issuer.domain.retry import FailureReason, JobFailedError
+from issuer.issuance import Issuance, Progress
+from issuer.metrics import Metrics
+
+__all__ = ["Worker"]
+
+log = structlog.get_logger()
+
+_LEASE: Final = timedelta(seconds=60)
+_UPKEEP_S: Final = 20.0
+_LONGEST_SLEEP_S: Final = 5.0
+_PAUSE_AFTER_FAULT_S: Final = 2.0
+_DRAIN_S: Final = 5.0
+
+
+class Worker:
+    """`in_flight` is how many jobs it has under way at most."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        issuance: Issuance,
+        metrics: Metrics,
+        tracer: Tracer,
+        clock: Clock,
+        in_flight: int,
+    ) -> None:
+        self._journal = journal
+        self._issuance = issuance
+        self._metrics = metrics
+        self._tracer = tracer
+        self._clock = clock
+        self._in_flight = in_flight
+        self._running: dict[JobId, asyncio.Task[None]] = {}
+        self._woken = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
+
+    @property
+    def alive(self) -> bool:
+        return bool(self._loops) and not any(loop.done() for loop in self._loops)
+
+    def wake(self) -> None:
+        """Look for due jobs now."""
+        self._woken.set()
+
+    async def start(self) -> None:
+        self._loops = [asyncio.create_task(self._take_jobs()), asyncio.create_task(self._upkeep())]
+
+    async def stop(self) -> None:
+        """Take nothing new, let steps end that end soon, and give the leases back."""
+        if not self._loops:
+            return
+        self._stopping.set()
+        self.wake()
+        await asyncio.gather(*self._loops)
+        if self._running:
+            _, late = await asyncio.wait(self._running.values(), timeout=_DRAIN_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._journal.release_leases()
+
+    async def _take_jobs(self) -> None:
+        while not self._stopping.is_set():
+            self._woken.clear()
+            try:
+                sleep_s = await self._take_due()
+            except Exception:
+                # The journal is away: nothing can be lost while nothing is begun.
+                log.exception("journal_failed")
+                sleep_s = _PAUSE_AFTER_FAULT_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(sleep_s):
+                    await self._woken.wait()
+
+    async def _take_due(self) -> float:
+        """Begin what is due and tell how long nothing else will be."""
+        free = self._in_flight - len(self._running)
+        if free <= 0:
+            return _LONGEST_SLEEP_S
+        now = self._clock()
+        jobs, later = await self._journal.claim(now=now, until=now + _LEASE, limit=free, running=self._running.keys())
+        for job in jobs:
+            task = asyncio.create_task(self._work(job))
+            self._running[job.id] = task
+            task.add_done_callback(partial(self._ended, job.id))
+        wait = (later - now).total_seconds() if later is not None else _LONGEST_SLEEP_S
+        return min(max(wait, 0.0), _LONGEST_SLEEP_S)
+
+    def _ended(self, job_id: JobId, _: asyncio.Task[None]) -> None:
+        del self._running[job_id]
+        self.wake()
+
+    async def _upkeep(self) -> None:
+        """Keep leases of long steps, and remove challenge records that a crash left behind."""
+        while not self._stopping.is_set():
+            try:
+                await self._journal.extend_leases(self._running.keys(), until=self._clock() + _LEASE)
+                leftover = await self._journal.leftover_records(running=self._running.keys())
+                await self._issuance.remove_records(leftover)
+            except Exception:
+                # As above: it is tried again.
+                log.exception("upkeep_failed")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_UPKEEP_S):
+                    await self._stopping.wait()
+
+    async def _work(self, job: Job) -> None:
+        parent = context_of({"traceparent": job.traceparent}) if job.traceparent else None
+        attributes: dict[str, str | int] = {
+            "certbus.certificate_id": job.id.certificate_id,
+            "certbus.revision": job.id.revision,
+            "certbus.names": len(job.order.dns_names),
+            "certbus.ca": job.ca or "",
+        }
+        with (
+            self._tracer.start_as_current_span("acme.order", context=parent, attributes=attributes),
+            structlog.contextvars.bound_contextvars(certificate_id=job.id.certificate_id, revision=job.id.revision),
+        ):
+            try:
+                await self._run(Progress(job))
+            except JobTakenError as error:
+                log.info("job_left", reason=str(error))
+            except Exception:
+                # One job's fault must not stop the others; its lease keeps it from being repeated at once.
+                log.exception("job_broke_off")
+                await asyncio.sleep(_PAUSE_AFTER_FAULT_S)
+
+    async def _run(self, at: Progress) -> None:
+        while not self._stopping.is_set():
+            step = next_step(at.job, now=self._clock())
+            if step in {Step.WAIT, Step.REST}:
+                return
+            with self._tracer.start_as_current_span(f"acme.{step}"):
+                try:
+                    at = await self._issuance.take(step, at)
+                except JobTakenError:
+                    raise
+                except JobFailedError as failure:
+                    at = await self._fail(at.job, failure)
+                except Exception as error:
+                    # Whatever it was, people are told and it is tried again.
+                    log.exception("step_broke_off", step=step)
+                    at = await self._fail(at.job, JobFailedError(FailureReason.UNFORESEEN, type(error).__name__))
+                else:
+                    self._stepped(at.job, step)
+
+    def _stepped(self, job: Job, step: Step) -> None:
+        self._metrics.stepped(job, step)
+        if step is Step.STORE_BUNDLE:
+            log.info("bundle_stored", ca=job.ca, validation_method=job.validation_method)
+
+    async def _fail(self, job: Job, failure: JobFailedError) -> Progress:
+        verdict = await self._issuance.fail(job, failure)
+        self._metrics.failed(job, verdict.reason, abandons=verdict.abandons)
+        log.warning(
+            "order_abandoned" if verdict.abandons else "job_failed",
+            state=job.state,
+            ca=job.ca,
+            order=job.ca_order.url if job.ca_order else None,
+            reason=verdict.reason,
+            detail=failure.detail,
+            next_try=verdict.next_try.isoformat() if verdict.next_try else None,
+        )
+        return Progress(verdict.job)
