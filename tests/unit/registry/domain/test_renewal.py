@@ -1,0 +1,145 @@
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from certcore.api import CertificateState
+from registry.domain.certificate import Approval, Certificate, Revision
+from registry.domain.renewal import Renewal, RenewalReason, decide, renew_at
+from tests.unit.registry.samples import NOON, approval, certificate, revision, spec
+
+lifetimes = st.timedeltas(min_value=timedelta(minutes=1), max_value=timedelta(days=400))
+states = st.sampled_from(CertificateState)
+instants = st.timedeltas(min_value=timedelta(days=-1), max_value=timedelta(days=800)).map(lambda after: NOON + after)
+
+_INACTIVE = {CertificateState.DENIED, CertificateState.REVOKED, CertificateState.RETIRED}
+
+
+def decided(
+    *,
+    state: CertificateState = CertificateState.LIVE,
+    lifetime: timedelta = timedelta(days=90),
+    after: timedelta = timedelta(0),
+    asked: bool = False,
+) -> Renewal:
+    """The decision so long after the certificate became valid."""
+    return decide(certificate(state), revision(lifetime=lifetime), approval(), now=NOON + after, asked=asked)
+
+
+@pytest.mark.parametrize(
+    ("days", "hours_until_renewal"),
+    [(6, 3 * 24), (47, 47 * 16), (200, 200 * 16)],
+)
+def test_a_certificate_is_renewed_by_its_share_of_lifetime(days: int, hours_until_renewal: int) -> None:
+    lifetime, due = timedelta(days=days), timedelta(hours=hours_until_renewal)
+    assert renew_at(NOON, NOON + lifetime) == NOON + due
+    assert decided(lifetime=lifetime, after=due - timedelta(seconds=1)) == Renewal(
+        due=False, reason=RenewalReason.NOT_DUE
+    )
+    assert decided(lifetime=lifetime, after=due) == Renewal(due=True, reason=RenewalReason.DUE)
+
+
+@pytest.mark.parametrize(
+    ("state", "asked", "reason"),
+    [
+        (CertificateState.LIVE, True, RenewalReason.ASKED),
+        (CertificateState.DELIVERING, True, RenewalReason.ASKED),
+        (CertificateState.FAILING, True, RenewalReason.ASKED),
+        (CertificateState.LIVE, False, RenewalReason.NOT_DUE),
+        (CertificateState.DENIED, True, RenewalReason.NOT_ACTIVE),
+        (CertificateState.REVOKED, True, RenewalReason.NOT_ACTIVE),
+        (CertificateState.RETIRED, True, RenewalReason.NOT_ACTIVE),
+    ],
+)
+def test_a_decision_tells_its_reason(state: CertificateState, asked: bool, reason: RenewalReason) -> None:  # noqa: FBT001 # a column
+    assert decided(state=state, asked=asked).reason is reason
+
+
+def test_nothing_is_renewed_after_its_end_date() -> None:
+    ending = certificate(spec=spec(end_date=NOON + timedelta(days=10)))
+    for day, reason in ((9, RenewalReason.ASKED), (10, RenewalReason.ENDED), (80, RenewalReason.ENDED)):
+        found = decide(ending, revision(), approval(), now=NOON + timedelta(days=day), asked=True)
+        assert found.reason is reason
+
+
+def test_nothing_is_renewed_after_its_intent_changed() -> None:
+    changed = certificate(spec_hash="0" * 64)
+    for asked in (True, False):
+        found = decide(changed, revision(), approval(), now=NOON + timedelta(days=80), asked=asked)
+        assert found == Renewal(due=False, reason=RenewalReason.NOT_APPROVED)
+
+
+def test_nothing_is_renewed_without_an_approval() -> None:
+    found = decide(certificate(), revision(), None, now=NOON + timedelta(days=80), asked=True)
+    assert found.reason is RenewalReason.NOT_APPROVED
+
+
+def test_what_was_never_issued_is_not_renewed() -> None:
+    issuing = certificate(CertificateState.ISSUING, wanted=0, proven=0)
+    assert decide(issuing, None, approval(), now=NOON, asked=True).reason is RenewalReason.NOTHING_ISSUED
+
+
+def test_what_failed_before_anything_was_issued_is_tried_again_when_asked() -> None:
+    failing = certificate(CertificateState.FAILING, wanted=0, proven=0)
+    assert decide(failing, None, approval(), now=NOON, asked=True) == Renewal(due=True, reason=RenewalReason.ASKED)
+
+
+def test_what_is_being_renewed_is_not_renewed_again() -> None:
+    renewing = certificate(CertificateState.RENEWING, ordered=2)
+    for asked in (True, False):
+        found = decide(renewing, revision(1), approval(), now=NOON + timedelta(days=80), asked=asked)
+        assert found == Renewal(due=False, reason=RenewalReason.IN_PROGRESS)
+
+
+@given(lifetimes)
+def test_renewal_falls_into_the_lifetime_and_leaves_a_third_of_it(lifetime: timedelta) -> None:
+    moment = renew_at(NOON, NOON + lifetime)
+    assert NOON < moment < NOON + lifetime
+    assert (NOON + lifetime) - moment >= lifetime / 3 - timedelta(microseconds=1)
+
+
+@given(lifetimes, instants, st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=400)))
+def test_what_is_due_stays_due(lifetime: timedelta, now: datetime, later: timedelta) -> None:
+    first = decide(certificate(), revision(lifetime=lifetime), approval(), now=now, asked=False)
+    second = decide(certificate(), revision(lifetime=lifetime), approval(), now=now + later, asked=False)
+    assert first.due <= second.due
+
+
+certificates = st.builds(
+    lambda state, ordered, ends: replace(
+        certificate(state, ordered=ordered), spec=spec(end_date=ends) if ends else spec()
+    ),
+    states,
+    st.integers(min_value=1, max_value=3),
+    st.none() | instants,
+)
+revisions = st.none() | st.builds(lambda lifetime: revision(lifetime=lifetime), lifetimes)
+approvals = st.none() | st.just(approval()) | st.just(approval("f" * 64))
+
+
+@given(certificates, revisions, approvals, instants, st.booleans())
+def test_a_renewal_always_has_a_valid_approval_and_an_active_certificate(
+    of: Certificate,
+    newest: Revision | None,
+    given_by: Approval | None,
+    now: datetime,
+    asked: bool,  # noqa: FBT001 # drawn
+) -> None:
+    found = decide(of, newest, given_by, now=now, asked=asked)
+    assert found.due == (found.reason in {RenewalReason.DUE, RenewalReason.ASKED})
+    if found.due:
+        assert given_by is not None
+        assert given_by.spec_hash == of.spec_hash
+        assert of.state not in _INACTIVE
+        assert of.spec.end_date is None or now < of.spec.end_date
+        assert (found.reason is RenewalReason.ASKED) == asked
+
+
+@given(certificates, revisions, approvals, instants)
+def test_nobody_needs_to_ask_for_what_is_due(
+    of: Certificate, newest: Revision | None, given_by: Approval | None, now: datetime
+) -> None:
+    by_calendar = decide(of, newest, given_by, now=now, asked=False)
+    assert by_calendar.due <= decide(of, newest, given_by, now=now, asked=True).due
