@@ -1,5 +1,7 @@
 """Every refusal is a problem document (RFC 9457) with a stable type."""
 
+from typing import Any
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -72,17 +74,23 @@ def _invalid_request(status: int, errors: tuple[Rejection, ...]) -> Problem:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = tuple(
-        Rejection(field=".".join(str(part) for part in item["loc"][1:]) or "body", message=str(item["msg"])[:300])
-        for item in error.errors()
-    )
-    return _response(_invalid_request(422, errors))
+    return _response(_invalid_request(422, tuple(_rejection(item) for item in error.errors())))
+
+
+def _rejection(item: dict[str, Any]) -> Rejection:
+    if item["type"] == "json_invalid":
+        # Its place is a number of bytes, not a field.
+        return Rejection(field="body", message="is not JSON")
+    return Rejection(field=".".join(str(part) for part in item["loc"][1:]) or "body", message=str(item["msg"])[:300])
 
 
 async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
+    headers = dict(error.headers or {})
+    if error.status_code == 400:
+        return _response(_invalid_request(400, (Rejection(field="body", message="can't be read"),)), headers)
+    slug = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}.get(error.status_code, "http")
     problem = Problem(
         type=f"/problems/{slug}", title=str(error.detail), status=error.status_code, detail=str(error.detail)
     )
-    return _response(problem, headers=dict(error.headers or {}))
+    return _response(problem, headers)
