@@ -1,13 +1,24 @@
 """The real servers, as the fixtures hand them out."""
 
+import asyncio
+import os
+import signal
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import nats
 import pytest
 
+from certbus.local.errors import ProcessFailedError
+from certbus.local.kube_servers import EtcdServer, KubeApiServer, secret_writer
+from certbus.local.ports import is_free
 from certbus.local.readiness import trusting
+from certbus.local.tools import ETCD, KUBE_APISERVER, Toolbox
 from certcore.topology import topology
+from tests import servers
 from tests.ports import free_port
 from tests.servers import SITES, Haproxies, Kube, Pebble
 
@@ -118,3 +129,83 @@ async def test_a_reload_of_haproxy_serves_the_new_configuration(haproxy: Haproxi
     async with httpx.AsyncClient(trust_env=False) as client:
         after = (await client.get(f"http://127.0.0.1:{port}/")).text
     assert (before, after) == ("before", "after")
+
+
+async def test_haproxy_goes_on_serving_when_a_reload_is_refused(haproxy: Haproxies) -> None:
+    port = free_port()
+    server = await haproxy(_page(port, "before"))
+
+    server.configuration_file.write_text("nonsense\n")
+    with pytest.raises(ProcessFailedError, match="did not reload"):
+        await server.reload()
+
+    async with httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.get(f"http://127.0.0.1:{port}/")).text == "before"
+
+
+async def test_haproxy_says_why_it_does_not_start(haproxy: Haproxies) -> None:
+    with pytest.raises(ProcessFailedError, match="unknown keyword 'nonsense'"):
+        await haproxy("nonsense\n")
+
+
+async def test_the_workers_of_haproxy_end_with_their_master(haproxy: Haproxies) -> None:
+    port = free_port()
+    server = await haproxy(_page(port, "here"))
+    assert server.process.pid is not None
+
+    # As the kernel does it where the one that started all of this was killed: the master alone.
+    os.kill(server.process.pid, signal.SIGKILL)
+
+    async with asyncio.timeout(10):
+        while not is_free(port):  # noqa: ASYNC110 # nothing tells of the end of a grandchild
+            await asyncio.sleep(0.02)
+
+
+async def test_a_broker_keeps_its_streams_from_start_to_start() -> None:
+    async with servers.broker(sites=SITES) as server:
+        client = await nats.connect(server.url)
+        await client.jetstream().publish("certs.ev.issued.c1", b"kept")
+        await client.close()
+
+        server.process.kill()
+        await server.start()
+
+        client = await nats.connect(server.url)
+        try:
+            assert (await client.jetstream().get_last_msg("CERTS", "certs.ev.issued.c1")).data == b"kept"
+        finally:
+            await client.close()
+
+
+async def test_a_cluster_keeps_its_secrets_and_tokens_from_start_to_start(tmp_path: Path) -> None:
+    toolbox = Toolbox(tell=print)
+    etcd_program, api_program = toolbox.find(ETCD), toolbox.find(KUBE_APISERVER)
+    ports = [free_port() for _ in range(3)]
+
+    @asynccontextmanager
+    async def started() -> AsyncIterator[KubeApiServer]:
+        etcd = EtcdServer(program=etcd_program, folder=tmp_path, client_port=ports[0], peer_port=ports[1])
+        cluster = KubeApiServer(
+            program=api_program,
+            name="site1",
+            folder=tmp_path / "site1",
+            port=ports[2],
+            etcd_url=etcd.url,
+            users=[secret_writer("site1-syncer")],
+        )
+        try:
+            await etcd.start()
+            await cluster.start()
+            yield cluster
+        finally:
+            await cluster.stop()
+            await etcd.stop()
+
+    path = "/api/v1/namespaces/default/secrets"
+    async with started() as cluster, cluster.client("site1-syncer") as client:
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "kept"}}
+        assert (await client.post(path, json=secret)).status_code == 201
+    token = cluster.token_of("site1-syncer")
+    async with started() as cluster, cluster.client("site1-syncer") as client:
+        assert cluster.token_of("site1-syncer") == token
+        assert (await client.get(f"{path}/kept")).status_code == 200
