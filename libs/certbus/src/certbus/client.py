@@ -139,7 +139,7 @@ class Registry:
         self, method: str, path: str, *, query: dict[str, str] | None = None, body: BaseModel | None = None
     ) -> bytes:
         headers = {"content-type": "application/json"} if body else {}
-        content = body.model_dump_json(exclude_unset=True) if body else None
+        content = body.model_dump_json() if body else None
         try:
             response = self._client.request(method, path, params=query, headers=headers, content=content)
         except httpx.HTTPError as error:

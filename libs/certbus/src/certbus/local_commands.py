@@ -31,6 +31,6 @@ def run_local(
     ] = Path(DEFAULT_HOME),
 ) -> None:
     """Start the whole system on this machine, loopback only, and play its story; Ctrl-C stops it."""
-    from certbus.local.system import run_local_system  # noqa: PLC0415 # imports long
+    from certbus.local.run import run_local_system  # noqa: PLC0415 # imports long
 
     raise typer.Exit(run_local_system(home, once=once, kubernetes=kubernetes))

@@ -12,11 +12,12 @@ from cryptography.x509.oid import NameOID
 from certbus.local.haproxy_server import HaproxyServer
 from certbus.local.home import Home
 from certbus.local.private_file import write_private
+from certbus.local.tools import Tell
 
 __all__ = ["make_edge"]
 
 
-def make_edge(home: Home, port: int) -> tuple[HaproxyServer, Path]:
+def make_edge(home: Home, port: int, tell: Tell) -> tuple[HaproxyServer, Path]:
     """HAProxy on a loopback port, not started yet, and its admin socket."""
     socket = home.sockets / "admin.sock"
     folder = home.path("haproxy")
@@ -42,7 +43,7 @@ frontend edge
   bind 127.0.0.1:{port} ssl crt-list {crt_list}
   http-request return status 200 content-type text/plain string "served by the balancer of site1\\n"
 """
-    return HaproxyServer(folder=home.sockets, configuration=configuration), socket
+    return HaproxyServer(folder=home.sockets, configuration=configuration, tell=tell), socket
 
 
 def _placeholder() -> bytes:

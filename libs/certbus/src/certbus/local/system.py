@@ -92,7 +92,7 @@ class LocalSystem:
             ),
             dns=self.dns.dns,
         )
-        self.edge, self._edge_socket = make_edge(home, self.edge_port)
+        self.edge, self._edge_socket = make_edge(home, self.edge_port, tell)
 
     def connect(self, name: str = "admin") -> Registry:
         """The registry's API, as somebody whose token this folder holds."""
@@ -223,12 +223,21 @@ class LocalSystem:
 
     async def _start_services(self) -> None:
         registry = self.services["registry"]
-        await self._start_service(registry)
-        await asyncio.to_thread(self._enrol)
-        self.home.describe_client(self.registry_url)
         others = [service for service in self.services.values() if service is not registry]
         apps = [self._application(site) for site in SITES]
-        await asyncio.gather(*(self._start_service(service) for service in others), *apps)
+
+        async def start_registry() -> None:
+            await self._start_service(registry)
+            await asyncio.to_thread(self._enrol)
+            self.home.describe_client(self.registry_url)
+
+        if all(self.home.token(service.name) for service in others):
+            # Everybody knows the registry from an earlier start, and waits for it.
+            starts = [self._start_service(service) for service in others]
+            await asyncio.gather(start_registry(), *starts, *apps)
+        else:
+            await asyncio.gather(start_registry(), *apps)
+            await asyncio.gather(*(self._start_service(service) for service in others))
 
     async def _start_service(self, service: Service) -> None:
         began = time.monotonic()
