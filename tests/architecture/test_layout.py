@@ -42,22 +42,28 @@ def _tracked() -> list[Path]:
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
-FILES = _tracked()
-MODULES = [path for path in FILES if path.suffix == ".py"]
+@pytest.fixture
+def files() -> list[Path]:
+    return _tracked()
+
+
+@pytest.fixture
+def modules(files: list[Path]) -> list[Path]:
+    return [path for path in files if path.suffix == ".py"]
 
 
 def _shown(paths: list[Path]) -> list[str]:
     return sorted(str(path.relative_to(ROOT)) for path in paths)
 
 
-def test_no_module_is_longer_than_a_person_reads_at_once() -> None:
-    assert _shown([path for path in MODULES if len(path.read_text().splitlines()) > MOST_LINES]) == []
+def test_no_module_is_longer_than_a_person_reads_at_once(modules: list[Path]) -> None:
+    assert _shown([path for path in modules if len(path.read_text().splitlines()) > MOST_LINES]) == []
 
 
-def test_every_module_is_named_by_what_is_in_it() -> None:
+def test_every_module_is_named_by_what_is_in_it(modules: list[Path]) -> None:
     said = [
         path
-        for path in MODULES
+        for path in modules
         if SAY_NOTHING & set(path.stem.split("_")) or SAY_NOTHING & set(path.relative_to(ROOT).parts[:-1])
     ]
     assert _shown(said) == []
@@ -77,16 +83,16 @@ def test_a_service_has_the_same_rooms_as_the_others(service: str) -> None:
         assert (package / room / "__init__.py").exists()
 
 
-def test_every_folder_of_tests_is_a_package() -> None:
-    folders = {path.parent for path in MODULES if path.is_relative_to(ROOT / "tests")}
+def test_every_folder_of_tests_is_a_package(modules: list[Path]) -> None:
+    folders = {path.parent for path in modules if path.is_relative_to(ROOT / "tests")}
 
     assert _shown([folder for folder in folders if not (folder / "__init__.py").exists()]) == []
 
 
-def test_nothing_is_imported_from_a_conftest() -> None:
+def test_nothing_is_imported_from_a_conftest(modules: list[Path]) -> None:
     importing = re.compile(r"^\s*(from|import)\s+\S*conftest", re.MULTILINE)
 
-    assert _shown([path for path in MODULES if importing.search(path.read_text())]) == []
+    assert _shown([path for path in modules if importing.search(path.read_text())]) == []
 
 
 def test_tests_mirror_the_sources() -> None:
@@ -101,9 +107,9 @@ def test_tests_mirror_the_sources() -> None:
     assert _shown(strays) == []
 
 
-def test_no_package_registry_is_named_outside_lock_files() -> None:
+def test_no_package_registry_is_named_outside_lock_files(files: list[Path]) -> None:
     naming = []
-    for path in FILES:
+    for path in files:
         if path.name in LOCK_FILES:
             continue
         try:
