@@ -1,0 +1,108 @@
+"""Issuer, syncers and monitor as the registry meets them: what they store and report, without doing it."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import nats
+from nats.aio.client import Client
+
+from certcore import subjects
+from certcore.api import CertificateView
+from certcore.bundles import IssuedBundle, SealedKey
+from certcore.cloudevents import headers_of
+from certcore.events import (
+    AddressObserved,
+    DeliverySucceeded,
+    EndpointObserved,
+    Event,
+    RevisionIssued,
+    RevisionStarted,
+    ServingVerdict,
+)
+from certcore.registry_client import RegistryClient
+from certcore.settings import RegistrySettings
+from tests.authority import Authority
+
+__all__ = ["ReportingServices"]
+
+_RECIPIENTS = ("site1-syncer", "site1-pusher", "site2-syncer")
+
+
+class ReportingServices:
+    """Use it as an async context manager. `issuer_token_file` is the token by which bundles are stored."""
+
+    def __init__(self, *, nats_url: str, registry_url: str, issuer_token_file: Path) -> None:
+        self._nats_url = nats_url
+        self._settings = RegistrySettings(url=registry_url, token_file=issuer_token_file)
+        self._authority = Authority()
+        self._bus: Client | None = None
+
+    async def __aenter__(self) -> Self:
+        self._bus = await nats.connect(self._nats_url)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._bus is not None
+        await self._bus.close()
+
+    async def report(self, event: Event, *, place: str, service: str, about: str) -> None:
+        assert self._bus is not None
+        event_id = str(uuid.uuid4())
+        headers = headers_of(event, event_id=event_id, source=f"/{service}", time=datetime.now(UTC), about=about)
+        subject = subjects.status(place, service, event.type, about)
+        await self._bus.jetstream().publish(subject, event.model_dump_json().encode(), headers=headers)
+
+    async def issue(self, certificate: CertificateView, revision: int = 1) -> str:
+        """Issue a revision and return its fingerprint."""
+        issued = self._authority.issue(*certificate.dns_names, not_after=datetime.now(UTC) + timedelta(days=47))
+        await self._of_issuer(RevisionStarted(certificate_id=certificate.id, revision=revision, ca="ca-one"))
+        keys = tuple(SealedKey.of(recipient, b"sealed") for recipient in _RECIPIENTS)
+        async with RegistryClient(self._settings) as registry:
+            await registry.store_bundle(certificate.id, revision, IssuedBundle(chain_pem=issued.chain_pem, keys=keys))
+        await self._of_issuer(
+            RevisionIssued(
+                certificate_id=certificate.id,
+                revision=revision,
+                fingerprint_sha256=issued.fingerprint,
+                ca="ca-one",
+                validation_method="dns-01",
+                ari_id=None,
+            )
+        )
+        return issued.fingerprint
+
+    async def _of_issuer(self, event: RevisionStarted | RevisionIssued) -> None:
+        await self.report(event, place=subjects.HUB, service="issuer", about=event.certificate_id)
+
+    async def deliver(self, certificate: CertificateView, target: str, fingerprint: str, revision: int = 1) -> None:
+        site = next(found.site for found in certificate.targets if found.name == target)
+        event = DeliverySucceeded(
+            certificate_id=certificate.id, revision=revision, target=target, fingerprint_sha256=fingerprint
+        )
+        await self.report(event, place=site, service="syncer", about=certificate.id)
+
+    async def observe(self, certificate: CertificateView, url: str, fingerprint: str, revision: int = 1) -> None:
+        seen = AddressObserved(address="127.0.0.1", verdict=ServingVerdict.WANTED, fingerprint_sha256=fingerprint)
+        event = EndpointObserved(
+            certificate_id=certificate.id,
+            url=url,
+            verdict=seen.verdict,
+            served_revision=revision,
+            served_fingerprint_sha256=fingerprint,
+            addresses=(seen,),
+            observed_at=datetime.now(UTC),
+        )
+        await self.report(event, place=subjects.HUB, service="monitor", about=certificate.id)
+
+    async def roll_out(self, certificate: CertificateView, revision: int = 1) -> None:
+        """Everything from the order to the proof."""
+        fingerprint = await self.issue(certificate, revision)
+        for target in certificate.targets:
+            await self.deliver(certificate, target.name, fingerprint, revision)
+        for endpoint in certificate.endpoints:
+            await self.observe(certificate, endpoint.url, fingerprint, revision)

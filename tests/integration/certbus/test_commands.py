@@ -1,0 +1,416 @@
+import asyncio
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from certbus.cli import run
+from certbus.exit_codes import ExitCode
+from certcore.api import CertificateState, CertificateView, Role
+from certcore.events import DiscoveredSecret, SiteHeartbeat, SiteReviewed
+from tests.integration.certbus.reporting_services import ReportingServices
+from tests.registry_process import RunningRegistry, running_registry
+
+pytestmark = pytest.mark.integration
+
+_DEADLINE_S = 30.0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def registry() -> AsyncIterator[RunningRegistry]:
+    """A registry whose state folder is a home of the command: its URL, and the tokens of some people."""
+    async with running_registry() as running:
+        people = {
+            "ana": await running.person("ana", Role.REQUESTER, Role.APPROVER, owner="team-shop"),
+            "ben": await running.person("ben", Role.APPROVER, owner="platform"),
+            "vera": await running.person("vera", Role.VIEWER, owner="team-shop"),
+            "issuer": await running.service("issuer", Role.ISSUER),
+        }
+        for name, person in people.items():
+            token_file(running, name).write_text(person.token or "")
+        (home_of(running) / "client.json").write_text(json.dumps({"url": running.url}))
+        yield running
+
+
+def home_of(registry: RunningRegistry) -> Path:
+    return registry.process.admin_token_file.parents[1]
+
+
+def token_file(registry: RunningRegistry, name: str) -> Path:
+    return registry.process.admin_token_file.with_name(name)
+
+
+@pytest_asyncio.fixture
+async def services(registry: RunningRegistry) -> AsyncIterator[ReportingServices]:
+    issuer = token_file(registry, "issuer")
+    async with ReportingServices(
+        nats_url=registry.nats_url, registry_url=registry.url, issuer_token_file=issuer
+    ) as reporting:
+        yield reporting
+
+
+@pytest.fixture(autouse=True)
+def home(registry: RunningRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command finds the registry and its tokens, and nothing else that this machine may have."""
+    for name in ("CERTBUS_URL", "CERTBUS_TOKEN_FILE", "CERTBUS_CA_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CERTBUS_HOME", str(home_of(registry)))
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def check(self) -> None:
+        """What holds for every command: no traceback, no token."""
+        assert "Traceback" not in self.err
+        assert "cb_" not in self.out + self.err
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(_DEADLINE_S):
+        while not holds():  # noqa: ASYNC110 # what it waits for happens in other processes
+            await asyncio.sleep(0.02)
+
+
+class Command:
+    """`certbus` as its own process."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._reading = [
+            asyncio.create_task(self._read(process.stdout, self.out)),
+            asyncio.create_task(self._read(process.stderr, self.err)),
+        ]
+
+    @classmethod
+    async def start(cls, *words: str, stdin: str = "") -> "Command":
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "certbus", *words),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert process.stdin is not None
+        process.stdin.write(stdin.encode())
+        process.stdin.close()
+        return cls(process)
+
+    @staticmethod
+    async def _read(stream: asyncio.StreamReader | None, lines: list[str]) -> None:
+        assert stream is not None
+        while line := await stream.readline():
+            lines.append(line.decode())
+
+    async def tells(self, words: str) -> None:
+        """Wait until a line on stderr holds these words."""
+        await until(lambda: any(words in line for line in self.err))
+
+    def interrupt(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+
+    async def ended(self) -> Ended:
+        async with asyncio.timeout(_DEADLINE_S):
+            code = await self._process.wait()
+            await asyncio.gather(*self._reading)
+        ended = Ended(code, "".join(self.out), "".join(self.err))
+        ended.check()
+        return ended
+
+
+async def certbus(*words: str) -> Ended:
+    """The command in this process: a start of Python for each would take most of the time."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = await asyncio.to_thread(run, words)
+    ended = Ended(code, out.getvalue(), err.getvalue())
+    ended.check()
+    return ended
+
+
+def request_words(name: str, *, exposure: str = "internal") -> list[str]:
+    return [
+        *("request", "create", name, "--as", "ana", "--exposure", exposure),
+        *("--dns", f"{name}.example.org", "--dns", f"www.{name}.example.org"),
+        *("--target", "files:site=site1,name=web"),
+        *("--target", "kubernetes:site=site2,namespaces=web+shop,secret=shop-tls,name=pods"),
+        *("--endpoint", f"https://{name}.example.org:8443=web"),
+        *("--endpoint", f"https://www.{name}.example.org=pods"),
+    ]
+
+
+def see(registry: RunningRegistry, name: str) -> CertificateView:
+    return CertificateView.model_validate(api(registry, f"/v1/certificates/{name}"))
+
+
+def api(registry: RunningRegistry, path: str) -> Any:
+    """The API's own answer, without our client."""
+    answer = httpx.get(f"{registry.url}{path}", headers=registry.admin.headers, trust_env=False)
+    return answer.raise_for_status().json()
+
+
+async def test_an_internal_request_needs_nobody_and_is_seen_everywhere(registry: RunningRegistry) -> None:
+    created = await certbus(*request_words("plain"), "-o", "json")
+    assert created.code == ExitCode.OK
+    assert created.json["requester"] == "ana"
+    assert created.json["owner"] == "team-shop"
+    assert created.json["state"] == "approved"
+    assert created.json["spec"]["targets"][1]["namespaces"] == ["web", "shop"]
+
+    request_id = created.json["id"]
+    for words, path in (
+        (["request", "show", request_id], f"/v1/requests/{request_id}"),
+        (["request", "list", "--state", "approved"], "/v1/requests?state=approved"),
+        (["cert", "show", "plain"], "/v1/certificates/plain"),
+        (["cert", "list", "--owner", "team-shop"], "/v1/certificates?owner=team-shop"),
+        (["site", "list"], "/v1/sites"),
+    ):
+        shown = await certbus(*words, "-o", "json")
+        assert (shown.code, shown.err) == (ExitCode.OK, "")
+        assert shown.json == api(registry, path)
+
+    table = await certbus("cert", "list")
+    assert "plain" in table.out
+    assert table.out.startswith("NAME")
+
+
+async def test_a_request_comes_from_a_file_or_stdin_too(tmp_path: Path) -> None:
+    spec = {
+        "name": "piped",
+        "dns_names": ["piped.example.org"],
+        "exposure": "internal",
+        "targets": [{"kind": "files", "name": "web", "site": "site1"}],
+        "endpoints": [{"url": "https://piped.example.org"}],
+    }
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(spec))
+    words = ["request", "create", "--as", "ana", "-f"]
+    tried = await certbus(*words, str(file), "--dry-run", "-o", "json")
+    assert tried.code == ExitCode.OK
+    assert tried.json["name"] == "piped"
+    assert (await certbus("cert", "show", "piped")).code == ExitCode.NOT_FOUND
+    assert (await (await Command.start(*words, "-", stdin=json.dumps(spec))).ended()).code == ExitCode.OK
+    assert (await certbus("cert", "show", "piped")).code == ExitCode.OK
+    file.write_text(json.dumps({**spec, "colour": "red"}))
+    unknown = await certbus(*words, str(file))
+    assert unknown.code == ExitCode.INVALID
+    assert unknown.err.splitlines()[1:] == ["colour: is not a field of a request"]
+
+
+async def test_what_only_the_registry_knows_is_refused_by_field() -> None:
+    words = request_words("refused")
+    words[words.index("files:site=site1,name=web")] = "files:site=atlantis,name=web"
+    refused = await certbus(*words)
+    assert refused.code == ExitCode.INVALID
+    assert [line.split(":")[0] for line in refused.err.splitlines()] == ["error", "targets.0.site"]
+    assert (await certbus(*request_words("taken"))).code == ExitCode.OK
+    taken = await certbus(*request_words("taken"))
+    assert taken.code == ExitCode.INVALID
+    assert taken.err.splitlines()[1].startswith("name: ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["cert", "show", "nobody"],
+        ["cert", "renew", "nobody"],
+        ["request", "show", "nothing"],
+        ["request", "approve", "nothing"],
+        ["request", "deny", "nothing", "--reason", "x"],
+        ["site", "review", "atlantis"],
+    ],
+)
+async def test_what_is_not_there_ends_with_three(words: list[str]) -> None:
+    missing = await certbus(*words)
+    assert (missing.code, missing.out) == (ExitCode.NOT_FOUND, "")
+    assert missing.err.startswith("error: ")
+
+
+async def test_who_may_not_is_told_so(tmp_path: Path) -> None:
+    created = await certbus(*request_words("own", exposure="public"), "-o", "json")
+    assert created.json["state"] == "waiting"
+    assert f"request approve {created.json['id']}" in created.err
+    own = await certbus("request", "approve", created.json["id"], "--as", "ana")
+    viewer = await certbus("request", "approve", created.json["id"], "--as", "vera")
+    (tmp_path / "token").write_text("nobody-knows-this")
+    stranger = await certbus("cert", "list", "--token-file", str(tmp_path / "token"))
+    for refused in (own, viewer, stranger):
+        assert (refused.code, refused.out) == (ExitCode.NOT_ALLOWED, "")
+        assert "--as" in refused.err
+    assert "nobody-knows-this" not in stranger.err
+
+
+async def test_waiting_ends_when_nobody_approves() -> None:
+    waited = await certbus(*request_words("patient", exposure="public"), "--wait", "--timeout", "1s", "-o", "json")
+    assert waited.code == ExitCode.WAITING_FOR_APPROVAL
+    assert waited.json["certificate_state"] == "waiting_for_approval"
+    assert "patient: waiting_for_approval" in waited.err
+
+
+async def test_a_denial_ends_the_waiting() -> None:
+    waiting = await Command.start(*request_words("denied", exposure="public"), "--wait")
+    await waiting.tells("denied: waiting_for_approval")
+    listed = await certbus("request", "list", "--state", "waiting", "-o", "json")
+    (request,) = [request for request in listed.json if request["name"] == "denied"]
+    denied = await certbus("request", "deny", request["id"], "--reason", "no such shop", "--as", "ben")
+    assert denied.code == ExitCode.OK
+    ended = await waiting.ended()
+    assert ended.code == ExitCode.NOT_ALLOWED
+    assert "no such shop" in ended.out + ended.err
+
+
+async def test_waiting_goes_on_to_the_proof_and_so_does_a_renewal(
+    registry: RunningRegistry, services: ReportingServices
+) -> None:
+    waiting = await Command.start(*request_words("proven", exposure="public"), "--wait", "-o", "json")
+    await waiting.tells("proven: waiting_for_approval")
+    listed = await certbus("request", "list", "--state", "waiting", "-o", "json")
+    (request,) = [request for request in listed.json if request["name"] == "proven"]
+    approved = await certbus("request", "approve", request["id"], "--as", "ben", "--reason", "agreed", "-o", "json")
+    assert approved.json["decided_by"] == "ben"
+    await waiting.tells("proven: approved")
+    fingerprint = await services.issue(see(registry, "proven"))
+    await waiting.tells("proven: delivering")
+    certificate = see(registry, "proven")
+    for target in certificate.targets:
+        await services.deliver(certificate, target.name, fingerprint)
+    await services.observe(certificate, "https://proven.example.org:8443", fingerprint)
+    await waiting.tells("1 of 2 targets, 1 of 2 endpoints")
+    await services.observe(certificate, "https://www.proven.example.org", fingerprint)
+    ended = await waiting.ended()
+    assert ended.code == ExitCode.OK
+    assert ended.json["certificate_state"] == "live"
+
+    shown = await certbus("cert", "show", "proven", "-o", "json")
+    assert shown.json["revision"]["fingerprint_sha256"] == fingerprint
+    assert {endpoint["served_fingerprint_sha256"] for endpoint in shown.json["endpoints"]} == {fingerprint}
+    table = await certbus("cert", "show", "proven")
+    assert fingerprint in table.out
+    verified = [line.split()[:2] for line in table.out.splitlines() if "verified" in line]
+    assert sorted(verified) == [["pods", "site2"], ["web", "site1"]]
+
+    renewing = await Command.start("cert", "renew", "proven", "--as", "ana", "--wait", "-o", "json")
+    await renewing.tells("revision 2")
+    await services.roll_out(see(registry, "proven"), 2)
+    renewed = await renewing.ended()
+    assert renewed.code == ExitCode.OK
+    assert (renewed.json["revision"], renewed.json["state"]) == (2, "live")
+
+
+async def test_what_was_reached_in_time_is_told_apart(registry: RunningRegistry, services: ReportingServices) -> None:
+    assert (await certbus(*request_words("slow"))).code == ExitCode.OK
+    await services.roll_out(see(registry, "slow"))
+    await until(lambda: see(registry, "slow").state is CertificateState.LIVE)
+    words = ["cert", "renew", "slow", "--wait", "--timeout"]
+    # What the revision before has proven counts for nothing.
+    assert (await certbus(*words, "1s")).code == ExitCode.TIMED_OUT
+    # A renewal that is under way already is not ordered twice.
+    waiting = await Command.start(*words, "10s")
+    await waiting.tells("slow: renewing")
+    fingerprint = await services.issue(see(registry, "slow"), 2)
+    await services.deliver(see(registry, "slow"), "web", fingerprint, 2)
+    await services.observe(see(registry, "slow"), "https://slow.example.org:8443", fingerprint, 2)
+    ended = await waiting.ended()
+    assert ended.code == ExitCode.PARTLY_DONE
+    assert "revision 2 proven at 1 of 2 targets, 1 of 2 endpoints" in ended.err
+
+
+async def test_a_site_shows_its_foreign_secrets_without_their_control_characters(
+    registry: RunningRegistry, services: ReportingServices
+) -> None:
+    await services.report(
+        SiteHeartbeat(site="site1", service="syncer", version="0.1.0"),
+        place="site1",
+        service="syncer",
+        about="site1",
+    )
+    secret = DiscoveredSecret(
+        cluster="blue",
+        namespace="legacy",
+        secret="old-tls",
+        manager="\x1b]0;owned\x07helm",
+        dns_names=("old.example.org",),
+        not_after=datetime.now(UTC) + timedelta(days=3, hours=1),
+    )
+    await services.report(
+        SiteReviewed(site="site1", secrets=(secret,), unreachable=("green",)),
+        place="site1",
+        service="syncer",
+        about="site1",
+    )
+    await until(lambda: bool(api(registry, "/v1/sites/site1/review")["secrets"]))
+    review = await certbus("site", "review", "site1")
+    assert review.code == ExitCode.OK
+    assert "in 3 d" in review.out
+    assert "old.example.org" in review.out
+    assert "green could not be listed" in review.err
+    assert not set("\x1b\x07") & set(review.out)
+    assert (await certbus("site", "review", "site1", "-o", "json")).json == api(registry, "/v1/sites/site1/review")
+    listed = await certbus("site", "list")
+    (line,) = [line for line in listed.out.splitlines() if line.startswith("site1")]
+    assert line.split()[-1] == "ago"
+    unseen = await certbus("site", "review", "site2")
+    assert "has not reported yet" in unseen.err
+
+
+async def test_events_are_followed_over_a_restart_without_gap_or_repetition(registry: RunningRegistry) -> None:
+    following = await Command.start("event", "follow", "--since", "start", "-o", "json")
+    reading = await Command.start(
+        "event", "follow", "--since", "start", "--certificate", "after", "--type", "requested"
+    )
+    assert (await certbus(*request_words("before"))).code == ExitCode.OK
+    await until(lambda: any('"before"' in line for line in following.out))
+    await registry.process.stop()
+    await following.tells("trying again")
+    gone = await certbus("cert", "list")
+    assert (gone.code, len(gone.err.splitlines())) == (ExitCode.UNREACHABLE, 1)
+    await registry.process.start()
+    assert (await certbus(*request_words("after"))).code == ExitCode.OK
+    await until(lambda: any('"name":"after"' in line for line in following.out))
+    await until(lambda: bool(reading.out))
+
+    following.interrupt()
+    reading.interrupt()
+    followed, read = await following.ended(), await reading.ended()
+    assert (followed.code, read.code) == (0, 0)
+    events = [json.loads(line) for line in followed.out.splitlines()]
+    ids = [event["id"] for event in events]
+    assert len(ids) == len(set(ids))
+    assert {"specversion", "id", "source", "type", "time", "subject", "data"} <= events[0].keys()
+    assert len(read.out.splitlines()) == 1
+    assert "requested" in read.out
+    assert "after  asked for by ana" in read.out
+
+
+async def test_a_reader_that_has_seen_enough_ends_the_following() -> None:
+    assert (await certbus(*request_words("seen"))).code == ExitCode.OK
+    process = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -m certbus event follow --since start | head -n 2; echo ${{PIPESTATUS[0]}}",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        executable="/bin/bash",
+    )
+    async with asyncio.timeout(_DEADLINE_S):
+        out, err = await process.communicate()
+    assert (len(out.splitlines()), out.splitlines()[-1], err) == (3, b"0", b"")
