@@ -24,10 +24,10 @@ _FOLDER = Path(__file__).parent
 
 
 def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter()
     templates = Jinja2Templates(directory=_FOLDER / "templates")
 
-    @router.get("/")
+    @router.get("/", include_in_schema=False)
     async def overview(request: Request) -> Response:
         try:
             caller = await authenticator.caller(request)
@@ -37,7 +37,7 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
             request, "overview.html", {"list": await _list(request, caller)}, headers=_headers()
         )
 
-    @router.get("/list")
+    @router.get("/list", include_in_schema=False)
     async def live_list(request: Request, caller: Viewer) -> HTMLResponse:
         return HTMLResponse(await _list(request, caller), headers=_headers())
 
@@ -57,19 +57,19 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
         template = templates.get_template("list.html")
         return template.render(request=request, certificates=certificates, waiting=waiting, sites=sites, now=clock())
 
-    @router.get("/assets/{name}")
+    @router.get("/assets/{name}", include_in_schema=False)
     async def asset(name: str) -> Response:
         kinds = {"page.css": "text/css", "page.js": "text/javascript"}
         if name not in kinds:
             return Response(status_code=404)
         return Response((_FOLDER / "assets" / name).read_bytes(), media_type=kinds[name], headers=_headers())
 
-    @router.post("/v1/sign-in-codes", status_code=201, include_in_schema=True, tags=["page"])
+    @router.post("/v1/sign-in-codes", status_code=201, tags=["page"])
     async def make_code(_: Operator) -> SignInCode:
         """A code that opens the page once, as /sign-in?code=CODE."""
         return SignInCode(code=authenticator.new_code())
 
-    @router.get("/sign-in")
+    @router.get("/sign-in", include_in_schema=False)
     async def sign_in(code: Annotated[str, Query()]) -> Response:
         session = await authenticator.redeem(code)
         if session is None:
