@@ -50,6 +50,7 @@ _FIRST_TOKEN: Final = Principal(
     "platform",
     frozenset({Role.VIEWER, Role.REQUESTER, Role.APPROVER, Role.OPERATOR, Role.AUDITOR}),
 )
+_UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/list", "/sign-in"})
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -113,7 +114,8 @@ def create_app(settings: Settings) -> FastAPI:
             "operation_spans": False,
             "metrics": False,
             "logs": False,
-            "exclude": lambda scope: scope.get("path", "") in {"/healthz", "/readyz", "/metrics", "/list"},
+            # Health and the page's own look-ups only make noise; a sign-in's URL holds its code.
+            "exclude": lambda scope: scope.get("path", "") in _UNTRACED,
         },
     )
     app.state.authenticator = authenticator
