@@ -169,6 +169,15 @@ async def test_waiting_ends_when_nobody_approves() -> None:
     assert "patient: waiting_for_approval" in waited.err
 
 
+async def test_who_stops_waiting_is_told_that_it_goes_on() -> None:
+    waiting = await Command.start(*request_words("left", exposure="public"), "--wait")
+    await waiting.tells("left: waiting_for_approval")
+    waiting.interrupt()
+    ended = await waiting.ended()
+    assert ended.code == 130
+    assert ended.err.splitlines()[-1] == "no longer watching; the roll-out goes on: certbus cert show left"
+
+
 async def test_a_denial_ends_the_waiting() -> None:
     waiting = await Command.start(*request_words("denied", exposure="public"), "--wait")
     await waiting.tells("denied: waiting_for_approval")
