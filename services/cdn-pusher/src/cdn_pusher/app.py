@@ -90,6 +90,8 @@ def create_app(settings: Settings) -> AsgiFastStream:
     async def readiness() -> str | None:
         if not await broker.ping(timeout=2.0):
             return "the bus doesn't answer"
+        if any(task.done() for task in background):
+            return "a part of the service has ended: see its log"
         return None if orders.read_once else "the registry's orders were not read yet"
 
     return AsgiFastStream(

@@ -1,0 +1,88 @@
+"""What survives a restart: expectations, records of endpoints, and alerts that the bus hasn't taken yet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from certcore.events import AlertRaised, AlertResolved
+from monitor.adapters.tables import announcement, endpoint, expectation
+from monitor.domain.watched import EndpointRecord, Expected, Key
+
+__all__ = ["Announcement", "Store"]
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """An alert on its way. Its id is the same at every try, so that the bus takes it once."""
+
+    event: AlertRaised | AlertResolved
+
+    @property
+    def event_id(self) -> str:
+        what = "raised" if isinstance(self.event, AlertRaised) else "resolved"
+        return f"{self.event.alert_id}-{what}"
+
+
+class Store:
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def load(self) -> tuple[list[Expected], list[EndpointRecord]]:
+        async with self._engine.connect() as connection:
+            expected = [Expected.model_validate(row.body) for row in await connection.execute(select(expectation))]
+            records = [EndpointRecord.model_validate(row.body) for row in await connection.execute(select(endpoint))]
+        return expected, records
+
+    async def save_expected(self, expected: Expected) -> None:
+        certificate_id = expected.event.certificate_id
+        body = expected.model_dump(mode="json")
+        async with self._engine.begin() as connection:
+            changed = await connection.execute(
+                update(expectation).where(expectation.c.certificate_id == certificate_id).values(body=body)
+            )
+            if changed.rowcount == 0:
+                await connection.execute(insert(expectation).values(certificate_id=certificate_id, body=body))
+
+    async def save_record(self, record: EndpointRecord, announcements: Sequence[Announcement] = ()) -> None:
+        """Keep a record together with the alerts that it tells of: both or none."""
+        certificate_id, url = record.key
+        body = record.model_dump(mode="json")
+        here = (endpoint.c.certificate_id == certificate_id) & (endpoint.c.url == url)
+        async with self._engine.begin() as connection:
+            changed = await connection.execute(update(endpoint).where(here).values(body=body))
+            if changed.rowcount == 0:
+                await connection.execute(insert(endpoint).values(certificate_id=certificate_id, url=url, body=body))
+            await _announce(connection, announcements)
+
+    async def drop_records(self, keys: Sequence[Key], announcements: Sequence[Announcement]) -> None:
+        async with self._engine.begin() as connection:
+            for certificate_id, url in keys:
+                here = (endpoint.c.certificate_id == certificate_id) & (endpoint.c.url == url)
+                await connection.execute(delete(endpoint).where(here))
+            await _announce(connection, announcements)
+
+    async def drop_expected(self, certificate_id: str) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(expectation).where(expectation.c.certificate_id == certificate_id))
+
+    async def unsent(self) -> list[Announcement]:
+        """Alerts that the bus hasn't taken yet, in the order in which they were decided."""
+        kinds = {kind.type: kind for kind in (AlertRaised, AlertResolved)}
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(select(announcement).order_by(announcement.c.sequence))
+            return [Announcement(kinds[row.event_type].model_validate(row.body)) for row in rows]
+
+    async def sent(self, item: Announcement) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(announcement).where(announcement.c.event_id == item.event_id))
+
+
+async def _announce(connection: AsyncConnection, announcements: Sequence[Announcement]) -> None:
+    for item in announcements:
+        await connection.execute(
+            insert(announcement).values(
+                event_id=item.event_id, event_type=item.event.type, body=item.event.model_dump(mode="json")
+            )
+        )

@@ -1,0 +1,36 @@
+"""The monitor's schema; migrations/versions brings it to a database."""
+
+from typing import Final
+
+from sqlalchemy import JSON, BigInteger, Column, Integer, MetaData, String, Table
+
+from certcore.database import NAMING
+
+__all__ = ["announcement", "endpoint", "expectation", "metadata"]
+
+metadata: Final = MetaData(naming_convention=NAMING)
+
+expectation: Final = Table(
+    "expectation",
+    metadata,
+    Column("certificate_id", String(64), primary_key=True),
+    Column("body", JSON, nullable=False),
+)
+
+endpoint: Final = Table(
+    "endpoint",
+    metadata,
+    Column("certificate_id", String(64), primary_key=True),
+    Column("url", String(300), primary_key=True),
+    Column("body", JSON, nullable=False),
+)
+
+announcement: Final = Table(
+    "announcement",
+    metadata,
+    # SQLite counts only an INTEGER primary key by itself.
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("event_id", String(64), nullable=False, unique=True),
+    Column("event_type", String(128), nullable=False),
+    Column("body", JSON, nullable=False),
+)

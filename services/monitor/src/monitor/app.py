@@ -1,0 +1,132 @@
+"""The monitor, put together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from faststream.asgi import AsgiFastStream
+from prometheus_client import CollectorRegistry
+
+from certcore import subjects
+from certcore.bus import EventPublisher, make_broker, subscribe
+from certcore.clock import system_clock
+from certcore.database import make_engine, upgrade
+from certcore.events import EndpointsExpected
+from certcore.handshake import Prober
+from certcore.registry_client import RegistryClient
+from certcore.service import health_routes
+from certcore.telemetry import configure_telemetry
+from certcore.topology import DURABLES
+from monitor.adapters.gauges import Gauges
+from monitor.adapters.store import Store
+from monitor.adapters.system_resolver import SystemResolver
+from monitor.domain.dns_server import DnsServer
+from monitor.domain.resolver import Resolver
+from monitor.domain.roster import Roster
+from monitor.domain.schedule import Periods
+from monitor.handlers.alerts import AlertRelay
+from monitor.handlers.expectations import Expectations
+from monitor.handlers.observations import SERVICE, Observations
+from monitor.handlers.patrol import Patrol
+from monitor.settings import Settings
+
+__all__ = ["create_app"]
+
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+
+def create_app(settings: Settings) -> AsgiFastStream:
+    telemetry = configure_telemetry(SERVICE, settings.telemetry)
+    metrics = CollectorRegistry()
+    broker = make_broker(settings.bus, service=SERVICE, telemetry=telemetry, metrics=metrics)
+    publisher = EventPublisher(broker=broker, source=f"/certbus/{SERVICE}", clock=system_clock)
+    registry = RegistryClient(settings.registry)
+    engine = make_engine(settings.database_url)
+    store, roster, gauges = Store(engine), Roster(), Gauges(metrics)
+    relay = AlertRelay(store=store, publisher=publisher)
+    periods = Periods(
+        routine=timedelta(seconds=settings.period_s),
+        rollout=timedelta(seconds=settings.rollout_period_s),
+        grace=timedelta(seconds=settings.rollout_grace_s),
+    )
+    trust = settings.ca_file is not None
+    patrol = Patrol(
+        roster=roster,
+        store=store,
+        resolver=_resolver(settings),
+        prober=Prober(ca_file=settings.ca_file, timeout_s=settings.timeout_s, verify=trust),
+        trust=trust,
+        observations=Observations(publisher=publisher, tracer=telemetry.tracer),
+        relay=relay,
+        gauges=gauges,
+        clock=system_clock,
+        periods=periods,
+    )
+    expectations = Expectations(
+        roster=roster,
+        store=store,
+        registry=registry,
+        relay=relay,
+        gauges=gauges,
+        wake=patrol.wake,
+        clock=system_clock,
+        periods=periods,
+        refresh_every=timedelta(seconds=settings.refresh_every_s),
+    )
+    subscribe(
+        broker,
+        stream=subjects.CERTS,
+        durable=DURABLES.MONITOR,
+        subject=subjects.events(EndpointsExpected.type),
+        identity=settings.bus.identity,
+        handlers={EndpointsExpected: expectations.on_endpoints_expected},
+    )
+    background: list[asyncio.Task[None]] = []
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        await upgrade(engine, _MIGRATIONS)
+        await patrol.remember()
+        async with registry:
+            yield
+        await engine.dispose()
+
+    async def begin() -> None:
+        background.extend(
+            asyncio.create_task(work)
+            for work in (patrol.run(), expectations.keep_refreshing(), relay.keep_flushing())
+        )
+
+    async def finish() -> None:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+
+    async def readiness() -> str | None:
+        if not await broker.ping(timeout=2.0):
+            return "the bus doesn't answer"
+        if any(task.done() for task in background):
+            return "a part of the service has ended: see its log"
+        return None if expectations.read_once else "the registry's expectations were not read yet"
+
+    return AsgiFastStream(
+        broker,
+        asgi_routes=health_routes(readiness=readiness, metrics=metrics),
+        logger=None,
+        lifespan=lifespan,
+        after_startup=[begin],
+        on_shutdown=[finish],
+    )
+
+
+def _resolver(settings: Settings) -> Resolver:
+    if not settings.dns_servers:
+        return SystemResolver(timeout_s=settings.timeout_s)
+    # Not at the top: it takes long to load, and most installations do without.
+    from monitor.adapters.name_servers import NameServers  # noqa: PLC0415
+
+    servers = [DnsServer.parse(server) for server in settings.dns_servers]
+    return NameServers(servers, timeout_s=settings.timeout_s)

@@ -1,0 +1,162 @@
+"""What is watched, and when each endpoint is looked at next."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from certcore.events import EndpointObserved, EndpointsExpected
+from monitor.domain.watched import EndpointRecord, Expected, Key
+
+__all__ = ["News", "Roster", "Watch"]
+
+_NOW: Final = timedelta(0)
+
+
+class News(StrEnum):
+    """What an expectation changed."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    KNOWN = "known"
+    OLDER = "older"
+
+
+@dataclass
+class Watch:
+    """One endpoint under watch. `owed`: somebody waits for an observation, changed or not.
+
+    `heard` counts the expectations that concern it: a look that began before the latest one doesn't answer it.
+    """
+
+    record: EndpointRecord
+    due: datetime
+    owed: bool = True
+    heard: int = 0
+    looking: bool = False
+    dead_looks: int = 0
+    reported: EndpointObserved | None = field(default=None, repr=False)
+
+
+@dataclass
+class _Certificate:
+    expected: Expected
+    heard: int
+
+
+class Roster:
+    def __init__(self) -> None:
+        self._certificates: dict[str, _Certificate] = {}
+        self._watches: dict[Key, Watch] = {}
+        self._heard = 0
+
+    def __len__(self) -> int:
+        return len(self._watches)
+
+    def watches(self) -> list[Watch]:
+        return list(self._watches.values())
+
+    def watch(self, key: Key) -> Watch | None:
+        return self._watches.get(key)
+
+    def expected(self, certificate_id: str) -> Expected | None:
+        found = self._certificates.get(certificate_id)
+        return found.expected if found else None
+
+    def remember(self, expected: Iterable[Expected], records: Iterable[EndpointRecord], *, now: datetime) -> None:
+        """Take in what was kept over a restart. Every endpoint is due, and its observation is owed."""
+        for item in expected:
+            self._certificates[item.event.certificate_id] = _Certificate(item, heard=self._heard)
+            for endpoint in item.event.endpoints:
+                key = (item.event.certificate_id, endpoint.url)
+                self._watches[key] = Watch(EndpointRecord(certificate_id=key[0], url=key[1]), due=now)
+        for record in records:
+            if watch := self._watches.get(record.key):
+                watch.record = record
+
+    def expect(
+        self,
+        event: EndpointsExpected,
+        *,
+        now: datetime,
+        asked: bool,
+        listed_at: int | None = None,
+        delay: timedelta = _NOW,
+    ) -> News:
+        """Take in an expectation; the newest wanted revision wins, and over a list what was heard since `listed_at`.
+
+        With `asked`, as by an event, every endpoint's observation is owed even where nothing is new: the registry
+        may have lost the last one. Looks that this calls for are due after `delay`.
+        """
+        known = self._certificates.get(event.certificate_id)
+        if known is not None and (
+            event.wanted_revision < known.expected.event.wanted_revision
+            or (listed_at is not None and known.heard > listed_at)
+        ):
+            return News.OLDER
+        if known is None:
+            news, since = News.NEW, now
+        elif event.wanted_revision > known.expected.event.wanted_revision:
+            news, since = News.CHANGED, now
+        else:
+            same = _facts(event) == _facts(known.expected.event)
+            news, since = News.KNOWN if same else News.CHANGED, known.expected.since
+        if news is News.KNOWN and known is not None:
+            event = event.model_copy(update={"traceparent": event.traceparent or known.expected.event.traceparent})
+        if listed_at is None:
+            self._heard += 1
+        heard = self._heard if listed_at is None else listed_at
+        self._certificates[event.certificate_id] = _Certificate(Expected(event=event, since=since), heard)
+        if asked or news is not News.KNOWN:
+            self._call_up(event, now + delay)
+        return news
+
+    def _call_up(self, event: EndpointsExpected, due: datetime) -> None:
+        for endpoint in event.endpoints:
+            key = (event.certificate_id, endpoint.url)
+            record = EndpointRecord(certificate_id=event.certificate_id, url=endpoint.url)
+            watch = self._watches.setdefault(key, Watch(record, due=due))
+            watch.due = min(watch.due, due)
+            watch.owed = True
+            watch.heard += 1
+            watch.dead_looks = 0
+
+    def dismiss(self, certificate_id: str) -> list[Watch]:
+        """Drop the endpoints of a certificate that its expectation doesn't name any more."""
+        expected = self.expected(certificate_id)
+        urls = {endpoint.url for endpoint in expected.event.endpoints} if expected else set()
+        gone = [
+            watch
+            for watch in self._watches.values()
+            if watch.record.certificate_id == certificate_id and watch.record.url not in urls
+        ]
+        for watch in gone:
+            del self._watches[watch.record.key]
+        return gone
+
+    def moment(self) -> int:
+        """What to give as `listed_at` for a list that is asked for now."""
+        return self._heard
+
+    def keep_only(self, certificate_ids: Collection[str], *, listed_at: int) -> list[str]:
+        """Forget the certificates that a list doesn't name, unless one was heard of since; returns their ids."""
+        gone = [
+            certificate_id
+            for certificate_id, known in self._certificates.items()
+            if certificate_id not in certificate_ids and known.heard <= listed_at
+        ]
+        for certificate_id in gone:
+            del self._certificates[certificate_id]
+        return gone
+
+    def due(self, *, now: datetime) -> list[Watch]:
+        found = [watch for watch in self._watches.values() if watch.due <= now and not watch.looking]
+        return sorted(found, key=lambda watch: watch.due)
+
+    def next_due(self) -> datetime | None:
+        return min((watch.due for watch in self._watches.values() if not watch.looking), default=None)
+
+
+def _facts(event: EndpointsExpected) -> EndpointsExpected:
+    return event.model_copy(update={"traceparent": None})

@@ -1,0 +1,114 @@
+"""What should be served comes by events and, all of it, by the registry's API."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from certcore.clock import Clock
+from certcore.cloudevents import Envelope
+from certcore.errors import PermanentError, TransientError
+from certcore.events import EndpointsExpected
+from certcore.registry_client import RegistryClient
+from certcore.telemetry import current_traceparent
+from monitor.adapters.gauges import Gauges
+from monitor.adapters.store import Announcement, Store
+from monitor.domain.alerting import resolution
+from monitor.domain.roster import News, Roster
+from monitor.domain.schedule import Periods, first_look
+from monitor.handlers.alerts import AlertRelay
+
+__all__ = ["Expectations"]
+
+log = structlog.get_logger()
+
+
+class Expectations:
+    def __init__(
+        self,
+        *,
+        roster: Roster,
+        store: Store,
+        registry: RegistryClient,
+        relay: AlertRelay,
+        gauges: Gauges,
+        wake: Callable[[], None],
+        clock: Clock,
+        periods: Periods,
+        refresh_every: timedelta,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._roster = roster
+        self._store = store
+        self._registry = registry
+        self._relay = relay
+        self._gauges = gauges
+        self._wake = wake
+        self._clock = clock
+        self._periods = periods
+        self._refresh_every = refresh_every
+        self._jitter = jitter
+        self.read_once = False
+
+    async def on_endpoints_expected(self, event: EndpointsExpected, _: Envelope) -> None:
+        # The trace of the event itself, of which the stored one may be an earlier part.
+        event = event.model_copy(update={"traceparent": current_traceparent() or event.traceparent})
+        news = self._roster.expect(event, now=self._clock(), asked=True)
+        log.info("endpoints_expected", certificate=event.name, revision=event.wanted_revision, news=news)
+        await self._keep(event, news, asked=True)
+
+    async def refresh(self) -> None:
+        """Take in all expectations of the registry, and stop watching what it doesn't name any more.
+
+        Raises:
+            TransientError: the registry can't be reached.
+            PermanentError: its answer can't be read.
+        """
+        listed_at = self._roster.moment()
+        events = await self._registry.expectations()
+        endpoints = sum(len(event.endpoints) for event in events)
+        for event in events:
+            delay = first_look(endpoints=endpoints, periods=self._periods, jitter=self._jitter())
+            news = self._roster.expect(event, now=self._clock(), asked=False, listed_at=listed_at, delay=delay)
+            await self._keep(event, news, asked=False)
+        ids = {event.certificate_id for event in events}
+        for certificate_id in self._roster.keep_only(ids, listed_at=listed_at):
+            log.info("certificate_no_longer_watched", certificate_id=certificate_id)
+            await self._dismiss(certificate_id, self._clock())
+            await self._store.drop_expected(certificate_id)
+        self.read_once = True
+
+    async def keep_refreshing(self) -> None:
+        longest = self._refresh_every.total_seconds()
+        pause = 1.0
+        while True:
+            try:
+                await self.refresh()
+                pause = longest
+            except (TransientError, PermanentError) as error:
+                log.warning("expectations_not_read", error=str(error))
+                pause = min(pause * 2, longest)
+            await asyncio.sleep(pause)
+
+    async def _keep(self, event: EndpointsExpected, news: News, *, asked: bool) -> None:
+        expected = self._roster.expected(event.certificate_id)
+        if expected is None or news is News.OLDER or (news is News.KNOWN and not asked):
+            return
+        await self._store.save_expected(expected)
+        await self._dismiss(event.certificate_id, self._clock())
+        self._wake()
+
+    async def _dismiss(self, certificate_id: str, now: datetime) -> None:
+        """End the watch over endpoints that are expected no more; an alert that nobody could end ends with it."""
+        gone = self._roster.dismiss(certificate_id)
+        if not gone:
+            return
+        alerts = [watch.record.alert for watch in gone if watch.record.alert is not None]
+        ended = [Announcement(resolution(alert, now=now)) for alert in alerts]
+        await self._store.drop_records([watch.record.key for watch in gone], ended)
+        for watch in gone:
+            self._gauges.forget(watch.record.key)
+        if ended:
+            await self._relay.flush()

@@ -1,0 +1,41 @@
+"""Settings of the monitor: what it trusts, how it finds addresses, and how often it looks."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import SettingsConfigDict
+
+from certcore.settings import RegistrySettings, ServiceSettings
+from monitor.domain.dns_server import DnsServer
+
+__all__ = ["Settings"]
+
+
+def _server(value: str) -> str:
+    DnsServer.parse(value)
+    return value
+
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="CERTBUS_MONITOR_")
+
+    registry: RegistrySettings
+    database_url: str
+    ca_file: Path | None = Field(
+        default=None,
+        description="Trust roots of the watched certificates. Without it, trust is not judged: only what is served.",
+    )
+    dns_servers: tuple[Annotated[str, AfterValidator(_server)], ...] = Field(
+        default=(), description="address:port of the resolvers to ask; empty: the system's own."
+    )
+    period_s: Seconds = Field(default=60.0, description="Between two looks at an endpoint where nothing is new.")
+    rollout_period_s: Seconds = Field(default=1.0, description="Between two looks while a new revision is awaited.")
+    rollout_grace_s: Annotated[float, Field(ge=0)] = Field(
+        default=300.0, description="For so long a roll-out may be under way before that is a finding."
+    )
+    timeout_s: Seconds = Field(default=5.0, description="Limit of one name lookup, and of one handshake.")
+    refresh_every_s: Seconds = Field(default=180.0, description="Between two readings of all expectations.")

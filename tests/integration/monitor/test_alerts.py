@@ -1,0 +1,83 @@
+"""Alerts are stored with what they tell of, and leave when the bus takes them."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from faststream.nats import NatsBroker
+
+import monitor
+from certcore.bus import EventPublisher
+from certcore.database import make_engine, upgrade
+from certcore.errors import TransientError
+from certcore.events import Event, ServingVerdict
+from monitor.adapters.store import Announcement, Store
+from monitor.domain.alerting import alert_of, resolution
+from monitor.domain.watched import EndpointRecord
+from monitor.handlers.alerts import AlertRelay
+from tests.unit.monitor.expectations import NOON, URL, expected, look
+
+pytestmark = pytest.mark.integration
+
+RECORD = EndpointRecord(certificate_id="c1", url=URL)
+RAISED = alert_of(RECORD, look(ServingVerdict.OTHER), expected(), severity="warning", now=NOON)
+RESOLVED = resolution(RAISED, now=NOON)
+
+
+class Bus(EventPublisher):
+    """Takes events only while it is up."""
+
+    def __init__(self) -> None:
+        super().__init__(broker=NatsBroker(), source="/test", clock=lambda: datetime.now(UTC))
+        self.up = False
+        self.taken: list[tuple[str, str | None, Event]] = []
+
+    async def publish(
+        self,
+        event: Event,
+        *,
+        subject: str,
+        stream: str,  # noqa: ARG002 # the base class has it
+        about: str,  # noqa: ARG002 # as above
+        event_id: str | None = None,
+    ) -> str:
+        if not self.up:
+            raise TransientError("the bus is down")
+        self.taken.append((subject, event_id, event))
+        return event_id or ""
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    engine = make_engine(f"sqlite+aiosqlite:///{tmp_path}/monitor.db")
+    await upgrade(engine, Path(monitor.__file__).parent / "migrations")
+    yield Store(engine)
+    await engine.dispose()
+
+
+async def test_what_the_bus_didnt_take_is_published_in_order_when_it_is_back(store: Store) -> None:
+    bus = Bus()
+    relay = AlertRelay(store=store, publisher=bus)
+    await store.save_record(RECORD, [Announcement(RAISED), Announcement(RESOLVED)])
+    await relay.flush()
+    assert bus.taken == []
+    bus.up = True
+    await relay.flush()
+    await relay.flush()
+    assert bus.taken == [
+        ("certs.alert.warning.team-shop", f"{RAISED.alert_id}-raised", RAISED),
+        ("certs.alert.warning.team-shop", f"{RAISED.alert_id}-resolved", RESOLVED),
+    ]
+    assert await store.unsent() == []
+
+
+async def test_a_crash_after_the_bus_took_it_repeats_it_under_the_same_id(store: Store) -> None:
+    bus = Bus()
+    bus.up = True
+    await store.save_record(RECORD, [Announcement(RAISED)])
+    [item] = await store.unsent()
+    await bus.publish(item.event, subject="", stream="", about="", event_id=item.event_id)
+    await AlertRelay(store=store, publisher=bus).flush()
+    assert len({event_id for _, event_id, _ in bus.taken}) == 1
