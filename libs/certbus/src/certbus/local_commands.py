@@ -6,12 +6,17 @@ from typing import Annotated
 import typer
 
 from certbus.connection import DEFAULT_HOME
+from certbus.errors import CommandError
+from certbus.exit_codes import ExitCode
+from certbus.output import print_json, print_table
+from certbus.session import Output, present
 
 __all__ = ["add_to"]
 
 
 def add_to(app: typer.Typer) -> None:
     app.command("run")(run_local)
+    app.command("check")(check_targets)
     app.command()(version)
 
 
@@ -20,6 +25,43 @@ def version() -> None:
     from importlib.metadata import version as version_of  # noqa: PLC0415 # `--help` doesn't need it
 
     print(version_of("certbus-cli"))
+
+
+def check_targets(
+    targets: Annotated[list[str], typer.Argument(metavar="HOST[:PORT]", help="Where to look, by default at 443.")],
+    *,
+    ca_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Trust these roots (PEM) instead of the system's.")
+    ] = None,
+    min_days: Annotated[
+        int, typer.Option(min=0, max=36500, metavar="DAYS", help="Fewer days left than these are a finding.")
+    ] = 14,
+    output: Output = "table",
+) -> None:
+    """Shake hands with every address of each host and tell what is wrong there; needs no server.
+
+    Leaves with 1 where anything was found.
+    """
+    import asyncio  # noqa: PLC0415 # imports long
+
+    from certbus.check import TargetError, check, exit_code, parse_target  # noqa: PLC0415 # as above
+    from certbus.check_views import check_table  # noqa: PLC0415 # as above
+    from certcore.handshake import Prober, TrustRootsError  # noqa: PLC0415 # as above
+
+    try:
+        read = [parse_target(target) for target in targets]
+        results = asyncio.run(check(read, prober=Prober(ca_file=ca_file), clock=present, min_days=min_days))
+    except TargetError as error:
+        raise CommandError(
+            str(error), exit_code=ExitCode.INVALID, next_step="give hosts such as example.org or 127.0.0.1:8443"
+        ) from None
+    except TrustRootsError as error:
+        raise CommandError(str(error), exit_code=ExitCode.INVALID, next_step="give --ca-file a PEM file") from None
+    if output == "json":
+        print_json(results)
+    else:
+        print_table(check_table(results, present()))
+    raise typer.Exit(exit_code(results))
 
 
 def run_local(
