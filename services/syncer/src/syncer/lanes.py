@@ -79,7 +79,7 @@ class Lanes:
             if not lane.busy and lane.task is not None:
                 lane.task.cancel()
 
-    async def close(self, *, grace_s: float = 10.0) -> None:
+    async def close(self, *, grace_s: float = 5.0) -> None:
         """Take nothing more, and let what was begun come to its end."""
         self._closed = True
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]

@@ -1,0 +1,260 @@
+"""One site in a test: a syncer process, the broker and registry that it talks to, and what it reported."""
+
+import asyncio
+import json
+import secrets
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import nats
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from certbus.local.process import ChildProcess
+from certcore import subjects
+from certcore.clock import system_clock
+from certcore.cloudevents import headers_of
+from certcore.declare import declare
+from certcore.events import DeliveryFailed, DeliverySucceeded, DeploymentOrdered, Event, catalogue
+from certcore.inspection import check_pair, read_chain
+from certcore.targets import TargetSpec
+from certcore.topology import topology
+from tests.integration.syncer.registry_stand_in import TOKEN, RegistryStandIn, registry_stand_in
+from tests.ports import free_port
+from tests.unit.syncer.issuing import SITE, Issued, recipient_key
+
+EventT = TypeVar("EventT", bound=Event)
+
+
+async def until(condition: Callable[[], bool], what: str, *, timeout_s: float = 30) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not condition():  # noqa: ASYNC110 # what is waited for happens in another process
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"not seen in {timeout_s:g} s: {what}") from None
+
+
+@dataclass(frozen=True)
+class Span:
+    name: str
+    trace_id: str
+    attributes: Mapping[str, object]
+
+    @classmethod
+    def of(cls, exported: Mapping[str, Any]) -> "Span":
+        return cls(exported["name"], exported["context"]["trace_id"].removeprefix("0x"), exported["attributes"])
+
+
+class Site:
+    def __init__(
+        self, *, folder: Path, bus_url: str, client: Client, registry: RegistryStandIn, clusters: Mapping[str, Path]
+    ) -> None:
+        self.folder = folder
+        self.registry = registry
+        self.reported: list[tuple[Event, Mapping[str, str]]] = []
+        self._bus_url = bus_url
+        self._client = client
+        self._clusters = dict(clusters)
+        self._port = free_port()
+        self.process = ChildProcess(
+            name="syncer",
+            argv=[sys.executable, "-m", "syncer"],
+            log_path=folder / "syncer.log",
+            env={"CERTBUS_CONFIG_FILE": str(folder / "syncer.toml")},
+        )
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "syncer.log").read_text()
+
+    @property
+    def traces(self) -> str:
+        return (self.folder / "traces.jsonl").read_text()
+
+    @property
+    def spans(self) -> list[Span]:
+        return [Span.of(json.loads(line)) for line in self.traces.splitlines()]
+
+    def store(self, name: str) -> Path:
+        return self.folder / "stores" / name
+
+    def configure(self, stores: Mapping[str, Sequence[str]]) -> None:
+        """`stores` by name, each with its reload command, where it has one."""
+        lines = [
+            f'site = "{SITE}"',
+            "reconcile_every_s = 0.5",
+            "review_every_s = 60",
+            "heartbeat_every_s = 60",
+            f'bus = {{ url = "{self._bus_url}", identity = "{SITE}-syncer" }}',
+            f"http = {{ port = {self._port} }}",
+            f'telemetry = {{ log_level = "debug", trace_file = "{self.folder / "traces.jsonl"}" }}',
+            f'registry = {{ url = "{self.registry.url}", token_file = "{self.folder / "token"}" }}',
+            f'recipient = {{ name = "{self.registry.key.name}", key_file = "{self.folder / "recipient.key"}" }}',
+        ]
+        for name, reload in stores.items():
+            lines += [f"[stores.{name}]", f'directory = "{self.store(name)}"']
+            lines += [f"reload = {json.dumps(list(reload))}"] if reload else []
+        for name, kubeconfig in self._clusters.items():
+            lines += ["[[clusters]]", f'name = "{name}"', f'kubeconfig = "{kubeconfig}"']
+        (self.folder / "syncer.toml").write_text("\n".join(lines) + "\n")
+
+    async def start(self) -> None:
+        self.process.start()
+        await self.process.wait_ready(self._ready, timeout_s=60)
+
+    async def order(self, order: DeploymentOrdered) -> None:
+        headers = headers_of(
+            order, event_id=str(uuid.uuid4()), source="registry", time=system_clock(), about=order.certificate_id
+        )
+        if order.traceparent is not None:
+            headers["traceparent"] = order.traceparent
+        await self._client.jetstream().publish(
+            subjects.deploy(SITE, "syncer", order.certificate_id),
+            order.model_dump_json().encode(),
+            stream=subjects.deploy_stream(SITE),
+            headers=headers,
+        )
+
+    async def acknowledged(self) -> None:
+        """Wait until no order is left that the syncer did not acknowledge."""
+        async with asyncio.timeout(30):
+            while await self._pending():  # noqa: ASYNC110 # as `until`
+                await asyncio.sleep(0.02)
+
+    def told(self, kind: type[EventT]) -> list[EventT]:
+        return [event for event, _ in self.reported if isinstance(event, kind)]
+
+    async def awaited(self, kind: type[EventT]) -> EventT:
+        """The newest report of a kind."""
+        await until(lambda: bool(self.told(kind)), f"{kind.__name__}\n{self.process.last_lines(30)}")
+        return self.told(kind)[-1]
+
+    async def metrics(self) -> str:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return (await client.get(f"http://127.0.0.1:{self._port}/metrics")).text
+
+    async def hear_reports(self) -> None:
+        """Make the stream of reports where it is missing, and hear all that is in it."""
+        js = self._client.jetstream()
+        await declare(js, topology([SITE]), apply=True)
+        await js.subscribe(subjects.ANY_STATUS, stream=subjects.STATUS, ordered_consumer=True, cb=self.note)
+
+    async def lose_reports(self) -> None:
+        """From now on, no stream takes them."""
+        await self._client.jetstream().delete_stream(subjects.STATUS)
+
+    async def note(self, message: Msg) -> None:
+        headers = message.headers or {}
+        self.reported.append((catalogue()[headers["ce-type"]].model_validate_json(message.data), headers))
+
+    def assert_silent_about(self, *all_issued: Issued) -> None:
+        """Neither log nor traces nor reports hold a key, in whole or in one of its lines."""
+        reports = "".join(event.model_dump_json() for event, _ in self.reported)
+        for text in (self.log, self.traces, reports):
+            assert "PRIVATE KEY" not in text
+            for issued in all_issued:
+                for line in issued.key_pem.decode().splitlines()[1:-1]:
+                    assert line not in text
+
+    async def _pending(self) -> int:
+        info = await self._client.jetstream().consumer_info(subjects.deploy_stream(SITE), f"{SITE}-syncer")
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+    async def _ready(self) -> bool:
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            try:
+                return (await client.get(f"http://127.0.0.1:{self._port}/readyz")).is_success
+            except httpx.HTTPError as error:
+                raise ConnectionError(str(error)) from error
+
+
+class Lineage:
+    """One certificate in a test, with an id, a name and a trace of its own."""
+
+    def __init__(self, site: Site, *targets: TargetSpec) -> None:
+        run = secrets.token_hex(4)
+        self.id = f"crt-{run}"
+        self.name = f"shop-{run}"
+        self.trace_id = secrets.token_hex(16)
+        self.targets: Sequence[TargetSpec] = targets
+        self._site = site
+
+    def want(self, issued: Issued, revision: int) -> DeploymentOrdered:
+        """What the registry wants from now on, without a word to the site."""
+        return self._site.registry.want(
+            issued,
+            revision,
+            self.targets,
+            certificate_id=self.id,
+            name=self.name,
+            traceparent=f"00-{self.trace_id}-{secrets.token_hex(8)}-01",
+        )
+
+    async def issue(self, issued: Issued, revision: int) -> DeploymentOrdered:
+        order = self.want(issued, revision)
+        await self._site.order(order)
+        return order
+
+    def successes(self) -> list[DeliverySucceeded]:
+        return [event for event in self._site.told(DeliverySucceeded) if event.certificate_id == self.id]
+
+    def failures(self) -> list[DeliveryFailed]:
+        return [event for event in self._site.told(DeliveryFailed) if event.certificate_id == self.id]
+
+    async def delivered(self, revision: int, *, target: str = "host", repaired: bool = False) -> DeliverySucceeded:
+        def found() -> list[DeliverySucceeded]:
+            wanted = (revision, target, repaired)
+            return [event for event in self.successes() if (event.revision, event.target, event.repaired) == wanted]
+
+        await self._until(found, f"revision {revision} at {target}")
+        return found()[-1]
+
+    async def failed(self, revision: int, *, target: str = "host") -> DeliveryFailed:
+        def found() -> list[DeliveryFailed]:
+            return [event for event in self.failures() if (event.revision, event.target) == (revision, target)]
+
+        await self._until(found, f"failure of revision {revision} at {target}")
+        return found()[-1]
+
+    def folder(self, store: str = "default") -> Path:
+        return self._site.store(store) / self.name
+
+    def served(self, store: str = "default") -> str:
+        """The fingerprint of the files, after the checks that a server makes of the pair."""
+        current = (self.folder(store) / "current").resolve()
+        chain = read_chain((current / "tls.crt").read_bytes())
+        check_pair(chain, (current / "tls.key").read_bytes())
+        return chain[0].fingerprint_sha256
+
+    def fetched(self) -> list[int]:
+        """The revisions whose bundle was fetched."""
+        return [revision for certificate_id, revision in self._site.registry.fetched if certificate_id == self.id]
+
+    async def _until(self, found: Callable[[], Sequence[Event]], what: str) -> None:
+        await until(lambda: bool(found()), f"{what}\n{self._site.process.last_lines(30)}")
+
+
+@asynccontextmanager
+async def site_of(bus_url: str, folder: Path, clusters: Mapping[str, Path] | None = None) -> AsyncIterator[Site]:
+    """A site with one store, whose syncer is not started yet."""
+    key = recipient_key()
+    raw = key.private_key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+    (folder / "recipient.key").write_bytes(raw)
+    (folder / "token").write_text(TOKEN)
+    async with AsyncExitStack() as stack:
+        registry = stack.enter_context(registry_stand_in(key))
+        client = await nats.connect(bus_url)
+        stack.push_async_callback(client.close)
+        site = Site(folder=folder, bus_url=bus_url, client=client, registry=registry, clusters=clusters or {})
+        site.configure({"default": ()})
+        await site.hear_reports()
+        stack.push_async_callback(site.process.stop)
+        yield site
