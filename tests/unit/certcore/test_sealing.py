@@ -32,13 +32,18 @@ def test_another_recipient_opens_nothing(recipient: RecipientKey, tmp_path: Path
         open_sealed(sealed, key=other, context=_CONTEXT)
 
 
-@pytest.mark.parametrize("changed", [{"recipient": "site2-syncer"}, {"certificate_id": "another"}, {"revision": 4}])
-def test_a_sealed_key_can_not_be_replayed_for_something_else(
-    recipient: RecipientKey, changed: dict[str, str | int]
-) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(_CONTEXT, recipient="site2-syncer"),
+        replace(_CONTEXT, certificate_id="another"),
+        replace(_CONTEXT, revision=4),
+    ],
+)
+def test_a_sealed_key_can_not_be_replayed_for_something_else(recipient: RecipientKey, other: SealContext) -> None:
     sealed = seal(_KEY, public_key=recipient.public_key, context=_CONTEXT)
     with pytest.raises(SealingError):
-        open_sealed(sealed, key=recipient, context=replace(_CONTEXT, **changed))
+        open_sealed(sealed, key=recipient, context=other)
 
 
 @given(st.binary(max_size=300))

@@ -92,6 +92,7 @@ def make_broker(
         graceful_timeout=20,
         error_cb=_log_error,
         logger=None,
+        decoder=_leave_encoded,
         middlewares=(
             _Telemetry(settings_provider_factory=_span_names, tracer_provider=telemetry.provider),
             NatsPrometheusMiddleware(registry=metrics, app_name=service),
@@ -99,6 +100,12 @@ def make_broker(
         ),
     )
     return broker
+
+
+async def _leave_encoded(message: NatsMessage) -> bytes:
+    # FastStream would decode each body before a handler sees it: what is no JSON would count as a failure that may
+    # pass, and be tried for half an hour.
+    return message.body
 
 
 def _security(settings: BusSettings) -> NatsNKey | None:

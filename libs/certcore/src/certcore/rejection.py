@@ -13,6 +13,9 @@ __all__ = ["MAX_BODY_BYTES", "RejectedError", "Rejection", "read_request"]
 
 MAX_BODY_BYTES: Final = 64 * 1024
 
+MAX_REJECTIONS: Final = 100
+"""A body can hold thousands of faults; an event that told them all would be too large for the bus."""
+
 _FIELD_FIRST: Final = re.compile(r"^(?P<field>[a-z_]+(?:\.[a-z0-9_]+)*): (?P<message>.*)$", re.DOTALL)
 
 
@@ -42,7 +45,9 @@ def read_request(body: bytes) -> CertificateSpec:
     if len(body) > MAX_BODY_BYTES:
         raise RejectedError([Rejection(field="body", message=f"is larger than {MAX_BODY_BYTES} bytes")])
     try:
-        json.loads(body, parse_constant=_refuse_constant)
+        json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_refuse_twins)
+    except _TwinError as error:
+        raise RejectedError([Rejection(field=error.field, message="is given twice")]) from None
     except (ValueError, RecursionError) as error:
         # The parser's own text may quote the body; its position may not.
         where = f" at line {error.lineno} column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
@@ -55,6 +60,20 @@ def read_request(body: bytes) -> CertificateSpec:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+class _TwinError(Exception):
+    def __init__(self, field: str) -> None:
+        self.field = field
+
+
+def _refuse_twins(pairs: list[tuple[str, object]]) -> None:
+    # Parsers differ in which of two they take: what a reader approved might not be what is issued.
+    seen = set()
+    for field, _ in pairs:
+        if field in seen:
+            raise _TwinError(field[:300] if field.isprintable() and field else "body")
+        seen.add(field)
 
 
 def _rejections(error: ValidationError) -> list[Rejection]:
@@ -84,5 +103,5 @@ def _rejections(error: ValidationError) -> list[Rejection]:
                 field, message = f"{field}.kind", f"must be one of {', '.join(sorted(SERVICE_OF_KIND))}"
             case "string_pattern_mismatch":
                 message = "may hold only lower-case letters, digits and hyphens, not at either end"
-        found.append(Rejection(field=field or "body", message=message[:300]))
-    return found
+        found.append(Rejection(field=field[:300] or "body", message=message[:300]))
+    return found[:MAX_REJECTIONS]

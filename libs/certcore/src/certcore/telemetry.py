@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -40,12 +41,20 @@ def configure_telemetry(service: str, settings: TelemetrySettings) -> Telemetry:
 
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.otlp_endpoint)))
     if settings.trace_file is not None:
-        settings.trace_file.parent.mkdir(parents=True, exist_ok=True)
-        # Line-buffered, so that a killed process loses no span that ended.
-        lines = settings.trace_file.open("a", buffering=1, encoding="utf-8")
-        exporter = ConsoleSpanExporter(out=lines, formatter=_one_line)
-        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        provider.add_span_processor(SimpleSpanProcessor(_TraceFile(settings.trace_file)))
     return Telemetry(provider, provider.get_tracer("certbus"))
+
+
+class _TraceFile(ConsoleSpanExporter):
+    """Spans as JSON lines, each written when it ends: a killed process loses none that did."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lines = path.open("a", buffering=1, encoding="utf-8")
+        super().__init__(out=self._lines, formatter=_one_line)
+
+    def shutdown(self) -> None:
+        self._lines.close()
 
 
 def _one_line(span: ReadableSpan) -> str:
