@@ -124,7 +124,7 @@ def create_app(settings: Settings) -> AsgiFastStream:
 
 
 def _ca(ca: CaSettings, settings: Settings, journal: Journal, executor: ThreadPoolExecutor) -> AcmeCa:
-    return AcmeCa(settings=ca, state_folder=settings.state_folder, journal=journal, executor=executor)
+    return AcmeCa(settings=ca, state_folder=settings.state_folder, accounts=journal, executor=executor)
 
 
 def _responder(settings: Settings, journal: Journal) -> Http01Responder | None:

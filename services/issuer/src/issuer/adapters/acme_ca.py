@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import requests
 import structlog
@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from issuer.adapters.account_key import load_account_key
 from issuer.adapters.acme_network import AcmeNetwork, ProblemDocument, retry_after_of
-from issuer.adapters.journal import Journal
 from issuer.domain.ca_order import (
     AuthorizationStatus,
     AuthorizationView,
@@ -31,7 +30,7 @@ from issuer.domain.ca_order import (
 from issuer.domain.errors import AcmeProblemError, CaUnreachableError
 from issuer.settings import CaSettings, EabSettings
 
-__all__ = ["AcmeCa"]
+__all__ = ["AccountBook", "AcmeCa"]
 
 log = structlog.get_logger()
 
@@ -41,6 +40,14 @@ _WITH_REPLACES_OR_NOT: Final = frozenset({"rateLimited", "badNonce", "userAction
 
 T = TypeVar("T")
 BodyT = TypeVar("BodyT", bound=BaseModel)
+
+
+class AccountBook(Protocol):
+    """Keeps the URL of the account at a CA's directory, also over a restart."""
+
+    async def account(self, ca: str, directory_url: str) -> str | None: ...
+
+    async def remember_account(self, ca: str, directory_url: str, url: str) -> None: ...
 
 
 class _Body(BaseModel):
@@ -102,13 +109,13 @@ class AcmeCa:
     """
 
     def __init__(
-        self, *, settings: CaSettings, state_folder: Path, journal: Journal, executor: ThreadPoolExecutor
+        self, *, settings: CaSettings, state_folder: Path, accounts: AccountBook, executor: ThreadPoolExecutor
     ) -> None:
         self.name = settings.name
         self.preference = settings.challenges
         self._settings = settings
         self._state_folder = state_folder
-        self._journal = journal
+        self._accounts = accounts
         self._executor = executor
         self._threads = threading.local()
         self._directory: messages.Directory | None = None
@@ -206,10 +213,10 @@ class AcmeCa:
             return self._account
         async with self._registering:
             if self._account is None:
-                self._account = await self._journal.account(self.name, self._settings.directory_url)
+                self._account = await self._accounts.account(self.name, self._settings.directory_url)
             if self._account is None or self._account == forgotten:
                 self._account = await self._in_thread(self._register)
-                await self._journal.remember_account(self.name, self._settings.directory_url, self._account)
+                await self._accounts.remember_account(self.name, self._settings.directory_url, self._account)
                 log.info("account_registered", ca=self.name, account=self._account)
             return self._account
 

@@ -1,0 +1,130 @@
+"""The registry's side of the bus: sends orders, and keeps every report that the STATUS stream holds."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import nats
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+
+from certcore import subjects
+from certcore.certificate import Exposure, KeyAlgorithm
+from certcore.clock import system_clock
+from certcore.cloudevents import headers_of
+from certcore.events import (
+    CertificateApproved,
+    CertificateRenewalDue,
+    Event,
+    IssueOrder,
+    Recipient,
+    RevisionFailed,
+    RevisionIssued,
+    RevisionStarted,
+)
+from tests.integration.issuer.recipients import RECIPIENTS
+
+__all__ = ["BusPeer", "an_order", "bus_peer"]
+
+EventT = TypeVar("EventT", RevisionStarted, RevisionIssued, RevisionFailed)
+
+
+def an_order(
+    certificate_id: str,
+    *dns_names: str,
+    revision: int = 1,
+    exposure: Exposure = Exposure.INTERNAL,
+    issuer: str | None = None,
+    key_algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256,
+    recipients: tuple[Recipient, ...] = RECIPIENTS,
+    replaces: str | None = None,
+) -> IssueOrder:
+    return IssueOrder(
+        certificate_id=certificate_id,
+        name=certificate_id,
+        revision=revision,
+        dns_names=dns_names,
+        exposure=exposure,
+        issuer=issuer,
+        key_algorithm=key_algorithm,
+        approval_id="an-approval",
+        recipients=recipients,
+        replaces=replaces,
+    )
+
+
+class BusPeer:
+    def __init__(self, js: JetStreamContext) -> None:
+        self.messages: list[Msg] = []
+        self._js = js
+        self._sent = 0
+
+    async def order(self, order: IssueOrder, *, traceparent: str | None = None) -> None:
+        event: Event = (
+            CertificateApproved(
+                certificate_id=order.certificate_id,
+                name=order.name,
+                owner="shop",
+                approved_by=("a-person",),
+                policy="test",
+                order=order,
+            )
+            if order.revision == 1
+            else CertificateRenewalDue(
+                certificate_id=order.certificate_id, name=order.name, owner="shop", reason="test", order=order
+            )
+        )
+        self._sent += 1
+        event_id = f"{order.certificate_id}-{order.revision}-{self._sent}"
+        headers = headers_of(event, event_id=event_id, source="test", time=system_clock(), about=order.certificate_id)
+        if traceparent is not None:
+            headers["traceparent"] = traceparent
+        await self._js.publish(
+            subjects.event(event.type, order.certificate_id),
+            event.model_dump_json().encode(),
+            stream=subjects.CERTS,
+            headers=headers,
+        )
+
+    def reports(self, kind: type[EventT], certificate_id: str | None = None) -> list[EventT]:
+        """What was reported so far, oldest first."""
+        return [
+            event
+            for event in (kind.model_validate_json(message.data) for message in self.messages if _is(message, kind))
+            if certificate_id is None or getattr(event, "certificate_id", None) == certificate_id
+        ]
+
+    async def wait_for(
+        self, kind: type[EventT], *, certificate_ids: Collection[str], timeout_s: float = 60.0
+    ) -> dict[str, EventT]:
+        """The newest such report of each certificate, when all are there."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            found = {event.certificate_id: event for event in self.reports(kind)}
+            if found.keys() >= set(certificate_ids):
+                return found
+            missing = sorted(set(certificate_ids) - found.keys())
+            assert time.monotonic() < deadline, f"no {kind.__name__} of {missing} after {timeout_s:g} s"
+            await asyncio.sleep(0.05)
+
+
+def _is(message: Msg, kind: type[Event]) -> bool:
+    return (message.headers or {}).get("ce-type") == kind.type
+
+
+@asynccontextmanager
+async def bus_peer(url: str) -> AsyncIterator[BusPeer]:
+    client = await nats.connect(url)
+    js = client.jetstream()
+    peer = BusPeer(js)
+
+    async def keep(message: Msg) -> None:
+        peer.messages.append(message)
+
+    await js.subscribe(subjects.ANY_STATUS, stream=subjects.STATUS, ordered_consumer=True, cb=keep)
+    try:
+        yield peer
+    finally:
+        await client.close()

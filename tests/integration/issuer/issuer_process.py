@@ -1,0 +1,87 @@
+"""`python -m issuer` as an operator starts it, and what it needs around it."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from certbus.local.process import ChildProcess
+from certbus.local.readiness import answers
+from tests.integration.issuer.registry_stand_in import TOKEN
+from tests.ports import free_port
+from tests.servers import Pebble
+
+__all__ = ["IssuerProcess", "pebble_settings"]
+
+
+def pebble_settings(pebble: Pebble, *names_and_challenges: tuple[str, list[str]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "directory_url": pebble.directory_url,
+            "ca_file": str(pebble.ca_file),
+            "challenges": challenges,
+        }
+        for name, challenges in names_and_challenges
+    ]
+
+
+@dataclass
+class IssuerProcess:
+    """One issuer with its state; it may be killed and started again."""
+
+    folder: Path
+    pebble: Pebble
+    nats_url: str
+    registry_url: str
+    workers: int = 4
+    patience_s: float = 10.0
+    log_level: str = "info"
+    more_cas: tuple[dict[str, Any], ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        token = self.folder / "token"
+        token.write_text(TOKEN)
+        self.http_port = free_port()
+        self.state = self.folder / "state"
+        self.trace_file = self.folder / "traces.jsonl"
+        settings: dict[str, Any] = {
+            "bus": {"url": self.nats_url, "identity": "issuer"},
+            "http": {"host": "127.0.0.1", "port": self.http_port},
+            "telemetry": {"trace_file": str(self.trace_file), "log_level": self.log_level},
+            "registry": {"url": self.registry_url, "token_file": str(token)},
+            "database_url": f"sqlite+aiosqlite:///{self.folder / 'journal.db'}",
+            "state_folder": str(self.state),
+            "cas": [
+                *pebble_settings(self.pebble, ("by-dns", ["dns-01"]), ("by-http", ["http-01", "dns-01"])),
+                *self.more_cas,
+            ],
+            "policy": {"internal": "by-dns", "public": "by-http"},
+            "http01": {"host": "127.0.0.1", "port": self.pebble.http01_port},
+            "dns": {"kind": "challtestsrv", "url": self.pebble.challtestsrv_url},
+            "workers": self.workers,
+            "order_patience_s": self.patience_s,
+        }
+        self.process = ChildProcess(
+            name="issuer",
+            argv=[sys.executable, "-m", "issuer"],
+            log_path=self.folder / "issuer.log",
+            env={
+                **{
+                    f"CERTBUS_ISSUER_{key.upper()}": value if isinstance(value, str) else json.dumps(value)
+                    for key, value in settings.items()
+                },
+                # Compiled modules are kept: without them every start takes seconds longer.
+                "PYTHONDONTWRITEBYTECODE": "",
+                **self.env,
+            },
+        )
+
+    async def start(self) -> None:
+        self.process.start()
+        await self.process.wait_ready(answers(f"http://127.0.0.1:{self.http_port}/readyz"))
+
+    async def stop(self) -> None:
+        await self.process.stop()

@@ -1,0 +1,212 @@
+"""The journal on a real SQLite file."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+import issuer
+from certcore.database import make_engine, upgrade
+from certcore.sealing import RecipientKey
+from issuer.adapters.journal import Journal
+from issuer.domain.ca_order import ChallengeKind
+from issuer.domain.challenge import ChallengeRecord
+from issuer.domain.errors import JobTakenError
+from issuer.domain.job import CaOrder, Job, JobId, JobState
+from issuer.domain.key_material import ESCROW, make_key_material
+from tests.integration.issuer.recipients import RECIPIENTS
+from tests.unit.issuer.samples import NOON, job, order
+
+pytestmark = pytest.mark.integration
+
+LEASE = timedelta(minutes=1)
+
+
+@asynccontextmanager
+async def journals(folder: Path, *workers: str) -> AsyncIterator[list[Journal]]:
+    """One database, seen by several workers."""
+    engines = [make_engine(f"sqlite+aiosqlite:///{folder / 'journal.db'}") for _ in workers]
+    await upgrade(engines[0], Path(issuer.__file__).parent / "migrations")
+    try:
+        yield [Journal(engine=engine, worker=name) for engine, name in zip(engines, workers, strict=True)]
+    finally:
+        for engine in engines:
+            await engine.dispose()
+
+
+def record(of: JobId, *, url: str = "https://ca.test/challenge/1") -> ChallengeRecord:
+    return ChallengeRecord(of, ChallengeKind.DNS_01, url, "a.example.org", "_acme-challenge.a", f"value of {url}")
+
+
+async def claim(journal: Journal, *, after: timedelta = timedelta(), limit: int = 10) -> list[Job]:
+    now = NOON + after
+    return (await journal.claim(now=now, until=now + LEASE, limit=limit, running=()))[0]
+
+
+async def test_a_job_comes_back_as_it_was_stored(tmp_path: Path) -> None:
+    asked = order("a.example.org", "*.a.example.org", recipients=RECIPIENTS, replaces="an.id")
+    escrow = RecipientKey(ESCROW, X25519PrivateKey.generate())
+    full = replace(
+        job(JobState.ISSUED),
+        order=asked,
+        traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01",
+        key=make_key_material(asked, escrow_public_key=escrow.public_key),
+        ca_order=CaOrder("https://ca.test/o/1", "https://ca.test/o/1/f", NOON - LEASE),
+        chain_pem="a chain",
+        validation_method="dns-01",
+        abandoned=1,
+        refusals=2,
+        setbacks=3,
+        wait_until=NOON + LEASE,
+        given_up=True,
+        problem="a problem",
+        problem_at=NOON,
+        report_at=NOON,
+    )
+    async with journals(tmp_path, "one") as (journal,):
+        assert await journal.accept(full) is full
+        assert await journal.find(full.id) == full
+        assert await journal.find(JobId("a-certificate", 2)) is None
+
+
+async def test_an_order_that_comes_twice_is_one_job(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one", "two") as (one, two):
+        first, second = await asyncio.gather(one.accept(job(ca="one")), two.accept(job(ca="two")))
+        assert first == second
+        assert len(await claim(one)) == 1
+
+
+async def test_a_job_is_leased_to_one_worker_until_the_lease_runs_out(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one", "two") as (one, two):
+        await one.accept(job())
+        assert len(await claim(one)) == 1
+        assert await claim(two) == []
+        assert await claim(two, after=LEASE / 2) == []
+        await one.extend_leases([job().id], until=NOON + 2 * LEASE)
+        assert await claim(two, after=LEASE * 1.5) == []
+        assert len(await claim(two, after=LEASE * 2.5)) == 1
+
+
+async def test_a_worker_takes_up_its_own_leases_after_a_crash(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one", "one") as (before, after):
+        await before.accept(job())
+        await claim(before)
+        assert len(await claim(after)) == 1
+
+
+async def test_leases_that_were_given_back_need_not_run_out(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one", "two") as (one, two):
+        await one.accept(job())
+        await claim(one)
+        await one.release_leases()
+        assert len(await claim(two)) == 1
+
+
+async def test_a_worker_that_lost_its_lease_can_change_nothing(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one", "two") as (one, two):
+        await one.accept(job(JobState.KEYED))
+        (slow,) = await claim(one)
+        (taken,) = await claim(two, after=LEASE * 2)
+        with pytest.raises(JobTakenError, match="a-certificate/1"):
+            await one.advance(slow, replace(slow, state=JobState.ORDERED, ca_order=CaOrder("first", "f")))
+        stored = await two.advance(taken, replace(taken, state=JobState.ORDERED, ca_order=CaOrder("second", "f")))
+        assert await one.find(taken.id) == stored
+
+
+async def test_of_two_that_write_at_once_one_wins(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one", "two") as (one, two):
+        await one.accept(job(JobState.KEYED))
+        (mine,) = await claim(one)
+
+        async def write(journal: Journal, url: str) -> Job | None:
+            try:
+                return await journal.advance(mine, replace(mine, state=JobState.ORDERED, ca_order=CaOrder(url, "f")))
+            except JobTakenError:
+                return None
+
+        written = await asyncio.gather(*(write(one if n % 2 else two, f"order {n}") for n in range(8)))
+        (won,) = filter(None, written)
+        assert await one.find(mine.id) == won
+
+
+async def test_jobs_come_when_they_are_due_and_oldest_first(tmp_path: Path) -> None:
+    later = NOON + LEASE
+    async with journals(tmp_path, "one") as (journal,):
+        for number, fields in enumerate(
+            ({"wait_until": later}, {"accepted_at": NOON - LEASE}, {}, {"given_up": True}, {"state": JobState.STORED})
+        ):
+            await journal.accept(replace(job(), id=JobId("a", number), **fields))  # type: ignore[arg-type] # a row each
+        jobs, next_due = await journal.claim(now=NOON, until=NOON + LEASE, limit=10, running=())
+        assert [one.id.revision for one in jobs] == [1, 2]
+        assert next_due == later
+
+
+async def test_what_runs_already_is_not_taken_again(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one") as (journal,):
+        for number in range(4):
+            await journal.accept(replace(job(), id=JobId("a", number)))
+        first, _ = await journal.claim(now=NOON, until=NOON + LEASE, limit=2, running=())
+        running = [one.id for one in first]
+        second, _ = await journal.claim(now=NOON, until=NOON + LEASE, limit=2, running=running)
+        assert sorted(one.id.revision for one in first + second) == [0, 1, 2, 3]
+
+
+async def test_a_nudge_reaches_a_job_that_waits_but_not_one_under_way(tmp_path: Path) -> None:
+    waiting = job(JobState.KEYED, wait_until=NOON + LEASE)
+    async with journals(tmp_path, "one", "two") as (one, two):
+        await one.accept(waiting)
+        assert await two.nudge(waiting, replace(waiting, wait_until=None), now=NOON)
+        (taken,) = await claim(one)
+        assert not await two.nudge(taken, replace(taken, report_at=NOON), now=NOON)
+
+
+async def test_records_are_stored_with_the_state_that_needs_them_or_not_at_all(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one") as (journal,):
+        await journal.accept(job(JobState.ORDERED))
+        (mine,) = await claim(journal)
+        validating = replace(mine, state=JobState.VALIDATING)
+        stored = await journal.advance(mine, validating, records=[record(mine.id)])
+        with pytest.raises(JobTakenError):
+            await journal.advance(mine, validating, records=[record(mine.id, url="https://ca.test/challenge/2")])
+        assert await journal.records(mine.id) == [record(mine.id)]
+        again = await journal.advance(stored, replace(stored, setbacks=1), records=[record(mine.id)])
+        assert again.version == stored.version + 1
+
+
+async def test_two_jobs_may_need_one_record(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one") as (journal,):
+        for number in (1, 2):
+            await journal.accept(replace(job(JobState.ORDERED), id=JobId("a", number)))
+        for mine in await claim(journal):
+            await journal.advance(mine, replace(mine, state=JobState.VALIDATING), records=[record(mine.id)])
+        assert len(await journal.records_at(ChallengeKind.DNS_01, "_acme-challenge.a")) == 2
+        await journal.forget_record(record(JobId("a", 1)))
+        assert await journal.records_at(ChallengeKind.DNS_01, "_acme-challenge.a") == [record(JobId("a", 2))]
+
+
+async def test_records_that_no_order_needs_are_found_after_a_crash(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one") as (journal,):
+        needed = {JobState.ORDERED, JobState.VALIDATING, JobState.FINALIZING}
+        for number, state in enumerate(JobState):
+            await journal.accept(replace(job(state), id=JobId("a", number)))
+            some = await journal.find(JobId("a", number))
+            assert some is not None
+            await journal.advance(some, some, records=[record(some.id, url=f"https://ca.test/{state}")])
+        left = {one.url for one in await journal.leftover_records(running=())}
+        assert left == {f"https://ca.test/{state}" for state in JobState if state not in needed}
+        busy = [one.job for one in await journal.leftover_records(running=())]
+        assert await journal.leftover_records(running=busy) == []
+
+
+async def test_an_account_is_remembered_by_its_directory(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one") as (journal,):
+        assert await journal.account("a-ca", "https://ca.test/dir") is None
+        await journal.remember_account("a-ca", "https://ca.test/dir", "https://ca.test/account/1")
+        await journal.remember_account("a-ca", "https://ca.test/dir", "https://ca.test/account/2")
+        assert await journal.account("a-ca", "https://ca.test/dir") == "https://ca.test/account/2"
+        assert await journal.account("a-ca", "https://ca.test/staging") is None

@@ -1,0 +1,68 @@
+"""Where private keys could leak to: the journal, the log, the traces and the broker hold none.
+
+Each key is opened as a recipient opens it, so what is looked for is the very key that was issued.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from pydantic import TypeAdapter
+
+from certbus.local.tools import Tell
+from certcore.bundles import SealedKey
+from certcore.certificate import Exposure
+from certcore.events import RevisionIssued
+from certcore.sealing import RecipientKey, SealContext, open_sealed
+from tests.e2e.key_scan import forms_of, scan
+from tests.integration.issuer.bus_peer import an_order
+from tests.integration.issuer.recipients import opened
+from tests.integration.issuer.scene import Scene, a_scene
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+
+NAMES = ("internal", "public")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> AsyncIterator[Scene]:
+    # Debug lines of libraries are the likeliest place for a leak.
+    folder = tmp_path_factory.mktemp("issuer")
+    async with a_scene(folder, tell=tell, log_level="debug") as ready:
+        for name, exposure in zip(NAMES, (Exposure.INTERNAL, Exposure.PUBLIC), strict=True):
+            await ready.peer.order(an_order(name, f"{name}.example.org", exposure=exposure))
+        await ready.peer.wait_for(RevisionIssued, certificate_ids=NAMES)
+        yield ready
+
+
+async def test_no_key_is_in_the_journal_the_log_the_traces_or_the_broker(scene: Scene) -> None:
+    places = [scene.issuer.folder, scene.broker_store]
+    for name in NAMES:
+        key_pem = opened(scene.registry.bundles[name, 1], name, 1)[0].key_pem
+        needles = forms_of(key_pem)
+        assert scan(places, needles) == []
+        control = scene.issuer.folder / "planted"
+        control.write_bytes(b"something before " + key_pem + b" and after")
+        assert scan(places, needles)
+        control.unlink()
+
+
+async def test_the_journal_holds_sealed_copies_that_escrow_can_open(scene: Scene) -> None:
+    escrow = RecipientKey.load("escrow", scene.issuer.state / "escrow.key")
+    (row,) = scene.journal("SELECT sealed_keys FROM job WHERE certificate_id = 'internal'")
+    sealed = {key.recipient: key for key in TypeAdapter(list[SealedKey]).validate_json(row[0])}
+    assert set(sealed) == {"site1-syncer", "site1-pusher", "escrow"}
+    pem = open_sealed(sealed["escrow"].raw(), key=escrow, context=SealContext("escrow", "internal", 1))
+    assert pem == opened(scene.registry.bundles["internal", 1], "internal", 1)[0].key_pem
+
+
+async def test_the_registry_gets_no_escrow_copy(scene: Scene) -> None:
+    for bundle in scene.registry.bundles.values():
+        assert {key.recipient for key in bundle.keys} == {"site1-syncer", "site1-pusher"}
+
+
+async def test_what_the_issuer_keeps_only_the_issuer_can_read(scene: Scene) -> None:
+    files = [path for path in scene.issuer.state.rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"escrow.key", "worker"}
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}
+    assert oct(scene.issuer.state.stat().st_mode & 0o777) == "0o700"
