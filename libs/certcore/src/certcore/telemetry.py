@@ -14,6 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from structlog.tracebacks import ExceptionDictTransformer
 
 from certcore.settings import TelemetrySettings
 
@@ -107,7 +108,8 @@ def _configure_logging(level: str, service: str) -> None:
         _trace_id,
     ]
     rendered: list[structlog.typing.Processor] = [
-        structlog.processors.dict_tracebacks,
+        # Without the frames' local variables: keys and tokens lie in them, with no mark to know them by.
+        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
         redact,
         structlog.processors.JSONRenderer(),
     ]
