@@ -220,6 +220,12 @@ async def test_a_replacement_that_the_ca_does_not_take_is_ordered_without(script
     assert "replaces" not in second
 
 
+async def test_an_order_without_its_url_counts_as_unanswered(scripted: ScriptedCa, ca: AcmeCa) -> None:
+    scripted.tell("/newOrder", Answer(201, scripted.order()))
+    with pytest.raises(CaUnreachableError, match="doesn't say where"):
+        await ca.open_order(("a.example.org",), replaces=None)
+
+
 async def test_a_rate_limit_is_not_answered_by_asking_once_more(scripted: ScriptedCa, ca: AcmeCa) -> None:
     scripted.tell("/newOrder", problem("rateLimited", 429))
     with pytest.raises(AcmeProblemError):

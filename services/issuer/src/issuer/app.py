@@ -34,6 +34,7 @@ from issuer.domain.key_material import ESCROW
 from issuer.handlers import Handlers
 from issuer.issuance import Issuance
 from issuer.metrics import Metrics
+from issuer.order_watch import OrderWatch
 from issuer.settings import CaSettings, Settings
 from issuer.worker import Worker
 
@@ -62,7 +63,13 @@ def create_app(settings: Settings) -> AsgiFastStream:
     policy = CaPolicy(internal=settings.policy.internal, public=settings.policy.public)
     issuance = Issuance(
         journal=journal,
-        cas=cas,
+        watch=OrderWatch(
+            cas=cas,
+            journal=journal,
+            clock=system_clock,
+            patience=timedelta(seconds=settings.order_patience_s),
+        ),
+        cas=cas.keys(),
         policy=policy,
         solvers=_solvers(responder, dns),
         registry=registry,
@@ -70,7 +77,6 @@ def create_app(settings: Settings) -> AsgiFastStream:
         escrow_public_key=escrow.public_key,
         executor=executor,
         clock=system_clock,
-        patience=timedelta(seconds=settings.order_patience_s),
     )
     worker = Worker(
         journal=journal,

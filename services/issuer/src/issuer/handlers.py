@@ -6,7 +6,7 @@ import structlog
 
 from certcore.clock import Clock
 from certcore.cloudevents import Envelope
-from certcore.events import CertificateApproved, CertificateRenewalDue, IssueOrder, RevisionStarted
+from certcore.events import CertificateApproved, CertificateRenewalDue, IssueOrder
 from certcore.telemetry import current_traceparent
 from issuer.adapters.journal import Journal
 from issuer.adapters.status_stream import StatusStream
@@ -57,9 +57,7 @@ class Handlers:
         if stored is not new:
             await self._reopen(stored)
         if ca is not None:
-            await self._reports.started(
-                RevisionStarted(certificate_id=order.certificate_id, revision=order.revision, ca=ca)
-            )
+            await self._reports.started(new.id, ca=ca)
         self._wake()
 
     def _ca_for(self, order: IssueOrder) -> str | None:

@@ -1,7 +1,7 @@
 """The steps of a job. Each stores its intent before it calls out, and leaves the job as the journal has it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,8 +13,6 @@ import structlog
 from certcore.bundles import IssuedBundle
 from certcore.clock import Clock
 from certcore.errors import PermanentError, SealingError, TransientError
-from certcore.events import RevisionFailed, RevisionIssued
-from certcore.inspection import read_chain
 from certcore.registry_client import RegistryClient
 from issuer.adapters.acme_ca import AcmeCa
 from issuer.adapters.journal import Journal
@@ -39,22 +37,18 @@ from issuer.domain.errors import (
     UnfitCertificateError,
     UnknownCaError,
 )
-from issuer.domain.issued import ari_id, check_issued
+from issuer.domain.issued import check_issued
 from issuer.domain.job import CaOrder, Job, JobState, Step, next_step
 from issuer.domain.key_material import make_key_material
-from issuer.domain.polling import delay_before_look
 from issuer.domain.retry import FailureReason, JobFailedError, Verdict, decide_retry, reason_of_problem
+from issuer.order_watch import OrderWatch
 
 __all__ = ["Issuance", "Progress"]
 
 log = structlog.get_logger()
 
-_LONGEST_WATCH: Final = timedelta(seconds=30)
-"""How long one step watches an order; a slower CA is looked at again by timer."""
-
 _REPORT_AGAIN: Final = timedelta(seconds=5)
 _FINALIZE_TRIES: Final = 3
-_GONE: Final = frozenset({"malformed", "unauthorized", "accountDoesNotExist"})
 
 
 @dataclass(frozen=True)
@@ -66,13 +60,12 @@ class Progress:
 
 
 class Issuance:
-    """`patience` is for how long a CA that answers otherwise may leave one order unanswered."""
-
     def __init__(
         self,
         *,
         journal: Journal,
-        cas: Mapping[str, AcmeCa],
+        watch: OrderWatch,
+        cas: Collection[str],
         policy: CaPolicy,
         solvers: Mapping[ChallengeKind, ChallengeSolver],
         registry: RegistryClient,
@@ -80,9 +73,9 @@ class Issuance:
         escrow_public_key: str,
         executor: Executor,
         clock: Clock,
-        patience: timedelta,
     ) -> None:
         self._journal = journal
+        self._watch = watch
         self._cas = cas
         self._policy = policy
         self._solvers = solvers
@@ -91,7 +84,6 @@ class Issuance:
         self._escrow_public_key = escrow_public_key
         self._executor = executor
         self._clock = clock
-        self._patience = patience
         self._steps: dict[Step, Callable[[Progress], Awaitable[Progress]]] = {
             Step.MAKE_KEY: self._make_key,
             Step.OPEN_ORDER: self._open_order,
@@ -129,13 +121,13 @@ class Issuance:
         return replace(verdict, job=stored)
 
     async def remove_records(self, records: list[ChallengeRecord]) -> None:
-        """Remove challenge records; what can't be reached is left for the next round."""
+        """Remove challenge records; where their place can't be reached, they are left for the next round."""
         for record in records:
             try:
                 await self._solvers[record.kind].clean_up(record)
             except SolverError as error:
                 log.warning("challenge_left", record=record.record_name, error=str(error))
-                continue
+                return
             await self._journal.forget_record(record)
 
     async def _make_key(self, at: Progress) -> Progress:
@@ -158,7 +150,7 @@ class Issuance:
     async def _open_order(self, at: Progress) -> Progress:
         job = at.job
         replaces = job.order.replaces if job.abandoned == 0 else None
-        view = await self._ca(job).open_order(job.order.dns_names, replaces=replaces)
+        view = await self._watch.ca_of(job).open_order(job.order.dns_names, replaces=replaces)
         order = CaOrder(view.url, view.finalize_url)
         ordered = await self._forward(job, replace(job, state=JobState.ORDERED, ca_order=order))
         log.info("order_opened", order=view.url, status=view.status)
@@ -168,14 +160,14 @@ class Issuance:
         job, view = await self._looked(at)
         match judge_order(view):
             case OrderMove.ABANDON:
-                raise JobFailedError(FailureReason.ORDER_INVALID, await self._why_invalid(job, view))
+                raise JobFailedError(FailureReason.ORDER_INVALID, await self._watch.why_invalid(job, view))
             case OrderMove.PROVE:
                 pass
             case _:
                 # The CA knows this account and these names: nothing is to be proven.
                 known = replace(job, state=JobState.FINALIZING, validation_method="reused")
                 return Progress(await self._forward(job, known), view)
-        ca = self._ca(job)
+        ca = self._watch.ca_of(job)
         authorizations = await asyncio.gather(*map(ca.authorization, view.authorizations))
         records, methods = [], set()
         for authorization in authorizations:
@@ -214,10 +206,10 @@ class Issuance:
             # All are shown before the first is answered: a CA may look at once.
             for record in records:
                 await self._solvers[record.kind].present(record)
-            await asyncio.gather(*(self._ca(job).answer(record.url) for record in records))
-            job, view = await self._watch(job, while_move=OrderMove.PROVE, view=view)
+            await asyncio.gather(*(self._watch.ca_of(job).answer(record.url) for record in records))
+            job, view = await self._watch.until_moved(job, still=OrderMove.PROVE, view=view)
         if judge_order(view) is OrderMove.ABANDON:
-            raise JobFailedError(FailureReason.ORDER_INVALID, await self._why_invalid(job, view))
+            raise JobFailedError(FailureReason.ORDER_INVALID, await self._watch.why_invalid(job, view))
         return Progress(await self._forward(job, replace(job, state=JobState.FINALIZING)), view)
 
     async def _finalize(self, at: Progress) -> Progress:
@@ -226,29 +218,29 @@ class Issuance:
             match judge_order(view):
                 case OrderMove.FINALIZE:
                     view = await self._ask_to_sign(job, view)
-                    job, view = await self._watch(job, while_move=OrderMove.WAIT, view=view)
+                    job, view = await self._watch.until_moved(job, still=OrderMove.WAIT, view=view)
                 case OrderMove.WAIT:
-                    job, view = await self._watch(job, while_move=OrderMove.WAIT, view=view)
+                    job, view = await self._watch.until_moved(job, still=OrderMove.WAIT, view=view)
                 case OrderMove.FETCH:
-                    chain = await self._ca(job).certificate(view.certificate_url or "")
+                    chain = await self._watch.ca_of(job).certificate(view.certificate_url or "")
                     issued = await self._forward(job, replace(job, state=JobState.ISSUED, chain_pem=chain))
                     log.info("certificate_signed", order=view.url)
                     return Progress(issued)
                 case OrderMove.PROVE:
                     return Progress(await self._forward(job, replace(job, state=JobState.ORDERED)), view)
                 case OrderMove.ABANDON:
-                    raise JobFailedError(FailureReason.ORDER_INVALID, await self._why_invalid(job, view))
+                    raise JobFailedError(FailureReason.ORDER_INVALID, await self._watch.why_invalid(job, view))
         raise JobFailedError(FailureReason.CA_TROUBLE, f"{view.url} stays {view.status} after finalize")
 
     async def _ask_to_sign(self, job: Job, view: OrderView) -> OrderView:
         """The order after a finalize. Where its answer got lost, the next run looks before it asks again."""
         csr = job.key.csr_der if job.key else b""
         try:
-            asked = await self._ca(job).finalize(view.finalize_url, csr)
+            asked = await self._watch.ca_of(job).finalize(view.finalize_url, csr)
         except AcmeProblemError as problem:
             if problem.type != "orderNotReady":
                 raise
-            return await self._ca(job).order(view.url)
+            return await self._watch.ca_of(job).order(view.url)
         # An answer that still says ready is older than the request: only a new look counts.
         status = OrderStatus.PROCESSING if asked.status is OrderStatus.READY else asked.status
         return replace(asked, url=view.url, status=status)
@@ -277,105 +269,16 @@ class Issuance:
         """Tell how the job stands. A bus that is away doesn't hold the job up: it is told later."""
         job = at.job
         try:
-            if job.state is JobState.STORED:
-                await self._report_issued(job)
-            else:
-                await self._report_failed(job)
+            await self._reports.stands(job)
         except TransientError as error:
             log.warning("report_postponed", error=str(error))
             later = replace(job, report_at=self._clock() + _REPORT_AGAIN)
             return Progress(await self._store(job, later))
         return Progress(await self._store(job, replace(job, report_at=None)))
 
-    async def _report_issued(self, job: Job) -> None:
-        leaf = read_chain((job.chain_pem or "").encode())[0]
-        await self._reports.issued(
-            RevisionIssued(
-                certificate_id=job.id.certificate_id,
-                revision=job.id.revision,
-                fingerprint_sha256=leaf.fingerprint_sha256,
-                ca=job.ca or "",
-                validation_method=job.validation_method,
-                ari_id=ari_id(leaf),
-            )
-        )
-
-    async def _report_failed(self, job: Job) -> None:
-        at = job.problem_at or job.accepted_at
-        await self._reports.failed(
-            RevisionFailed(
-                certificate_id=job.id.certificate_id,
-                revision=job.id.revision,
-                reason=job.problem or "",
-                next_try=job.wait_until,
-            ),
-            failure=f"{at.timestamp():.3f}",
-        )
-
     async def _looked(self, at: Progress) -> tuple[Job, OrderView]:
         """The order as this run knows it, else as the CA says."""
-        return (at.job, at.view) if at.view is not None else await self._look(at.job)
-
-    async def _look(self, job: Job) -> tuple[Job, OrderView]:
-        """Ask how the order stands, and tell an order that is gone from a CA that is away.
-
-        Raises:
-            JobFailedError: ORDER_LOST where the CA doesn't know it any more; ORDER_UNANSWERED and, when patience
-                is at its end, ORDER_STALLED where the CA answers, but not about this order.
-        """
-        order = job.ca_order
-        if order is None:
-            raise JobFailedError(FailureReason.ORDER_LOST, "the journal has no order URL")
-        try:
-            view = await self._ca(job).order(order.url)
-        except AcmeProblemError as problem:
-            if problem.status in {404, 410} or problem.type in _GONE:
-                raise JobFailedError(FailureReason.ORDER_LOST, f"{order.url}: {problem}") from problem
-            raise
-        except CaUnreachableError as error:
-            if not error.timed_out or not await self._ca(job).answers():
-                raise
-            since = order.unanswered_since
-            if since is not None and self._clock() - since >= self._patience:
-                raise JobFailedError(FailureReason.ORDER_STALLED, str(error)) from error
-            raise JobFailedError(FailureReason.ORDER_UNANSWERED, str(error)) from error
-        if order.unanswered_since is not None:
-            answered = replace(order, unanswered_since=None)
-            job = await self._journal.advance(job, replace(job, ca_order=answered))
-        return job, view
-
-    async def _watch(self, job: Job, *, while_move: OrderMove, view: OrderView) -> tuple[Job, OrderView]:
-        """Look at the order until it moves.
-
-        Raises:
-            JobFailedError: ORDER_SLOW where it didn't for long; it is looked at again later.
-        """
-        until, look = self._clock() + _LONGEST_WATCH, 1
-        while judge_order(view) is while_move:
-            if self._clock() >= until:
-                raise JobFailedError(
-                    FailureReason.ORDER_SLOW, f"{view.url} is {view.status}", retry_after=view.retry_after
-                )
-            await asyncio.sleep(delay_before_look(look, retry_after=view.retry_after))
-            job, view = await self._look(job)
-            look += 1
-        return job, view
-
-    async def _why_invalid(self, job: Job, view: OrderView) -> str:
-        """The CA's reason: some tell it in the order, some only in the authorization that failed."""
-        if view.problem:
-            return view.problem
-        for url in view.authorizations:
-            authorization = await self._ca(job).authorization(url)
-            if authorization.problem:
-                return f"{authorization.identifier}: {authorization.problem}"
-        return "the CA gives no reason"
-
-    def _ca(self, job: Job) -> AcmeCa:
-        ca = self._cas.get(job.ca or "")
-        if ca is None:
-            raise JobFailedError(FailureReason.UNKNOWN_CA, f"no CA named {job.ca} is configured any more")
-        return ca
+        return (at.job, at.view) if at.view is not None else await self._watch.look(at.job)
 
     async def _forward(self, before: Job, after: Job, records: Sequence[ChallengeRecord] = ()) -> Job:
         """Store a job that got one state further: what went wrong in a row before is over."""

@@ -100,7 +100,9 @@ class Worker:
         if free <= 0:
             return _LONGEST_SLEEP_S
         now = self._clock()
-        jobs, later = await self._journal.claim(now=now, until=now + _LEASE, limit=free, running=self._running.keys())
+        jobs, later = await self._journal.claim(
+            now=now, until=now + _LEASE, limit=free, running=frozenset(self._running)
+        )
         for job in jobs:
             task = asyncio.create_task(self._work(job))
             self._running[job.id] = task
@@ -116,8 +118,8 @@ class Worker:
         """Keep leases of long steps, and remove challenge records that a crash left behind."""
         while not self._stopping.is_set():
             try:
-                await self._journal.extend_leases(self._running.keys(), until=self._clock() + _LEASE)
-                leftover = await self._journal.leftover_records(running=self._running.keys())
+                await self._journal.extend_leases(frozenset(self._running), until=self._clock() + _LEASE)
+                leftover = await self._journal.leftover_records(running=frozenset(self._running))
                 await self._issuance.remove_records(leftover)
             except Exception:
                 # As above: it is tried again.

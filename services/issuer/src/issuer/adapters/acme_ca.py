@@ -13,20 +13,13 @@ from acme import challenges, messages
 from acme.client import ClientV2
 from cryptography import x509
 from josepy.errors import DeserializationError
-from josepy.json_util import decode_b64jose, field
+from josepy.json_util import field
 from josepy.jwk import JWKEC
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from issuer.adapters.account_key import load_account_key
-from issuer.adapters.acme_network import AcmeNetwork, ProblemDocument, retry_after_of
-from issuer.domain.ca_order import (
-    AuthorizationStatus,
-    AuthorizationView,
-    ChallengeKind,
-    ChallengeOffer,
-    OrderStatus,
-    OrderView,
-)
+from issuer.adapters.acme_answers import authorization_view, order_view
+from issuer.adapters.acme_network import AcmeNetwork
+from issuer.domain.ca_order import AuthorizationView, OrderView
 from issuer.domain.errors import AcmeProblemError, CaUnreachableError
 from issuer.settings import CaSettings, EabSettings
 
@@ -39,7 +32,6 @@ _NO_SUCH_ACCOUNT: Final = "accountDoesNotExist"
 _WITH_REPLACES_OR_NOT: Final = frozenset({"rateLimited", "badNonce", "userActionRequired", _NO_SUCH_ACCOUNT})
 
 T = TypeVar("T")
-BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
 class AccountBook(Protocol):
@@ -48,37 +40,6 @@ class AccountBook(Protocol):
     async def account(self, ca: str, directory_url: str) -> str | None: ...
 
     async def remember_account(self, ca: str, directory_url: str, url: str) -> None: ...
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _OrderBody(_Body):
-    status: OrderStatus
-    authorizations: tuple[str, ...] = ()
-    finalize: str
-    certificate: str | None = None
-    error: ProblemDocument | None = None
-
-
-class _ChallengeBody(_Body):
-    type: str
-    url: str = ""
-    status: str = "pending"
-    token: str = ""
-    error: ProblemDocument | None = None
-
-
-class _IdentifierBody(_Body):
-    value: str
-
-
-class _AuthorizationBody(_Body):
-    identifier: _IdentifierBody
-    status: AuthorizationStatus
-    wildcard: bool = False
-    challenges: tuple[_ChallengeBody, ...] = ()
 
 
 class _NewOrder(messages.NewOrder):
@@ -140,14 +101,14 @@ class AcmeCa:
             replaces=replaces if "renewalInfo" in client.directory.to_partial_json() else None,
         )
         response = client.post(client.directory["newOrder"], order, account=account)
-        return _order_view(response, response.headers.get("Location", ""))
+        return order_view(response, self._location(response))
 
     async def order(self, url: str) -> OrderView:
-        return await self._call(lambda client, account: _order_view(client.post(url, None, account=account), url))
+        return await self._call(lambda client, account: order_view(client.post(url, None, account=account), url))
 
     async def authorization(self, url: str) -> AuthorizationView:
         return await self._call(
-            lambda client, account: self._authorization_view(client, client.post(url, None, account=account))
+            lambda client, account: authorization_view(client.post(url, None, account=account), client.key)
         )
 
     async def answer(self, challenge_url: str) -> None:
@@ -165,7 +126,7 @@ class AcmeCa:
         """Ask for the certificate. The answer has no URL of its own; `url` is empty."""
         request = messages.CertificateRequest(csr=x509.load_der_x509_csr(csr_der))
         return await self._call(
-            lambda client, account: _order_view(client.post(finalize_url, request, account=account), "")
+            lambda client, account: order_view(client.post(finalize_url, request, account=account), "")
         )
 
     async def certificate(self, url: str) -> str:
@@ -234,9 +195,12 @@ class AcmeCa:
             if problem.status == 409 and problem.location:
                 return problem.location
             raise
+        return self._location(response)
+
+    def _location(self, response: requests.Response) -> str:
         location = response.headers.get("Location")
         if not location:
-            raise CaUnreachableError(f"{self.name} answered a new account without its URL")
+            raise CaUnreachableError(f"{self.name} made something at {response.url} and doesn't say where")
         return location
 
     def _binding(self, client: _Client, eab: EabSettings) -> dict[str, Any]:
@@ -247,61 +211,9 @@ class AcmeCa:
             directory=client.directory,
         )
 
-    def _authorization_view(self, client: _Client, response: requests.Response) -> AuthorizationView:
-        body = _read(_AuthorizationBody, response)
-        problems = [str(challenge.error) for challenge in body.challenges if challenge.error]
-        return AuthorizationView(
-            identifier=body.identifier.value,
-            wildcard=body.wildcard,
-            status=body.status,
-            offers=tuple(
-                offer
-                for challenge in body.challenges
-                if (offer := self._offer(client, challenge, body.identifier.value)) is not None
-            ),
-            proven_by=next((item.type for item in body.challenges if item.status == "valid"), None),
-            problem="; ".join(problems) or None,
-        )
-
-    def _offer(self, client: _Client, challenge: _ChallengeBody, identifier: str) -> ChallengeOffer | None:
-        try:
-            match challenge.type:
-                case ChallengeKind.DNS_01:
-                    dns = challenges.DNS01(token=decode_b64jose(challenge.token))
-                    name, value = dns.validation_domain_name(identifier), dns.validation(client.key)
-                    return ChallengeOffer(ChallengeKind.DNS_01, challenge.url, name, value)
-                case ChallengeKind.HTTP_01:
-                    http = challenges.HTTP01(token=decode_b64jose(challenge.token))
-                    name, value = http.encode("token"), http.validation(client.key)
-                    return ChallengeOffer(ChallengeKind.HTTP_01, challenge.url, name, value)
-        except DeserializationError as error:
-            raise CaUnreachableError(f"{self.name} offers a {challenge.type} token that can't be read") from error
-        return None
-
 
 def _directory(network: AcmeNetwork, url: str) -> messages.Directory:
     try:
         return ClientV2.get_directory(url, network)
     except (ValueError, DeserializationError) as error:
         raise CaUnreachableError(f"{url} is no ACME directory") from error
-
-
-def _order_view(response: requests.Response, url: str) -> OrderView:
-    body = _read(_OrderBody, response)
-    return OrderView(
-        url=url,
-        status=body.status,
-        authorizations=body.authorizations,
-        finalize_url=body.finalize,
-        certificate_url=body.certificate,
-        problem=str(body.error) if body.error else None,
-        retry_after=retry_after_of(response),
-    )
-
-
-def _read(model: type[BodyT], response: requests.Response) -> BodyT:
-    try:
-        return model.model_validate_json(response.content)
-    except ValidationError as error:
-        places = sorted({".".join(map(str, item["loc"])) or "body" for item in error.errors(include_input=False)})
-        raise CaUnreachableError(f"{response.url} answered what can't be read: {', '.join(places)}") from None

@@ -3,22 +3,21 @@ and a worker whose lease was taken over can change nothing any more.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Select, and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from certcore.bundles import SealedKey
-from certcore.events import IssueOrder
+from issuer.adapters.journal_rows import identity, job_of, record_of, record_row, row_of
 from issuer.adapters.tables import account, challenge, job
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.errors import JobTakenError
-from issuer.domain.job import CaOrder, Job, JobId, JobState, due_at
-from issuer.domain.key_material import KeyMaterial
+from issuer.domain.job import Job, JobId, JobState
 
 __all__ = ["Journal"]
 
@@ -64,7 +63,7 @@ class Journal:
         """Store a job, or find the one that is stored under its id."""
         try:
             async with self._engine.begin() as connection:
-                await connection.execute(insert(job).values(**_row(new), **_identity(new)))
+                await connection.execute(insert(job).values(**row_of(new), **identity(new)))
         except IntegrityError:
             found = await self.find(new.id)
             if found is None:
@@ -75,7 +74,7 @@ class Journal:
     async def find(self, job_id: JobId) -> Job | None:
         async with self._engine.begin() as connection:
             row = (await connection.execute(_FIND, _named(job_id))).one_or_none()
-        return _job(row) if row is not None else None
+        return job_of(row) if row is not None else None
 
     async def claim(
         self, *, now: datetime, until: datetime, limit: int, running: Collection[JobId]
@@ -89,11 +88,13 @@ class Journal:
             due = await connection.execute(
                 select(job).where(job.c.due_at <= now, free).order_by(job.c.due_at).limit(limit + len(running))
             )
-            found = [each for row in due if (each := _job(row)).id not in running][:limit]
-            claimed = [
-                await _write(connection, each, {"lease_owner": self._worker, "lease_until": until}, expected=each)
-                for each in found
-            ]
+            found = [each for row in due if (each := job_of(row)).id not in running][:limit]
+            claimed = []
+            for each in found:
+                # Another worker may have been quicker since they were read.
+                with suppress(JobTakenError):
+                    lease = {"lease_owner": self._worker, "lease_until": until}
+                    claimed.append(await _write(connection, each, lease, expected=each))
             later = await connection.execute(
                 select(job.c.due_at).where(job.c.due_at > now).order_by(job.c.due_at).limit(1)
             )
@@ -131,7 +132,7 @@ class Journal:
         idle = or_(job.c.lease_owner.is_(None), job.c.lease_until < now)
         async with self._engine.begin() as connection:
             result = await connection.execute(
-                _WRITE.where(idle), {**_row(after), **_expected(before), "version": before.version + 1}
+                _WRITE.where(idle), {**row_of(after), **_expected(before), "version": before.version + 1}
             )
         return result.rowcount == 1
 
@@ -165,21 +166,11 @@ class Journal:
 
     async def _records(self, query: Select[Any], parameters: Mapping[str, object]) -> list[ChallengeRecord]:
         async with self._engine.begin() as connection:
-            return [
-                ChallengeRecord(
-                    job=JobId(row.certificate_id, row.revision),
-                    kind=ChallengeKind(row.kind),
-                    url=row.url,
-                    identifier=row.identifier,
-                    record_name=row.record_name,
-                    record_value=row.record_value,
-                )
-                for row in await connection.execute(query, parameters)
-            ]
+            return [record_of(row) for row in await connection.execute(query, parameters)]
 
 
 async def _write(connection: AsyncConnection, after: Job, lease: Mapping[str, object], *, expected: Job) -> Job:
-    values = {**_row(after), **lease, **_expected(expected), "version": expected.version + 1}
+    values = {**row_of(after), **lease, **_expected(expected), "version": expected.version + 1}
     result = await connection.execute(_WRITE, values)
     if result.rowcount != 1:
         raise JobTakenError(str(expected.id))
@@ -189,19 +180,7 @@ async def _write(connection: AsyncConnection, after: Job, lease: Mapping[str, ob
 async def _store_records(connection: AsyncConnection, records: Sequence[ChallengeRecord]) -> None:
     of_job = _named(records[0].job)
     known = set((await connection.execute(_RECORDS.with_only_columns(challenge.c.url), of_job)).scalars())
-    new = [
-        {
-            "url": record.url,
-            "certificate_id": record.job.certificate_id,
-            "revision": record.job.revision,
-            "kind": record.kind,
-            "identifier": record.identifier,
-            "record_name": record.record_name,
-            "record_value": record.record_value,
-        }
-        for record in records
-        if record.url not in known
-    ]
+    new = [record_row(record) for record in records if record.url not in known]
     if new:
         await connection.execute(insert(challenge), new)
 
@@ -217,71 +196,3 @@ def _expected(before: Job) -> dict[str, object]:
         "of_state": before.state,
         "of_order_url": before.ca_order.url if before.ca_order else None,
     }
-
-
-def _identity(new: Job) -> dict[str, object]:
-    return {
-        "certificate_id": new.id.certificate_id,
-        "revision": new.id.revision,
-        "name": new.order.name,
-        "order": new.order.model_dump(mode="json"),
-        "accepted_at": new.accepted_at,
-        "traceparent": new.traceparent,
-        "version": new.version,
-    }
-
-
-def _row(of: Job) -> dict[str, object]:
-    """The columns that change while a job goes on."""
-    return {
-        "state": of.state,
-        "ca": of.ca,
-        "csr": of.key.csr_der if of.key else None,
-        "spki_sha256": of.key.spki_sha256 if of.key else None,
-        "sealed_keys": [key.model_dump() for key in of.key.sealed] if of.key else None,
-        "order_url": of.ca_order.url if of.ca_order else None,
-        "finalize_url": of.ca_order.finalize_url if of.ca_order else None,
-        "unanswered_since": of.ca_order.unanswered_since if of.ca_order else None,
-        "chain_pem": of.chain_pem,
-        "validation_method": of.validation_method,
-        "abandoned": of.abandoned,
-        "refusals": of.refusals,
-        "setbacks": of.setbacks,
-        "wait_until": of.wait_until,
-        "given_up": of.given_up,
-        "problem": of.problem,
-        "problem_at": of.problem_at,
-        "report_at": of.report_at,
-        "due_at": due_at(of),
-    }
-
-
-def _job(row: Row[Any]) -> Job:
-    return Job(
-        id=JobId(row.certificate_id, row.revision),
-        order=IssueOrder.model_validate(row.order),
-        accepted_at=row.accepted_at,
-        traceparent=row.traceparent,
-        state=JobState(row.state),
-        version=row.version,
-        ca=row.ca,
-        key=_key(row),
-        ca_order=CaOrder(row.order_url, row.finalize_url, row.unanswered_since) if row.order_url else None,
-        chain_pem=row.chain_pem,
-        validation_method=row.validation_method,
-        abandoned=row.abandoned,
-        refusals=row.refusals,
-        setbacks=row.setbacks,
-        wait_until=row.wait_until,
-        given_up=row.given_up,
-        problem=row.problem,
-        problem_at=row.problem_at,
-        report_at=row.report_at,
-    )
-
-
-def _key(row: Row[Any]) -> KeyMaterial | None:
-    if row.csr is None:
-        return None
-    sealed = tuple(SealedKey.model_validate(key) for key in row.sealed_keys)
-    return KeyMaterial(csr_der=row.csr, spki_sha256=row.spki_sha256, sealed=sealed)

@@ -3,7 +3,9 @@
 from certcore import subjects
 from certcore.bus import EventPublisher
 from certcore.events import Event, RevisionFailed, RevisionIssued, RevisionStarted
-from issuer.domain.job import JobId
+from certcore.inspection import read_chain
+from issuer.domain.issued import ari_id
+from issuer.domain.job import Job, JobId, JobState
 
 __all__ = ["StatusStream"]
 
@@ -14,15 +16,18 @@ class StatusStream:
     def __init__(self, *, publisher: EventPublisher) -> None:
         self._publisher = publisher
 
-    async def started(self, event: RevisionStarted) -> None:
-        await self._publish(event, JobId(event.certificate_id, event.revision), f"started-{event.ca}")
+    async def started(self, job: JobId, *, ca: str) -> None:
+        event = RevisionStarted(certificate_id=job.certificate_id, revision=job.revision, ca=ca)
+        await self._publish(event, job, f"started-{ca}")
 
-    async def issued(self, event: RevisionIssued) -> None:
-        await self._publish(event, JobId(event.certificate_id, event.revision), "issued")
-
-    async def failed(self, event: RevisionFailed, *, failure: str) -> None:
-        """`failure` tells one failure of a revision from another."""
-        await self._publish(event, JobId(event.certificate_id, event.revision), f"failed-{failure}")
+    async def stands(self, job: Job) -> None:
+        """Tell how the job stands: issued, or failed and when it is tried again."""
+        if job.state is JobState.STORED:
+            await self._publish(_issued(job), job.id, "issued")
+        else:
+            # The time of the failure tells one of a revision from another.
+            failed_at = job.problem_at or job.accepted_at
+            await self._publish(_failed(job), job.id, f"failed-{failed_at.timestamp():.3f}")
 
     async def _publish(self, event: Event, job: JobId, what: str) -> None:
         await self._publisher.publish(
@@ -32,3 +37,24 @@ class StatusStream:
             about=job.certificate_id,
             event_id=f"{what}-{job.certificate_id}-{job.revision}",
         )
+
+
+def _issued(job: Job) -> RevisionIssued:
+    leaf = read_chain((job.chain_pem or "").encode())[0]
+    return RevisionIssued(
+        certificate_id=job.id.certificate_id,
+        revision=job.id.revision,
+        fingerprint_sha256=leaf.fingerprint_sha256,
+        ca=job.ca or "",
+        validation_method=job.validation_method,
+        ari_id=ari_id(leaf),
+    )
+
+
+def _failed(job: Job) -> RevisionFailed:
+    return RevisionFailed(
+        certificate_id=job.id.certificate_id,
+        revision=job.id.revision,
+        reason=job.problem or "",
+        next_try=job.wait_until,
+    )
