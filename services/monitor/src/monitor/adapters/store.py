@@ -1,6 +1,8 @@
 """What survives a restart: expectations, records of endpoints, and alerts that the bus hasn't taken yet."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select, update
@@ -26,11 +28,14 @@ class Announcement:
 
 
 class Store:
+    """One transaction at a time: SQLite has one writer, and a hundred that wait for it give up on each other."""
+
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._lock = asyncio.Lock()
 
     async def load(self) -> tuple[list[Expected], list[EndpointRecord]]:
-        async with self._engine.connect() as connection:
+        async with self._transaction() as connection:
             expected = [Expected.model_validate(row.body) for row in await connection.execute(select(expectation))]
             records = [EndpointRecord.model_validate(row.body) for row in await connection.execute(select(endpoint))]
         return expected, records
@@ -38,7 +43,7 @@ class Store:
     async def save_expected(self, expected: Expected) -> None:
         certificate_id = expected.event.certificate_id
         body = expected.model_dump(mode="json")
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             changed = await connection.execute(
                 update(expectation).where(expectation.c.certificate_id == certificate_id).values(body=body)
             )
@@ -50,33 +55,38 @@ class Store:
         certificate_id, url = record.key
         body = record.model_dump(mode="json")
         here = (endpoint.c.certificate_id == certificate_id) & (endpoint.c.url == url)
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             changed = await connection.execute(update(endpoint).where(here).values(body=body))
             if changed.rowcount == 0:
                 await connection.execute(insert(endpoint).values(certificate_id=certificate_id, url=url, body=body))
             await _announce(connection, announcements)
 
     async def drop_records(self, keys: Sequence[Key], announcements: Sequence[Announcement]) -> None:
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             for certificate_id, url in keys:
                 here = (endpoint.c.certificate_id == certificate_id) & (endpoint.c.url == url)
                 await connection.execute(delete(endpoint).where(here))
             await _announce(connection, announcements)
 
     async def drop_expected(self, certificate_id: str) -> None:
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             await connection.execute(delete(expectation).where(expectation.c.certificate_id == certificate_id))
 
     async def unsent(self) -> list[Announcement]:
         """Alerts that the bus hasn't taken yet, in the order in which they were decided."""
         kinds = {kind.type: kind for kind in (AlertRaised, AlertResolved)}
-        async with self._engine.connect() as connection:
+        async with self._transaction() as connection:
             rows = await connection.execute(select(announcement).order_by(announcement.c.sequence))
             return [Announcement(kinds[row.event_type].model_validate(row.body)) for row in rows]
 
     async def sent(self, item: Announcement) -> None:
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             await connection.execute(delete(announcement).where(announcement.c.event_id == item.event_id))
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        async with self._lock, self._engine.begin() as connection:
+            yield connection
 
 
 async def _announce(connection: AsyncConnection, announcements: Sequence[Announcement]) -> None:

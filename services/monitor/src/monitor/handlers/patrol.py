@@ -172,12 +172,23 @@ class Patrol:
         self._gauges.show(watch.record.key, look.verdict, sight.earliest_expiry())
         decision = decide(watch.record, look, rollout_age=age, grace=self._periods.grace)
         observed = _observed(watch.record, look, now)
-        await self._remember_look(watch, decision, look, expected, observed)
-        if watch.owed or watch.reported is None or _news(watch.reported, observed):
-            await self._report(watch, sight, expected, observed)
-            watch.reported = observed
-            # What was asked for while this look was under way is answered by the next one.
-            watch.owed = watch.heard != heard
+        record, announcements = _following(decision, look, expected, observed)
+        if announcements:
+            # An alert is kept before it is told, so that it is told once whatever happens in between.
+            log.info("alert_decided", url=record.url, reason=decision.reason, verdict=look.verdict)
+            await self._store.save_record(record, announcements)
+            watch.record = record
+            await self._relay.flush()
+        try:
+            if watch.owed or watch.reported is None or _news(watch.reported, observed):
+                record = await self._report(record, sight, expected, observed)
+                watch.reported = observed
+                # What was asked for while this look was under way is answered by the next one.
+                watch.owed = watch.heard != heard
+        finally:
+            if record != watch.record and self._roster.watch(record.key) is watch:
+                await self._store.save_record(record)
+                watch.record = record
 
     def _schedule(self, watch: Watch, look: Look, age: timedelta, now: datetime) -> None:
         watch.dead_looks = watch.dead_looks + 1 if look.verdict in _DEAD else 0
@@ -190,37 +201,34 @@ class Patrol:
         )
         watch.due = now + following.after
 
-    async def _remember_look(
-        self, watch: Watch, decision: Decision, look: Look, expected: Expected, observed: EndpointObserved
-    ) -> None:
-        now, record, announcements = observed.observed_at, decision.record, []
-        if decision.ends and record.alert is not None:
-            announcements.append(Announcement(resolution(record.alert, now=now)))
-            record = record.model_copy(update={"alert": None})
-        if decision.begins is not None:
-            record = record.model_copy(update={"episode": record.episode + 1})
-            alert = alert_of(record, look, expected, severity=decision.begins, now=now)
-            announcements.append(Announcement(alert))
-            record = record.model_copy(update={"alert": alert})
-        if record.observed is None or _differ(record.observed, observed):
-            record = record.model_copy(update={"observed": observed})
-        if record != watch.record:
-            await self._store.save_record(record, announcements)
-            watch.record = record
-        if announcements:
-            log.info("alert_decided", url=record.url, reason=decision.reason, verdict=look.verdict)
-            await self._relay.flush()
-
-    async def _report(self, watch: Watch, sight: _Sight, expected: Expected, observed: EndpointObserved) -> None:
+    async def _report(
+        self, record: EndpointRecord, sight: _Sight, expected: Expected, observed: EndpointObserved
+    ) -> EndpointRecord:
         wanted = expected.event.wanted_revision
-        if observed.verdict is not ServingVerdict.WANTED or watch.record.proven_revision == wanted:
+        if observed.verdict is not ServingVerdict.WANTED or record.proven_revision == wanted:
             await self._observations.report(observed)
-            return
+            return record
         await self._observations.prove(observed, [shake for shake, _ in sight.found], expected)
         log.info("revision_proven", url=observed.url, revision=wanted, fingerprint=observed.served_fingerprint_sha256)
-        record = watch.record.model_copy(update={"proven_revision": wanted})
-        await self._store.save_record(record)
-        watch.record = record
+        return record.model_copy(update={"proven_revision": wanted})
+
+
+def _following(
+    decision: Decision, look: Look, expected: Expected, observed: EndpointObserved
+) -> tuple[EndpointRecord, list[Announcement]]:
+    """The record after a look, and what is to be told of its alert."""
+    now, record, announcements = observed.observed_at, decision.record, []
+    if decision.ends and record.alert is not None:
+        announcements.append(Announcement(resolution(record.alert, now=now)))
+        record = record.model_copy(update={"alert": None})
+    if decision.begins is not None:
+        record = record.model_copy(update={"episode": record.episode + 1})
+        alert = alert_of(record, look, expected, severity=decision.begins, now=now)
+        announcements.append(Announcement(alert))
+        record = record.model_copy(update={"alert": alert})
+    if record.observed is None or _differ(record.observed, observed):
+        record = record.model_copy(update={"observed": observed})
+    return record, announcements
 
 
 def _observed(record: EndpointRecord, look: Look, now: datetime) -> EndpointObserved:
