@@ -1,12 +1,17 @@
 """Who must say yes before a certificate is issued."""
 
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from certcore.certificate import Exposure
+from certcore.rejection import RejectedError, Rejection
 from registry.domain.certificate import Request
 
-__all__ = ["ApprovalNeed", "Policy", "Refusal", "may_decide", "need"]
+__all__ = ["ApprovalNeed", "Policy", "Refusal", "check_reason", "may_decide", "need"]
+
+MAX_REASON: Final = 2000
 
 
 class Policy(StrEnum):
@@ -44,3 +49,15 @@ def may_decide(request: Request, *, person: str) -> Refusal | None:
     if person == request.requester:
         return Refusal.OWN_REQUEST
     return None
+
+
+def check_reason(reason: str) -> None:
+    """Check that a decision's reason can be kept, published and shown.
+
+    Raises:
+        RejectedError: it is too long for an event, or holds what no database and no terminal should be given.
+    """
+    if len(reason) > MAX_REASON:
+        raise RejectedError([Rejection(field="reason", message=f"is longer than {MAX_REASON} characters")])
+    if any(unicodedata.category(sign) in {"Cc", "Cs"} and sign not in "\n\t" for sign in reason):
+        raise RejectedError([Rejection(field="reason", message="holds control characters")])

@@ -10,6 +10,7 @@ from certcore.rejection import RejectedError, Rejection, read_request
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal, owner_for, sees
+from registry.domain.approval import check_reason
 from registry.domain.certificate import Request as CertificateRequest
 from registry.domain.errors import NotFoundError
 from registry.handlers.http.auth import Approver, Requester, Viewer
@@ -70,6 +71,7 @@ def requests_router(*, store: Store, requests: Requests, bell: Bell) -> APIRoute
     @router.post("/{request_id}/approve")
     async def approve(request_id: str, decision: Decision, caller: Approver) -> RequestView:
         """Give a waiting request its approval; not for one's own."""
+        check_reason(decision.reason)
         done = await requests.approve(request_id, person=caller.subject, comment=decision.reason)
         bell.ring()
         return request_view(done.request, done.certificate)
@@ -77,6 +79,7 @@ def requests_router(*, store: Store, requests: Requests, bell: Bell) -> APIRoute
     @router.post("/{request_id}/deny")
     async def deny(request_id: str, decision: Decision, caller: Approver) -> RequestView:
         """Refuse a waiting request, with the reason that its requester reads."""
+        check_reason(decision.reason)
         if not decision.reason.strip():
             raise RejectedError([Rejection(field="reason", message="is missing: say why it is denied")])
         done = await requests.deny(request_id, person=caller.subject, reason=decision.reason)
