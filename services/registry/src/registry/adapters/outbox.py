@@ -11,7 +11,7 @@ from certcore import subjects
 from certcore.bus import EventPublisher
 from certcore.clock import Clock
 from certcore.cloudevents import stored_headers
-from certcore.errors import TransientError
+from certcore.errors import PermanentError, TransientError
 from certcore.events import DeploymentOrdered, Event
 from certcore.telemetry import current_traceparent, parent_of
 from registry.adapters.store import Store, StoredEvent, Transaction
@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 SOURCE = "certbus/registry"
 _BATCH = 100
+_MAX_EVENT_BYTES = 900 * 1024
 
 
 class Bell:
@@ -93,6 +94,9 @@ class Outbox:
         about: str,
         traceparent: str | None,
     ) -> None:
+        # One that the bus can't take would stop every event behind it, for ever: better its change is refused.
+        if len(event.model_dump_json()) > _MAX_EVENT_BYTES:
+            raise PermanentError(f"an event {event.type} about {about} would be too large for the bus")
         await transaction.add_event(
             event,
             event_id=self._new_id(),
