@@ -1,6 +1,8 @@
 """What the other services call: hand over and fetch bundles, and ask for everything that they should know."""
 
-from fastapi import APIRouter, status
+from typing import Annotated
+
+from fastapi import APIRouter, Path, status
 
 from certcore.bundles import IssuedBundle, SealedBundle
 from certcore.events import DeploymentOrdered, EndpointsExpected
@@ -11,17 +13,22 @@ from registry.handlers.orders import deployment_orders, expectation
 
 __all__ = ["services_router"]
 
+# As far as a database's integer goes.
+RevisionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
 
 def services_router(*, store: Store, bundles: Bundles) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["services"])
 
     @router.put("/bundles/{certificate_id}/{revision}", status_code=status.HTTP_204_NO_CONTENT)
-    async def store_bundle(certificate_id: str, revision: int, issued: IssuedBundle, caller: IssuerService) -> None:
+    async def store_bundle(
+        certificate_id: str, revision: RevisionNumber, issued: IssuedBundle, caller: IssuerService
+    ) -> None:
         """Hand over an issued revision with its sealed keys."""
         await bundles.store(certificate_id, revision, issued, actor=caller.subject)
 
     @router.get("/bundles/{certificate_id}/{revision}")
-    async def fetch_bundle(certificate_id: str, revision: int, caller: Caller) -> SealedBundle:
+    async def fetch_bundle(certificate_id: str, revision: RevisionNumber, caller: Caller) -> SealedBundle:
         """The bundle that is sealed to the caller. Unknown and forbidden are the same 404; every fetch is audited."""
         return await bundles.fetch(certificate_id, revision, caller)
 
