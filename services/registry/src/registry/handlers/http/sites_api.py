@@ -34,12 +34,7 @@ def sites_router(*, store: Store, clock: Clock) -> APIRouter:
         """Enrol a site with the public halves of its services' keys; a key that is there is never replaced here."""
         if not is_label(name) or name == HUB:
             raise RejectedError([Rejection(field="name", message="is no name for a site")])
-        for number, recipient in enumerate(enrolment.recipients):
-            try:
-                decode_public_key(recipient.public_key)
-            except SealingError as error:
-                rejection = Rejection(field=f"recipients.{number}.public_key", message=f"is {error}")
-                raise RejectedError([rejection]) from None
+        _check(enrolment)
         async with store.transaction() as transaction:
             present = {item.name: item.public_key for item in _recipients(await transaction.sites(), name)}
             for recipient in enrolment.recipients:
@@ -74,3 +69,16 @@ def sites_router(*, store: Store, clock: Clock) -> APIRouter:
 
 def _recipients(sites: Sequence[Site], name: str) -> list[Recipient]:
     return [recipient for site in sites if site.name == name for recipient in site.recipients]
+
+
+def _check(enrolment: SiteEnrolment) -> None:
+    seen: set[str] = set()
+    for number, recipient in enumerate(enrolment.recipients):
+        if recipient.service in seen:
+            raise RejectedError([Rejection(field=f"recipients.{number}.service", message="is given twice")])
+        seen.add(recipient.service)
+        try:
+            decode_public_key(recipient.public_key)
+        except SealingError as error:
+            rejection = Rejection(field=f"recipients.{number}.public_key", message=f"is {error}")
+            raise RejectedError([rejection]) from None
