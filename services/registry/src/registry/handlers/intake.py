@@ -42,24 +42,24 @@ class Intake:
         """Take a request event and answer it by its own id. Whatever is wrong with it becomes the answer.
 
         Raises:
-            PermanentError: its type or its subject can't be answered; it is set aside.
+            PermanentError: its type is unknown, or nobody could read its answer; it is set aside.
         """
         envelope = parse_envelope(message)
         owner = subjects.owner_of_request(envelope.subject)
         if not is_label(owner):
             raise PermanentError("the owner in the subject is no name: nobody could read the answer")
-        if envelope.type not in {RequestSubmitted.type, ""}:
-            await self._reject(owner, envelope, [_unknown_type(envelope)])
-            raise PermanentError(f"unknown event type {envelope.type!r:.120}")
         event_id = envelope.id or "sha256-" + hashlib.sha256(message.body).hexdigest()[:32]
+        if envelope.type not in {RequestSubmitted.type, ""}:
+            await self._reject(owner, event_id, [_unknown_type(envelope)])
+            raise PermanentError(f"unknown event type {envelope.type!r:.120}")
         if not envelope.id:
             missing = Rejection(field="ce-id", message="is missing: the answer is given by its value")
-            await self._reject(owner, envelope, [missing], event_id)
+            await self._reject(owner, event_id, [missing])
             return
         try:
             await self._accept(owner, event_id, message.body)
         except RejectedError as rejected:
-            await self._reject(owner, envelope, rejected.rejections, event_id)
+            await self._reject(owner, event_id, rejected.rejections)
             log.info(
                 "request_rejected", owner=owner, event_id=event_id, fields=[r.field for r in rejected.rejections]
             )
@@ -85,14 +85,12 @@ class Intake:
             )
             await self._outbox.answer(transaction, owner, event_id, answer)
 
-    async def _reject(
-        self, owner: str, envelope: Envelope, rejections: list[Rejection], event_id: str | None = None
-    ) -> None:
-        event_id = event_id or envelope.id
+    async def _reject(self, owner: str, event_id: str, rejections: list[Rejection]) -> None:
         async with self._store.transaction() as transaction:
             if await transaction.first_time(f"request/{owner}", event_id, self._clock()):
                 answer = RequestRejected(request_event_id=event_id, errors=tuple(rejections))
                 await self._outbox.answer(transaction, owner, event_id, answer)
+        self._bell.ring()
 
     def alert_handlers(self) -> dict[type[Event], Handler]:
         """What to subscribe to on the alert stream."""
