@@ -1,5 +1,6 @@
 """The one way to the registry's rows: a transaction that speaks in the words of the domain."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -284,7 +285,7 @@ class Transaction:
 
     async def first_time(self, source: str, event_id: str, now: datetime) -> bool:
         """Note an incoming event; False where it was handled before. Part of the same transaction as its effect."""
-        key = {"source": source[:255], "event_id": event_id[:255]}
+        key = {"source": _inbox_key(source), "event_id": _inbox_key(event_id)}
         if await self._exists(tables.inbox, key):
             return False
         await self._connection.execute(insert(tables.inbox).values(handled_at=now, **key))
@@ -359,6 +360,11 @@ class Transaction:
         changed = await self._connection.execute(update(table).where(condition).values(values))
         if changed.rowcount == 0:
             await self._connection.execute(insert(table).values(values))
+
+
+def _inbox_key(text: str) -> str:
+    # Cut off, two long ids would be one, and the second event would be dropped as known.
+    return text if len(text) <= 255 else f"sha256-{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _certificate_values(certificate: Certificate) -> dict[str, Any]:
