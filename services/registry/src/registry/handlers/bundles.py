@@ -1,15 +1,20 @@
 """Sealed bundles: handed over by the issuer, fetched by their recipients, opened by nobody in between."""
 
+from typing import Final
+
 from certcore.bundles import IssuedBundle, SealedBundle, SealedKey
 from certcore.clock import Clock
-from certcore.inspection import read_chain
+from certcore.errors import InspectionError
+from certcore.inspection import Certificate, read_chain
 from registry.adapters.store import Store
 from registry.domain.access import Principal
 from registry.domain.certificate import Revision
 from registry.domain.errors import ConflictError, NotFoundError
-from registry.handlers.orders import recipient_name
+from registry.handlers.orders import recipient_name, recipient_names
 
 __all__ = ["Bundles"]
+
+_KEY_MARK: Final = b"PRIVATE KEY"
 
 
 class Bundles:
@@ -22,11 +27,13 @@ class Bundles:
 
         Raises:
             NotFoundError: there is no such certificate.
-            ConflictError: nobody ordered this revision, it has other names, or another one is stored.
-            InspectionError: the chain can't be read.
+            ConflictError: nobody ordered this revision, it has other names or other recipients, or another one is
+                stored.
+            InspectionError: the chain can't be read, or a key is not sealed.
         """
-        chain = read_chain(issued.chain_pem.encode())
+        chain = _read(issued)
         leaf = chain[0]
+        sealed = {key.recipient: key.raw() for key in issued.keys}
         async with self._store.transaction() as transaction:
             certificate = await transaction.certificate(certificate_id)
             if certificate is None:
@@ -40,6 +47,11 @@ class Bundles:
                 raise ConflictError(f"revision {number} of {certificate.name} was not ordered")
             if set(leaf.dns_names) != set(certificate.spec.dns_names):
                 raise ConflictError(f"revision {number} of {certificate.name} has other names than were approved")
+            recipients = recipient_names(certificate)
+            if sealed.keys() != recipients:
+                raise ConflictError(
+                    f"revision {number} of {certificate.name} is not sealed to {', '.join(sorted(recipients))}"
+                )
             revision = Revision(
                 certificate_id=certificate_id,
                 number=number,
@@ -48,10 +60,10 @@ class Bundles:
                 spki_sha256=leaf.spki_sha256,
                 not_before=leaf.not_before,
                 not_after=leaf.not_after,
-                chain_pem=issued.chain_pem,
+                # As it was read: what else stood between the certificates is not kept.
+                chain_pem="".join(certificate.pem for certificate in chain),
                 stored_at=self._clock(),
             )
-            sealed = {key.recipient: key.raw() for key in issued.keys}
             await transaction.add_revision(revision, sealed)
             detail = f"serial {leaf.serial}, sealed to {', '.join(sorted(sealed))}"
             await transaction.note(actor, "store bundle", f"{certificate.name}/{number}", detail, self._clock())
@@ -78,3 +90,14 @@ class Bundles:
             chain_pem=revision.chain_pem,
             key=SealedKey.of(name, sealed),
         )
+
+
+def _read(issued: IssuedBundle) -> tuple[Certificate, ...]:
+    try:
+        pem = issued.chain_pem.encode()
+    except UnicodeEncodeError:
+        raise InspectionError("chain can't be read: it is no text") from None
+    # The last door before the database: a fault of the issuer's must not leave a key in it.
+    if _KEY_MARK in pem or any(_KEY_MARK in key.raw() for key in issued.keys):
+        raise InspectionError("the bundle holds a private key that is not sealed")
+    return read_chain(pem)

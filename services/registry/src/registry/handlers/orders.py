@@ -11,14 +11,14 @@ from registry.adapters.store import Transaction
 from registry.domain.certificate import Approval, Certificate, Revision
 from registry.domain.rollout import accepted
 
-__all__ = ["deployment_orders", "expectation", "issue_order"]
+__all__ = ["deployment_orders", "expectation", "issue_order", "recipient_name", "recipient_names"]
 
 
 async def issue_order(
     transaction: Transaction, certificate: Certificate, approval: Approval, revision: int, *, replaces: str | None
 ) -> IssueOrder:
     """The order for one revision, sealed to every service that delivers to one of the certificate's targets."""
-    wanted = {recipient_name(target.site, SERVICE_OF_KIND[target.kind]) for target in certificate.spec.targets}
+    wanted = recipient_names(certificate)
     known = [recipient for site in await transaction.sites() for recipient in site.recipients]
     recipients: tuple[Recipient, ...] = tuple(recipient for recipient in known if recipient.name in wanted)
     return IssueOrder(
@@ -37,6 +37,11 @@ async def issue_order(
 
 def recipient_name(site: str, service: str) -> str:
     return f"{site}-{service}"
+
+
+def recipient_names(certificate: Certificate) -> set[str]:
+    """To whom each revision of the certificate is sealed: the services that deliver to its targets."""
+    return {recipient_name(target.site, SERVICE_OF_KIND[target.kind]) for target in certificate.spec.targets}
 
 
 async def deployment_orders(
