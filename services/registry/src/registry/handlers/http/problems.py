@@ -81,7 +81,10 @@ def _rejection(item: dict[str, Any]) -> Rejection:
     if item["type"] == "json_invalid":
         # Its place is a number of bytes, not a field.
         return Rejection(field="body", message="is not JSON")
-    return Rejection(field=".".join(str(part) for part in item["loc"][1:]) or "body", message=str(item["msg"])[:300])
+    field = ".".join(str(part) for part in item["loc"][1:])
+    # A field may be called by half a surrogate pair, which no answer can hold.
+    readable = field.encode(errors="replace").decode()[:300]
+    return Rejection(field=readable or "body", message=str(item["msg"])[:300])
 
 
 async def _http(_: Request, error: Exception) -> Response:
