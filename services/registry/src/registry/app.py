@@ -27,6 +27,7 @@ from registry.adapters.store import Store
 from registry.domain.access import Principal
 from registry.handlers.bundles import Bundles
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
+from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.certificates_api import certificates_router
 from registry.handlers.http.events_api import events_router
 from registry.handlers.http.page import page_router
@@ -50,6 +51,8 @@ _FIRST_TOKEN: Final = Principal(
     "platform",
     frozenset({Role.VIEWER, Role.REQUESTER, Role.APPROVER, Role.OPERATOR, Role.AUDITOR}),
 )
+# A bundle sealed to hundreds of sites is the largest that anybody sends.
+_MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/list", "/sign-in"})
 
 
@@ -120,6 +123,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.authenticator = authenticator
     app.state.tasks = []
+    app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
     install_problems(app)
     app.include_router(requests_router(store=store, requests=requests, bell=bell))
     app.include_router(certificates_router(store=store, renewals=renewals, bell=bell))
