@@ -110,7 +110,12 @@ def _registry(home: Home) -> dict[str, Value]:
 
 
 def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
-    pebble: dict[str, Value] = {"directory_url": around.acme_directory_url, "ca_file": around.acme_ca_file}
+    # Without a profile, Pebble picks one of its own at random.
+    pebble: dict[str, Value] = {
+        "directory_url": around.acme_directory_url,
+        "ca_file": around.acme_ca_file,
+        "profile": "default",
+    }
     return {
         "database_url": _database(home, "issuer"),
         "state_folder": str(home.path("issuer")),

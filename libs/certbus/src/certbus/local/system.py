@@ -36,10 +36,10 @@ Listener = dict[str, str | dict[str, str]]
 """One listener in the configuration of `certbus.local.site_application`."""
 
 PEOPLE: Final = {
-    "alice": TokenOrder(subject="alice", owner="team-shop", roles=(Role.VIEWER, Role.REQUESTER)),
+    "alice": TokenOrder(subject="alice", owner="team-shop", roles=(Role.VIEWER, Role.REQUESTER, Role.APPROVER)),
     "bob": TokenOrder(subject="bob", owner="security", roles=(Role.VIEWER, Role.APPROVER)),
 }
-"""Alice asks, Bob approves."""
+"""Alice asks, Bob approves. Alice may approve too, but never what she asked for herself."""
 
 OWNERS: Final = ("team-shop",)
 """Teams whose provisioning tools may publish requests on the bus."""

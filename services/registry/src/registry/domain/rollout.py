@@ -60,7 +60,7 @@ class Progress:
     @property
     def reason(self) -> str:
         if self.proven:
-            return f"all {self.endpoints_total} endpoints were seen serving it"
+            return f"every endpoint was seen serving it ({self.endpoints_done} of {self.endpoints_total})"
         counts = (
             f"{self.targets_done} of {self.targets_total} targets hold it,"
             f" {self.endpoints_done} of {self.endpoints_total} endpoints serve it"
