@@ -1,0 +1,28 @@
+"""Bodies of requests, each for a certificate that no other test has."""
+
+import json
+from itertools import count
+from typing import Any
+
+__all__ = ["Body", "a_body", "encoded"]
+
+Body = dict[str, Any]
+
+_NUMBERS = count(1)
+
+
+def a_body(name: str | None = None, **changes: Any) -> Body:
+    """An internal name on one host; a changed field of None is left out."""
+    name = name or f"app-{next(_NUMBERS)}"
+    body: Body = {
+        "name": name,
+        "dns_names": [f"{name}.internal.example.test"],
+        "exposure": "internal",
+        "targets": [{"kind": "files", "name": "host", "site": "site1"}],
+        "endpoints": [{"url": f"https://{name}.internal.example.test:8443", "target": "host"}],
+    }
+    return {field: value for field, value in {**body, **changes}.items() if value is not None}
+
+
+def encoded(body: Body) -> bytes:
+    return json.dumps(body).encode()

@@ -1,0 +1,33 @@
+"""One registry that the tests of this folder share: each asks for certificates of its own name."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from certcore.api import Role
+from tests.integration.registry.bus import Bus
+from tests.registry_process import Person, RunningRegistry, running_registry
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def registry() -> AsyncIterator[RunningRegistry]:
+    async with running_registry() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def bus(registry: RunningRegistry) -> AsyncIterator[Bus]:
+    async with Bus.connect(registry.nats_url) as connected:
+        yield connected
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def ana(registry: RunningRegistry) -> Person:
+    """A requester of the team shop, who may also approve what others ask for."""
+    return await registry.person("ana", Role.REQUESTER, Role.APPROVER)
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def ben(registry: RunningRegistry) -> Person:
+    """The second person."""
+    return await registry.person("ben", Role.APPROVER, owner="platform")

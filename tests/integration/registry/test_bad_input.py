@@ -1,0 +1,432 @@
+"""Bad input over API and bus alike: the field at fault is named, nothing is stored, nothing crashes."""
+
+import json
+import random
+import unicodedata
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from nats.js.errors import NotFoundError
+
+from certcore.api import Problem, Role
+from certcore.names import is_label
+from tests.authority import Authority
+from tests.integration.registry.bodies import Body, a_body, encoded
+from tests.integration.registry.bus import Bus, eventually
+from tests.integration.registry.naughty import NAUGHTY
+from tests.registry_process import Person, RunningRegistry
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="package")]
+
+JSON = {"content-type": "application/json"}
+STORED = ("certificate", "request", "approval", "revision", "bundle", "delivery", "endpoint", "site", "recipient")
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A body and the fields that its refusal names."""
+
+    what: str
+    body: bytes
+    fields: tuple[str, ...]
+
+
+def body_with(**changes: Any) -> Body:
+    return {**a_body("bad-input"), **changes}
+
+
+def bad(what: str, *fields: str, **changes: Any) -> Bad:
+    return Bad(what, encoded(body_with(**changes)), fields)
+
+
+def raw(what: str, body: bytes, *fields: str) -> Bad:
+    return Bad(what, body, fields or ("body",))
+
+
+def with_text(text: str) -> bytes:
+    """The good body with more text before its last brace."""
+    return encoded(a_body("bad-input"))[:-1] + text.encode() + b"}"
+
+
+FILES = {"kind": "files", "name": "host", "site": "site1"}
+PODS = {"kind": "kubernetes", "name": "pods", "site": "site1", "namespaces": ["web"], "secret": "tls"}
+NAME = "bad-input.internal.example.test"
+URL = f"https://{NAME}:8443"
+
+CASES = [
+    raw("malformed JSON", b'{"name": "x",'),
+    raw("no JSON", b"name=x&exposure=internal"),
+    raw("nothing", b""),
+    raw("a list", b"[]"),
+    raw("null", b"null"),
+    raw("a string", b'"request"'),
+    raw("a number", b"7"),
+    raw("two objects", b"{}{}"),
+    raw("a byte order mark", b"\xef\xbb\xbf" + encoded(a_body("bad-input"))),
+    raw("UTF-16", encoded(a_body("bad-input")).decode().encode("utf-16")),
+    raw("no UTF-8", b'{"name": "\xff\xfe"}'),
+    raw("half of a surrogate pair", with_text(', "owner": "\\ud800"')),
+    raw("a deep nest", b'{"name":' * 5000 + b"1" + b"}" * 5000),
+    raw("a deeper nest", b"[" * 30_000),
+    raw("NaN", with_text(', "end_date": NaN')),
+    raw("Infinity", with_text(', "end_date": -Infinity')),
+    raw("a control character in a string", b'{"name": "a\nb"}'),
+    raw("a larger body than is read", encoded({**a_body("bad-input"), "pad": "x" * 70_000})),
+    raw("a field given twice", with_text(', "name": "another"'), "name"),
+    raw("a field of a target given twice", b'{"targets": [{"site": "site1", "site": "site2"}]}', "site"),
+    bad("an unknown field", "colour", colour="blue"),
+    bad("an unknown field of a target", "targets.0.path", targets=[{**FILES, "path": "/etc"}]),
+    bad("an unknown field of an endpoint", "endpoints.0.sni", endpoints=[{"url": URL, "sni": "x"}]),
+    bad("a null for a name", "name", name=None),
+    bad("a number for a name", "name", name=7),
+    bad("a boolean for a name", "name", name=True),
+    bad("a list for a name", "name", name=["bad-input"]),
+    bad("a huge number for a name", "name", name=10**400),
+    bad("an empty name", "name", name=""),
+    bad("a name of 64 letters", "name", name="a" * 64),
+    bad("a name in capitals", "name", name="Bad-Input"),
+    bad("bus metacharacters in a name", "name", name="a.*.>"),
+    bad("a name that ends a line", "name", name="bad-input\n"),
+    bad("a name with CRLF", "name", name="bad\r\ninput"),
+    bad("a text for DNS names", "dns_names", dns_names=NAME),
+    bad("an object for DNS names", "dns_names", dns_names={"0": NAME}),
+    bad("no DNS name", "dns_names", dns_names=[]),
+    bad("a number for a DNS name", "dns_names.0", dns_names=[7]),
+    bad("a null for a DNS name", "dns_names.1", dns_names=[NAME, None]),
+    bad("one label", "dns_names.0", dns_names=["localhost"]),
+    bad("an empty label", "dns_names.0", dns_names=["a..example.org"]),
+    bad("a hyphen at the start", "dns_names.0", dns_names=["-a.example.org"]),
+    bad("an underscore", "dns_names.0", dns_names=["a_b.example.org"]),
+    bad("a space inside", "dns_names.0", dns_names=["a b.example.org"]),
+    bad("CRLF inside", "dns_names.0", dns_names=["a.exam\r\nple.org"]),
+    bad("an IPv4 address", "dns_names.0", dns_names=["192.0.2.7"]),
+    bad("an IPv6 address", "dns_names.0", dns_names=["[2001:db8::1]"]),
+    bad("a URL", "dns_names.0", dns_names=["https://a.example.org"]),
+    bad("an email address", "dns_names.0", dns_names=["a@example.org"]),
+    bad("a trailing dot", "dns_names.0", dns_names=["a.example.org."]),
+    bad("letters that are not ASCII", "dns_names.0", dns_names=["ünïcode.example.org"]),
+    bad("a label of 64 letters", "dns_names.0", dns_names=["a" * 64 + ".example.org"]),
+    bad("a name of 254 letters", "dns_names.0", dns_names=[".".join(["a" * 62] * 3 + ["a" * 61, "org"])]),
+    bad("a wildcard below the first label", "dns_names.0", dns_names=["a.*.example.org"]),
+    bad("a wildcard for part of a label", "dns_names.0", dns_names=["a*.example.org"]),
+    bad("two wildcards", "dns_names.0", dns_names=["*.*.example.org"]),
+    bad("nothing but a wildcard", "dns_names.0", dns_names=["*"]),
+    bad("a wildcard for a top level", "dns_names.0", dns_names=["*.org"]),
+    bad("a public suffix", "dns_names.0", dns_names=["co.uk"]),
+    bad("a wildcard above a public suffix", "dns_names.0", dns_names=["*.co.uk"]),
+    bad("somebody else's suffix", "dns_names.0", dns_names=["github.io"]),
+    bad("101 names", "dns_names", dns_names=[NAME, *(f"h{number}.example.org" for number in range(100))]),
+    bad("a name given twice", "dns_names.1", dns_names=[NAME, NAME.upper()]),
+    bad("an unknown exposure", "exposure", exposure="secret"),
+    bad("a number for an exposure", "exposure", exposure=1),
+    bad("an unknown issuer", "issuer", issuer="somebody"),
+    bad("an unknown key algorithm", "key_algorithm", key_algorithm="rsa-512"),
+    bad("another team", "owner", owner="treasury"),
+    bad("an object for targets", "targets", targets={"0": FILES}),
+    bad("no target", "targets", targets=[], endpoints=[{"url": URL}]),
+    bad("an unknown site", "targets.0.site", targets=[{**FILES, "site": "site9"}]),
+    bad("the hub as a site", "targets.0.site", targets=[{**FILES, "site": "hub"}]),
+    bad("an unknown kind", "targets.0.kind", targets=[{**FILES, "kind": "ftp"}]),
+    bad("no kind", "targets.0.kind", targets=[{"name": "host", "site": "site1"}]),
+    bad(
+        "a kind that nobody delivers there", "targets.0.kind", targets=[{**FILES, "kind": "haproxy", "site": "site2"}]
+    ),
+    bad("no namespace", "targets.0.namespaces", targets=[{**PODS, "namespaces": []}], endpoints=[{"url": URL}]),
+    bad(
+        "a secret that is a path", "targets.0.secret", targets=[{**PODS, "secret": "../x"}], endpoints=[{"url": URL}]
+    ),
+    bad("a target given twice", "targets.1", targets=[FILES, {**FILES, "site": "site2"}]),
+    bad("a null for endpoints", "endpoints", endpoints=None),
+    bad("no endpoint", "endpoints", endpoints=[]),
+    bad("plain http", "endpoints.0.url", endpoints=[{"url": f"http://{NAME}"}]),
+    bad("credentials in a URL", "endpoints.0.url", endpoints=[{"url": f"https://user:word@{NAME}"}]),
+    bad("a path in a URL", "endpoints.0.url", endpoints=[{"url": f"https://{NAME}/health"}]),
+    bad("CRLF in a URL", "endpoints.0.url", endpoints=[{"url": f"https://{NAME}\r\nHost: x"}]),
+    bad("port 0", "endpoints.0.url", endpoints=[{"url": f"https://{NAME}:0"}]),
+    bad("port 65536", "endpoints.0.url", endpoints=[{"url": f"https://{NAME}:65536"}]),
+    bad("a file", "endpoints.0.url", endpoints=[{"url": "file:///etc/passwd"}]),
+    bad("a host that is not requested", "endpoints.0.url", endpoints=[{"url": "https://other.example.org"}]),
+    bad("an endpoint of no target", "endpoints.0.target", endpoints=[{"url": URL, "target": "nowhere"}]),
+    bad("an endpoint given twice", "endpoints.1", endpoints=[{"url": URL}, {"url": URL}]),
+    bad("an end in the past", "end_date", end_date="2020-01-01T00:00:00Z"),
+    bad("an end without a time zone", "end_date", end_date="2100-01-01T00:00:00"),
+    bad("an end beyond all calendars", "end_date", end_date="99999-01-01T00:00:00Z"),
+    bad("several faults at once", "name", "exposure", name="No Name", exposure="x"),
+]
+
+MANY_FAULTS = encoded(
+    {**a_body("bad-input"), "targets": [{**PODS, "clusters": [1] * 20_000}], "endpoints": [{"url": URL}]}
+)
+
+
+def stored(registry: RunningRegistry) -> dict[str, int]:
+    counts = registry.process.counts()
+    return {table: counts[table] for table in STORED}
+
+
+def problem(response: httpx.Response, *statuses: int) -> Problem:
+    assert response.status_code in (statuses or (422,)), response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    return Problem.model_validate_json(response.content)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
+async def test_the_api_names_the_field_and_stores_nothing(ana: Person, registry: RunningRegistry, case: Bad) -> None:
+    before = registry.process.counts()
+    refused = problem(await ana.post("/v1/requests", content=case.body, headers=JSON))
+    assert [error.field for error in refused.errors] == list(case.fields)
+    assert all(error.message for error in refused.errors)
+    assert registry.process.counts() == before
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
+async def test_the_bus_names_the_same_field_and_stores_nothing(
+    bus: Bus, registry: RunningRegistry, case: Bad
+) -> None:
+    before = stored(registry)
+    answer = await bus.asked(case.body, content_type="application/json")
+    assert answer.fields == list(case.fields)
+    assert stored(registry) == before
+
+
+async def test_the_next_good_request_passes_on_both_ways(ana: Person, bus: Bus) -> None:
+    assert (await ana.post("/v1/requests", json=a_body())).status_code == 202
+    assert (await bus.asked(encoded(a_body()))).accepted
+
+
+async def test_of_very_many_faults_the_first_are_named(ana: Person, bus: Bus) -> None:
+    """A rejection has to fit into an event, or nothing would ever be published after it."""
+    refused = problem(await ana.post("/v1/requests", content=MANY_FAULTS, headers=JSON))
+    assert 1 < len(refused.errors) <= 100
+    assert refused.errors[0].field == "targets.0.clusters.0"
+    answer = await bus.asked(MANY_FAULTS)
+    assert answer.fields == [error.field for error in refused.errors]
+    assert (await bus.asked(encoded(a_body()))).accepted
+
+
+HUGE = 48 * 1024 * 1024
+
+
+@pytest.mark.parametrize("path", ["/v1/requests", "/v1/requests/nowhere/deny", "/v1/tokens", "/v1/bundles/x/1"])
+async def test_a_huge_body_fills_no_memory_whoever_sends_it(registry: RunningRegistry, path: str) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(HUGE // 65536):
+            yield b"x" * 65536
+
+    method = "PUT" if "bundles" in path else "POST"
+    issuer = await registry.person("an-issuer", Role.ISSUER)
+    before = registry.process.peak_memory()
+    for person in (registry.nobody, registry.admin, issuer):
+        # The registry may hang up while we still talk.
+        with suppress(httpx.WriteError, httpx.ReadError):
+            problem(await person.call(method, path, content=pieces(), headers=JSON), 401, 403, 413)
+        with suppress(httpx.WriteError, httpx.ReadError):
+            problem(await person.call(method, path, content=b"x" * HUGE, headers=JSON), 401, 403, 413)
+    assert registry.process.peak_memory() - before < HUGE // 2
+    assert (await registry.admin.get("/v1/sites")).status_code == 200
+
+
+async def test_a_body_that_is_too_large_is_a_problem_like_any_other(registry: RunningRegistry) -> None:
+    body = b'{"reason": "' + b"x" * 5 * 1024 * 1024 + b'"}'
+    refused = await registry.admin.post("/v1/requests/nowhere/deny", content=body, headers=JSON)
+    assert problem(refused, 413).type == "/problems/too-large"
+
+
+TEXT_FIELDS: dict[str, Callable[[str], Body]] = {
+    "name": lambda text: body_with(name=text),
+    "dns_names.0": lambda text: body_with(dns_names=[text]),
+    "exposure": lambda text: body_with(exposure=text),
+    "owner": lambda text: body_with(owner=text),
+    "issuer": lambda text: body_with(issuer=text),
+    "key_algorithm": lambda text: body_with(key_algorithm=text),
+    "end_date": lambda text: body_with(end_date=text),
+    "targets.0.name": lambda text: body_with(targets=[{**FILES, "name": text}], endpoints=[{"url": URL}]),
+    "targets.0.site": lambda text: body_with(targets=[{**FILES, "site": text}]),
+    "targets.0.kind": lambda text: body_with(targets=[{**FILES, "kind": text}]),
+    "targets.0.store": lambda text: body_with(targets=[{**FILES, "store": text}]),
+    "targets.0.secret": lambda text: body_with(targets=[{**PODS, "secret": text}]),
+    "targets.0.namespaces.0": lambda text: body_with(targets=[{**PODS, "namespaces": [text]}]),
+    "targets.0.clusters.0": lambda text: body_with(targets=[{**PODS, "clusters": [text]}]),
+    "endpoints.0.url": lambda text: body_with(endpoints=[{"url": text}]),
+    "endpoints.0.target": lambda text: body_with(endpoints=[{"url": URL, "target": text}]),
+}
+
+
+async def test_none_of_the_strings_is_a_name() -> None:
+    assert not [text for text in NAUGHTY if is_label(text)]
+    assert len(NAUGHTY) == len(set(NAUGHTY)) >= 60
+
+
+@pytest.mark.parametrize("field", TEXT_FIELDS)
+async def test_no_text_field_takes_a_naughty_string(ana: Person, registry: RunningRegistry, field: str) -> None:
+    before = registry.process.counts()
+    for text in NAUGHTY:
+        response = await ana.post("/v1/requests", content=encoded(TEXT_FIELDS[field](text)), headers=JSON)
+        assert field in [error.field for error in problem(response).errors], repr(text)
+    assert registry.process.counts() == before
+
+
+async def test_no_text_field_takes_a_naughty_string_from_the_bus(bus: Bus, registry: RunningRegistry) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    order = random.Random(seed)
+    before = stored(registry)
+    asked = {}
+    for text in NAUGHTY:
+        for field in order.sample(list(TEXT_FIELDS), 2):
+            asked[await bus.ask(encoded(TEXT_FIELDS[field](text)))] = field
+    await bus.settled("REQUESTS", "registry-requests", timeout_s=60.0)
+    for event_id, field in asked.items():
+        assert field in (await bus.answer(event_id)).fields
+    assert stored(registry) == before
+    assert (await bus.asked(encoded(a_body()))).accepted
+
+
+async def test_a_reason_may_be_any_readable_text_and_stays_text(
+    ana: Person, ben: Person, bus: Bus, registry: RunningRegistry
+) -> None:
+    reasons = {}
+    for text in NAUGHTY:
+        body = a_body(exposure="public")
+        view = (await ana.post("/v1/requests", json=body)).json()
+        response = await ben.post(f"/v1/requests/{view['id']}/deny", json={"reason": text})
+        if response.status_code == 422:
+            assert [error.field for error in problem(response).errors] == ["reason"]
+            controls = any(unicodedata.category(sign) == "Cc" and sign not in "\n\t" for sign in text)
+            assert len(text) > 2000 or not text.strip() or controls, repr(text)
+        else:
+            assert response.status_code == 200, response.text
+            reasons[view["certificate_id"]] = text
+    assert "<script>alert(1)</script>" in reasons.values()
+    page = await registry.admin.get("/list")
+    assert page.status_code == 200
+    assert "<script>" not in page.text
+    assert "<img" not in page.text
+    for certificate_id, text in reasons.items():
+        denied = await eventually(partial(denial, bus, certificate_id), what="the denial's event")
+        assert denied["reason"] == f"denied by ben: {text}"
+
+
+async def denial(bus: Bus, certificate_id: str) -> dict[str, Any] | None:
+    try:
+        message = await bus.js.get_last_msg("CERTS", f"certs.ev.denied.{certificate_id}", direct=True)
+    except NotFoundError:
+        return None
+    found: dict[str, Any] = json.loads(message.data or b"")
+    return found
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        pytest.param(b'"' + b"x" * 2001 + b'"', id="too long"),
+        pytest.param(b'"' + b"x" * 900_000 + b'"', id="larger than an event may be"),
+        pytest.param(b'"half \\ud800 a pair"', id="half of a surrogate pair"),
+        pytest.param(b'"a \\u0000 zero"', id="a zero byte"),
+        pytest.param(b"7", id="a number"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"NaN", id="NaN"),
+    ],
+)
+async def test_a_reason_that_can_t_be_kept_is_refused(ana: Person, ben: Person, bus: Bus, reason: bytes) -> None:
+    view = (await ana.post("/v1/requests", json=a_body(exposure="public"))).json()
+    for step in ("approve", "deny"):
+        response = await ben.post(
+            f"/v1/requests/{view['id']}/{step}", content=b'{"reason": ' + reason + b"}", headers=JSON
+        )
+        assert [error.field for error in problem(response).errors] == ["reason"]
+    assert (await ana.get(f"/v1/requests/{view['id']}")).json()["state"] == "waiting"
+    assert (await bus.asked(encoded(a_body()))).accepted
+
+
+@pytest.mark.parametrize("body", [b'{"\\ud800": 1}', b'{"colour": "blue"}', b'{"' + b"x" * 5000 + b'": 1}'])
+async def test_an_unknown_field_of_a_decision_is_named_readably(ben: Person, body: bytes) -> None:
+    refused = problem(await ben.post("/v1/requests/nowhere/approve", content=body, headers=JSON))
+    assert len(refused.errors) == 1
+    assert 0 < len(refused.errors[0].field) <= 300
+
+
+async def test_no_token_or_site_takes_a_naughty_string(registry: RunningRegistry) -> None:
+    before = registry.process.counts()
+    order = {"subject": "x", "owner": "x", "roles": ["viewer"], "site": "site1", "service": "syncer"}
+    for text in NAUGHTY:
+        for field in order:
+            value = [text] if field == "roles" else text
+            response = await registry.admin.post("/v1/tokens", content=encoded({**order, field: value}), headers=JSON)
+            expected = "roles.0" if field == "roles" else field
+            assert [error.field for error in problem(response).errors] == [expected], repr(text)
+        recipient = {"service": "syncer", "public_key": text}
+        response = await registry.admin.put(
+            "/v1/sites/site3", content=encoded({"recipients": [recipient]}), headers=JSON
+        )
+        assert [error.field for error in problem(response).errors] == ["recipients.0.public_key"], repr(text)
+    for name in ("hub", "Site", "a%20b", "a%0d%0ab", "%00", "a.b", "-", "a" * 64, "%F0%9F%8E%89"):
+        response = await registry.admin.put(f"/v1/sites/{name}", json={"recipients": []})
+        assert [error.field for error in problem(response).errors] == ["name"], name
+    assert registry.process.counts() == before
+
+
+async def test_a_site_has_one_key_for_a_service(registry: RunningRegistry) -> None:
+    before = registry.process.dump()["recipient"]
+    keys = [registry.keys[name].public_key for name in ("site1-syncer", "site2-syncer")]
+    both = {"recipients": [{"service": "syncer", "public_key": key} for key in keys]}
+    refused = problem(await registry.admin.put("/v1/sites/site3", json=both))
+    assert [error.field for error in refused.errors] == ["recipients.1.service"]
+    other = {"recipients": [{"service": "syncer", "public_key": keys[1]}]}
+    problem(await registry.admin.put("/v1/sites/site1", json=other), 409)
+    same = {"recipients": [{"service": "syncer", "public_key": keys[0]}]}
+    assert (await registry.admin.put("/v1/sites/site1", json=same)).status_code == 204
+    assert registry.process.dump()["recipient"] == before
+
+
+async def test_no_path_query_or_header_breaks_anything(registry: RunningRegistry, ana: Person) -> None:
+    issuer = await registry.person("an-issuer", Role.ISSUER)
+    syncer = await registry.service("a-syncer", Role.DELIVERER, site="site1", kind="syncer")
+    before = registry.process.counts()
+    odd = ("%00", "%ff", "%F0%9F%8E%89", "a%2Fb", "..", "%2e%2e%2f", "'--", "a" * 3000, "%0d%0a", "*", ">")
+    for text in odd:
+        for path in (f"/v1/certificates/{text}", f"/v1/requests/{text}", f"/v1/sites/{text}/review"):
+            assert (await ana.get(path)).status_code in {200, 307, 404, 405}, path
+        assert (await ana.get(f"/v1/certificates?owner={text}")).json() == []
+        for person in (ana, syncer):
+            assert (await person.get(f"/v1/bundles/{text}/1")).status_code == 404
+    chain = {"chain_pem": Authority().issue("a.example.org").chain_pem, "keys": []}
+    for revision in ("0", "-1", "x", "1.5", "9" * 30, "2147483648", "NaN", "%00"):
+        assert (await syncer.get(f"/v1/bundles/nowhere/{revision}")).status_code in {404, 422}, revision
+        response = await issuer.put(f"/v1/bundles/nowhere/{revision}", json=chain)
+        assert [error.field for error in problem(response).errors] == ["revision"], revision
+    assert registry.process.counts() == before
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"chain_pem": "", "keys": []}, 422),
+        ({"chain_pem": "x" * 300_000, "keys": []}, 422),
+        ({"chain_pem": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "keys": []}, 422),
+        ({"chain_pem": 7, "keys": []}, 422),
+        ({"chain_pem": "", "keys": [{"recipient": "x", "sealed": "@@"}]}, 422),
+        ({"chain_pem": "", "keys": [], "key_pem": "x"}, 422),
+    ],
+)
+async def test_a_bundle_that_can_t_be_read_is_refused(
+    registry: RunningRegistry, body: dict[str, object], status: int
+) -> None:
+    issuer = await registry.person("an-issuer", Role.ISSUER)
+    problem(await issuer.put("/v1/bundles/nowhere/1", json=body), status)
+    surrogate = b'{"chain_pem": "\\ud800", "keys": []}'
+    problem(await issuer.put("/v1/bundles/nowhere/1", content=surrogate, headers=JSON), status)
+
+
+async def test_every_line_that_was_logged_is_one_json_object(registry: RunningRegistry) -> None:
+    lines = registry.process.log_lines
+    assert len(lines) > 100
+    events = [json.loads(line) for line in lines]
+    assert all(isinstance(event, dict) and event["service"] == "registry" for event in events)
+    assert not [event for event in events if event.get("event") == "forged"]
+    assert not [event for event in events if "exception" in event or "Traceback" in str(event)]

@@ -1,0 +1,197 @@
+"""A running registry for tests: `python -m registry` on a broker, with a first token and two enrolled sites.
+
+async with running_registry() as registry:
+    ana = await registry.person("ana", Role.REQUESTER)
+    response = await ana.post("/v1/requests", json=…)
+"""
+
+import json
+import sqlite3
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from certbus.local.process import ChildProcess
+from certbus.local.readiness import answers
+from certcore.api import Role
+from certcore.sealing import RecipientKey
+from tests import servers
+from tests.ports import free_port
+
+__all__ = ["Person", "RegistryProcess", "Row", "RunningRegistry", "running_registry"]
+
+Row = dict[str, Any]
+"""A row of the registry's database by its columns, as SQLite gives it."""
+
+
+class RegistryProcess:
+    """One registry with its state; it may be killed and started again."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        nats_url: str,
+        issuers: Sequence[str] = ("ca-one", "ca-two"),
+        renewal_sweep_every_s: float = 60.0,
+    ) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.folder = folder
+        self.database = folder / "registry.db"
+        self.admin_token_file = folder / "state" / "tokens" / "admin"
+        settings: dict[str, Any] = {
+            "bus": {"url": nats_url, "identity": "registry"},
+            "http": {"host": "127.0.0.1", "port": port},
+            "telemetry": {"trace_file": str(folder / "traces.jsonl")},
+            "database_url": f"sqlite+aiosqlite:///{self.database}",
+            "state_folder": str(folder / "state"),
+            "issuers": list(issuers),
+            "renewal_sweep_every_s": renewal_sweep_every_s,
+        }
+        self.child = ChildProcess(
+            name="registry",
+            argv=[sys.executable, "-m", "registry"],
+            log_path=folder / "registry.log",
+            env={
+                **{
+                    f"CERTBUS_REGISTRY_{key.upper()}": value if isinstance(value, str) else json.dumps(value)
+                    for key, value in settings.items()
+                },
+                # Compiled modules are kept: without them every start takes seconds longer.
+                "PYTHONDONTWRITEBYTECODE": "",
+            },
+        )
+
+    async def start(self) -> None:
+        self.child.start()
+        await self.child.wait_ready(answers(f"{self.url}/readyz"))
+
+    async def stop(self) -> None:
+        await self.child.stop()
+
+    def kill(self) -> None:
+        """SIGKILL: what is not in the database or on the bus by now is lost."""
+        self.child.kill()
+
+    @property
+    def log_lines(self) -> list[str]:
+        return self.child.log_path.read_text().splitlines()
+
+    def peak_memory(self) -> int:
+        """The most bytes that it ever held."""
+        status = Path(f"/proc/{self.child.pid}/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+    def rows(self, query: str, *values: object) -> list[Row]:
+        """What a SELECT finds, read beside the running process."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(query, values)]
+
+    def change(self, statement: str, *values: object) -> None:
+        """Change a row behind the registry's back, for a state that its API can't bring about."""
+        with closing(sqlite3.connect(self.database, timeout=10.0)) as connection, connection:
+            connection.execute(statement, values)
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each table has."""
+        return {table: len(rows) for table, rows in self.dump().items()}
+
+    def dump(self) -> dict[str, list[Row]]:
+        """Everything that is stored, by table."""
+        tables = [row["name"] for row in self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {table: self.rows(f'SELECT * FROM "{table}" ORDER BY rowid') for table in tables}  # noqa: S608 # ours
+
+
+class Person:
+    """Somebody with a token, or without one."""
+
+    def __init__(self, http: httpx.AsyncClient, token: str | None) -> None:
+        self.token = token
+        self.headers = {"authorization": f"Bearer {token}"} if token else {}
+        self.http = http
+
+    async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {**self.headers, **options.pop("headers", {})}
+        return await self.http.request(method, path, headers=headers, **options)
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self.call("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> httpx.Response:
+        return await self.call("POST", path, **options)
+
+    async def put(self, path: str, **options: Any) -> httpx.Response:
+        return await self.call("PUT", path, **options)
+
+
+class RunningRegistry:
+    """`keys` are the recipients' own keys by name (`site1-syncer`), `admin` holds the first token."""
+
+    def __init__(self, *, process: RegistryProcess, nats_url: str, http: httpx.AsyncClient) -> None:
+        self.process = process
+        self.nats_url = nats_url
+        self.http = http
+        self.keys: dict[str, RecipientKey] = {}
+        self.admin = Person(http, process.admin_token_file.read_text().strip())
+        self.nobody = Person(http, None)
+
+    @property
+    def url(self) -> str:
+        return self.process.url
+
+    async def person(self, subject: str, *roles: Role, owner: str = "shop") -> Person:
+        """A new token of somebody's; two of one subject are one person."""
+        return await self._make(subject=subject, owner=owner, roles=roles)
+
+    async def service(self, subject: str, role: Role, *, site: str | None = None, kind: str | None = None) -> Person:
+        """A token of a service; `kind` is syncer or pusher for a deliverer."""
+        return await self._make(subject=subject, owner="platform", roles=[role], site=site, service=kind)
+
+    async def _make(self, **order: Any) -> Person:
+        response = await self.admin.post("/v1/tokens", json=order)
+        assert response.status_code == 201, response.text
+        return Person(self.http, response.json()["token"])
+
+    async def enrol(self, site: str, *services: str) -> None:
+        """Enrol a site by the public halves of keys that are made here."""
+        recipients = []
+        for service in services:
+            key = RecipientKey(f"{site}-{service}", X25519PrivateKey.generate())
+            self.keys[key.name] = key
+            recipients.append({"service": service, "public_key": key.public_key})
+        response = await self.admin.put(f"/v1/sites/{site}", json={"recipients": recipients})
+        assert response.status_code == 204, response.text
+
+
+@asynccontextmanager
+async def running_registry(
+    *, nats_url: str | None = None, renewal_sweep_every_s: float = 60.0
+) -> AsyncIterator[RunningRegistry]:
+    """A registry on a fresh broker, or on the one given, whose streams are declared. site1 has a syncer and a pusher,
+    site2 only a syncer.
+    """
+    async with AsyncExitStack() as stack:
+        if nats_url is None:
+            nats_url = (await stack.enter_async_context(servers.broker(sites=servers.SITES))).url
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="certbus-registry-")))
+        process = RegistryProcess(folder=folder, nats_url=nats_url, renewal_sweep_every_s=renewal_sweep_every_s)
+        stack.push_async_callback(process.stop)
+        await process.start()
+        # Many people share it: it keeps nobody's cookies.
+        cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=process.url, timeout=20.0, trust_env=False, cookies=cookies)
+        )
+        registry = RunningRegistry(process=process, nats_url=nats_url, http=http)
+        await registry.enrol("site1", "syncer", "pusher")
+        await registry.enrol("site2", "syncer")
+        yield registry
