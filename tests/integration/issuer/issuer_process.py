@@ -38,6 +38,8 @@ class IssuerProcess:
     workers: int = 4
     patience_s: float = 10.0
     log_level: str = "info"
+    http01_port: int | None = None
+    name: str = "issuer"
     more_cas: tuple[dict[str, Any], ...] = ()
     env: dict[str, str] = field(default_factory=dict)
 
@@ -59,7 +61,7 @@ class IssuerProcess:
                 *self.more_cas,
             ],
             "policy": {"internal": "by-dns", "public": "by-http"},
-            "http01": {"host": "127.0.0.1", "port": self.pebble.http01_port},
+            "http01": {"host": "127.0.0.1", "port": self.http01_port or self.pebble.http01_port},
             "dns": {"kind": "challtestsrv", "url": self.pebble.challtestsrv_url},
             "workers": self.workers,
             "order_patience_s": self.patience_s,
@@ -67,7 +69,7 @@ class IssuerProcess:
         self.process = ChildProcess(
             name="issuer",
             argv=[sys.executable, "-m", "issuer"],
-            log_path=self.folder / "issuer.log",
+            log_path=self.folder / f"{self.name}.log",
             env={
                 **{
                     f"CERTBUS_ISSUER_{key.upper()}": value if isinstance(value, str) else json.dumps(value)

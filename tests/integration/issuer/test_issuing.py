@@ -4,8 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 
-import dns.asyncresolver
-import dns.resolver
 import httpx
 import pytest
 import pytest_asyncio
@@ -17,6 +15,7 @@ from certcore.inspection import read_chain
 from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.recipients import opened
 from tests.integration.issuer.scene import Scene, a_scene, until
+from tests.integration.issuer.txt_records import txt_values
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -32,16 +31,6 @@ def finalized(scene: Scene) -> Callable[[], list[str]]:
     """The orders that Pebble finalized since the test began."""
     before = len(scene.pebble.finalized_orders())
     return lambda: scene.pebble.finalized_orders()[before:]
-
-
-async def txt_values(scene: Scene, name: str) -> list[str]:
-    resolver = dns.asyncresolver.Resolver(configure=False)
-    host, port = scene.pebble.dns.split(":")
-    resolver.nameservers, resolver.port = [host], int(port)
-    try:
-        return [str(value) for value in await resolver.resolve(name, "TXT")]
-    except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN):
-        return []
 
 
 async def test_every_kind_of_certificate_is_issued_once_and_opens_for_its_recipients(
@@ -77,7 +66,7 @@ async def test_every_kind_of_certificate_is_issued_once_and_opens_for_its_recipi
     for order in orders:
         assert len(scene.peer.reports(RevisionStarted, order.certificate_id)) == 1
         assert scene.peer.reports(RevisionFailed, order.certificate_id) == []
-    assert await txt_values(scene, "_acme-challenge.wild.example.org") == []
+    assert await txt_values(scene.pebble.dns, "_acme-challenge.wild.example.org") == []
 
 
 async def test_an_order_that_comes_again_is_not_issued_again(
