@@ -24,11 +24,10 @@ from certcore.events import (
 )
 from certcore.registry_client import RegistryClient
 from certcore.settings import RegistrySettings
+from certcore.targets import SERVICE_OF_KIND
 from tests.authority import Authority
 
 __all__ = ["ReportingServices"]
-
-_RECIPIENTS = ("site1-syncer", "site1-pusher", "site2-syncer")
 
 
 class ReportingServices:
@@ -61,7 +60,9 @@ class ReportingServices:
         """Issue a revision and return its fingerprint."""
         issued = self._authority.issue(*certificate.dns_names, not_after=datetime.now(UTC) + timedelta(days=47))
         await self._of_issuer(RevisionStarted(certificate_id=certificate.id, revision=revision, ca="ca-one"))
-        keys = tuple(SealedKey.of(recipient, b"sealed") for recipient in _RECIPIENTS)
+        recipients = sorted({f"{target.site}-{SERVICE_OF_KIND[target.kind]}" for target in certificate.targets})
+        # Nobody opens these: the registry can't, and no recipient takes part.
+        keys = tuple(SealedKey.of(recipient, b"sealed") for recipient in recipients)
         async with RegistryClient(self._settings) as registry:
             await registry.store_bundle(certificate.id, revision, IssuedBundle(chain_pem=issued.chain_pem, keys=keys))
         await self._of_issuer(
