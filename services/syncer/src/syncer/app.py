@@ -21,14 +21,14 @@ from certcore.topology import DURABLES
 from syncer.adapters.bundles import Bundles
 from syncer.adapters.files_target import FileStore
 from syncer.adapters.reports import SERVICE, Reports
-from syncer.delivery import Delivery
 from syncer.domain.placement import Place, PlaceKind
 from syncer.domain.target import Target
-from syncer.handlers import Handlers
-from syncer.metrics import Metrics
-from syncer.rounds import Round, Rounds
+from syncer.handlers.delivery import Delivery
+from syncer.handlers.deployments import DeploymentHandlers
+from syncer.handlers.metrics import Metrics
+from syncer.handlers.rounds import Round, Rounds
+from syncer.handlers.site_review import Lister, SiteReview
 from syncer.settings import ClusterSettings, SyncerSettings
-from syncer.site_review import Lister, SiteReview
 
 __all__ = ["create_app"]
 
@@ -55,7 +55,7 @@ def create_app(settings: SyncerSettings) -> AsgiFastStream:
     listers: dict[str, Lister] = {}
     for cluster in settings.clusters:
         targets[Place(PlaceKind.CLUSTER, cluster.name)], listers[cluster.name] = _cluster(cluster)
-    handlers = Handlers(
+    handlers = DeploymentHandlers(
         registry=registry,
         targets=targets,
         delivery=Delivery(
@@ -119,7 +119,7 @@ def _version() -> str:
     return version("certbus-syncer")
 
 
-def _readiness(broker: NatsBroker, handlers: Handlers) -> Readiness:
+def _readiness(broker: NatsBroker, handlers: DeploymentHandlers) -> Readiness:
     async def readiness() -> str | None:
         if not await broker.ping(timeout=1.0):
             return "the bus can't be reached"

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -250,23 +251,61 @@ async def test_without_the_right_to_list_repairs_still_happen(kube: Kube, tmp_pa
         assert await cluster.target.inspect(_wanted(issued, 1, namespace)) == Finding(writes=(WriteReason.MISSING,))
 
 
-async def test_a_cluster_that_is_down_is_told_once_and_at_once(tmp_path: Path) -> None:
+def _kubeconfig(folder: Path, url: str) -> Path:
     config = {
         "current-context": "x",
-        "clusters": [{"name": "c", "cluster": {"server": f"https://127.0.0.1:{free_port()}"}}],
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
         "users": [{"name": "u", "user": {"token": "t"}}],
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
     }
-    kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(json.dumps(config))
-    issued, namespaces = AUTHORITY.issue(), new_namespaces(200)
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps(config))
+    return path
+
+
+async def _deliver_to(kubeconfig: Path, *namespaces: str) -> Finding:
+    issued = AUTHORITY.issue()
     api = ClusterApi(name="blue", kubeconfig=kubeconfig, context=None, user_agent="certbus-test")
     target = KubernetesCluster(api=api)
     async with asyncio.timeout(10):
         finding = await target.deliver(_wanted(issued, 1, *namespaces), issued.bundle(1))
     await target.close()
-    assert _reasons(finding) == [DeliveryReason.UNREACHABLE]
     assert finding.writes == ()
+    return finding
+
+
+async def test_a_cluster_that_is_down_is_told_once_and_at_once(tmp_path: Path) -> None:
+    kubeconfig = _kubeconfig(tmp_path, f"https://127.0.0.1:{free_port()}")
+    assert _reasons(await _deliver_to(kubeconfig, *new_namespaces(200))) == [DeliveryReason.UNREACHABLE]
+
+
+async def test_a_cluster_that_asks_for_time_is_left_alone_for_so_long(tmp_path: Path) -> None:
+    asked = 0
+
+    async def busy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 8\r\nConnection: close\r\n\r\nlater on"
+        )
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(busy, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        finding = await _deliver_to(_kubeconfig(tmp_path, f"http://127.0.0.1:{port}"), *new_namespaces(200))
+    assert [failure.retry_after for failure in finding.failures] == [timedelta(seconds=7)]
+    assert asked <= 8
+
+
+async def test_a_kubeconfig_that_can_not_be_used_is_told(tmp_path: Path) -> None:
+    for text in ("", "{}", "{ no: yaml: at all", '{"current-context": "x", "contexts": []}'):
+        (tmp_path / "kubeconfig").write_text(text)
+        finding = await _deliver_to(tmp_path / "kubeconfig", "shop")
+        assert _reasons(finding) == [DeliveryReason.UNREACHABLE], text
+        assert "kubeconfig" in finding.failures[0].detail
+    assert _reasons(await _deliver_to(tmp_path / "missing", "shop")) == [DeliveryReason.UNREACHABLE]
 
 
 async def test_a_login_that_ended_is_renewed_from_the_kubeconfig(kube: Kube, tmp_path: Path) -> None:

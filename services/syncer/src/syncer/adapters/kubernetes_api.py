@@ -7,6 +7,7 @@ The generated `CoreV1Api` is left out: to import it costs 2 s and 130 MB for its
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -70,6 +71,15 @@ class ApplyConflictError(TransientError):
         self.managers = managers
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """`retry_after` is the header: what stands between client and API server sends it without a Status."""
+
+    status: int
+    body: bytes = field(repr=False)
+    retry_after: str
+
+
 class ClusterApi:
     """One cluster's API server. Connects with the first call, and anew after a login was refused."""
 
@@ -91,10 +101,10 @@ class ClusterApi:
         Raises:
             UnreachableError, ServerFailedError, RefusedError: as their names say.
         """
-        status, body = await self._call("GET", _SECRET, {"namespace": namespace, "name": name})
-        if status == 404:
+        answer = await self._call("GET", _SECRET, {"namespace": namespace, "name": name})
+        if answer.status == 404:
             return None
-        return _read(Secret, self._checked(status, body))
+        return _read(Secret, self._checked(answer))
 
     async def apply_secret(
         self, namespace: str, name: str, manifest: Mapping[str, object], *, force: bool
@@ -105,7 +115,7 @@ class ClusterApi:
             ApplyConflictError: others own its fields, or it changed since the version that the manifest names.
             UnreachableError, ServerFailedError, RefusedError: as their names say.
         """
-        status, body = await self._call(
+        answer = await self._call(
             "PATCH",
             _SECRET,
             {"namespace": namespace, "name": name},
@@ -113,7 +123,7 @@ class ClusterApi:
             manifest=manifest,
             accept=_METADATA_ONLY,
         )
-        return _read(MetadataReply, self._checked(status, body)).metadata
+        return _read(MetadataReply, self._checked(answer)).metadata
 
     async def list_own_metadata(self) -> AsyncIterator[Metadata]:
         """Metadata of every Secret of the cluster that carries our mark; no data is sent.
@@ -144,8 +154,8 @@ class ClusterApi:
         next_page: str = ""
         while True:
             query = [selector, ("limit", str(self._page_size)), *([("continue", next_page)] if next_page else [])]
-            status, body = await self._call("GET", _ALL_SECRETS, {}, query=query, accept=accept, limits=_LIST_TIMEOUT)
-            page = await asyncio.to_thread(_read, model, self._checked(status, body))
+            answer = await self._call("GET", _ALL_SECRETS, {}, query=query, accept=accept, limits=_LIST_TIMEOUT)
+            page = await asyncio.to_thread(_read, model, self._checked(answer))
             yield page
             next_page = page.metadata.next_page
             if not next_page:
@@ -161,30 +171,32 @@ class ClusterApi:
         manifest: Mapping[str, object] | None = None,
         accept: str = _JSON,
         limits: aiohttp.ClientTimeout = _TIMEOUT,
-    ) -> tuple[int, bytes]:
+    ) -> _Answer:
         headers = {"Accept": accept}
         if manifest is not None:
             headers["Content-Type"] = _APPLY
         async with self._slots:
             client = await self._connected()
-            call = await client.param_serialize(
+            method, url, headers, _, _ = await client.param_serialize(
                 method=method,
                 resource_path=path,
                 path_params=dict(path_values),
                 query_params=query or [],
                 header_params=headers,
-                body=dict(manifest) if manifest is not None else None,
                 auth_settings=["BearerToken"],
             )
             try:
-                reply = await client.call_api(*call, _request_timeout=limits, _preload_content=False)
+                # The manifest is plain JSON: it needs no walk through the generated models' serialiser.
+                reply = await client.call_api(
+                    method, url, headers, manifest, _request_timeout=limits, _preload_content=False
+                )
                 body: bytes = await reply.read()  # type: ignore[no-untyped-call]
             except (aiohttp.ClientError, OSError, TimeoutError, RuntimeError) as error:
                 # A RuntimeError is what aiohttp says where another call's refused login ended the session.
                 raise UnreachableError(f"cluster {self.name}: {type(error).__name__}") from error
         if reply.status == 401:
             await self._forget(client)
-        return reply.status, body
+        return _Answer(reply.status, body, reply.headers.get("Retry-After", ""))
 
     async def _connected(self) -> ApiClient:
         async with self._connecting:
@@ -216,19 +228,21 @@ class ClusterApi:
                     persist_config=False,
                 )
             client = ApiClient(configuration)
-        except (ConfigException, OSError, ValueError, yaml.YAMLError) as error:
+        except (ConfigException, OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+            # The loader passes on whatever a file that isn't as it should be makes it stumble over.
             raise UnreachableError(
                 f"cluster {self.name}: its kubeconfig can't be used: {type(error).__name__}"
             ) from error
         client.user_agent = self._user_agent
         return client
 
-    def _checked(self, status: int, body: bytes) -> bytes:
+    def _checked(self, answer: _Answer) -> bytes:
+        status = answer.status
         if status < 300:
-            return body
-        refusal = _status(body)
+            return answer.body
+        refusal = _status(answer.body)
         message = f"cluster {self.name}: {_described(status, refusal)}"
-        wait = timedelta(seconds=refusal.details.retry_after_s) if refusal.details.retry_after_s else None
+        wait = timedelta(seconds=int(answer.retry_after)) if answer.retry_after.isdecimal() else None
         if status in {401, 429}:
             raise UnreachableError(message, retry_after=wait)
         if status >= 500:

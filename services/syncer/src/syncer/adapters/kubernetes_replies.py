@@ -111,7 +111,6 @@ class _Cause(_Reply):
 
 class _Details(_Reply):
     causes: tuple[_Cause, ...] = ()
-    retry_after_s: int = Field(default=0, alias="retryAfterSeconds")
 
 
 class Status(_Reply):

@@ -41,6 +41,8 @@ log = structlog.get_logger()
 _AT_ONCE: Final = 8
 """Namespaces in work for one certificate: the rest has not begun where the cluster turns out to be down."""
 
+_PAIRS_KNOWN: Final = 1000
+
 _TRIES: Final = 3
 """How often a Secret is read again that somebody changes at the same moment."""
 
@@ -57,6 +59,7 @@ class KubernetesCluster:
     def __init__(self, *, api: ClusterApi) -> None:
         self._api = api
         self._seen: dict[tuple[str, str], ExistingSecret] = {}
+        self._pairs: dict[bytes, Pair | None] = {}
 
     async def refresh(self) -> None:
         if not self._seen:
@@ -176,10 +179,29 @@ class KubernetesCluster:
         found = await self._api.read_secret(namespace, secret)
         if found is None:
             return None
-        existing = _facts(found)
+        existing = self._facts(found)
         if existing.marks.certificate_id is not None:
             self._seen[namespace, secret] = existing
         return existing
+
+    def _facts(self, secret: Secret) -> ExistingSecret:
+        metadata = secret.metadata
+        return ExistingSecret(
+            type=secret.type,
+            marks=metadata.marks(),
+            pair=self._pair(secret.data.chain, secret.data.key),
+            uid=metadata.uid,
+            resource_version=metadata.resource_version,
+        )
+
+    def _pair(self, chain_pem: bytes, key_pem: bytes) -> Pair | None:
+        # One pair lies in many namespaces: it is parsed once, and known again by its digest.
+        digest = hashlib.sha256(chain_pem + b"\0" + key_pem).digest()
+        if digest not in self._pairs:
+            if len(self._pairs) >= _PAIRS_KNOWN:
+                self._pairs.clear()
+            self._pairs[digest] = _read_pair(chain_pem, key_pem)
+        return self._pairs[digest]
 
     def _conflict(self, namespace: str, secret: str, owner: str) -> Failure:
         return Failure(DeliveryReason.CONFLICT, self._named(namespace, secret, owner))
@@ -188,18 +210,7 @@ class KubernetesCluster:
         return f"{self._api.name}/{namespace}/{secret}: {what}"
 
 
-def _facts(secret: Secret) -> ExistingSecret:
-    metadata = secret.metadata
-    return ExistingSecret(
-        type=secret.type,
-        marks=metadata.marks(),
-        pair=_pair(secret.data.chain, secret.data.key),
-        uid=metadata.uid,
-        resource_version=metadata.resource_version,
-    )
-
-
-def _pair(chain_pem: bytes, key_pem: bytes) -> Pair | None:
+def _read_pair(chain_pem: bytes, key_pem: bytes) -> Pair | None:
     try:
         chain = read_chain(chain_pem)
     except InspectionError:

@@ -16,7 +16,7 @@ import structlog
 from certcore.errors import TransientError
 from certcore.failure_policy import describe
 from syncer.domain.placement import Place
-from syncer.rollout import Job
+from syncer.handlers.rollout import Job
 
 __all__ = ["Lanes", "Work"]
 

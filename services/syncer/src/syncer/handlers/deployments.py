@@ -14,20 +14,20 @@ from certcore.errors import CertbusError
 from certcore.events import DeploymentOrdered
 from certcore.registry_client import RegistryClient
 from certcore.telemetry import parent_of
-from syncer.delivery import Delivery
 from syncer.domain.orders import Standing, standing
 from syncer.domain.placement import Place, PlaceKind, placement
 from syncer.domain.target import Target
-from syncer.lanes import Lanes
-from syncer.metrics import Metrics
-from syncer.rollout import Job, Rollout, TargetRecord
+from syncer.handlers.delivery import Delivery
+from syncer.handlers.lanes import Lanes
+from syncer.handlers.metrics import Metrics
+from syncer.handlers.rollout import Job, Rollout, TargetRecord
 
-__all__ = ["Handlers"]
+__all__ = ["DeploymentHandlers"]
 
 log = structlog.get_logger()
 
 
-class Handlers:
+class DeploymentHandlers:
     def __init__(
         self,
         *,

@@ -8,8 +8,8 @@ from opentelemetry.context import Context
 
 from certcore.errors import TransientError
 from syncer.domain.placement import Place, PlaceKind, Placement
-from syncer.lanes import Lanes
-from syncer.rollout import Job, Rollout, TargetRecord
+from syncer.handlers.lanes import Lanes
+from syncer.handlers.rollout import Job, Rollout, TargetRecord
 from tests.unit.syncer.issuing import Authority, kubernetes_target, order_for
 
 BLUE, GREEN = Place(PlaceKind.CLUSTER, "blue"), Place(PlaceKind.CLUSTER, "green")

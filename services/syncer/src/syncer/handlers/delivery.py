@@ -17,8 +17,8 @@ from syncer.domain.backoff import delay_after
 from syncer.domain.placement import Place
 from syncer.domain.rollup import AtPlace, Fails, Holds, rollup
 from syncer.domain.target import Failure, Finding, Target, Wanted
-from syncer.metrics import Metrics
-from syncer.rollout import Job, Rollout, TargetRecord
+from syncer.handlers.metrics import Metrics
+from syncer.handlers.rollout import Job, Rollout, TargetRecord
 
 __all__ = ["Delivery"]
 
@@ -50,7 +50,7 @@ class Delivery:
         self._jitter = jitter
 
     async def bring(self, job: Job, failures: int) -> timedelta | None:
-        """The work of a lane, see `syncer.lanes.Work`."""
+        """The work of a lane, see `syncer.handlers.lanes.Work`."""
         token = context.attach(job.parent)
         try:
             wanted = Wanted.of(job.order, job.target, site=self._site)
