@@ -1,16 +1,28 @@
 """One way to a SQL database: SQLite made durable, or PostgreSQL; the schema is brought up by alembic."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, MetaData, event, inspect, text
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    DateTime,
+    Dialect,
+    Integer,
+    MetaData,
+    TypeDecorator,
+    event,
+    inspect,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["NAMING", "make_engine", "upgrade"]
+__all__ = ["NAMING", "SEQUENCE", "UtcDateTime", "make_engine", "run_migrations", "upgrade"]
 
 NAMING: Final = MetaData(
     naming_convention={
@@ -21,6 +33,25 @@ NAMING: Final = MetaData(
     }
 ).naming_convention
 """Named constraints, so that migrations can speak of them on every database."""
+
+
+SEQUENCE: Final = BigInteger().with_variant(Integer, "sqlite")
+"""Type of a primary key that counts by itself: SQLite does that only for INTEGER."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware in, aware out: SQLite keeps no time zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 # base
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 # base
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def make_engine(url: str) -> AsyncEngine:

@@ -1,14 +1,11 @@
 """The journal's schema; migrations/versions brings it to a database."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import (
     JSON,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     ForeignKeyConstraint,
     Integer,
     LargeBinary,
@@ -16,29 +13,13 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
 )
 
-from certcore.database import NAMING
+from certcore.database import NAMING, UtcDateTime
 
 __all__ = ["account", "challenge", "job", "metadata"]
 
 metadata: Final = MetaData(naming_convention=NAMING)
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware in, aware out: SQLite keeps no time zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 # base
-        return value.astimezone(UTC) if value is not None else None
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 # base
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 account: Final = Table(

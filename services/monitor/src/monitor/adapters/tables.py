@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from sqlalchemy import JSON, BigInteger, Column, Integer, MetaData, String, Table
+from sqlalchemy import JSON, Column, MetaData, String, Table
 
-from certcore.database import NAMING
+from certcore.database import NAMING, SEQUENCE
 
 __all__ = ["announcement", "endpoint", "expectation", "metadata"]
 
@@ -28,8 +28,7 @@ endpoint: Final = Table(
 announcement: Final = Table(
     "announcement",
     metadata,
-    # SQLite counts only an INTEGER primary key by itself.
-    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("sequence", SEQUENCE, primary_key=True, autoincrement=True),
     Column("event_id", String(64), nullable=False, unique=True),
     Column("event_type", String(128), nullable=False),
     Column("body", JSON, nullable=False),

@@ -1,15 +1,11 @@
 """The registry's schema; migrations/versions brings it to a database."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -18,33 +14,15 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
 
-from certcore.database import NAMING
+from certcore.database import NAMING, SEQUENCE, UtcDateTime
 
 metadata: Final = MetaData(naming_convention=NAMING)
 
 
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware in, aware out: SQLite keeps no time zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 # base
-        return value.astimezone(UTC) if value is not None else None
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 # base
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
 _ID: Final = String(36)
-# SQLite counts only an INTEGER primary key by itself.
-_SEQUENCE: Final = BigInteger().with_variant(Integer, "sqlite")
 
 certificate: Final = Table(
     "certificate",
@@ -192,7 +170,7 @@ event: Final = Table(
     metadata,
     # The outbox and the log of events in one: what the registry publishes has sent_at empty until it was stored on
     # the bus; what others published and the registry heard (alerts) arrives with it.
-    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("sequence", SEQUENCE, primary_key=True, autoincrement=True),
     Column("id", String(128), nullable=False, unique=True),
     Column("type", String(128), nullable=False),
     Column("source", String(128), nullable=False),
@@ -217,7 +195,7 @@ inbox: Final = Table(
 audit: Final = Table(
     "audit",
     metadata,
-    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("sequence", SEQUENCE, primary_key=True, autoincrement=True),
     Column("time", UtcDateTime, nullable=False),
     Column("actor", String(127), nullable=False),
     Column("action", String(64), nullable=False),
