@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from types import FrameType
 
 import uvicorn
 from faststream.asgi import AsgiResponse, get
@@ -42,8 +43,24 @@ def health_routes(*, readiness: Readiness, metrics: CollectorRegistry) -> Sequen
     return [("/healthz", healthz), ("/readyz", readyz), ("/metrics", _Metrics(metrics))]
 
 
-def run(app: ASGIApp, http: HttpSettings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain: what was begun is finished, nothing new is taken."""
+class _Server(uvicorn.Server):
+    """Tells the application at the signal, not when the last connection has ended: some never end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, leave: Callable[[], None] | None) -> None:
+        super().__init__(config)
+        self._leave = leave
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._leave is not None:
+            self._leave()
+        super().handle_exit(sig, frame)
+
+
+def run(app: ASGIApp, http: HttpSettings, *, leave: Callable[[], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then drain: what was begun is finished, nothing new is taken.
+
+    `leave` is called in the signal handler, so that long answers (event streams) can end.
+    """
     config = uvicorn.Config(
         app,
         host=http.host,
@@ -55,4 +72,4 @@ def run(app: ASGIApp, http: HttpSettings) -> None:
         timeout_graceful_shutdown=5,
         lifespan="on",
     )
-    asyncio.run(uvicorn.Server(config).serve())
+    asyncio.run(_Server(config, leave).serve())

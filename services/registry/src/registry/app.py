@@ -122,6 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
         },
     )
     app.state.authenticator = authenticator
+    app.state.leave = bell.silence
     app.state.tasks = []
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
     install_problems(app)

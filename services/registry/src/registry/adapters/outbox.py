@@ -31,6 +31,12 @@ class Bell:
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
+        self.silenced = False
+        """The service is about to stop: whoever waits for events should leave."""
+
+    def silence(self) -> None:
+        """Send the waiting away; a signal handler may call it."""
+        self.silenced = True
 
     def ring(self) -> None:
         self._event.set()

@@ -1,39 +1,23 @@
 """The one way to the registry's rows: a transaction that speaks in the words of the domain."""
 
 import hashlib
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Table, and_, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Select, Table, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from certcore.api import CertificateState, Role
-from certcore.certificate import CertificateSpec
-from certcore.events import DiscoveredSecret, Event, Recipient, ServingVerdict
-from registry.adapters import tables
+from certcore.events import DiscoveredSecret, Event, Recipient
+from registry.adapters import rows, tables
+from registry.adapters.rows import StoredEvent
 from registry.domain.access import Principal
 from registry.domain.certificate import Approval, Certificate, Delivery, Endpoint, Request, Revision
 
 __all__ = ["Site", "Store", "StoredEvent", "Transaction"]
-
-
-@dataclass(frozen=True)
-class StoredEvent:
-    sequence: int
-    id: str
-    type: str
-    source: str
-    stream: str
-    subject: str
-    about: str
-    time: datetime
-    data: str
-    traceparent: str | None
 
 
 @dataclass(frozen=True)
@@ -69,7 +53,7 @@ class Transaction:
     # ── certificates ────────────────────────────────────────────────────────────────────────────────────────
 
     async def add_certificate(self, certificate: Certificate) -> None:
-        await self._connection.execute(insert(tables.certificate).values(_certificate_values(certificate)))
+        await self._connection.execute(insert(tables.certificate).values(rows.certificate_values(certificate)))
         for target in certificate.spec.targets:
             await self.save_delivery(Delivery.of(certificate.id, target))
         for endpoint in certificate.spec.endpoints:
@@ -78,7 +62,7 @@ class Transaction:
     async def save_certificate(self, certificate: Certificate) -> None:
         row = tables.certificate
         await self._connection.execute(
-            update(row).where(row.c.id == certificate.id).values(_certificate_values(certificate))
+            update(row).where(row.c.id == certificate.id).values(rows.certificate_values(certificate))
         )
 
     async def certificate(self, certificate_id: str) -> Certificate | None:
@@ -90,7 +74,7 @@ class Transaction:
 
     async def _one_certificate(self, condition: Any) -> Certificate | None:
         found = (await self._connection.execute(select(tables.certificate).where(condition))).one_or_none()
-        return _certificate(found) if found else None
+        return rows.certificate(found) if found else None
 
     async def certificates(
         self, *, owner: str | None = None, states: Sequence[CertificateState] = ()
@@ -101,7 +85,7 @@ class Transaction:
             query = query.where(row.c.owner == owner)
         if states:
             query = query.where(row.c.state.in_([state.value for state in states]))
-        return [_certificate(found) for found in await self._connection.execute(query)]
+        return [rows.certificate(found) for found in await self._connection.execute(query)]
 
     # ── requests and approvals ──────────────────────────────────────────────────────────────────────────────
 
@@ -125,14 +109,14 @@ class Transaction:
     async def request(self, request_id: str) -> Request | None:
         row = tables.request
         found = (await self._connection.execute(select(row).where(row.c.id == request_id))).one_or_none()
-        return _request(found) if found else None
+        return rows.request(found) if found else None
 
     async def requests(self, *, state: str | None = None) -> list[Request]:
         row = tables.request
         query = select(row).order_by(row.c.created_at.desc(), row.c.id)
         if state is not None:
             query = query.where(row.c.state == state)
-        return [_request(found) for found in await self._connection.execute(query)]
+        return [rows.request(found) for found in await self._connection.execute(query)]
 
     async def add_approval(self, approval: Approval) -> None:
         await self._connection.execute(insert(tables.approval).values(asdict(approval)))
@@ -202,7 +186,7 @@ class Transaction:
     async def endpoints(self, certificate_id: str) -> list[Endpoint]:
         row = tables.endpoint
         query = select(row).where(row.c.certificate_id == certificate_id).order_by(row.c.url)
-        return [_endpoint(found) for found in await self._connection.execute(query)]
+        return [rows.endpoint(found) for found in await self._connection.execute(query)]
 
     async def save_endpoint(self, endpoint: Endpoint) -> None:
         await self._put(tables.endpoint, asdict(endpoint), ("certificate_id", "url"))
@@ -322,7 +306,7 @@ class Transaction:
     async def unsent_events(self, limit: int) -> list[StoredEvent]:
         row = tables.event
         query = select(row).where(row.c.sent_at.is_(None)).order_by(row.c.sequence).limit(limit)
-        return [_event(found) for found in await self._connection.execute(query)]
+        return [rows.event(found) for found in await self._connection.execute(query)]
 
     async def mark_sent(self, sequence: int, now: datetime) -> None:
         row = tables.event
@@ -331,17 +315,17 @@ class Transaction:
     async def events_after(self, sequence: int, limit: int) -> list[StoredEvent]:
         row = tables.event
         query = select(row).where(row.c.sequence > sequence).order_by(row.c.sequence).limit(limit)
-        return [_event(found) for found in await self._connection.execute(query)]
+        return [rows.event(found) for found in await self._connection.execute(query)]
 
-    async def sequence_of(self, event_id: str) -> int | None:
-        row = tables.event
-        query = select(row.c.sequence).where(row.c.id == event_id)
-        found: int | None = (await self._connection.execute(query)).scalar_one_or_none()
-        return found
+    async def event(self, event_id: str) -> StoredEvent | None:
+        return await self._one_event(select(tables.event).where(tables.event.c.id == event_id))
 
-    async def last_sequence(self) -> int:
-        found = (await self._connection.execute(select(func.max(tables.event.c.sequence)))).scalar_one_or_none()
-        return found or 0
+    async def last_event(self) -> StoredEvent | None:
+        return await self._one_event(select(tables.event).order_by(tables.event.c.sequence.desc()).limit(1))
+
+    async def _one_event(self, query: Select[Any]) -> StoredEvent | None:
+        found = (await self._connection.execute(query)).one_or_none()
+        return rows.event(found) if found else None
 
     async def note(self, actor: str, action: str, what: str, detail: str, now: datetime) -> None:
         """Append to the audit; where that fails, so does the act."""
@@ -365,41 +349,3 @@ class Transaction:
 def _inbox_key(text: str) -> str:
     # Cut off, two long ids would be one, and the second event would be dropped as known.
     return text if len(text) <= 255 else f"sha256-{hashlib.sha256(text.encode()).hexdigest()}"
-
-
-def _certificate_values(certificate: Certificate) -> dict[str, Any]:
-    values = asdict(certificate)
-    spec = certificate.spec
-    return values | {"spec": spec.model_dump(mode="json"), "name": spec.name, "exposure": spec.exposure.value}
-
-
-def _certificate(row: Row[Any]) -> Certificate:
-    values = row._asdict()
-    del values["name"], values["exposure"]
-    values["spec"] = CertificateSpec.model_validate_json(json.dumps(values["spec"]))
-    values["state"] = CertificateState(values["state"])
-    return Certificate(**values)
-
-
-def _request(row: Row[Any]) -> Request:
-    values = row._asdict()
-    del values["kind"]
-    values["spec"] = CertificateSpec.model_validate_json(json.dumps(values["spec"]))
-    return Request(**values)
-
-
-def _endpoint(row: Row[Any]) -> Endpoint:
-    values = row._asdict()
-    values["addresses"] = tuple(values["addresses"])
-    values["verdict"] = ServingVerdict(values["verdict"]) if values["verdict"] else None
-    return Endpoint(**values)
-
-
-def _event(row: Row[Any]) -> StoredEvent:
-    values = row._asdict()
-    del values["sent_at"]
-    return StoredEvent(**values)
-
-
-UniquenessError = IntegrityError
-"""Raised by an insert that would make a second of what is unique."""

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from registry.adapters.outbox import Bell
-from registry.adapters.store import Store, StoredEvent
+from registry.adapters.store import Store, StoredEvent, Transaction
+from registry.domain.access import sees
 from registry.handlers.http.auth import Viewer
 
 __all__ = ["events_router"]
@@ -21,34 +22,43 @@ def events_router(*, store: Store, bell: Bell) -> APIRouter:
 
     @router.get("", response_class=EventSourceResponse)
     async def follow(
-        _: Viewer,
+        caller: Viewer,
         last_event_id: Annotated[str | None, Header()] = None,
         since: Annotated[Literal["start", "now"], Query()] = "start",
     ) -> AsyncIterator[ServerSentEvent]:
-        """CloudEvents as JSON, oldest first. `Last-Event-ID` goes on behind it; `since=now` starts at the end."""
-        cursor = await _cursor(store, last_event_id, since)
-        while True:
+        """CloudEvents as JSON, oldest first. `Last-Event-ID` goes on behind it; `since=now` starts at the end.
+
+        Everybody sees what their own team owns; operators, approvers and auditors see everything.
+        """
+        async with store.transaction() as transaction:
+            start = await _start(transaction, last_event_id, since)
+        if start is not None:
+            # An id without data: whoever loses the connection before the first event goes on from here.
+            yield ServerSentEvent(id=start.id)
+        cursor = start.sequence if start else 0
+        while not bell.silenced:
             async with store.transaction() as transaction:
                 events = await transaction.events_after(cursor, _BATCH)
             for event in events:
                 cursor = event.sequence
-                yield ServerSentEvent(raw_data=_cloud_event(event), event=event.type, id=event.id)
+                data = json.loads(event.data)
+                if sees(caller, data.get("owner", "")):
+                    yield ServerSentEvent(raw_data=_cloud_event(event, data), event=event.type, id=event.id)
             if not events:
                 await bell.wait(1.0)
 
     return router
 
 
-async def _cursor(store: Store, last_event_id: str | None, since: str) -> int:
-    async with store.transaction() as transaction:
-        if last_event_id:
-            known = await transaction.sequence_of(last_event_id)
-            if known is not None:
-                return known
-        return await transaction.last_sequence() if since == "now" else 0
+async def _start(transaction: Transaction, last_event_id: str | None, since: str) -> StoredEvent | None:
+    """The event behind which to go on; None for the beginning."""
+    known = await transaction.event(last_event_id) if last_event_id else None
+    if known is None and since == "now":
+        return await transaction.last_event()
+    return known
 
 
-def _cloud_event(event: StoredEvent) -> str:
+def _cloud_event(event: StoredEvent, data: object) -> str:
     return json.dumps(
         {
             "specversion": "1.0",
@@ -58,6 +68,6 @@ def _cloud_event(event: StoredEvent) -> str:
             "time": event.time.isoformat(),
             "subject": event.about,
             "datacontenttype": "application/json",
-            "data": json.loads(event.data),
+            "data": data,
         }
     )
