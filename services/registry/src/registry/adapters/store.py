@@ -158,6 +158,10 @@ class Transaction:
     async def revision(self, certificate_id: str, number: int) -> Revision | None:
         return next((found for found in await self.revisions(certificate_id) if found.number == number), None)
 
+    async def has_leaf(self, fingerprint_sha256: str) -> bool:
+        """Whether a leaf is stored as a revision of any certificate."""
+        return await self._exists(tables.revision, {"fingerprint_sha256": fingerprint_sha256})
+
     async def sealed_key(self, certificate_id: str, revision: int, recipient: str) -> bytes | None:
         row = tables.bundle
         query = select(row.c.sealed).where(

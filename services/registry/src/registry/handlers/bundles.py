@@ -52,6 +52,8 @@ class Bundles:
                 raise ConflictError(
                     f"revision {number} of {certificate.name} is not sealed to {', '.join(sorted(recipients))}"
                 )
+            if await transaction.has_leaf(leaf.fingerprint_sha256):
+                raise ConflictError(f"the leaf with serial {leaf.serial} is a revision of another certificate")
             revision = Revision(
                 certificate_id=certificate_id,
                 number=number,
