@@ -71,6 +71,8 @@ class Reports:
         """The report's effect and its entry in the inbox are one transaction."""
 
         async def handle(event: EventT, envelope: Envelope) -> None:
+            if not envelope.id:
+                raise PermanentError("a report needs a ce-id: without one it can't be told from another")
             async with self._store.transaction() as transaction:
                 if await transaction.first_time(envelope.source, envelope.id, self._clock()):
                     await effect(transaction, event, reporter(envelope.subject))
@@ -95,6 +97,8 @@ class Reports:
         revision = await transaction.revision(certificate.id, event.revision)
         if revision is None:
             raise TransientError(f"revision {event.revision} of {certificate.name} is announced but not stored yet")
+        if revision.fingerprint_sha256 != event.fingerprint_sha256:
+            raise PermanentError(f"revision {event.revision} of {certificate.name} is announced with another leaf")
         revision = replace(
             revision, announced=True, ca=event.ca, validation_method=event.validation_method, ari_id=event.ari_id
         )
