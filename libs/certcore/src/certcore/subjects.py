@@ -14,6 +14,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
+from certcore.errors import PermanentError
 from certcore.names import subject_token
 
 REQUESTS: Final = "REQUESTS"
@@ -95,9 +96,15 @@ class Reporter:
 
 
 def reporter(subject: str) -> Reporter:
-    """Read the reporter of a STATUS subject."""
-    _, _, place, service, *_ = subject.split(".")
-    return Reporter(place, service)
+    """Read the reporter of a STATUS subject.
+
+    Raises:
+        PermanentError: it names none.
+    """
+    match subject.split("."):
+        case ["certs", "status", place, service, *_]:
+            return Reporter(place, service)
+    raise PermanentError(f"the subject {subject} names no reporter")
 
 
 def owner_of_request(subject: str) -> str:
