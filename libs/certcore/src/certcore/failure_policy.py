@@ -18,6 +18,7 @@ from faststream.exceptions import HandlerException, NackMessage, RejectMessage
 from faststream.message import StreamMessage
 from pydantic import ValidationError
 
+from certcore.backoff import delay_after
 from certcore.errors import PermanentError, TransientError
 
 __all__ = ["DeadLetter", "FailurePolicy", "Fate", "Retry", "decide"]
@@ -63,10 +64,14 @@ def decide(error: BaseException, *, tries: int, limits: FailureLimits) -> Retry 
         return DeadLetter(Fate.PERMANENT)
     if tries >= limits.max_tries:
         return DeadLetter(Fate.TOO_MANY_TRIES)
-    delay = min(limits.base_delay * 2 ** min(tries - 1, 30), limits.max_delay)
-    if isinstance(error, TransientError):
-        return Retry(max(delay, error.retry_after or delay), Fate.TRANSIENT)
-    return Retry(delay, Fate.UNFORESEEN)
+    delay = delay_after(
+        tries,
+        jitter=0.0,
+        first=limits.base_delay,
+        longest=limits.max_delay,
+        retry_after=error.retry_after if isinstance(error, TransientError) else None,
+    )
+    return Retry(delay, Fate.TRANSIENT if isinstance(error, TransientError) else Fate.UNFORESEEN)
 
 
 PublishDeadLetter = Callable[[bytes, str, dict[str, str]], Awaitable[None]]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from cdn_pusher.domain.retry import retry_delay
+from certcore.backoff import delay_after
 from certcore.events import DeploymentOrdered
 
 __all__ = ["Agenda", "Item", "Key", "News"]
@@ -116,7 +116,7 @@ class Agenda:
 
     def failed(self, item: Item, *, now: datetime, jitter: float) -> datetime:
         """Record a failed try, after which a success is told anew, and return when the next one is due."""
-        due = now + retry_delay(item.tries + 1, jitter=jitter)
+        due = now + delay_after(item.tries + 1, jitter=jitter)
         if present := self._same_order(item):
             self._items[item.key] = replace(present, tries=item.tries + 1, due=due, reported_revision=None)
         return due

@@ -3,17 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
 import structlog
 from opentelemetry import context
 from opentelemetry.trace import Span, Status, StatusCode, Tracer
 
+from certcore.backoff import delay_after
 from certcore.clock import Clock
 from certcore.errors import TransientError
 from certcore.events import DeliveryFailed, DeliveryReason, DeliverySucceeded
 from syncer.adapters.bundles import BundleInvalidError, Bundles, BundleUnavailableError
 from syncer.adapters.reports import Reports
-from syncer.domain.backoff import delay_after
 from syncer.domain.placement import Place
 from syncer.domain.rollup import AtPlace, Fails, Holds, rollup
 from syncer.domain.target import Failure, Finding, Target, Wanted
@@ -23,6 +24,9 @@ from syncer.handlers.rollout import Job, Rollout, TargetRecord
 __all__ = ["Delivery"]
 
 log = structlog.get_logger()
+
+_LONGEST_WAIT: Final = timedelta(minutes=1)
+"""A namespace that was made by hand meanwhile gets its certificate within a minute."""
 
 
 class Delivery:
@@ -98,7 +102,9 @@ class Delivery:
         wait = None
         if finding.failures:
             asked = [failure.retry_after for failure in finding.failures if failure.retry_after is not None]
-            wait = delay_after(failures + 1, jitter=self._jitter(), retry_after=max(asked, default=None))
+            wait = delay_after(
+                failures + 1, jitter=self._jitter(), longest=_LONGEST_WAIT, retry_after=max(asked, default=None)
+            )
         before = job.record.outcomes[job.place]
         job.record.outcomes[job.place] = AtPlace(
             repaired=_repaired(finding, before),
