@@ -64,3 +64,9 @@ def test_a_flipped_byte_is_read_or_refused_but_never_crashes(position: int, flip
     der[position % len(der)] ^= flip
     with suppress(InspectionError):
         read_certificate(bytes(der))
+
+
+def test_a_certificate_with_a_broken_border_is_not_passed_over() -> None:
+    broken = _ISSUED.chain_pem.replace("-----END CERTIFICATE-----", "----END CERTIFICATE-----", 1)
+    with pytest.raises(InspectionError, match="broken"):
+        read_chain(broken.encode())

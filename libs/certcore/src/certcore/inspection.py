@@ -117,7 +117,10 @@ def read_chain(pem: bytes) -> tuple[Certificate, ...]:
     with _typed("chain"):
         if len(pem) > MAX_PEM_BYTES:
             raise InspectionError(f"chain is larger than {MAX_PEM_BYTES} bytes")
-        certificates = [x509.load_pem_x509_certificate(_tidy(block)) for block in _BLOCK.findall(pem)]
+        blocks = _BLOCK.findall(pem)
+        if len(blocks) != pem.count(b"CERTIFICATE-----") / 2:
+            raise InspectionError("chain has a certificate whose BEGIN or END line is broken")
+        certificates = [x509.load_pem_x509_certificate(_tidy(block)) for block in blocks]
         if not certificates:
             raise InspectionError("chain holds no certificate")
         for issued, issuer in pairwise(certificates):

@@ -1,8 +1,9 @@
 """The one way to the registry's rows: a transaction that speaks in the words of the domain."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -34,11 +35,13 @@ class Site:
 class Store:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        # SQLite has one writer: who waits for it in turn waits as long as it takes, in its own queue it gives up.
+        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Transaction"]:
         """All or nothing: an exception inside leaves no trace in the database."""
-        async with self._engine.begin() as connection:
+        async with self._turn, self._engine.begin() as connection:
             yield Transaction(connection)
 
 

@@ -138,7 +138,8 @@ class Reports:
         if event.revision != certificate.ordered or event.revision <= certificate.wanted:
             return
         state = follow(certificate.state, Trigger.ISSUING_FAILED)
-        reason = f"revision {event.revision} was not issued: {event.reason}"
+        why = event.reason[:500]
+        reason = f"revision {event.revision} was not issued: {why}"
         certificate = certificate.moved(state, reason, self._clock(), event.next_try)
         await transaction.save_certificate(certificate)
         failing = CertificateFailing(
@@ -146,7 +147,7 @@ class Reports:
             name=certificate.name,
             owner=certificate.owner,
             revision=event.revision,
-            reason=event.reason,
+            reason=why,
             next_try=event.next_try,
         )
         await self._outbox.announce(transaction, certificate, failing)
