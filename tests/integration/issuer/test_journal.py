@@ -96,6 +96,7 @@ async def test_a_worker_takes_up_its_own_leases_after_a_crash(tmp_path: Path) ->
     async with journals(tmp_path, "one", "one") as (before, after):
         await before.accept(job())
         await claim(before)
+        await after.release_leases()
         assert len(await claim(after)) == 1
 
 
@@ -103,8 +104,14 @@ async def test_leases_that_were_given_back_need_not_run_out(tmp_path: Path) -> N
     async with journals(tmp_path, "one", "two") as (one, two):
         await one.accept(job())
         await claim(one)
+        await two.release_leases()
+        assert await claim(two) == []
         await one.release_leases()
         assert len(await claim(two)) == 1
+        await one.release(job().id)
+        assert await claim(one) == []
+        await two.release(job().id)
+        assert len(await claim(one)) == 1
 
 
 async def test_a_worker_that_lost_its_lease_can_change_nothing(tmp_path: Path) -> None:
@@ -146,13 +153,13 @@ async def test_jobs_come_when_they_are_due_and_oldest_first(tmp_path: Path) -> N
         assert next_due == later
 
 
-async def test_what_runs_already_is_not_taken_again(tmp_path: Path) -> None:
+async def test_what_runs_already_is_not_taken_again_even_if_its_lease_ran_out(tmp_path: Path) -> None:
     async with journals(tmp_path, "one") as (journal,):
         for number in range(4):
             await journal.accept(replace(job(), id=JobId("a", number)))
         first, _ = await journal.claim(now=NOON, until=NOON + LEASE, limit=2, running=())
-        running = [one.id for one in first]
-        second, _ = await journal.claim(now=NOON, until=NOON + LEASE, limit=2, running=running)
+        later, running = NOON + 2 * LEASE, [one.id for one in first]
+        second, _ = await journal.claim(now=later, until=later + LEASE, limit=4, running=running)
         assert sorted(one.id.revision for one in first + second) == [0, 1, 2, 3]
 
 
@@ -176,6 +183,8 @@ async def test_records_are_stored_with_the_state_that_needs_them_or_not_at_all(t
         assert await journal.records(mine.id) == [record(mine.id)]
         again = await journal.advance(stored, replace(stored, setbacks=1), records=[record(mine.id)])
         assert again.version == stored.version + 1
+        await journal.advance(again, replace(again, setbacks=2), removed=[record(mine.id)])
+        assert await journal.records(mine.id) == []
 
 
 async def test_two_jobs_may_need_one_record(tmp_path: Path) -> None:
@@ -185,7 +194,7 @@ async def test_two_jobs_may_need_one_record(tmp_path: Path) -> None:
         for mine in await claim(journal):
             await journal.advance(mine, replace(mine, state=JobState.VALIDATING), records=[record(mine.id)])
         assert len(await journal.records_at(ChallengeKind.DNS_01, "_acme-challenge.a")) == 2
-        await journal.forget_record(record(JobId("a", 1)))
+        await journal.forget_records([record(JobId("a", 1))])
         assert await journal.records_at(ChallengeKind.DNS_01, "_acme-challenge.a") == [record(JobId("a", 2))]
 
 

@@ -43,27 +43,26 @@ async def values(pebble: servers.Pebble) -> set[str]:
 async def test_records_that_share_a_name_stay_until_the_last_is_removed(pebble: servers.Pebble) -> None:
     stored = StoredRecords(APEX, WILDCARD, OTHER_JOB)
     async with ChalltestsrvDns01(url=pebble.challtestsrv_url, records_at=stored.at) as solver:
-        for record in (APEX, WILDCARD, OTHER_JOB, APEX):
-            await solver.present(record)
+        await solver.present([APEX, WILDCARD])
+        await solver.present([OTHER_JOB, APEX])
         assert await values(pebble) == {"one", "two", "three"}
-        for record in (APEX, WILDCARD):
-            await solver.clean_up(record)
-            stored.records.remove(record)
-            assert "three" in await values(pebble)
-        await solver.clean_up(OTHER_JOB)
+        await solver.clean_up([APEX, WILDCARD])
+        assert "three" in await values(pebble)
+        stored.records = [OTHER_JOB]
+        await solver.clean_up([OTHER_JOB])
         assert await values(pebble) == set()
 
 
 async def test_what_was_never_shown_can_be_removed(pebble: servers.Pebble) -> None:
     async with ChalltestsrvDns01(url=pebble.challtestsrv_url, records_at=StoredRecords(APEX).at) as solver:
-        await solver.clean_up(APEX)
-        await solver.clean_up(APEX)
+        await solver.clean_up([APEX])
+        await solver.clean_up([APEX])
 
 
 async def test_a_dns_that_is_away_is_an_error_of_the_solver() -> None:
     async with ChalltestsrvDns01(url=f"http://127.0.0.1:{free_port()}", records_at=StoredRecords().at) as solver:
         with pytest.raises(SolverError):
-            await solver.present(APEX)
+            await solver.present([APEX])
 
 
 @pytest_asyncio.fixture
@@ -85,11 +84,11 @@ async def test_a_token_is_answered_while_its_record_is_shown(
     shown, client = responder
     path = f"/.well-known/acme-challenge/{TOKEN}"
     assert (await client.get(path)).status_code == 404
-    await shown.present(WEB)
+    await shown.present([WEB])
     answer = await client.get(path)
     assert (answer.status_code, answer.text) == (200, f"{TOKEN}.thumbprint")
-    await shown.clean_up(WEB)
-    await shown.clean_up(WEB)
+    await shown.clean_up([WEB])
+    await shown.clean_up([WEB])
     assert (await client.get(path)).status_code == 404
 
 
@@ -111,7 +110,7 @@ async def test_a_token_that_another_process_showed_is_answered_from_the_journal(
 )
 async def test_nothing_else_is_answered(responder: tuple[Http01Responder, httpx.AsyncClient], path: str) -> None:
     shown, client = responder
-    await shown.present(WEB)
+    await shown.present([WEB])
     assert (await client.get(path)).status_code == 404
 
 
@@ -120,7 +119,7 @@ async def test_a_responder_that_does_not_run_shows_nothing() -> None:
         return None
 
     with pytest.raises(SolverError, match="not running"):
-        await Http01Responder(host="127.0.0.1", port=0, find=find).present(WEB)
+        await Http01Responder(host="127.0.0.1", port=0, find=find).present([WEB])
 
 
 async def test_a_port_that_is_taken_is_told_at_once(

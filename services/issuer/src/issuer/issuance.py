@@ -53,10 +53,13 @@ _FINALIZE_TRIES: Final = 3
 
 @dataclass(frozen=True)
 class Progress:
-    """`view` is what the CA answered last within this run, so that the next step needn't ask again."""
+    """What this run knows already, so that the next step needn't ask again: the CA's last answer about the order,
+    and the job's challenge records.
+    """
 
     job: Job
     view: OrderView | None = None
+    records: Sequence[ChallengeRecord] | None = None
 
 
 class Issuance:
@@ -115,20 +118,24 @@ class Issuance:
     async def fail(self, job: Job, failure: JobFailedError) -> Verdict:
         """Store what follows from a failure."""
         verdict = decide_retry(job, failure, now=self._clock())
-        stored = await self._store(job, verdict.job)
-        if verdict.abandons:
-            await self.remove_records(await self._journal.records(job.id))
-        return replace(verdict, job=stored)
+        removed = await self._removed(await self._journal.records(job.id)) if verdict.abandons else ()
+        return replace(verdict, job=await self._store(job, verdict.job, removed=removed))
 
-    async def remove_records(self, records: list[ChallengeRecord]) -> None:
-        """Remove challenge records; where their place can't be reached, they are left for the next round."""
-        for record in records:
+    async def tidy(self, records: Sequence[ChallengeRecord]) -> None:
+        """Remove records that a crash, or a place that was away, left behind."""
+        await self._journal.forget_records(await self._removed(records))
+
+    async def _removed(self, records: Sequence[ChallengeRecord]) -> Sequence[ChallengeRecord]:
+        """Those of the records that are shown no more; a place that is away keeps its records for the next round."""
+        removed: list[ChallengeRecord] = []
+        for kind, of_kind in _by_kind(records).items():
             try:
-                await self._solvers[record.kind].clean_up(record)
+                await self._solvers[kind].clean_up(of_kind)
             except SolverError as error:
-                log.warning("challenge_left", record=record.record_name, error=str(error))
-                return
-            await self._journal.forget_record(record)
+                log.warning("challenges_left", kind=kind, names=len(of_kind), error=str(error))
+            else:
+                removed += of_kind
+        return removed
 
     async def _make_key(self, at: Progress) -> Progress:
         job = at.job
@@ -178,7 +185,7 @@ class Issuance:
             records.append(record)
             methods.add(str(record.kind))
         validating = replace(job, state=JobState.VALIDATING, validation_method=validation_method(methods))
-        return Progress(await self._forward(job, validating, records), view)
+        return Progress(await self._forward(job, validating, records=records), view, records)
 
     def _record(self, job: Job, authorization: AuthorizationView, ca: AcmeCa) -> ChallengeRecord:
         if authorization.status is not AuthorizationStatus.PENDING:
@@ -201,16 +208,16 @@ class Issuance:
 
     async def _prove_control(self, at: Progress) -> Progress:
         job, view = await self._looked(at)
+        records = await self._journal.records(job.id) if at.records is None else at.records
         if judge_order(view) is OrderMove.PROVE:
-            records = await self._journal.records(job.id)
             # All are shown before the first is answered: a CA may look at once.
-            for record in records:
-                await self._solvers[record.kind].present(record)
+            for kind, of_kind in _by_kind(records).items():
+                await self._solvers[kind].present(of_kind)
             await asyncio.gather(*(self._watch.ca_of(job).answer(record.url) for record in records))
             job, view = await self._watch.until_moved(job, still=OrderMove.PROVE, view=view)
         if judge_order(view) is OrderMove.ABANDON:
             raise JobFailedError(FailureReason.ORDER_INVALID, await self._watch.why_invalid(job, view))
-        return Progress(await self._forward(job, replace(job, state=JobState.FINALIZING)), view)
+        return Progress(await self._forward(job, replace(job, state=JobState.FINALIZING)), view, records)
 
     async def _finalize(self, at: Progress) -> Progress:
         job, view = await self._looked(at)
@@ -225,7 +232,7 @@ class Issuance:
                     chain = await self._watch.ca_of(job).certificate(view.certificate_url or "")
                     issued = await self._forward(job, replace(job, state=JobState.ISSUED, chain_pem=chain))
                     log.info("certificate_signed", order=view.url)
-                    return Progress(issued)
+                    return Progress(issued, records=at.records)
                 case OrderMove.PROVE:
                     return Progress(await self._forward(job, replace(job, state=JobState.ORDERED)), view)
                 case OrderMove.ABANDON:
@@ -261,9 +268,10 @@ class Issuance:
             raise JobFailedError(FailureReason.REGISTRY_UNREACHABLE, str(error)) from error
         except PermanentError as error:
             raise JobFailedError(FailureReason.REGISTRY_REFUSED, str(error)) from error
-        await self.remove_records(await self._journal.records(job.id))
+        records = await self._journal.records(job.id) if at.records is None else at.records
+        removed = await self._removed(records)
         stored = replace(job, state=JobState.STORED, refusals=0, problem=None, report_at=self._clock())
-        return Progress(await self._forward(job, stored))
+        return Progress(await self._forward(job, stored, removed=removed))
 
     async def _report(self, at: Progress) -> Progress:
         """Tell how the job stands. A bus that is away doesn't hold the job up: it is told later."""
@@ -280,13 +288,34 @@ class Issuance:
         """The order as this run knows it, else as the CA says."""
         return (at.job, at.view) if at.view is not None else await self._watch.look(at.job)
 
-    async def _forward(self, before: Job, after: Job, records: Sequence[ChallengeRecord] = ()) -> Job:
+    async def _forward(
+        self,
+        before: Job,
+        after: Job,
+        *,
+        records: Sequence[ChallengeRecord] = (),
+        removed: Sequence[ChallengeRecord] = (),
+    ) -> Job:
         """Store a job that got one state further: what went wrong in a row before is over."""
         order = replace(after.ca_order, unanswered_since=None) if after.ca_order else None
         further = replace(after, ca_order=order, setbacks=0, wait_until=None)
-        return await self._store(before, further, records)
+        return await self._store(before, further, records=records, removed=removed)
 
-    async def _store(self, before: Job, after: Job, records: Sequence[ChallengeRecord] = ()) -> Job:
+    async def _store(
+        self,
+        before: Job,
+        after: Job,
+        *,
+        records: Sequence[ChallengeRecord] = (),
+        removed: Sequence[ChallengeRecord] = (),
+    ) -> Job:
         """The lease goes back with the last write of a run."""
         release = next_step(after, now=self._clock()) in {Step.WAIT, Step.REST}
-        return await self._journal.advance(before, after, records=records, release=release)
+        return await self._journal.advance(before, after, records=records, removed=removed, release=release)
+
+
+def _by_kind(records: Sequence[ChallengeRecord]) -> dict[ChallengeKind, list[ChallengeRecord]]:
+    return {
+        kind: [record for record in records if record.kind is kind]
+        for kind in sorted({record.kind for record in records})
+    }

@@ -65,6 +65,7 @@ class Worker:
         self._woken.set()
 
     async def start(self) -> None:
+        await self._journal.release_leases()
         self._loops = [asyncio.create_task(self._take_jobs()), asyncio.create_task(self._upkeep())]
 
     async def stop(self) -> None:
@@ -120,7 +121,7 @@ class Worker:
             try:
                 await self._journal.extend_leases(frozenset(self._running), until=self._clock() + _LEASE)
                 leftover = await self._journal.leftover_records(running=frozenset(self._running))
-                await self._issuance.remove_records(leftover)
+                await self._issuance.tidy(leftover)
             except Exception:
                 # As above: it is tried again.
                 log.exception("upkeep_failed")
@@ -144,10 +145,10 @@ class Worker:
                 await self._run(Progress(job))
             except JobTakenError as error:
                 log.info("job_left", reason=str(error))
+                await self._journal.release(job.id)
             except Exception:
-                # One job's fault must not stop the others; its lease keeps it from being repeated at once.
+                # One job's fault must not stop the others. It is taken up again when its lease has run out.
                 log.exception("job_broke_off")
-                await asyncio.sleep(_PAUSE_AFTER_FAULT_S)
 
     async def _run(self, at: Progress) -> None:
         while not self._stopping.is_set():

@@ -5,7 +5,7 @@ stored record needs it any more: a wildcard and its parent share one, and so do 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
 import httpx
@@ -33,14 +33,16 @@ class ChalltestsrvDns01:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
-    async def present(self, record: ChallengeRecord) -> None:
+    async def present(self, records: Sequence[ChallengeRecord]) -> None:
         async with self._turn:
-            await self._post("/set-txt", {"host": f"{record.record_name}.", "value": record.record_value})
+            for record in records:
+                await self._post("/set-txt", {"host": f"{record.record_name}.", "value": record.record_value})
 
-    async def clean_up(self, record: ChallengeRecord) -> None:
+    async def clean_up(self, records: Sequence[ChallengeRecord]) -> None:
         async with self._turn:
-            if all(stored == record for stored in await self._records_at(record.record_name)):
-                await self._post("/clear-txt", {"host": f"{record.record_name}."})
+            for name in sorted({record.record_name for record in records}):
+                if all(stored in records for stored in await self._records_at(name)):
+                    await self._post("/clear-txt", {"host": f"{name}."})
 
     async def _post(self, path: str, body: dict[str, str]) -> None:
         try:

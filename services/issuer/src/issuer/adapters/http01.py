@@ -5,7 +5,7 @@ import contextlib
 import logging
 import re
 import socket
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Final
 
 import uvicorn
@@ -41,13 +41,14 @@ class Http01Responder:
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
-    async def present(self, record: ChallengeRecord) -> None:
+    async def present(self, records: Sequence[ChallengeRecord]) -> None:
         if self._serving is None or self._serving.done():
             raise SolverError("the http-01 responder is not running")
-        self._values[record.record_name] = record.record_value
+        self._values |= {record.record_name: record.record_value for record in records}
 
-    async def clean_up(self, record: ChallengeRecord) -> None:
-        self._values.pop(record.record_name, None)
+    async def clean_up(self, records: Sequence[ChallengeRecord]) -> None:
+        for record in records:
+            self._values.pop(record.record_name, None)
 
     async def start(self) -> None:
         """Listen from now on.

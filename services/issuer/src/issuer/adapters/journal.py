@@ -2,8 +2,9 @@
 and a worker whose lease was taken over can change nothing any more.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -40,6 +41,19 @@ _WRITE: Final = update(job).where(
     # The first order URL wins, whatever else is believed.
     job.c.order_url.is_not_distinct_from(bindparam("of_order_url")),
 )
+_DUE: Final = (
+    select(job)
+    .where(
+        job.c.due_at <= bindparam("now"),
+        or_(job.c.lease_owner.is_(None), job.c.lease_until < bindparam("now")),
+    )
+    .order_by(job.c.due_at)
+    .limit(bindparam("most"))
+)
+_NEXT_DUE: Final = select(job.c.due_at).where(job.c.due_at > bindparam("now")).order_by(job.c.due_at).limit(1)
+_RELEASE: Final = (
+    update(job).where(job.c.lease_owner == bindparam("of_owner")).values(lease_owner=None, lease_until=None)
+)
 _EXTEND: Final = update(job).where(_IS_JOB, job.c.lease_owner == bindparam("of_owner"))
 _RECORDS_NOT_NEEDED: Final = (JobState.ACCEPTED, JobState.KEYED, JobState.ISSUED, JobState.STORED)
 _LEFTOVER: Final = (
@@ -58,11 +72,13 @@ class Journal:
     def __init__(self, *, engine: AsyncEngine, worker: str) -> None:
         self._engine = engine
         self._worker = worker
+        # SQLite lets one write at a time and has the others try again after a nap: in turn is several times quicker.
+        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
     async def accept(self, new: Job) -> Job:
         """Store a job, or find the one that is stored under its id."""
         try:
-            async with self._engine.begin() as connection:
+            async with self._transaction() as connection:
                 await connection.execute(insert(job).values(**row_of(new), **identity(new)))
         except IntegrityError:
             found = await self.find(new.id)
@@ -72,65 +88,67 @@ class Journal:
         return new
 
     async def find(self, job_id: JobId) -> Job | None:
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             row = (await connection.execute(_FIND, _named(job_id))).one_or_none()
         return job_of(row) if row is not None else None
 
     async def claim(
         self, *, now: datetime, until: datetime, limit: int, running: Collection[JobId]
     ) -> tuple[list[Job], datetime | None]:
-        """Lease the jobs that are due, oldest first, and tell when the next one will be.
-
-        Leases of this worker that it doesn't know are those of its life before a crash.
-        """
-        free = or_(job.c.lease_owner.is_(None), job.c.lease_until < now, job.c.lease_owner == self._worker)
-        async with self._engine.begin() as connection:
-            due = await connection.execute(
-                select(job).where(job.c.due_at <= now, free).order_by(job.c.due_at).limit(limit + len(running))
-            )
-            found = [each for row in due if (each := job_of(row)).id not in running][:limit]
-            claimed = []
-            for each in found:
-                # Another worker may have been quicker since they were read.
-                with suppress(JobTakenError):
-                    lease = {"lease_owner": self._worker, "lease_until": until}
-                    claimed.append(await _write(connection, each, lease, expected=each))
-            later = await connection.execute(
-                select(job.c.due_at).where(job.c.due_at > now).order_by(job.c.due_at).limit(1)
-            )
+        """Lease the jobs that are due, oldest first, and tell when the next one will be."""
+        claimed: list[Job] = []
+        lease = {"lease_owner": self._worker, "lease_until": until}
+        async with self._transaction() as connection:
+            due = (await connection.execute(_DUE, {"now": now, "most": limit})).all()
+            for row in due:
+                # Another worker may have been quicker since it was read, or this one kept a lease too short.
+                if JobId(row.certificate_id, row.revision) not in running:
+                    with suppress(JobTakenError):
+                        claimed.append(await _write(connection, mine := job_of(row), lease, expected=mine))
+            later = await connection.execute(_NEXT_DUE, {"now": now})
             return claimed, later.scalar_one_or_none()
 
     async def extend_leases(self, jobs: Collection[JobId], *, until: datetime) -> None:
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             for job_id in jobs:
                 await connection.execute(_EXTEND, {**_named(job_id), "of_owner": self._worker, "lease_until": until})
 
     async def release_leases(self) -> None:
-        """Give every lease of this worker back, so that another need not wait for them to run out."""
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                update(job).where(job.c.lease_owner == self._worker).values(lease_owner=None, lease_until=None)
-            )
+        """Give every lease of this worker back: at its end, and at its start those of its life before a crash."""
+        async with self._transaction() as connection:
+            await connection.execute(_RELEASE, {"of_owner": self._worker})
+
+    async def release(self, job_id: JobId) -> None:
+        """Give the lease of one job back, where it is still this worker's."""
+        async with self._transaction() as connection:
+            await connection.execute(_RELEASE.where(_IS_JOB), {"of_owner": self._worker, **_named(job_id)})
 
     async def advance(
-        self, before: Job, after: Job, *, records: Sequence[ChallengeRecord] = (), release: bool = False
+        self,
+        before: Job,
+        after: Job,
+        *,
+        records: Sequence[ChallengeRecord] = (),
+        removed: Sequence[ChallengeRecord] = (),
+        release: bool = False,
     ) -> Job:
-        """Write what changed, together with the challenge records; `release` gives the lease back.
+        """Write what changed, store new challenge records and forget removed ones; `release` gives the lease back.
 
         Raises:
             JobTakenError: somebody wrote to the job since `before` was read.
         """
         lease = {"lease_owner": None, "lease_until": None} if release else {}
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             written = await _write(connection, after, lease, expected=before)
             if records:
                 await _store_records(connection, records)
+            await _forget(connection, removed)
         return written
 
     async def nudge(self, before: Job, after: Job, *, now: datetime) -> bool:
         """Write to a job that waits or rests; False where somebody works on it or wrote to it."""
         idle = or_(job.c.lease_owner.is_(None), job.c.lease_until < now)
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             result = await connection.execute(
                 _WRITE.where(idle), {**row_of(after), **_expected(before), "version": before.version + 1}
             )
@@ -148,24 +166,29 @@ class Journal:
         """Every record stored under a name, of all jobs."""
         return await self._records(_RECORDS_AT, {"of_kind": kind, "of_name": record_name})
 
-    async def forget_record(self, record: ChallengeRecord) -> None:
-        async with self._engine.begin() as connection:
-            await connection.execute(_FORGET, {**_named(record.job), "of_url": record.url})
+    async def forget_records(self, removed: Sequence[ChallengeRecord]) -> None:
+        async with self._transaction() as connection:
+            await _forget(connection, removed)
 
     async def account(self, ca: str, directory_url: str) -> str | None:
         query = select(account.c.url).where(account.c.ca == ca, account.c.directory_url == directory_url)
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             return (await connection.execute(query)).scalar_one_or_none()
 
     async def remember_account(self, ca: str, directory_url: str, url: str) -> None:
         key = and_(account.c.ca == ca, account.c.directory_url == directory_url)
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             changed = await connection.execute(update(account).where(key).values(url=url))
             if changed.rowcount == 0:
                 await connection.execute(insert(account).values(ca=ca, directory_url=directory_url, url=url))
 
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncGenerator[AsyncConnection]:
+        async with self._turn, self._engine.begin() as connection:
+            yield connection
+
     async def _records(self, query: Select[Any], parameters: Mapping[str, object]) -> list[ChallengeRecord]:
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             return [record_of(row) for row in await connection.execute(query, parameters)]
 
 
@@ -183,6 +206,11 @@ async def _store_records(connection: AsyncConnection, records: Sequence[Challeng
     new = [record_row(record) for record in records if record.url not in known]
     if new:
         await connection.execute(insert(challenge), new)
+
+
+async def _forget(connection: AsyncConnection, removed: Sequence[ChallengeRecord]) -> None:
+    if removed:
+        await connection.execute(_FORGET, [{**_named(record.job), "of_url": record.url} for record in removed])
 
 
 def _named(job_id: JobId) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """A challenge record: stored before it is shown, removed when its order needs it no more."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,11 +25,11 @@ class ChallengeRecord:
 class ChallengeSolver(Protocol):
     """Shows challenge records where a CA looks for them.
 
-    Both calls are safe to repeat, and to make after a crash for a record that another process showed or removed.
-    Several records may share a name: removing one must leave the others. Both raise SolverError where the place
+    Both calls are safe to repeat, and to make after a crash for records that another process showed or removed.
+    Several records may share a name: removing some must leave the others. Both raise SolverError where the place
     can't be reached.
     """
 
-    async def present(self, record: ChallengeRecord) -> None: ...
+    async def present(self, records: Sequence[ChallengeRecord]) -> None: ...
 
-    async def clean_up(self, record: ChallengeRecord) -> None: ...
+    async def clean_up(self, records: Sequence[ChallengeRecord]) -> None: ...
