@@ -140,7 +140,7 @@ async def play(system: LocalSystem, number: int, disturb: Callable[[], Coroutine
             dns_names=(f"{edge}.internal.example.test",),
             exposure=Exposure.INTERNAL,
             targets=(HaproxyTarget(name="balancer", site="site1"),),
-            endpoints=(EndpointSpec(url=f"https://{edge}.internal.example.test:{system.edge_port}"),),
+            endpoints=(EndpointSpec(url=f"https://{edge}.internal.example.test:{system.places.edge}"),),
         ),
     )
     await wait_live(system, app)

@@ -1,14 +1,22 @@
 """What the teams of the story ask for."""
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import Final
 
 from certcore.certificate import CertificateSpec, EndpointSpec, Exposure
 from certcore.targets import FilesTarget, HaproxyTarget, KubernetesTarget
 
-if TYPE_CHECKING:
-    from certbus.local.system import LocalSystem
-
-__all__ = ["EDGE", "ORDERS", "SHOP", "edge_request", "orders_request", "shop_request"]
+__all__ = [
+    "EDGE",
+    "NAMESPACES",
+    "ORDERS",
+    "SECRET",
+    "SHOP",
+    "Places",
+    "edge_request",
+    "orders_request",
+    "shop_request",
+]
 
 ORDERS: Final = "orders.internal.example.test"
 SHOP: Final = "shop.example.test"
@@ -17,47 +25,57 @@ SECRET: Final = "orders-tls"  # noqa: S105 # a Secret's name
 NAMESPACES: Final = ("web", "checkout")
 
 
-def orders_request(system: "LocalSystem") -> CertificateSpec:
+@dataclass(frozen=True)
+class Places:
+    """Loopback ports where the story's names are served, by site; `clusters` is empty where sites have none."""
+
+    orders: dict[str, int]
+    shop: dict[str, int]
+    clusters: dict[str, int]
+    edge: int
+
+
+def orders_request(places: Places) -> CertificateSpec:
     """An internal name at both sites: in their clusters where they have one, else in files."""
-    if system.clusters:
+    if places.clusters:
         return CertificateSpec(
             name="orders-k8s",
             dns_names=(ORDERS,),
             exposure=Exposure.INTERNAL,
             targets=tuple(
                 KubernetesTarget(name=f"{site}-cluster", site=site, namespaces=NAMESPACES, secret=SECRET)
-                for site in sorted(system.clusters)
+                for site in sorted(places.clusters)
             ),
-            endpoints=_endpoints(ORDERS, system.cluster_ports, "cluster"),
+            endpoints=_endpoints(ORDERS, places.clusters, "cluster"),
         )
     return CertificateSpec(
         name="orders",
         dns_names=(ORDERS,),
         exposure=Exposure.INTERNAL,
-        targets=_files(system.app_ports),
-        endpoints=_endpoints(ORDERS, system.app_ports, "host"),
+        targets=_files(places.orders),
+        endpoints=_endpoints(ORDERS, places.orders, "host"),
     )
 
 
-def shop_request(system: "LocalSystem") -> CertificateSpec:
+def shop_request(places: Places) -> CertificateSpec:
     """A public name at both sites."""
     return CertificateSpec(
         name="shop",
         dns_names=(SHOP, f"www.{SHOP}"),
         exposure=Exposure.PUBLIC,
-        targets=_files(system.shop_ports),
-        endpoints=_endpoints(SHOP, system.shop_ports, "host"),
+        targets=_files(places.shop),
+        endpoints=_endpoints(SHOP, places.shop, "host"),
     )
 
 
-def edge_request(system: "LocalSystem") -> CertificateSpec:
+def edge_request(places: Places) -> CertificateSpec:
     """An internal name at the balancer of site1."""
     return CertificateSpec(
         name="edge",
         dns_names=(EDGE,),
         exposure=Exposure.INTERNAL,
         targets=(HaproxyTarget(name="site1-balancer", site="site1"),),
-        endpoints=(EndpointSpec(url=f"https://{EDGE}:{system.edge_port}", target="site1-balancer"),),
+        endpoints=(EndpointSpec(url=f"https://{EDGE}:{places.edge}", target="site1-balancer"),),
     )
 
 

@@ -76,7 +76,7 @@ class Story:
     # ── the scenes ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def _internal_name(self) -> CertificateView:
-        spec = orders_request(self._system)
+        spec = orders_request(self._system.places)
         self._say(f"team-shop needs {spec.dns_names[0]} at both sites: an internal name, approved by policy")
         await self._request("alice", spec)
         view = await self._live(spec.name)
@@ -90,7 +90,7 @@ class Story:
         return view
 
     async def _public_name(self) -> CertificateView:
-        spec = shop_request(self._system)
+        spec = shop_request(self._system.places)
         self._say(f"team-shop needs {spec.dns_names[0]}: a public name, so a second person must approve it")
         known = await self._request("alice", spec)
         waiting = [
@@ -109,7 +109,7 @@ class Story:
         return await self._live(spec.name)
 
     async def _balancer_name(self) -> CertificateView:
-        spec = edge_request(self._system)
+        spec = edge_request(self._system.places)
         self._say(f"team-shop needs {spec.dns_names[0]} at the balancer of site1: a real HAProxy")
         await self._request("alice", spec)
         return await self._live(spec.name)
@@ -118,7 +118,7 @@ class Story:
         assert before.revision is not None
         self._say(f"{before.name} is renewed while clients keep connecting to the balancer")
         system = self._system
-        async with handshaking(EDGE, system.edge_port, ca_file=system.pebble.roots_file) as tally:
+        async with handshaking(EDGE, system.places.edge, ca_file=system.pebble.roots_file) as tally:
             await self._until(
                 lambda: tally.handshakes >= _HANDSHAKES // 4 or bool(tally.failed), "the clients' start"
             )

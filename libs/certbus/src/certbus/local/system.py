@@ -20,7 +20,7 @@ from certbus.local.nats_server import NatsServer
 from certbus.local.pebble_ca import ChallengeDns, PebbleCa, PebblePorts
 from certbus.local.process import ChildProcess
 from certbus.local.readiness import answers, listens
-from certbus.local.requests import NAMESPACES, SECRET
+from certbus.local.requests import NAMESPACES, SECRET, Places
 from certbus.local.services import SITES, Service, Surroundings, service_processes
 from certbus.local.tools import ETCD, KUBE_APISERVER, PEBBLE, PEBBLE_CHALLTESTSRV, Toolbox
 from certcore.api import RecipientEnrolment, Role, SiteEnrolment, TokenOrder
@@ -61,10 +61,13 @@ class LocalSystem:
         port = home.ports.port
         self.registry_port = port("registry", wanted=8400)
         self.registry_url = f"http://127.0.0.1:{self.registry_port}"
-        self.app_ports = {site: port(f"{site}-app", fixed=True) for site in SITES}
-        self.shop_ports = {site: port(f"{site}-shop", fixed=True) for site in SITES}
-        self.cluster_ports = {site: port(f"{site}-cluster-app", fixed=True) for site in SITES}
-        self.edge_port = port("edge", fixed=True)
+        # Endpoints are stored with their ports, so a later start must find the same ones.
+        self.places = Places(
+            orders={site: port(f"{site}-app", fixed=True) for site in SITES},
+            shop={site: port(f"{site}-shop", fixed=True) for site in SITES},
+            clusters={site: port(f"{site}-cluster-app", fixed=True) for site in SITES if self.kubernetes},
+            edge=port("edge", fixed=True),
+        )
         self.identities = NatsIdentities(home.path("keys"))
         toolbox = Toolbox(tell=tell)
         self._toolbox = toolbox
@@ -92,7 +95,7 @@ class LocalSystem:
             ),
             dns=self.dns.dns,
         )
-        self.edge, self._edge_socket = make_edge(home, self.edge_port, tell)
+        self.edge, self._edge_socket = make_edge(home, self.places.edge, tell)
 
     def connect(self, name: str = "admin") -> Registry:
         """The registry's API, as somebody whose token this folder holds."""
@@ -119,7 +122,7 @@ class LocalSystem:
             dns=self.dns.dns,
             dns_management_url=self.dns.url,
             haproxy_socket=str(self._edge_socket),
-            haproxy_port=self.edge_port,
+            haproxy_port=self.places.edge,
             clusters={site: str(self.home.path("kubernetes", site, "syncer.kubeconfig")) for site in self.clusters},
         )
         self.services = service_processes(self.home, around, self.identities)
@@ -295,8 +298,8 @@ class LocalSystem:
 
     async def _application(self, site: str) -> None:
         listeners: list[Listener] = [
-            {"listen": f"127.0.0.1:{self.app_ports[site]}", "files": str(self.delivered_files(site, "orders"))},
-            {"listen": f"127.0.0.1:{self.shop_ports[site]}", "files": str(self.delivered_files(site, "shop"))},
+            {"listen": f"127.0.0.1:{self.places.orders[site]}", "files": str(self.delivered_files(site, "orders"))},
+            {"listen": f"127.0.0.1:{self.places.shop[site]}", "files": str(self.delivered_files(site, "shop"))},
         ]
         if site in self.clusters:
             secret = {
@@ -304,7 +307,7 @@ class LocalSystem:
                 "namespace": NAMESPACES[0],
                 "secret": SECRET,
             }
-            listeners.append({"listen": f"127.0.0.1:{self.cluster_ports[site]}", "kubernetes": secret})
+            listeners.append({"listen": f"127.0.0.1:{self.places.clusters[site]}", "kubernetes": secret})
         await self.serve(site, listeners)
 
     async def _watch(self) -> None:
