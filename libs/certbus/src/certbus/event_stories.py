@@ -56,6 +56,11 @@ def _(event: events.CertificateIssued) -> str:
 
 
 @story.register
+def _(event: events.DeploymentOrdered) -> str:
+    return f"revision {event.revision} to {', '.join(target.name for target in event.targets)}"
+
+
+@story.register
 def _(event: events.CertificateDelivered) -> str:
     return f"revision {event.revision} at {event.target} ({event.site})"
 
