@@ -28,8 +28,8 @@ from tests.integration.issuer.scene import Scene, a_scene, until
 
 pytestmark = pytest.mark.integration
 
-KILLS = int(os.environ.get("CERTBUS_TEST_KILLS", "12"))
-JOBS_PER_KILL = 4
+KILLS = int(os.environ.get("CERTBUS_TEST_KILLS", "10"))
+JOBS_PER_KILL = 5
 
 
 async def test_a_killed_issuer_finalizes_one_order_for_each_job(tmp_path: Path, tell: Tell) -> None:
@@ -43,7 +43,7 @@ async def test_a_killed_issuer_finalizes_one_order_for_each_job(tmp_path: Path, 
             for number in range(JOBS_PER_KILL):
                 names.append(f"k{kill}-{number}")
                 await _order(scene, names[-1], chance)
-            await asyncio.sleep(chance.uniform(0.0, 1.2))
+            await _some_moment(scene, chance)
             scene.issuer.process.kill()
             await scene.issuer.process.wait(timeout_s=5.0)
             states.update(state for (state,) in scene.journal("SELECT state FROM job"))
@@ -61,6 +61,13 @@ async def test_a_killed_issuer_finalizes_one_order_for_each_job(tmp_path: Path, 
         assert set(finalized) - wanted <= hung
         assert len(wanted) == len(names)
         await until(lambda: scene.journal("SELECT * FROM challenge") == [], what="every challenge record is removed")
+
+
+async def _some_moment(scene: Scene, chance: random.Random) -> None:
+    """Anywhere between the first order and the last bundle, on a quick machine and on a slow one."""
+    wanted = len(scene.registry.bundles) + chance.randrange(JOBS_PER_KILL)
+    await until(lambda: len(scene.registry.bundles) >= wanted, what="some of the bundles")
+    await asyncio.sleep(chance.uniform(0.0, 0.15))
 
 
 async def _order(scene: Scene, name: str, chance: random.Random) -> None:
