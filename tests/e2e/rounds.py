@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -16,7 +16,7 @@ from certcore.api import CertificateState, CertificateView, Decision, RequestSta
 from certcore.certificate import CertificateSpec, EndpointSpec, Exposure
 from certcore.targets import FilesTarget, HaproxyTarget
 
-__all__ = ["Round", "ask", "play", "renew", "until", "wait_live"]
+__all__ = ["Round", "ask", "in_files", "play", "renew", "request", "until", "wait_live"]
 
 PATIENCE_S: Final = 90.0
 AnswerT = TypeVar("AnswerT")
@@ -88,6 +88,21 @@ async def wait_live(system: LocalSystem, name: str, revision: int = 1) -> Certif
         await asyncio.sleep(0.2)
 
 
+def in_files(
+    name: str, host: str, ports: Mapping[str, int], *, exposure: Exposure = Exposure.INTERNAL
+) -> CertificateSpec:
+    """A certificate that lies in files of each site and is served there at the site's port."""
+    return CertificateSpec(
+        name=name,
+        dns_names=(host,),
+        exposure=exposure,
+        targets=tuple(FilesTarget(name=f"{site}-host", site=site) for site in ports),
+        endpoints=tuple(
+            EndpointSpec(url=f"https://{host}:{port}", target=f"{site}-host") for site, port in ports.items()
+        ),
+    )
+
+
 async def play(system: LocalSystem, number: int, disturb: Callable[[], Coroutine[None, None, None]]) -> Round:
     """An internal name at both sites, a public one at one, one at the balancer; and a renewal of the first.
 
@@ -109,29 +124,8 @@ async def play(system: LocalSystem, number: int, disturb: Callable[[], Coroutine
         )
     )
     disturbing = asyncio.create_task(disturb())
-    await request(
-        system,
-        CertificateSpec(
-            name=app,
-            dns_names=(f"{app}.internal.example.test",),
-            exposure=Exposure.INTERNAL,
-            targets=tuple(FilesTarget(name=f"{site}-host", site=site) for site in SITES),
-            endpoints=tuple(
-                EndpointSpec(url=f"https://{app}.internal.example.test:{ports[site]}", target=f"{site}-host")
-                for site in SITES
-            ),
-        ),
-    )
-    await request(
-        system,
-        CertificateSpec(
-            name=pub,
-            dns_names=(f"{pub}.example.test",),
-            exposure=Exposure.PUBLIC,
-            targets=(FilesTarget(name="host", site="site1"),),
-            endpoints=(EndpointSpec(url=f"https://{pub}.example.test:{pub_port}"),),
-        ),
-    )
+    await request(system, in_files(app, f"{app}.internal.example.test", ports))
+    await request(system, in_files(pub, f"{pub}.example.test", {"site1": pub_port}, exposure=Exposure.PUBLIC))
     await approve(system, pub)
     await request(
         system,

@@ -9,14 +9,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import nats
 import pytest
+from nats.aio.msg import Msg
 
 from certbus.local.story import Story
-from certbus.local.system import LocalSystem
+from certbus.local.system import Listener, LocalSystem
 from certbus.local.trace_tree import read_trace
 from certcore.api import CertificateView
+from certcore.events import AlertRaised, AlertResolved
+from certcore.permissions import owner_identity
+from tests.authority import Authority
 from tests.e2e.key_scan import forms_of, scan
-from tests.e2e.rounds import ask, renew, until, wait_live
+from tests.e2e.rounds import ask, in_files, renew, request, until, wait_live
+from tests.ports import free_port
+from tests.tls_servers import tls_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -162,3 +169,42 @@ async def test_a_renewal_asked_for_twice_is_one_revision(system: LocalSystem) ->
     assert view.revision is not None
     assert view.revision.number == wanted
     await renew(system, "shop", wanted)
+
+
+async def test_an_endpoint_that_serves_something_else_is_told_to_its_owner_and_told_again_when_it_is_mended(
+    system: LocalSystem,
+) -> None:
+    port = free_port()
+    host = "alert.internal.example.test"
+    listener: list[Listener] = [
+        {"listen": f"127.0.0.1:{port}", "files": str(system.delivered_files("site1", "alert"))}
+    ]
+    application = await system.serve("alert", listener)
+    await request(system, in_files("alert", host, {"site1": port}))
+    await wait_live(system, "alert")
+    heard: list[tuple[str, AlertRaised]] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(((message.headers or {})["ce-type"], AlertRaised.model_validate_json(message.data)))
+
+    identity = owner_identity("team-shop")
+    bus = await nats.connect(
+        system.nats.url,
+        nkeys_seed=str(system.identities.seed_file(identity)),
+        inbox_prefix=f"_INBOX.{identity}".encode(),
+    )
+    await bus.subscribe("certs.alert.*.team-shop", cb=hear)
+
+    async def told(event_type: str) -> bool:
+        return any(kind == event_type and alert.url.endswith(f":{port}") for kind, alert in heard)
+
+    await application.stop()
+    async with tls_server(Authority().issue(host), port=port):
+        await until(lambda: told(AlertRaised.type), "the alert")
+    application = await system.serve("alert", listener)
+    await until(lambda: told(AlertResolved.type), "its end")
+    await application.stop()
+    await bus.close()
+    ours = [alert for _, alert in heard if alert.url.endswith(f":{port}")]
+    assert {alert.owner for alert in ours} == {"team-shop"}
+    assert {alert.reason for alert in ours} == {"serves_other_than_wanted"}
