@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from certcore.backoff import delay_after
 from issuer.domain.errors import AcmeProblemError
 from issuer.domain.job import Job, JobState
 
@@ -74,6 +75,7 @@ _VERDICT_DELAYS: Final = (
 _LONGEST_SETBACK: Final = timedelta(minutes=1)
 _LONGEST_BETWEEN_ORDERS: Final = timedelta(hours=1)
 _UNANSWERED_DELAY: Final = timedelta(seconds=5)
+_FIRST_SLOW_DELAY: Final = timedelta(seconds=15)
 _LONGEST_SLOW_DELAY: Final = timedelta(minutes=10)
 _TOLD_FROM: Final = 3
 """A setback is told to people when it happened so often in a row; a verdict at once."""
@@ -143,7 +145,8 @@ def _delay(job: Job, reason: FailureReason, *, retry_after: timedelta | None) ->
     elif reason is FailureReason.ORDER_UNANSWERED:
         delay = _UNANSWERED_DELAY
     elif reason is FailureReason.ORDER_SLOW:
-        delay = min(timedelta(seconds=15) * 2 ** min(job.setbacks - 1, 10), _LONGEST_SLOW_DELAY)
+        delay = delay_after(job.setbacks, jitter=0.0, first=_FIRST_SLOW_DELAY, longest=_LONGEST_SLOW_DELAY)
     else:
-        delay = min(timedelta(seconds=1) * 2 ** min(job.setbacks - 1, 10), _LONGEST_SETBACK)
+        # No jitter: jobs queue for a few workers, so what failed together doesn't come back together anyway.
+        delay = delay_after(job.setbacks, jitter=0.0, longest=_LONGEST_SETBACK)
     return max(delay, retry_after or delay)
