@@ -14,6 +14,9 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/
 # Python is the one found below; uv neither fetches another one nor picks one by itself.
 export UV_PYTHON_DOWNLOADS := never
 
+# Compiled modules are kept: without them each process spends seconds of its start on compiling.
+unexport PYTHONDONTWRITEBYTECODE
+
 on = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
 
@@ -9,6 +10,7 @@ import uvicorn
 from faststream.asgi import AsgiResponse, get
 from faststream.asgi.types import ASGIApp, Receive, Scope, Send
 from prometheus_client import CollectorRegistry, make_asgi_app
+from uvicorn.lifespan.on import LifespanOn
 
 from certcore.settings import HttpSettings
 
@@ -44,22 +46,32 @@ def health_routes(*, readiness: Readiness, metrics: CollectorRegistry) -> Sequen
 
 
 class _Server(uvicorn.Server):
-    """Tells the application at the signal, not when the last connection has ended: some never end by themselves."""
+    """Tells the application at the signal, not when the last connection has ended: some never end by themselves.
+
+    It ends when the application's start broke off, also behind its back: a service that answers its health check but
+    consumes nothing would deceive everybody.
+    """
 
     def __init__(self, config: uvicorn.Config, leave: Callable[[], None] | None) -> None:
         super().__init__(config)
         self._leave = leave
+        self.broke_off = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._leave is not None:
             self._leave()
         super().handle_exit(sig, frame)
 
+    async def on_tick(self, counter: int) -> bool:
+        self.broke_off = isinstance(self.lifespan, LifespanOn) and self.lifespan.error_occurred
+        return self.broke_off or await super().on_tick(counter)
+
 
 def run(app: ASGIApp, http: HttpSettings, *, leave: Callable[[], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then drain: what was begun is finished, nothing new is taken.
 
-    `leave` is called in the signal handler, so that long answers (event streams) can end.
+    `leave` is called in the signal handler, so that long answers (event streams) can end. The process is left with
+    exit code 3 where the service could not start, for whoever supervises it to try again.
     """
     config = uvicorn.Config(
         app,
@@ -72,4 +84,7 @@ def run(app: ASGIApp, http: HttpSettings, *, leave: Callable[[], None] | None = 
         timeout_graceful_shutdown=5,
         lifespan="on",
     )
-    asyncio.run(_Server(config, leave).serve())
+    server = _Server(config, leave)
+    asyncio.run(server.serve())
+    if server.broke_off or not server.started:
+        sys.exit(3)

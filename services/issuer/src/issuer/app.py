@@ -31,12 +31,12 @@ from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeSolver
 from issuer.domain.choice import CaPolicy
 from issuer.domain.key_material import ESCROW
-from issuer.handlers import Handlers
-from issuer.issuance import Issuance
-from issuer.metrics import Metrics
-from issuer.order_watch import OrderWatch
+from issuer.handlers.issuance import Issuance
+from issuer.handlers.metrics import Metrics
+from issuer.handlers.order_watch import OrderWatch
+from issuer.handlers.orders import Handlers
+from issuer.handlers.worker import Worker
 from issuer.settings import CaSettings, Settings
-from issuer.worker import Worker
 
 __all__ = ["create_app"]
 

@@ -93,6 +93,7 @@ def create_app(settings: SyncerSettings) -> AsgiFastStream:
 
     return AsgiFastStream(
         broker,
+        logger=None,
         lifespan=lifespan,
         asgi_routes=health_routes(readiness=_readiness(broker, handlers), metrics=collectors),
         after_startup=[rounds.start],

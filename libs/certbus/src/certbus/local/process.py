@@ -69,7 +69,7 @@ class ChildProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self._env},
+                env={**_environment(), **self._env},
                 cwd=self._cwd,
                 start_new_session=True,
             )
@@ -152,3 +152,8 @@ class ChildProcess:
     def _told(self) -> str:
         lines = self.last_lines()
         return f"; its log {self.log_path} ends in:\n{lines}" if lines else f"; its log {self.log_path} is empty"
+
+
+def _environment() -> dict[str, str]:
+    # A child that may keep no compiled modules spends most of its start on compiling them.
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

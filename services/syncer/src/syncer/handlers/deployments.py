@@ -61,13 +61,18 @@ class DeploymentHandlers:
         """Look at every target of the site: what no event announced, and what somebody changed since.
 
         Without the registry it goes on with the orders that it knows.
+
+        Raises:
+            TransientError: after that, as the registry should be asked again soon.
+            PermanentError: likewise, where its answer can't be read.
         """
         before = set(self._rollouts)
         urgent: set[str] = set()
+        unread: CertbusError | None = None
         try:
             orders = await self._registry.deployments()
         except CertbusError as error:
-            log.warning("deployments_not_read", error=str(error))
+            unread = error
         else:
             urgent = {order.certificate_id for order in orders if self._known(order)[1].urgent}
             self._forget(before - {order.certificate_id for order in orders})
@@ -85,6 +90,8 @@ class DeploymentHandlers:
                 else:
                     jobs[job.place].append(job)
         await asyncio.gather(*(self._look_again(place, jobs[place]) for place in jobs))
+        if unread is not None:
+            raise unread
 
     async def close(self) -> None:
         """Finish what was begun; nothing new is taken."""

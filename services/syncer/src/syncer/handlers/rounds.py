@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from certcore.backoff import delay_after
 from certcore.errors import CertbusError
 from certcore.failure_policy import describe
 
@@ -16,7 +17,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Round:
-    """Starts every so many seconds; one that takes longer delays the next."""
+    """Starts every so many seconds; one that takes longer delays the next, one that fails is tried again sooner."""
 
     name: str
     every_s: float
@@ -41,13 +42,22 @@ class Rounds:
 
 async def _repeat(each: Round) -> None:
     loop = asyncio.get_running_loop()
+    failures = 0
     while True:
         began = loop.time()
         try:
             await each.work()
         except CertbusError as error:
+            failures += 1
             log.warning("round_failed", round=each.name, error=str(error))
         except Exception as error:  # noqa: BLE001 # a fault in one round must not end all that follow
+            failures += 1
             # Without a traceback: its local variables may hold a key.
             log.error("round_broke", round=each.name, error=describe(error))  # noqa: TRY400 # see above
-        await asyncio.sleep(max(0.0, each.every_s - (loop.time() - began)))
+        else:
+            failures = 0
+        wait = max(0.0, each.every_s - (loop.time() - began))
+        if failures:
+            # What was away may be back soon; a whole round is too long to find out.
+            wait = min(wait, delay_after(failures, jitter=0.0).total_seconds())
+        await asyncio.sleep(wait)

@@ -41,7 +41,7 @@ from issuer.domain.issued import check_issued
 from issuer.domain.job import CaOrder, Job, JobState, Step, next_step
 from issuer.domain.key_material import make_key_material
 from issuer.domain.retry import FailureReason, JobFailedError, Verdict, decide_retry, reason_of_problem
-from issuer.order_watch import OrderWatch
+from issuer.handlers.order_watch import OrderWatch
 
 __all__ = ["Issuance", "Progress"]
 

@@ -18,8 +18,8 @@ from issuer.adapters.journal import Journal
 from issuer.domain.errors import JobTakenError
 from issuer.domain.job import Job, JobId, Step, next_step
 from issuer.domain.retry import FailureReason, JobFailedError
-from issuer.issuance import Issuance, Progress
-from issuer.metrics import Metrics
+from issuer.handlers.issuance import Issuance, Progress
+from issuer.handlers.metrics import Metrics
 
 __all__ = ["Worker"]
 
