@@ -1,14 +1,15 @@
 """The log of events as server-sent events: follow it live, or go on after the last one that was seen."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
-from typing import Annotated, Literal
+from collections.abc import AsyncIterator, Coroutine
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from registry.adapters.outbox import Bell
-from registry.adapters.store import Store, StoredEvent, Transaction
+from registry.adapters.store import Store, StoredEvent
 from registry.domain.access import sees
 from registry.handlers.http.auth import Viewer
 
@@ -16,9 +17,20 @@ __all__ = ["events_router"]
 
 _BATCH = 200
 
+ResultT = TypeVar("ResultT")
+
 
 def events_router(*, store: Store, bell: Bell) -> APIRouter:
     router = APIRouter(prefix="/v1/events", tags=["events"])
+    looks: set[asyncio.Task[Any]] = set()
+
+    async def whole(look: Coroutine[Any, Any, ResultT]) -> ResultT:
+        # A follower that leaves has its stream cancelled wherever it is. Cut off inside of a transaction, the driver
+        # never closes the connection, and SQLite's lock is held for ever: so each look is finished behind its back.
+        task = asyncio.create_task(look)
+        looks.add(task)
+        task.add_done_callback(looks.discard)
+        return await asyncio.shield(task)
 
     @router.get("", response_class=EventSourceResponse)
     async def follow(
@@ -30,15 +42,13 @@ def events_router(*, store: Store, bell: Bell) -> APIRouter:
 
         Everybody sees what their own team owns; operators, approvers and auditors see everything.
         """
-        async with store.transaction() as transaction:
-            start = await _start(transaction, last_event_id, since)
+        start = await whole(_start(store, last_event_id, since))
         if start is not None:
             # An id without data: whoever loses the connection before the first event goes on from here.
             yield ServerSentEvent(id=start.id)
         cursor = start.sequence if start else 0
         while not bell.silenced:
-            async with store.transaction() as transaction:
-                events = await transaction.events_after(cursor, _BATCH)
+            events = await whole(_events(store, cursor))
             for event in events:
                 cursor = event.sequence
                 data = json.loads(event.data)
@@ -50,12 +60,18 @@ def events_router(*, store: Store, bell: Bell) -> APIRouter:
     return router
 
 
-async def _start(transaction: Transaction, last_event_id: str | None, since: str) -> StoredEvent | None:
+async def _start(store: Store, last_event_id: str | None, since: str) -> StoredEvent | None:
     """The event behind which to go on; None for the beginning."""
-    known = await transaction.event(last_event_id) if last_event_id else None
-    if known is None and since == "now":
-        return await transaction.last_event()
-    return known
+    async with store.transaction() as transaction:
+        known = await transaction.event(last_event_id) if last_event_id else None
+        if known is None and since == "now":
+            return await transaction.last_event()
+        return known
+
+
+async def _events(store: Store, cursor: int) -> list[StoredEvent]:
+    async with store.transaction() as transaction:
+        return await transaction.events_after(cursor, _BATCH)
 
 
 def _cloud_event(event: StoredEvent, data: object) -> str:
