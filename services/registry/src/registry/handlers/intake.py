@@ -1,6 +1,7 @@
 """Events that come from outside the services: requests over the bus, and alerts that the page and command follow."""
 
 import hashlib
+from typing import Final
 
 import structlog
 from faststream.nats import NatsMessage
@@ -28,6 +29,8 @@ from registry.handlers.requests import Requests
 __all__ = ["Intake"]
 
 log = structlog.get_logger()
+
+_MAX_EVENT_ID: Final = 128
 
 
 class Intake:
@@ -97,11 +100,19 @@ class Intake:
         return {AlertRaised: self.on_alert, AlertResolved: self.on_alert}
 
     async def on_alert(self, event: Event, envelope: Envelope) -> None:
-        """Write an alert into the log of events, which page and command follow."""
+        """Write an alert into the log of events, which page and command follow.
+
+        Raises:
+            PermanentError: its id can't stand in the log; it is set aside.
+        """
         assert isinstance(event, AlertRaised | AlertResolved)
+        if not 0 < len(envelope.id) <= _MAX_EVENT_ID:
+            raise PermanentError(f"an alert needs a ce-id of at most {_MAX_EVENT_ID} characters")
         async with self._store.transaction() as transaction:
             if not await transaction.first_time(envelope.source, envelope.id, self._clock()):
                 return
+            if await transaction.event(envelope.id) is not None:
+                raise PermanentError(f"the id of the alert is another event's already: {envelope.id}")
             await transaction.add_event(
                 event,
                 event_id=envelope.id,
