@@ -61,3 +61,6 @@ def check_reason(reason: str) -> None:
         raise RejectedError([Rejection(field="reason", message=f"is longer than {MAX_REASON} characters")])
     if any(unicodedata.category(sign) in {"Cc", "Cs"} and sign not in "\n\t" for sign in reason):
         raise RejectedError([Rejection(field="reason", message="holds control characters")])
+    if "PRIVATE KEY" in reason:
+        # Pasted by mistake, it would lie in the database, on the bus and on the page.
+        raise RejectedError([Rejection(field="reason", message="holds a private key: consider it as lost")])
