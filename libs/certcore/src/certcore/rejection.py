@@ -72,8 +72,13 @@ def _refuse_twins(pairs: list[tuple[str, object]]) -> None:
     seen = set()
     for field, _ in pairs:
         if field in seen:
-            raise _TwinError(field[:300] if field.isprintable() and field else "body")
+            raise _TwinError(_short(field) if field.isprintable() and field else "body")
         seen.add(field)
+
+
+def _short(field: str) -> str:
+    # No field of ours is that long; what stands there by mistake, a key perhaps, isn't stored and told.
+    return field if len(field) <= 64 else f"{field[:20]}…"
 
 
 def _rejections(error: ValidationError) -> list[Rejection]:
@@ -86,7 +91,7 @@ def _rejections(error: ValidationError) -> list[Rejection]:
             # The list is only short of the items that are refused already.
             continue
         # A tagged union puts the kind into the path; the body has no such level.
-        path = [str(part) for part in item["loc"] if part not in SERVICE_OF_KIND]
+        path = [_short(str(part)) for part in item["loc"] if part not in SERVICE_OF_KIND]
         field, message = ".".join(path), item["msg"].removeprefix("Value error, ")
         if not field and (named := _FIELD_FIRST.match(message)):
             field, message = named["field"], named["message"]
@@ -103,5 +108,5 @@ def _rejections(error: ValidationError) -> list[Rejection]:
                 field, message = f"{field}.kind", f"must be one of {', '.join(sorted(SERVICE_OF_KIND))}"
             case "string_pattern_mismatch":
                 message = "may hold only lower-case letters, digits and hyphens, not at either end"
-        found.append(Rejection(field=field[:300] or "body", message=message[:300]))
+        found.append(Rejection(field=field or "body", message=message[:300]))
     return found[:MAX_REJECTIONS]
