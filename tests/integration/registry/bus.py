@@ -31,6 +31,9 @@ async def eventually(look: Callable[[], Awaitable[ResultT | None]], *, what: str
         await asyncio.sleep(0.02)
 
 
+async def _ignore(_: Exception) -> None: ...
+
+
 class Bus:
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -39,7 +42,8 @@ class Bus:
     @classmethod
     @asynccontextmanager
     async def connect(cls, url: str) -> AsyncIterator[Self]:
-        client = await nats.connect(url)
+        # Tests stop brokers: what is lost meanwhile shows in what they wait for.
+        client = await nats.connect(url, error_cb=_ignore, reconnect_time_wait=0.1, max_reconnect_attempts=-1)
         try:
             yield cls(client)
         finally:

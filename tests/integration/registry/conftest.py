@@ -1,4 +1,4 @@
-"""One registry that the tests of this folder share: each asks for certificates of its own name."""
+"""Two registries that the tests of this folder share: each test asks for certificates of its own name."""
 
 from collections.abc import AsyncIterator
 
@@ -19,6 +19,13 @@ async def registry() -> AsyncIterator[RunningRegistry]:
 async def bus(registry: RunningRegistry) -> AsyncIterator[Bus]:
     async with Bus.connect(registry.nats_url) as connected:
         yield connected
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def mortal() -> AsyncIterator[RunningRegistry]:
+    """Another registry, for the tests that kill it and its broker; it looks for due renewals all the time."""
+    async with running_registry(renewal_sweep_every_s=0.2) as running:
+        yield running
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")

@@ -57,7 +57,7 @@ NAUGHTY: Final = (
     "${jndi:ldap://127.0.0.1/a}",
     "<!ENTITY x SYSTEM 'file:///etc/passwd'>",
     # numbers and words that are something else elsewhere
-    "-1",
+    "-1-",
     "1e+1000",
     "0x7f.1/8",
     "NaN",
@@ -79,5 +79,5 @@ NAUGHTY: Final = (
     "Z" + "\u0300" * 200,
     "-----BEGIN PRIVATE KEY-----",
     "A" * 64,
-    "a" * 5000,
+    "a" * 3000,
 )

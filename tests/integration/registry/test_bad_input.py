@@ -3,7 +3,7 @@
 import json
 import random
 import unicodedata
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -184,13 +184,11 @@ async def test_the_api_names_the_field_and_stores_nothing(ana: Person, registry:
     assert registry.process.counts() == before
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
-async def test_the_bus_names_the_same_field_and_stores_nothing(
-    bus: Bus, registry: RunningRegistry, case: Bad
-) -> None:
+async def test_the_bus_names_the_same_fields_and_stores_nothing(bus: Bus, registry: RunningRegistry) -> None:
     before = stored(registry)
-    answer = await bus.asked(case.body, content_type="application/json")
-    assert answer.fields == list(case.fields)
+    asked = {await bus.ask(case.body, content_type="application/json"): case for case in CASES}
+    for event_id, case in asked.items():
+        assert (await bus.answer(event_id)).fields == list(case.fields), case.what
     assert stored(registry) == before
 
 
@@ -237,23 +235,32 @@ async def test_a_body_that_is_too_large_is_a_problem_like_any_other(registry: Ru
     assert problem(refused, 413).type == "/problems/too-large"
 
 
-TEXT_FIELDS: dict[str, Callable[[str], Body]] = {
-    "name": lambda text: body_with(name=text),
-    "dns_names.0": lambda text: body_with(dns_names=[text]),
-    "exposure": lambda text: body_with(exposure=text),
-    "owner": lambda text: body_with(owner=text),
-    "issuer": lambda text: body_with(issuer=text),
-    "key_algorithm": lambda text: body_with(key_algorithm=text),
-    "end_date": lambda text: body_with(end_date=text),
-    "targets.0.name": lambda text: body_with(targets=[{**FILES, "name": text}], endpoints=[{"url": URL}]),
-    "targets.0.site": lambda text: body_with(targets=[{**FILES, "site": text}]),
-    "targets.0.kind": lambda text: body_with(targets=[{**FILES, "kind": text}]),
-    "targets.0.store": lambda text: body_with(targets=[{**FILES, "store": text}]),
-    "targets.0.secret": lambda text: body_with(targets=[{**PODS, "secret": text}]),
-    "targets.0.namespaces.0": lambda text: body_with(targets=[{**PODS, "namespaces": [text]}]),
-    "targets.0.clusters.0": lambda text: body_with(targets=[{**PODS, "clusters": [text]}]),
-    "endpoints.0.url": lambda text: body_with(endpoints=[{"url": text}]),
-    "endpoints.0.target": lambda text: body_with(endpoints=[{"url": URL, "target": text}]),
+def naughty_body(text: str) -> Body:
+    """The string in every field that takes text."""
+    return {
+        "name": text,
+        "dns_names": [text],
+        "exposure": text,
+        "owner": text,
+        "issuer": text,
+        "key_algorithm": text,
+        "end_date": text,
+        "targets": [
+            {"kind": "files", "name": text, "site": text, "store": text},
+            {**PODS, "secret": text, "namespaces": [text], "clusters": [text]},
+            {"kind": "haproxy", "name": "edge", "site": "site1", "instance": text},
+            {**FILES, "kind": text},
+        ],
+        "endpoints": [{"url": text, "target": text}],
+    }
+
+
+TEXT_FIELDS = {
+    *("name", "dns_names.0", "exposure", "owner", "issuer", "key_algorithm", "end_date"),
+    *("targets.0.name", "targets.0.site", "targets.0.store"),
+    *("targets.1.secret", "targets.1.namespaces.0", "targets.1.clusters.0"),
+    *("targets.2.instance", "targets.3.kind"),
+    *("endpoints.0.url", "endpoints.0.target"),
 }
 
 
@@ -262,27 +269,21 @@ async def test_none_of_the_strings_is_a_name() -> None:
     assert len(NAUGHTY) == len(set(NAUGHTY)) >= 60
 
 
-@pytest.mark.parametrize("field", TEXT_FIELDS)
-async def test_no_text_field_takes_a_naughty_string(ana: Person, registry: RunningRegistry, field: str) -> None:
+async def test_no_text_field_takes_a_naughty_string(ana: Person, registry: RunningRegistry) -> None:
     before = registry.process.counts()
     for text in NAUGHTY:
-        response = await ana.post("/v1/requests", content=encoded(TEXT_FIELDS[field](text)), headers=JSON)
-        assert field in [error.field for error in problem(response).errors], repr(text)
+        response = await ana.post("/v1/requests", content=encoded(naughty_body(text)), headers=JSON)
+        assert {error.field for error in problem(response).errors} == TEXT_FIELDS, repr(text)
     assert registry.process.counts() == before
+    assert (await ana.post("/v1/requests", json=a_body())).status_code == 202
 
 
 async def test_no_text_field_takes_a_naughty_string_from_the_bus(bus: Bus, registry: RunningRegistry) -> None:
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    order = random.Random(seed)
     before = stored(registry)
-    asked = {}
-    for text in NAUGHTY:
-        for field in order.sample(list(TEXT_FIELDS), 2):
-            asked[await bus.ask(encoded(TEXT_FIELDS[field](text)))] = field
+    asked = {await bus.ask(encoded(naughty_body(text))): text for text in NAUGHTY}
     await bus.settled("REQUESTS", "registry-requests", timeout_s=60.0)
-    for event_id, field in asked.items():
-        assert field in (await bus.answer(event_id)).fields
+    for event_id, text in asked.items():
+        assert set((await bus.answer(event_id)).fields) == TEXT_FIELDS, repr(text)
     assert stored(registry) == before
     assert (await bus.asked(encoded(a_body()))).accepted
 
@@ -290,15 +291,17 @@ async def test_no_text_field_takes_a_naughty_string_from_the_bus(bus: Bus, regis
 async def test_a_reason_may_be_any_readable_text_and_stays_text(
     ana: Person, ben: Person, bus: Bus, registry: RunningRegistry
 ) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
     reasons = {}
-    for text in NAUGHTY:
+    for text in ["<script>alert(1)</script>", "two\nlines", *random.Random(seed).sample(NAUGHTY, 25)]:
         body = a_body(exposure="public")
         view = (await ana.post("/v1/requests", json=body)).json()
         response = await ben.post(f"/v1/requests/{view['id']}/deny", json={"reason": text})
         if response.status_code == 422:
             assert [error.field for error in problem(response).errors] == ["reason"]
             controls = any(unicodedata.category(sign) == "Cc" and sign not in "\n\t" for sign in text)
-            assert len(text) > 2000 or not text.strip() or controls, repr(text)
+            assert len(text) > 2000 or not text.strip() or controls or "PRIVATE KEY" in text, repr(text)
         else:
             assert response.status_code == 200, response.text
             reasons[view["certificate_id"]] = text
@@ -353,13 +356,11 @@ async def test_an_unknown_field_of_a_decision_is_named_readably(ben: Person, bod
 
 async def test_no_token_or_site_takes_a_naughty_string(registry: RunningRegistry) -> None:
     before = registry.process.counts()
-    order = {"subject": "x", "owner": "x", "roles": ["viewer"], "site": "site1", "service": "syncer"}
     for text in NAUGHTY:
-        for field in order:
-            value = [text] if field == "roles" else text
-            response = await registry.admin.post("/v1/tokens", content=encoded({**order, field: value}), headers=JSON)
-            expected = "roles.0" if field == "roles" else field
-            assert [error.field for error in problem(response).errors] == [expected], repr(text)
+        order = {"subject": text, "owner": text, "roles": [text], "site": text, "service": text}
+        response = await registry.admin.post("/v1/tokens", content=encoded(order), headers=JSON)
+        named = {error.field for error in problem(response).errors}
+        assert named == {"subject", "owner", "roles.0", "site", "service"}, repr(text)
         recipient = {"service": "syncer", "public_key": text}
         response = await registry.admin.put(
             "/v1/sites/site3", content=encoded({"recipients": [recipient]}), headers=JSON

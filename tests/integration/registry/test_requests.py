@@ -168,22 +168,22 @@ async def test_requests_are_listed_newest_first_and_by_state(ana: Person) -> Non
 async def test_certificates_are_listed_by_name_owner_and_state(
     ana: Person, ben: Person, registry: RunningRegistry
 ) -> None:
-    dora = await registry.person("dora", Role.REQUESTER, owner="treasury")
+    dora = await registry.person("dora", Role.REQUESTER, owner="archive")
     theirs, ours = a_body(), a_body()
     await requested(dora, theirs)
     await requested(ana, ours)
     everything = [item["name"] for item in (await ben.get("/v1/certificates")).json()]
     assert everything == sorted(everything)
     assert {theirs["name"], ours["name"]} <= set(everything)
-    of_treasury = [item["name"] for item in (await ben.get("/v1/certificates?owner=treasury")).json()]
-    assert of_treasury == [theirs["name"]]
+    of_archive = [item["name"] for item in (await ben.get("/v1/certificates?owner=archive")).json()]
+    assert of_archive == [theirs["name"]]
     denied = (await ben.get("/v1/certificates?state=denied")).json()
     assert {item["state"] for item in denied} <= {"denied"}
 
 
 async def test_a_team_sees_its_own(ana: Person, registry: RunningRegistry) -> None:
-    viewer = await registry.person("vic", Role.VIEWER, owner="press")
-    asker = await registry.person("paul", Role.REQUESTER, owner="press")
+    viewer = await registry.person("vic", Role.VIEWER, owner="museum")
+    asker = await registry.person("paul", Role.REQUESTER, owner="museum")
     theirs = a_body()
     view = await requested(ana, theirs)
     for person in (viewer, asker):
@@ -228,6 +228,6 @@ async def test_what_is_not_there_is_not_found(ana: Person, ben: Person) -> None:
         await ana.get("/v1/requests/nothing"),
         await ben.post("/v1/requests/nothing/approve", json={}),
         await ana.post("/v1/certificates/nowhere/renew"),
-        await ana.get("/v1/sites/nowhere/review"),
+        await ana.get("/v1/sites/elsewhere/review"),
     ):
         problem(response, 404)

@@ -1,0 +1,217 @@
+"""The other services as far as the registry can tell: what they hand over, and what they report on the bus."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+import httpx
+
+from certcore import subjects
+from certcore.api import CertificateView, Role
+from certcore.bundles import SealedKey
+from certcore.cloudevents import headers_of
+from certcore.events import (
+    AddressObserved,
+    DeliveryFailed,
+    DeliveryReason,
+    DeliverySucceeded,
+    EndpointObserved,
+    Event,
+    RevisionFailed,
+    RevisionIssued,
+    RevisionStarted,
+    ServingVerdict,
+)
+from certcore.sealing import SealContext, seal
+from certcore.targets import SERVICE_OF_KIND
+from tests.authority import Authority, Issued
+from tests.integration.registry.bodies import Body, a_body
+from tests.integration.registry.bus import Bus
+from tests.registry_process import Person, RunningRegistry
+
+__all__ = ["StandIns"]
+
+
+class StandIns:
+    """Issuer, deliverers and monitor. A report returns the id of its event, by which it can be sent again."""
+
+    def __init__(self, *, registry: RunningRegistry, bus: Bus, issuer: Person, asker: Person) -> None:
+        self.registry = registry
+        self.bus = bus
+        self.issuer = issuer
+        self.asker = asker
+        self.authority = Authority()
+        self._last_look = datetime.now(UTC)
+
+    @classmethod
+    async def start(cls, registry: RunningRegistry, bus: Bus) -> Self:
+        issuer = await registry.service("issuer", Role.ISSUER)
+        return cls(registry=registry, bus=bus, issuer=issuer, asker=await registry.person("asker", Role.REQUESTER))
+
+    async def requested(self, body: Body | None = None) -> CertificateView:
+        body = body or a_body()
+        response = await self.asker.post("/v1/requests", json=body)
+        assert response.status_code == 202, response.text
+        return await self.shown(body["name"])
+
+    async def shown(self, name: str) -> CertificateView:
+        response = await self.registry.admin.get(f"/v1/certificates/{name}")
+        assert response.status_code == 200, response.text
+        return CertificateView.model_validate_json(response.content)
+
+    async def settled(self) -> None:
+        """Wait until the registry has handled every report, or has set it aside."""
+        await self.bus.settled(subjects.STATUS, "registry-status")
+
+    # ── what the issuer hands over ──────────────────────────────────────────────────────────────────────────
+
+    def sealed(self, certificate: CertificateView, revision: int, key_pem: str) -> list[SealedKey]:
+        names = {f"{target.site}-{SERVICE_OF_KIND[target.kind]}" for target in certificate.targets}
+        return [
+            SealedKey.of(
+                name,
+                seal(
+                    key_pem.encode(),
+                    public_key=self.registry.keys[name].public_key,
+                    context=SealContext(name, certificate.id, revision),
+                ),
+            )
+            for name in sorted(names)
+        ]
+
+    async def put(self, certificate_id: str, revision: int, chain_pem: str, keys: list[SealedKey]) -> httpx.Response:
+        body = {"chain_pem": chain_pem, "keys": [key.model_dump() for key in keys]}
+        return await self.issuer.put(f"/v1/bundles/{certificate_id}/{revision}", json=body)
+
+    async def hand_over(
+        self, certificate: CertificateView, revision: int = 1, *, age: timedelta = timedelta(0)
+    ) -> Issued:
+        """A certificate for 30 days, of which some have passed."""
+        since = datetime.now(UTC) - age
+        issued = self.authority.issue(*certificate.dns_names, not_before=since, not_after=since + timedelta(days=30))
+        keys = self.sealed(certificate, revision, issued.key_pem)
+        response = await self.put(certificate.id, revision, issued.chain_pem, keys)
+        assert response.status_code == 204, response.text
+        return issued
+
+    async def issue(
+        self, certificate: CertificateView, revision: int = 1, *, age: timedelta = timedelta(0)
+    ) -> Issued:
+        """Hand over and announce."""
+        issued = await self.hand_over(certificate, revision, age=age)
+        await self.announced(certificate, revision, issued)
+        return issued
+
+    async def make_live(
+        self, certificate: CertificateView, revision: int = 1, *, age: timedelta = timedelta(0)
+    ) -> Issued:
+        issued = await self.issue(certificate, revision, age=age)
+        for target in certificate.targets:
+            await self.delivered(certificate, target.name, revision, issued)
+        for endpoint in certificate.endpoints:
+            await self.served(certificate, endpoint.url, revision, issued)
+        await self.settled()
+        return issued
+
+    # ── what the services report ────────────────────────────────────────────────────────────────────────────
+
+    async def report(
+        self,
+        event: Event,
+        *,
+        place: str,
+        service: str,
+        about: str,
+        event_id: str | None = None,
+        source: str | None = None,
+    ) -> str:
+        event_id = event_id or str(uuid.uuid4())
+        headers = headers_of(
+            event,
+            event_id=event_id,
+            source=source or f"certbus/{place}/{service}",
+            time=datetime.now(UTC),
+            about=about,
+        )
+        # Without the broker's own guard against twins: the registry's is looked at here.
+        del headers["Nats-Msg-Id"]
+        subject = subjects.status(place, service, event.type, about)
+        await self.bus.publish(subject, event.model_dump_json().encode(), headers)
+        return event_id
+
+    async def started(self, certificate: CertificateView, revision: int = 1) -> str:
+        event = RevisionStarted(certificate_id=certificate.id, revision=revision, ca="ca-one")
+        return await self.report(event, place="hub", service="issuer", about=certificate.id)
+
+    async def announced(self, certificate: CertificateView, revision: int, issued: Issued) -> str:
+        event = RevisionIssued(
+            certificate_id=certificate.id,
+            revision=revision,
+            fingerprint_sha256=issued.fingerprint,
+            ca="ca-one",
+            validation_method="dns-01",
+            ari_id=f"ari-{revision}",
+        )
+        return await self.report(event, place="hub", service="issuer", about=certificate.id)
+
+    async def failed(
+        self,
+        certificate: CertificateView,
+        revision: int,
+        reason: str = "the CA said no",
+        *,
+        again: datetime | None = None,
+    ) -> str:
+        event = RevisionFailed(certificate_id=certificate.id, revision=revision, reason=reason, next_try=again)
+        return await self.report(event, place="hub", service="issuer", about=certificate.id)
+
+    async def delivered(self, certificate: CertificateView, target: str, revision: int, issued: Issued) -> str:
+        event = DeliverySucceeded(
+            certificate_id=certificate.id, revision=revision, target=target, fingerprint_sha256=issued.fingerprint
+        )
+        return await self.report(event, **self._deliverer(certificate, target), about=certificate.id)
+
+    async def not_delivered(self, certificate: CertificateView, target: str, revision: int) -> str:
+        event = DeliveryFailed(
+            certificate_id=certificate.id,
+            revision=revision,
+            target=target,
+            reason=DeliveryReason.UNREACHABLE,
+            detail="no answer",
+            next_try=datetime.now(UTC) + timedelta(minutes=1),
+        )
+        return await self.report(event, **self._deliverer(certificate, target), about=certificate.id)
+
+    async def served(self, certificate: CertificateView, url: str, revision: int, issued: Issued) -> str:
+        return await self.observed(certificate, url, ServingVerdict.WANTED, revision, issued)
+
+    async def observed(
+        self,
+        certificate: CertificateView,
+        url: str,
+        verdict: ServingVerdict,
+        revision: int | None = None,
+        issued: Issued | None = None,
+        *,
+        at: datetime | None = None,
+    ) -> str:
+        # Looks follow each other, however fast they are reported.
+        self._last_look = max(datetime.now(UTC), self._last_look + timedelta(microseconds=1))
+        fingerprint = issued.fingerprint if issued else None
+        event = EndpointObserved(
+            certificate_id=certificate.id,
+            url=url,
+            verdict=verdict,
+            served_revision=revision,
+            served_fingerprint_sha256=fingerprint,
+            addresses=(
+                AddressObserved(address="127.0.0.1", verdict=verdict, fingerprint_sha256=fingerprint),
+                AddressObserved(address="127.0.0.2", verdict=verdict, fingerprint_sha256=fingerprint, detail="slow"),
+            ),
+            observed_at=at or self._last_look,
+        )
+        return await self.report(event, place="hub", service="monitor", about=certificate.id)
+
+    def _deliverer(self, certificate: CertificateView, name: str) -> dict[str, str]:
+        target = next(target for target in certificate.targets if target.name == name)
+        return {"place": target.site, "service": SERVICE_OF_KIND[target.kind]}

@@ -1,0 +1,163 @@
+"""Requests by a publisher that knows only NATS: one event, and the answer under its own id."""
+
+import hashlib
+import uuid
+
+import pytest
+
+from certcore.api import CertificateState, CertificateView
+from tests.integration.registry.bodies import a_body, encoded
+from tests.integration.registry.bus import SUBMITTED, Bus
+from tests.registry_process import Person, RunningRegistry
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="package")]
+
+
+def hashed(text: bytes | str) -> str:
+    content = text.encode() if isinstance(text, str) else text
+    return f"sha256-{hashlib.sha256(content).hexdigest()[:32]}"
+
+
+async def shown(person: Person, name: str) -> CertificateView:
+    response = await person.get(f"/v1/certificates/{name}")
+    assert response.status_code == 200, response.text
+    return CertificateView.model_validate_json(response.content)
+
+
+async def test_one_event_asks_and_is_answered_with_ids(bus: Bus, ana: Person) -> None:
+    body = a_body()
+    event_id = await bus.ask(encoded(body))
+    answer = await bus.answer(event_id)
+    assert answer.accepted
+    assert (answer.body["request_event_id"], answer.body["name"]) == (event_id, body["name"])
+    certificate = await shown(ana, body["name"])
+    assert answer.body["certificate_id"] == certificate.id
+    assert answer.body["state"] == certificate.state == CertificateState.APPROVED
+    assert (certificate.owner, certificate.requester) == ("shop", "bus-shop")
+    request = (await ana.get(f"/v1/requests/{answer.body['request_id']}")).json()
+    assert request["name"] == body["name"]
+
+
+async def test_a_public_name_is_answered_as_waiting_and_a_person_decides(bus: Bus, ana: Person, ben: Person) -> None:
+    body = a_body(exposure="public")
+    answer = await bus.asked(encoded(body))
+    assert answer.body["state"] == CertificateState.WAITING_FOR_APPROVAL
+    approved = await ben.post(f"/v1/requests/{answer.body['request_id']}/approve", json={})
+    assert approved.status_code == 200
+    assert (await shown(ana, body["name"])).state is CertificateState.APPROVED
+
+
+async def test_an_event_needs_no_type(bus: Bus) -> None:
+    await bus.publish("certs.request.shop.new", encoded(a_body()), {"ce-id": "untyped"})
+    assert (await bus.answer("untyped")).accepted
+
+
+async def test_the_same_event_twice_gives_one_certificate_and_one_answer(bus: Bus, registry: RunningRegistry) -> None:
+    body = a_body()
+    event_id = str(uuid.uuid4())
+    for _ in range(3):
+        await bus.ask(encoded(body), event_id=event_id)
+    await bus.settled("REQUESTS", "registry-requests")
+    assert (await bus.answer(event_id)).accepted
+    # Another one after it: by then a second answer would be in the stream.
+    await bus.asked(encoded(a_body()))
+    assert len(await bus.messages("CERTS", f"certs.answer.shop.{event_id}")) == 1
+    assert len(registry.process.rows("SELECT * FROM certificate WHERE name = ?", body["name"])) == 1
+    assert len(registry.process.rows("SELECT * FROM event WHERE about = ?", event_id)) == 1
+
+
+async def test_a_rejected_event_stays_rejected(bus: Bus, registry: RunningRegistry) -> None:
+    event_id = await bus.ask(encoded({**a_body(), "name": "No Name"}))
+    assert (await bus.answer(event_id)).fields == ["name"]
+    corrected = a_body()
+    await bus.ask(encoded(corrected), event_id=event_id)
+    await bus.settled("REQUESTS", "registry-requests")
+    assert (await bus.answer(event_id)).fields == ["name"]
+    assert not registry.process.rows("SELECT * FROM certificate WHERE name = ?", corrected["name"])
+
+
+async def test_two_teams_may_use_one_id(bus: Bus, registry: RunningRegistry) -> None:
+    for owner in ("shop", "treasury"):
+        await bus.ask(encoded(a_body()), owner=owner, event_id="order-1")
+    owners = []
+    for owner in ("shop", "treasury"):
+        answer = await bus.answer("order-1", owner=owner)
+        [row] = registry.process.rows("SELECT owner FROM certificate WHERE id = ?", answer.body["certificate_id"])
+        owners.append(row["owner"])
+    assert owners == ["shop", "treasury"]
+
+
+async def test_nobody_asks_as_another_team(bus: Bus, registry: RunningRegistry) -> None:
+    body = a_body(owner="treasury")
+    assert (await bus.asked(encoded(body))).fields == ["owner"]
+    assert not registry.process.rows("SELECT * FROM certificate WHERE name = ?", body["name"])
+    assert (await bus.asked(encoded(a_body(owner="shop")))).accepted
+
+
+async def test_an_event_without_an_id_is_answered_by_the_hash_of_its_body(bus: Bus) -> None:
+    body = encoded(a_body())
+    for _ in range(2):
+        await bus.publish("certs.request.shop.new", body, {"ce-type": SUBMITTED})
+    assert (await bus.answer(hashed(body))).fields == ["ce-id"]
+    await bus.settled("REQUESTS", "registry-requests")
+    await bus.asked(encoded(a_body()))
+    assert len(await bus.messages("CERTS", f"certs.answer.shop.{hashed(body)}")) == 1
+
+
+@pytest.mark.parametrize("event_type", ["certbus.request.submitted.v2", "certbus.certificate.live.v1", "tüpe 🎉"])
+@pytest.mark.parametrize("named", [True, False])
+async def test_an_event_of_an_unknown_type_is_parked_and_answered(
+    bus: Bus,
+    event_type: str,
+    named: bool,  # noqa: FBT001 # drawn
+) -> None:
+    before = len(await bus.dead_letters("registry-requests"))
+    body = encoded(a_body())
+    event_id = str(uuid.uuid4())
+    await bus.publish(
+        "certs.request.shop.new", body, {"ce-type": event_type, **({"ce-id": event_id} if named else {})}
+    )
+    answer = await bus.answer(event_id if named else hashed(body))
+    assert answer.fields == ["ce-type"]
+    await bus.settled("REQUESTS", "registry-requests")
+    [letter] = (await bus.dead_letters("registry-requests"))[before:]
+    headers = letter.headers or {}
+    assert letter.data == body
+    assert headers["ce-type"] == event_type
+    assert headers["certbus-fate"] == "permanent"
+    assert headers["certbus-subject"] == "certs.request.shop.new"
+    assert "unknown event type" in headers["certbus-error"]
+
+
+@pytest.mark.parametrize(
+    "event_id",
+    ["a b", "x.y.z", "*", ">", "$JS.API", "ördér #1 🎉", "urn:uuid:7", "a" * 65, "b" * 3000, "'; --", "a,b;c=d"],
+)
+async def test_an_odd_id_is_answered_under_its_hash(bus: Bus, event_id: str) -> None:
+    answer = await bus.answer(hashed(await bus.ask(encoded(a_body()), event_id=event_id)))
+    assert answer.accepted
+    assert answer.body["request_event_id"] == event_id
+
+
+async def test_long_ids_are_told_apart_by_their_ends(bus: Bus) -> None:
+    ids = [f"{'x' * 300}{number}" for number in range(3)]
+    for event_id in ids:
+        await bus.ask(encoded(a_body()), event_id=event_id)
+    for event_id in ids:
+        assert (await bus.answer(hashed(event_id))).accepted
+
+
+@pytest.mark.parametrize("owner", ["Shop", "a_b", "-shop", "s" * 64, "ümlaut", "$JS"])
+async def test_an_owner_that_is_no_name_is_set_aside(bus: Bus, owner: str) -> None:
+    before = len(await bus.dead_letters("registry-requests"))
+    await bus.ask(encoded(a_body()), owner=owner)
+    assert (await bus.asked(encoded(a_body()))).accepted
+    letters = (await bus.dead_letters("registry-requests"))[before:]
+    assert [(letter.headers or {})["certbus-subject"] for letter in letters] == [f"certs.request.{owner}.new"]
+
+
+async def test_any_subject_of_the_owner_will_do(bus: Bus) -> None:
+    for number, rest in enumerate(("", ".new", ".a.b.c", ".shop-checkout")):
+        headers = {"ce-id": f"subject-{number}", "ce-type": SUBMITTED}
+        await bus.publish(f"certs.request.shop{rest}", encoded(a_body()), headers)
+        assert (await bus.answer(f"subject-{number}")).accepted

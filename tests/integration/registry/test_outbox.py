@@ -1,0 +1,171 @@
+"""What is committed is published: once, in order, whatever dies in between."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from certcore.api import Role
+from certcore.declare import declare
+from certcore.topology import topology
+from tests.integration.registry.bodies import a_body, encoded
+from tests.integration.registry.bus import Bus, eventually
+from tests.registry_process import Person, RunningRegistry
+from tests.servers import SITES
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="package")]
+
+KILLS = 6
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def bus(mortal: RunningRegistry) -> AsyncIterator[Bus]:
+    async with Bus.connect(mortal.nats_url) as connected:
+        yield connected
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def ana(mortal: RunningRegistry) -> Person:
+    return await mortal.person("ana", Role.REQUESTER)
+
+
+def logged(registry: RunningRegistry) -> list[str]:
+    """The ids of the events in the order in which they were committed."""
+    return [
+        row["id"] for row in registry.process.rows("SELECT id FROM event WHERE stream = 'CERTS' ORDER BY sequence")
+    ]
+
+
+async def published(bus: Bus) -> list[str]:
+    return [(message.headers or {})["ce-id"] for message in await bus.messages("CERTS")]
+
+
+def unsent(registry: RunningRegistry) -> int:
+    return len(registry.process.rows("SELECT id FROM event WHERE sent_at IS NULL"))
+
+
+async def relayed(registry: RunningRegistry) -> None:
+    async def look() -> bool:
+        return unsent(registry) == 0
+
+    await eventually(look, what="the outbox is empty", timeout_s=30.0)
+
+
+async def test_every_committed_event_is_published_once_and_in_order_however_often_the_registry_dies(
+    mortal: RunningRegistry, bus: Bus, ana: Person
+) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    order = random.Random(seed)
+    broker = mortal.broker.process.pid
+    assert broker is not None
+    taken: set[str] = set()
+    left = []
+
+    async def ask_until_it_dies() -> None:
+        with suppress(httpx.TransportError):
+            while True:
+                body = a_body()
+                if (await ana.post("/v1/requests", json=body)).status_code == 202:
+                    taken.add(body["name"])
+
+    for number in range(KILLS):
+        # In every other round nothing reaches the broker any more: all of it is between commit and publish.
+        stopped = number % 2 == 1
+        if stopped:
+            os.kill(broker, signal.SIGSTOP)
+        asking = [asyncio.create_task(ask_until_it_dies()) for _ in range(3)]
+        enough = len(taken) + order.randrange(1, 6)
+
+        async def enough_taken(enough: int = enough) -> bool:
+            return len(taken) >= enough
+
+        await eventually(enough_taken, what="requests are taken")
+        await asyncio.sleep(order.uniform(0, 0.05))
+        mortal.process.kill()
+        left.append(unsent(mortal))
+        if stopped:
+            os.kill(broker, signal.SIGCONT)
+        await asyncio.gather(*asking)
+        await mortal.process.start()
+    await relayed(mortal)
+    print(f"left in the outbox at each kill: {left}")
+
+    assert all(left[1::2])
+    assert await published(bus) == logged(mortal)
+    stored = {row["name"] for row in mortal.process.rows("SELECT name FROM certificate")}
+    assert taken <= stored
+    assert len(taken) > KILLS
+
+
+async def test_what_was_not_sent_when_a_stream_was_lost_arrives_in_its_successor(
+    mortal: RunningRegistry, bus: Bus, ana: Person
+) -> None:
+    assert (await ana.post("/v1/requests", json=a_body())).status_code == 202
+    await relayed(mortal)
+    before = logged(mortal)
+    await bus.js.delete_stream("CERTS")
+    for _ in range(3):
+        assert (await ana.post("/v1/requests", json=a_body())).status_code == 202
+    assert unsent(mortal) == 6
+    await declare(bus.js, topology(SITES), apply=True)
+    await relayed(mortal)
+    assert await published(bus) == logged(mortal)[len(before) :]
+
+
+async def test_a_lost_stream_of_requests_is_read_again_once_it_is_declared(bus: Bus) -> None:
+    await bus.js.delete_stream("REQUESTS")
+    await declare(bus.js, topology(SITES), apply=True)
+    event_id = await bus.ask(encoded(a_body()))
+    assert (await bus.answer(event_id, timeout_s=30.0)).accepted
+
+
+async def test_a_request_that_came_while_the_registry_was_away_is_answered(mortal: RunningRegistry, bus: Bus) -> None:
+    await mortal.process.stop()
+    good = await bus.ask(encoded(a_body()))
+    bad = await bus.ask(encoded({**a_body(), "name": "No Name"}))
+    await mortal.process.start()
+    assert (await bus.answer(good)).accepted
+    assert (await bus.answer(bad)).fields == ["name"]
+
+
+async def test_a_broker_that_died_stops_no_request_and_gets_every_event_later(
+    mortal: RunningRegistry, bus: Bus, ana: Person
+) -> None:
+    await relayed(mortal)
+    mortal.broker.process.kill()
+
+    async def readiness(status: int) -> bool:
+        return (await mortal.nobody.get("/readyz")).status_code == status
+
+    await eventually(lambda: readiness(503), what="the registry says that it isn't ready")
+    assert (await mortal.nobody.get("/healthz")).status_code == 200
+    for _ in range(3):
+        assert (await ana.post("/v1/requests", json=a_body())).status_code == 202
+    assert unsent(mortal) == 6
+    await mortal.broker.start()
+    await eventually(lambda: readiness(200), what="the registry is ready again")
+    await relayed(mortal)
+    ours = logged(mortal)
+    assert (await published(bus))[-6:] == ours[-6:]
+    assert (await bus.asked(encoded(a_body()))).accepted
+
+
+async def test_a_follower_holds_up_no_stop(mortal: RunningRegistry) -> None:
+    async with mortal.http.stream("GET", "/v1/events", headers=mortal.admin.headers) as followed:
+        lines = followed.aiter_lines()
+        await anext(lines)
+        began = time.monotonic()
+        await mortal.process.stop()
+        took = time.monotonic() - began
+        async for _ in lines:
+            pass
+    assert took < 5.0
+    await mortal.process.start()
