@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
+# Tests wait more than they compute: a few more workers than the two cores that they are planned for.
+JOBS ?= 3
 
 BIN := .venv/bin
 UV := .tools/bin/uv
@@ -34,7 +36,7 @@ run: .venv/.synced ## start the whole system on this machine, and play its story
 	@$(BIN)/certbus run $(if $(call on,$(ONCE)),--once) $(if $(call on,$(KUBERNETES)),--kubernetes)
 
 test: .venv/.synced ## run every test, against real servers
-	$(BIN)/python -m pytest $(T)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(T)
 
 unit: .venv/.synced ## run the fast tests, which need no server
 	$(BIN)/python -m pytest tests/architecture tests/contracts tests/unit $(T)

@@ -103,13 +103,21 @@ def _plain(value: Any) -> Any:
     return getattr(value, "value", value)
 
 
+async def _told_by_the_end(_: Exception) -> None:
+    """Each failed try would print a traceback; the last one is told in a line."""
+
+
 async def _connect(url: str, seed_file: Path | None, identity: str) -> Client:
     return await nats.connect(
         url,
         nkeys_seed=str(seed_file) if seed_file else None,
         inbox_prefix=f"_INBOX.{identity}".encode(),
         allow_reconnect=False,
+        # The first connection is repeated as well: a broker that just starts is waited for, one that is away is told.
+        max_reconnect_attempts=3,
+        reconnect_time_wait=1,
         connect_timeout=5,
+        error_cb=_told_by_the_end,
     )
 
 
