@@ -23,6 +23,8 @@ _KEY = Authority().issue("www.example.test").key_pem.encode()
         forms_of(_KEY)["der-pkcs8"],
         forms_of(_KEY)["scalar"].hex().encode(),
     ],
+    # The key is made anew by each worker: it may not name the tests.
+    ids=["pem", "crlf", "escaped", "base64", "base64-shifted", "base64-shifted-twice", "der", "scalar-hex"],
 )
 def test_a_planted_key_is_found(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "store").write_bytes(b"something before " + content + b" and after")

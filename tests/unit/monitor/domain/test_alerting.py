@@ -14,6 +14,7 @@ GRACE = timedelta(minutes=5)
 YOUNG, OLD = timedelta(seconds=1), timedelta(hours=1)
 FRESH = EndpointRecord(certificate_id="c1", url=URL)
 SERVED = FRESH.model_copy(update={"ever_served": True})
+BAD = sorted(set(ServingVerdict) - {ServingVerdict.WANTED, ServingVerdict.PREVIOUS})
 CRITICAL = {ServingVerdict.EXPIRED, ServingVerdict.WRONG_HOST, ServingVerdict.UNTRUSTED, ServingVerdict.TLS_FAILED}
 
 
@@ -41,7 +42,7 @@ class Endpoint:
         return decision
 
 
-@pytest.mark.parametrize("verdict", set(ServingVerdict) - {ServingVerdict.WANTED, ServingVerdict.PREVIOUS})
+@pytest.mark.parametrize("verdict", BAD)
 def test_two_bad_looks_in_a_row_raise_one_alert(verdict: ServingVerdict) -> None:
     endpoint = Endpoint(SERVED)
     assert endpoint.shows(verdict, age=YOUNG).reason is Reason.FIRST_BAD_LOOK
@@ -70,7 +71,7 @@ def test_the_previous_revision_is_no_finding_within_the_grace() -> None:
     assert endpoint.shows(ServingVerdict.PREVIOUS).reason is Reason.RAISED
 
 
-@pytest.mark.parametrize("verdict", set(ServingVerdict) - {ServingVerdict.WANTED, ServingVerdict.PREVIOUS})
+@pytest.mark.parametrize("verdict", BAD)
 def test_an_endpoint_that_never_served_has_the_grace_for_its_first_roll_out(verdict: ServingVerdict) -> None:
     endpoint = Endpoint(FRESH)
     for _ in range(10):
