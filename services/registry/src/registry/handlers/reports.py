@@ -73,9 +73,11 @@ class Reports:
         async def handle(event: EventT, envelope: Envelope) -> None:
             if not envelope.id:
                 raise PermanentError("a report needs a ce-id: without one it can't be told from another")
+            # By the subject, which the broker binds to the publisher: a header could name somebody else.
+            who = reporter(envelope.subject)
             async with self._store.transaction() as transaction:
-                if await transaction.first_time(envelope.source, envelope.id, self._clock()):
-                    await effect(transaction, event, reporter(envelope.subject))
+                if await transaction.first_time(f"{who.place}/{who.service}", envelope.id, self._clock()):
+                    await effect(transaction, event, who)
             self._bell.ring()
 
         return handle
