@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from certcore.api import CertificateState, CertificateView
+from registry.adapters import tables
 from tests.integration.registry.bodies import a_body, encoded
 from tests.integration.registry.bus import SUBMITTED, Bus
 from tests.registry_process import Person, RunningRegistry
@@ -154,6 +155,16 @@ async def test_an_owner_that_is_no_name_is_set_aside(bus: Bus, owner: str) -> No
     assert (await bus.asked(encoded(a_body()))).accepted
     letters = (await bus.dead_letters("registry-requests"))[before:]
     assert [(letter.headers or {})["certbus-subject"] for letter in letters] == [f"certs.request.{owner}.new"]
+
+
+async def test_the_longest_of_owners_is_stored_as_every_database_can(bus: Bus, registry: RunningRegistry) -> None:
+    owner = "o" * 63
+    await bus.ask(encoded(a_body()), owner=owner, event_id="longest")
+    certificate = (await bus.answer("longest", owner=owner)).body["certificate_id"]
+    [row] = registry.process.rows("SELECT * FROM certificate WHERE id = ?", certificate)
+    # SQLite takes any length; PostgreSQL doesn't.
+    widths = {column.name: getattr(column.type, "length", None) for column in tables.certificate.columns}
+    assert not {name for name, width in widths.items() if width and row[name] and len(row[name]) > width}
 
 
 async def test_any_subject_of_the_owner_will_do(bus: Bus) -> None:

@@ -34,25 +34,27 @@ class Seen:
 class Follower:
     def __init__(self, lines: AsyncIterator[str]) -> None:
         self._lines = lines
-        self.last_id = ""
+
+    async def begin(self) -> str:
+        """The id from which to go on, told before any event."""
+        fields = await self._block()
+        assert fields.keys() == {"id"}
+        return fields["id"]
 
     async def next(self) -> Seen:
-        """The next event; ids that come alone are only remembered."""
-        async with asyncio.timeout(10.0):
-            while True:
-                fields: dict[str, str] = {}
-                while line := await anext(self._lines):
-                    name, _, value = line.partition(": ")
-                    fields[name] = value
-                self.last_id = fields.get("id", self.last_id)
-                if "data" in fields:
-                    return Seen(fields["id"], fields["event"], json.loads(fields["data"]))
-
-    async def until(self, event_type: str, about: str) -> Seen:
+        """The next event."""
         while True:
-            seen = await self.next()
-            if (seen.type, seen.event["subject"]) == (event_type, about):
-                return seen
+            fields = await self._block()
+            if "data" in fields:
+                return Seen(fields["id"], fields["event"], json.loads(fields["data"]))
+
+    async def _block(self) -> dict[str, str]:
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(10.0):
+            while line := await anext(self._lines):
+                name, _, value = line.partition(": ")
+                fields[name] = value
+        return fields
 
 
 @asynccontextmanager
@@ -122,12 +124,11 @@ async def test_who_saw_nothing_yet_goes_on_from_where_the_stream_began(
     registry: RunningRegistry, ana: Person
 ) -> None:
     await requested(ana)
-    last = logged(registry)[-1]
     async with following(registry.admin, since="now") as follower:
-        # A line of an event without data tells the id from which to go on.
-        about = await requested(ana)
-        await follower.next()
-    async with following(registry.admin, last_event_id=last, since="now") as follower:
+        began = await follower.begin()
+    assert began == logged(registry)[-1]
+    about = await requested(ana)
+    async with following(registry.admin, last_event_id=began, since="now") as follower:
         assert (await follower.next()).event["subject"] == about
 
 

@@ -26,6 +26,7 @@ from certcore.events import (
     SiteHeartbeat,
     SiteReviewed,
 )
+from certcore.targets import SERVICE_OF_KIND
 from certcore.topology import topology
 from tests.integration.registry.bodies import Body, a_body
 from tests.integration.registry.bus import Bus, eventually
@@ -315,6 +316,23 @@ async def test_a_report_under_a_wrong_subject_is_set_aside_and_changes_nothing(
     assert registry.process.dump() == before
 
 
+async def test_nobody_s_report_is_taken_for_another_s(services: StandIns) -> None:
+    """One id and one source in two reports: who reports is read from the subject alone."""
+    certificate = await services.requested(everywhere())
+    issued = await services.issue(certificate)
+    for target in certificate.targets:
+        event = DeliverySucceeded(
+            certificate_id=certificate.id, revision=1, target=target.name, fingerprint_sha256=issued.fingerprint
+        )
+        service = SERVICE_OF_KIND[target.kind]
+        await services.report(
+            event, place=target.site, service=service, about=certificate.id, event_id="same", source="same"
+        )
+    await services.settled()
+    present = await services.shown(certificate.name)
+    assert {target.state for target in present.targets} == {TargetState.DELIVERED}
+
+
 async def test_reports_about_an_old_revision_are_ignored(services: StandIns, registry: RunningRegistry) -> None:
     certificate = await services.requested()
     first = await services.make_live(certificate)
@@ -354,9 +372,12 @@ async def test_a_replay_of_the_whole_stream_changes_nothing(mortal: RunningRegis
 
         stored = (await bus.js.stream_info("STATUS")).state.messages
         assert stored > 30
+        # Stopped meanwhile, it needs not find out that its consumer went away.
+        await mortal.process.stop()
         await bus.js.delete_consumer("STATUS", DURABLE)
         [consumer] = [item for item in topology([]).consumers if item.durable == DURABLE]
         await bus.js.add_consumer("STATUS", consumer.config())
+        await mortal.process.start()
         await services.settled()
         info = await bus.js.consumer_info("STATUS", DURABLE)
         assert info.delivered is not None
@@ -458,6 +479,7 @@ async def test_a_bundle_that_was_not_ordered_so_is_refused(services: StandIns, r
     keys = services.sealed(certificate, 1, right.key_pem)
     plain = SealedKey.of(keys[0].recipient, right.key_pem.encode())
     stranger = SealedKey(recipient="site9-syncer", sealed=keys[0].sealed)
+    await relayed(registry)
     before = registry.process.dump()
     for status, detail, response in (
         (404, "no certificate", await services.put("nothing", 1, right.chain_pem, keys)),
@@ -480,6 +502,7 @@ async def test_a_bundle_that_was_not_ordered_so_is_refused(services: StandIns, r
 async def test_a_bundle_is_stored_once_and_never_replaced(services: StandIns, registry: RunningRegistry) -> None:
     certificate = await services.requested()
     issued = await services.hand_over(certificate)
+    await relayed(registry)
     before = registry.process.dump()
     keys = services.sealed(certificate, 1, issued.key_pem)
     same = await services.put(certificate.id, 1, issued.chain_pem, keys)
@@ -496,6 +519,7 @@ async def test_one_leaf_is_no_revision_of_two_certificates(services: StandIns, r
     second = await services.requested({**body, "name": f"{body['name']}-again"})
     issued = await services.hand_over(first)
     keys = services.sealed(second, 1, issued.key_pem)
+    await relayed(registry)
     before = registry.process.dump()
     refused = await services.put(second.id, 1, issued.chain_pem, keys)
     assert refused.status_code == 409, refused.text

@@ -108,7 +108,7 @@ async def test_of_many_decisions_at_once_one_counts(ana: Person, ben: Person, re
     print(f"seed {seed}")
     order = random.Random(seed)
     eve = await registry.person("eve", Role.APPROVER)
-    for _ in range(15):
+    for _ in range(10):
         body = a_body(exposure="public")
         view = await requested(ana, body)
         decisions = [(ben, "approve"), (eve, "approve"), (eve, "deny"), (ana, "approve")]

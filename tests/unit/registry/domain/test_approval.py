@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certcore.certificate import Exposure
-from registry.domain.approval import Policy, Refusal, may_decide, need
+from certcore.rejection import RejectedError
+from registry.domain.approval import Policy, Refusal, check_reason, may_decide, need
 from tests.unit.registry.samples import request
 
 people = st.text(min_size=1, max_size=20)
@@ -37,3 +38,28 @@ def test_nobody_decides_on_their_own_request(person: str) -> None:
 @given(person=people)
 def test_nobody_decides_twice(state: str, person: str) -> None:
     assert may_decide(request(state), person=person) is Refusal.ALREADY_DECIDED
+
+
+@pytest.mark.parametrize("reason", ["", "as agreed", "two\nlines\tand a tab", "für Ana 🎉", "x" * 2000])
+def test_what_people_write_is_a_reason(reason: str) -> None:
+    check_reason(reason)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["x" * 2001, "\x00", "\x1b[31mred", "\r", "\x85", "\ud800", "-----BEGIN EC PRIVATE KEY-----"],
+)
+def test_what_can_t_be_kept_or_shown_is_no_reason(reason: str) -> None:
+    with pytest.raises(RejectedError) as refused:
+        check_reason(reason)
+    assert [rejection.field for rejection in refused.value.rejections] == ["reason"]
+
+
+@given(st.text(alphabet=st.characters(), max_size=50))
+def test_a_reason_that_passed_can_be_stored_and_sent(reason: str) -> None:
+    try:
+        check_reason(reason)
+    except RejectedError:
+        return
+    assert "\x00" not in reason
+    assert reason.encode().decode() == reason
