@@ -6,6 +6,7 @@ import pytest_asyncio
 
 from certcore.api import Role
 from tests.integration.registry.bus import Bus
+from tests.integration.registry.stand_ins import StandIns
 from tests.registry_process import Person, RunningRegistry, running_registry
 
 
@@ -38,3 +39,16 @@ async def ana(registry: RunningRegistry) -> Person:
 async def ben(registry: RunningRegistry) -> Person:
     """The second person."""
     return await registry.person("ben", Role.APPROVER, owner="platform")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def services(registry: RunningRegistry, bus: Bus) -> StandIns:
+    return await StandIns.start(registry, bus)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def deliverers(registry: RunningRegistry) -> dict[str, Person]:
+    return {
+        name: await registry.service(name, Role.DELIVERER, site=name.split("-")[0], kind=name.split("-")[1])
+        for name in ("site1-syncer", "site1-pusher", "site2-syncer")
+    }

@@ -55,7 +55,7 @@ async def test_without_a_registry_it_says_that_it_is_not_ready_and_catches_up_la
     async with site_of(declared_bus, tmp_path) as site:
         site.registry.away = True
         site.process.start()
-        await until(lambda: "deployments_not_read" in site.log, "the first round")
+        await until(lambda: "round_failed" in site.log, "the first round")
         shop = Lineage(site, files_target())
         await shop.issue(AUTHORITY.issue(), 1)
         told = await shop.failed(1)

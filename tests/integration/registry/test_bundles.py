@@ -1,0 +1,126 @@
+"""Sealed bundles: stored once as ordered, fetched by their recipients alone, announced after that."""
+
+import pytest
+
+from certcore.api import CertificateState
+from certcore.bundles import SealedKey
+from tests.integration.registry.bodies import a_body
+from tests.integration.registry.bus import Bus, eventually
+from tests.integration.registry.reported import DURABLE, everywhere, relayed
+from tests.integration.registry.stand_ins import StandIns
+from tests.registry_process import Person, RunningRegistry
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="package")]
+
+
+async def test_a_site_can_t_fetch_another_s_bundle_nor_learn_that_it_is_there(
+    services: StandIns, registry: RunningRegistry, deliverers: dict[str, Person]
+) -> None:
+    certificate = await services.requested()
+    path = f"/v1/bundles/{certificate.id}/1"
+    before = await deliverers["site2-syncer"].get(path)
+    await services.issue(certificate)
+    strangers = [deliverers["site2-syncer"], deliverers["site1-pusher"], services.issuer, registry.admin]
+    for person in strangers:
+        after = await person.get(path)
+        assert after.status_code == before.status_code == 404
+        assert after.content == before.content
+        assert after.headers.keys() == before.headers.keys()
+    assert (await deliverers["site1-syncer"].get(path)).status_code == 200
+    fetches = registry.process.rows(
+        "SELECT actor FROM audit WHERE action = 'fetch bundle' AND object = ?", f"{certificate.id}/1"
+    )
+    assert [row["actor"] for row in fetches] == ["site1-syncer"]
+
+
+async def test_a_bundle_that_was_not_ordered_so_is_refused(services: StandIns, registry: RunningRegistry) -> None:
+    certificate, other = await services.requested(everywhere()), await services.requested()
+    right = services.authority.issue(*certificate.dns_names)
+    fewer = services.authority.issue(*other.dns_names)
+    more = services.authority.issue(*certificate.dns_names, "more.example.org")
+    keys = services.sealed(certificate, 1, right.key_pem)
+    plain = SealedKey.of(keys[0].recipient, right.key_pem.encode())
+    stranger = SealedKey(recipient="site9-syncer", sealed=keys[0].sealed)
+    await relayed(registry)
+    before = registry.process.dump()
+    for status, detail, response in (
+        (404, "no certificate", await services.put("nothing", 1, right.chain_pem, keys)),
+        (409, "not ordered", await services.put(certificate.id, 2, right.chain_pem, keys)),
+        (409, "other names", await services.put(certificate.id, 1, fewer.chain_pem, keys)),
+        (409, "other names", await services.put(certificate.id, 1, more.chain_pem, keys)),
+        (409, "not sealed to", await services.put(certificate.id, 1, right.chain_pem, keys[1:])),
+        (409, "not sealed to", await services.put(certificate.id, 1, right.chain_pem, [*keys, stranger])),
+        (409, "not sealed to", await services.put(certificate.id, 1, right.chain_pem, [])),
+        (422, "not sealed", await services.put(certificate.id, 1, right.chain_pem, [plain, *keys[1:]])),
+        (422, "not sealed", await services.put(certificate.id, 1, right.chain_pem + right.key_pem, keys)),
+        (422, "hang together", await services.put(certificate.id, 1, right.leaf_pem + fewer.leaf_pem, keys)),
+        (422, "no certificate", await services.put(certificate.id, 1, "nothing", keys)),
+    ):
+        assert (response.status_code, detail in response.json()["detail"]) == (status, True), response.text
+        assert "BEGIN" not in response.text
+    assert registry.process.dump() == before
+
+
+async def test_a_bundle_is_stored_once_and_never_replaced(services: StandIns, registry: RunningRegistry) -> None:
+    certificate = await services.requested()
+    issued = await services.hand_over(certificate)
+    await relayed(registry)
+    before = registry.process.dump()
+    keys = services.sealed(certificate, 1, issued.key_pem)
+    same = await services.put(certificate.id, 1, issued.chain_pem, keys)
+    assert same.status_code == 204
+    another = services.authority.issue(*certificate.dns_names)
+    refused = await services.put(certificate.id, 1, another.chain_pem, keys)
+    assert (refused.status_code, "with another leaf" in refused.json()["detail"]) == (409, True)
+    assert registry.process.dump() == before
+
+
+async def test_one_leaf_is_no_revision_of_two_certificates(services: StandIns, registry: RunningRegistry) -> None:
+    body = a_body()
+    first = await services.requested(body)
+    second = await services.requested({**body, "name": f"{body['name']}-again"})
+    issued = await services.hand_over(first)
+    keys = services.sealed(second, 1, issued.key_pem)
+    await relayed(registry)
+    before = registry.process.dump()
+    refused = await services.put(second.id, 1, issued.chain_pem, keys)
+    assert refused.status_code == 409, refused.text
+    assert registry.process.dump() == before
+
+
+async def test_only_the_certificates_of_a_chain_are_kept(services: StandIns, registry: RunningRegistry) -> None:
+    certificate = await services.requested()
+    issued = services.authority.issue(*certificate.dns_names)
+    noisy = "subject=/CN=x\r\n" + issued.chain_pem.replace("\n", "\r\n") + "\nnothing more\n"
+    keys = services.sealed(certificate, 1, issued.key_pem)
+    assert (await services.put(certificate.id, 1, noisy, keys)).status_code == 204
+    [row] = registry.process.rows("SELECT chain_pem FROM revision WHERE certificate_id = ?", certificate.id)
+    assert row["chain_pem"] == issued.chain_pem
+
+
+async def test_an_announcement_of_another_leaf_is_set_aside(services: StandIns, bus: Bus) -> None:
+    certificate = await services.requested()
+    await services.hand_over(certificate)
+    before = len(await bus.dead_letters(DURABLE))
+    await services.announced(certificate, 1, services.authority.issue(*certificate.dns_names))
+    await services.settled()
+    assert len(await bus.dead_letters(DURABLE)) == before + 1
+    assert (await services.shown(certificate.name)).state is CertificateState.APPROVED
+
+
+async def test_an_announcement_waits_for_its_bundle(services: StandIns) -> None:
+    certificate = await services.requested()
+    issued = services.authority.issue(*certificate.dns_names)
+    await services.announced(certificate, 1, issued)
+
+    async def retried() -> bool:
+        return any(
+            "announced but not stored" in line and certificate.name in line
+            for line in services.registry.process.log_lines
+        )
+
+    await eventually(retried, what="the first try")
+    keys = services.sealed(certificate, 1, issued.key_pem)
+    assert (await services.put(certificate.id, 1, issued.chain_pem, keys)).status_code == 204
+    await services.settled()
+    assert (await services.shown(certificate.name)).state is CertificateState.DELIVERING

@@ -1,0 +1,159 @@
+"""Revisions one after another: renewed, failed, replayed, outdated."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from certcore.api import CertificateState, EndpointState, Role
+from certcore.events import (
+    EndpointsExpected,
+    IssueOrder,
+    ServingVerdict,
+    SiteHeartbeat,
+)
+from certcore.topology import topology
+from tests.integration.registry.bus import Bus
+from tests.integration.registry.reported import DURABLE, announced, everywhere, relayed, told
+from tests.integration.registry.stand_ins import StandIns
+from tests.registry_process import RunningRegistry
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="package")]
+
+
+async def test_reports_about_an_old_revision_are_ignored(services: StandIns, registry: RunningRegistry) -> None:
+    certificate = await services.requested()
+    first = await services.make_live(certificate)
+    await services.asker.post(f"/v1/certificates/{certificate.name}/renew")
+    second = await services.make_live(certificate, 2)
+    await relayed(registry)
+    before = registry.process.dump()
+    await services.started(certificate, 1)
+    await services.announced(certificate, 1, first)
+    await services.failed(certificate, 1)
+    await services.failed(certificate, 2)
+    await services.delivered(certificate, "host", 1, first)
+    await services.not_delivered(certificate, "host", 1)
+    await services.announced(certificate, 2, second)
+    await services.delivered(certificate, "host", 2, second)
+    await services.settled()
+    after = registry.process.dump()
+    assert len(after.pop("inbox")) == len(before.pop("inbox")) + 8
+    assert after == before
+
+
+async def test_a_replay_of_the_whole_stream_changes_nothing(mortal: RunningRegistry) -> None:
+    async with Bus.connect(mortal.nats_url) as bus:
+        services = await StandIns.start(mortal, bus)
+        for _ in range(2):
+            certificate = await services.requested(everywhere())
+            issued = await services.make_live(certificate)
+            await services.asker.post(f"/v1/certificates/{certificate.name}/renew")
+            await services.make_live(certificate, 2)
+            await services.observed(certificate, certificate.endpoints[0].url, ServingVerdict.PREVIOUS, 1, issued)
+        heartbeat = SiteHeartbeat(site="site1", service="syncer", version="1")
+        await services.report(heartbeat, place="site2", service="syncer", about="site1")
+        await services.settled()
+        await relayed(mortal)
+        before, letters = mortal.process.dump(), len(await bus.dead_letters(DURABLE))
+        assert letters > 0
+
+        stored = (await bus.js.stream_info("STATUS")).state.messages
+        assert stored > 30
+        # Stopped meanwhile, it needs not find out that its consumer went away.
+        await mortal.process.stop()
+        await bus.js.delete_consumer("STATUS", DURABLE)
+        [consumer] = [item for item in topology([]).consumers if item.durable == DURABLE]
+        await bus.js.add_consumer("STATUS", consumer.config())
+        await mortal.process.start()
+        await services.settled()
+        info = await bus.js.consumer_info("STATUS", DURABLE)
+        assert info.delivered is not None
+        assert info.delivered.consumer_seq >= stored
+        assert mortal.process.dump() == before
+        # What was set aside is set aside again, under the same id as before.
+        assert len(await bus.dead_letters(DURABLE)) == letters
+
+
+async def test_a_renewal_accepts_both_revisions_until_the_new_one_is_seen(
+    services: StandIns, bus: Bus, registry: RunningRegistry
+) -> None:
+    monitor = await registry.service("monitor", Role.MONITOR)
+    certificate = await services.requested(everywhere())
+    first = await services.make_live(certificate)
+    answer = await services.asker.post(f"/v1/certificates/{certificate.name}/renew")
+    assert (answer.status_code, answer.json()["revision"], answer.json()["reason"]) == (202, 2, "asked")
+    again = await services.asker.post(f"/v1/certificates/{certificate.name}/renew")
+    assert (again.status_code, again.json()["revision"], again.json()["reason"]) == (202, 2, "in_progress")
+    renewing = await services.shown(certificate.name)
+    assert renewing.state is CertificateState.RENEWING
+    assert renewing.trace_id != certificate.trace_id
+    await relayed(registry)
+    [due] = await bus.messages("CERTS", f"certs.ev.renewal_due.{certificate.id}")
+    order = IssueOrder.model_validate(json.loads(due.data or b"")["order"])
+    assert (order.revision, order.replaces) == (2, "ari-1")
+    assert {recipient.name for recipient in order.recipients} == {"site1-syncer", "site1-pusher", "site2-syncer"}
+
+    second = await services.issue(certificate, 2)
+    for target in certificate.targets:
+        await services.delivered(certificate, target.name, 2, second)
+    for endpoint in certificate.endpoints[1:]:
+        await services.served(certificate, endpoint.url, 2, second)
+    await services.settled()
+    waiting = await services.shown(certificate.name)
+    assert (waiting.state, waiting.endpoints[0].state) == (CertificateState.DELIVERING, EndpointState.PREVIOUS)
+    both = (await told(services, certificate, EndpointsExpected))[-1]
+    assert both.wanted_revision == 2
+    assert [item.fingerprint_sha256 for item in both.accepted] == [second.fingerprint, first.fingerprint]
+    asked = [EndpointsExpected.model_validate(item) for item in (await monitor.get("/v1/expectations")).json()]
+    assert both in asked
+
+    await services.served(certificate, certificate.endpoints[0].url, 2, second)
+    await services.settled()
+    assert (await services.shown(certificate.name)).state is CertificateState.LIVE
+    one = (await told(services, certificate, EndpointsExpected))[-1]
+    assert [item.fingerprint_sha256 for item in one.accepted] == [second.fingerprint]
+
+
+async def test_a_revision_that_failed_is_tried_again_under_its_number(services: StandIns, bus: Bus) -> None:
+    certificate = await services.requested()
+    again = datetime.now(UTC) + timedelta(hours=1)
+    await services.failed(certificate, 1, "the CA refused app.example.test", again=again)
+    await services.settled()
+    failing = await services.shown(certificate.name)
+    assert (failing.state, failing.next_try) == (CertificateState.FAILING, again)
+    assert failing.reason == "revision 1 was not issued: the CA refused app.example.test"
+
+    answer = await services.asker.post(f"/v1/certificates/{certificate.name}/renew")
+    assert (answer.status_code, answer.json()["revision"]) == (202, 1)
+    await services.make_live(certificate)
+    assert (await services.shown(certificate.name)).state is CertificateState.LIVE
+
+    # A renewal that fails leaves the old revision where it is.
+    await services.asker.post(f"/v1/certificates/{certificate.name}/renew")
+    await services.failed(certificate, 2)
+    await services.settled()
+    failing = await services.shown(certificate.name)
+    assert (failing.state, failing.wanted_revision) == (CertificateState.FAILING, 1)
+    assert {endpoint.state for endpoint in failing.endpoints} == {EndpointState.SERVED}
+    assert (await services.asker.post(f"/v1/certificates/{certificate.name}/renew")).json()["revision"] == 2
+    await services.make_live(certificate, 2)
+    present = await services.shown(certificate.name)
+    assert (present.state, present.wanted_revision) == (CertificateState.LIVE, 2)
+    await relayed(services.registry)
+    assert await announced(bus, certificate) == [
+        *("requested", "approved", "failing", "renewal_due", "issued", "expected", "delivered", "live", "expected"),
+        *("renewal_due", "failing", "renewal_due", "issued", "expected", "delivered", "live", "expected"),
+    ]
+
+
+async def test_a_long_reason_of_a_failure_is_cut_and_stops_no_other_event(services: StandIns, bus: Bus) -> None:
+    certificate = await services.requested()
+    await services.failed(certificate, 1, "no " * 340_000)
+    await services.make_live(await services.requested())
+    await services.settled()
+    failing = await services.shown(certificate.name)
+    assert failing.state is CertificateState.FAILING
+    assert len(failing.reason) < 1000
+    await relayed(services.registry)
+    assert await announced(bus, certificate) == ["requested", "approved", "failing"]
