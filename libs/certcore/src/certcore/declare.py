@@ -29,6 +29,7 @@ _STREAM_FIELDS: Final = (
     "max_msg_size",
     "max_msgs_per_subject",
     "discard",
+    "max_age",
     "duplicate_window",
     "allow_direct",
 )

@@ -63,6 +63,7 @@ def topology(sites: Iterable[str], *, replicas: int = 1) -> Topology:
         mib: int,
         discard: DiscardPolicy = DiscardPolicy.OLD,
         newest: int = -1,
+        days: int = 0,
     ) -> StreamConfig:
         return StreamConfig(
             name=name,
@@ -73,16 +74,18 @@ def topology(sites: Iterable[str], *, replicas: int = 1) -> Topology:
             max_bytes=mib * _MIB,
             max_msg_size=_MIB,
             max_msgs_per_subject=newest,
+            max_age=days * 86400.0,
             discard=discard,
             duplicate_window=_DUPLICATE_WINDOW.total_seconds(),
             allow_direct=True,
         )
 
     streams = [
+        # What is old is handled and goes; without that, a stream that refuses when it is full would be full one day.
         # A full request stream refuses the publisher instead of losing somebody else's request.
-        stream(subjects.REQUESTS, [subjects.ANY_REQUEST], mib=64, discard=DiscardPolicy.NEW),
+        stream(subjects.REQUESTS, [subjects.ANY_REQUEST], mib=64, discard=DiscardPolicy.NEW, days=30),
         stream(subjects.CERTS, [subjects.ANY_EVENT, subjects.ANY_ANSWER], mib=256),
-        stream(subjects.STATUS, [subjects.ANY_STATUS], mib=256, discard=DiscardPolicy.NEW),
+        stream(subjects.STATUS, [subjects.ANY_STATUS], mib=256, discard=DiscardPolicy.NEW, days=3),
         stream(subjects.ALERTS, [subjects.ANY_ALERT], mib=64),
         stream(subjects.DLQ, [subjects.ANY_DEAD_LETTER], mib=64),
     ]
