@@ -127,7 +127,7 @@ class Prober:
                 step = HandshakeProblem.TLS_FAILED
                 try:
                     seen = await _shake_hands(context, reader, writer, server_name)
-                except BaseException:
+                except BaseException:  # also when cancelled: an open connection must not stay behind
                     writer.transport.abort()
                     raise
                 writer.close()

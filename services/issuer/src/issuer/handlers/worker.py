@@ -87,7 +87,7 @@ class Worker:
             self._woken.clear()
             try:
                 sleep_s = await self._take_due()
-            except Exception:
+            except Exception:  # the journal is away: nothing is lost while nothing is begun
                 # The journal is away: nothing can be lost while nothing is begun.
                 log.exception("journal_failed")
                 sleep_s = _PAUSE_AFTER_FAULT_S
@@ -122,7 +122,7 @@ class Worker:
                 await self._journal.extend_leases(frozenset(self._running), until=self._clock() + _LEASE)
                 leftover = await self._journal.leftover_records(running=frozenset(self._running))
                 await self._issuance.tidy(leftover)
-            except Exception:
+            except Exception:  # upkeep is tried again with the next round
                 # As above: it is tried again.
                 log.exception("upkeep_failed")
             with contextlib.suppress(TimeoutError):
@@ -146,7 +146,7 @@ class Worker:
             except JobTakenError as error:
                 log.info("job_left", reason=str(error))
                 await self._journal.release(job.id)
-            except Exception:
+            except Exception:  # one job's fault must not stop the others
                 # One job's fault must not stop the others. It is taken up again when its lease has run out.
                 log.exception("job_broke_off")
 
@@ -162,7 +162,7 @@ class Worker:
                     raise
                 except JobFailedError as failure:
                     at = await self._fail(at.job, failure)
-                except Exception as error:
+                except Exception as error:  # whatever it was, people are told and it is tried again
                     # Whatever it was, people are told and it is tried again.
                     log.exception("step_broke_off", step=step)
                     at = await self._fail(at.job, JobFailedError(FailureReason.UNFORESEEN, type(error).__name__))
