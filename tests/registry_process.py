@@ -18,11 +18,11 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from certbus.local.nats_server import NatsServer
-from certbus.local.process import ChildProcess
-from certbus.local.readiness import answers
 from certcore.api import Role
 from certcore.sealing import RecipientKey
+from certlocal.nats_server import NatsServer
+from certlocal.process import ChildProcess
+from certlocal.readiness import answers
 from tests import servers
 from tests.ports import free_port
 

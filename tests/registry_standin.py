@@ -11,8 +11,8 @@ from pathlib import Path
 from certcore.bundles import SealedBundle, SealedKey
 from certcore.events import DeploymentOrdered, EndpointsExpected
 from certcore.sealing import RecipientKey, SealContext, seal
-from certcore.settings import RegistrySettings
 from certcore.targets import TargetSpec
+from certkit.settings import RegistrySettings
 from tests.authority import Issued
 from tests.ports import free_port
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import nats
 
-from certbus.local.haproxy_server import HaproxyServer
-from certbus.local.kube_servers import ClusterUser, EtcdServer, KubeApiServer, secret_writer
-from certbus.local.nats_identities import NatsIdentities
-from certbus.local.nats_server import NatsServer
-from certbus.local.pebble_ca import ChallengeDns, PebbleCa, PebblePorts
-from certbus.local.tools import ETCD, KUBE_APISERVER, PEBBLE, PEBBLE_CHALLTESTSRV, Tell, Toolbox
-from certcore.declare import declare
 from certcore.permissions import OPERATOR, accounts, grants
-from certcore.topology import topology
+from certkit.declare import declare
+from certkit.topology import topology
+from certlocal.haproxy_server import HaproxyServer
+from certlocal.kube_servers import ClusterUser, EtcdServer, KubeApiServer, secret_writer
+from certlocal.nats_identities import NatsIdentities
+from certlocal.nats_server import NatsServer
+from certlocal.pebble_ca import ChallengeDns, PebbleCa, PebblePorts
+from certlocal.tools import ETCD, KUBE_APISERVER, PEBBLE, PEBBLE_CHALLTESTSRV, Tell, Toolbox
 from tests.ports import free_port
 
 __all__ = [

@@ -27,17 +27,19 @@ BREACHES = [
     Breach("separate-services", "syncer/adapters/breach.py", "import issuer.settings"),
     Breach("separate-services", "certcore/breach.py", "import registry"),
     Breach("separate-services", "monitor/breach.py", "import certbus"),
+    Breach("separate-services", "certkit/breach.py", "import certprobe"),
+    Breach("separate-services", "certbus/breach.py", "import certlocal"),
     Breach("layers-of-a-service", "registry/domain/breach.py", "import registry.adapters.store"),
     Breach("layers-of-a-service", "issuer/adapters/breach.py", "import issuer.handlers"),
     Breach("layers-of-a-service", "syncer/adapters/breach.py", "import syncer.breach"),
     Breach("pure-domain", "registry/domain/breach.py", "import structlog"),
-    Breach("pure-domain", "issuer/domain/breach.py", "import certcore.bus"),
+    Breach("pure-domain", "issuer/domain/breach.py", "import certkit.bus"),
     Breach("still-domain", "syncer/domain/breach.py", "import asyncio"),
     Breach("sdks-in-adapters", "issuer/breach.py", "import acme.client"),
     Breach("sdks-in-adapters", "syncer/breach.py", "from kubernetes.aio import client"),
     Breach("sdks-in-adapters", "registry/breach.py", "import sqlalchemy"),
     Breach("plain-vocabulary", "certcore/permissions.py", "import nats"),
-    Breach("plain-vocabulary", "certcore/names.py", "import certcore.telemetry"),
+    Breach("plain-vocabulary", "certcore/names.py", "import structlog"),
 ]
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from certbus.local.home import Home
-from certbus.local.system import LocalSystem
+from certlocal.home import Home
+from certlocal.system import LocalSystem
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

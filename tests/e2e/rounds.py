@@ -9,12 +9,12 @@ from typing import Final, TypeVar
 from certbus.client import Registry
 from certbus.errors import CommandError
 from certbus.exit_codes import ExitCode
-from certbus.local.ports import free_port
-from certbus.local.services import SITES
-from certbus.local.system import LocalSystem
 from certcore.api import CertificateState, CertificateView, Decision, RequestState
 from certcore.certificate import CertificateSpec, EndpointSpec, Exposure
 from certcore.targets import FilesTarget, HaproxyTarget
+from certlocal.ports import free_port
+from certlocal.services import SITES
+from certlocal.system import LocalSystem
 
 __all__ = ["Round", "ask", "in_files", "play", "renew", "request", "until", "wait_live"]
 

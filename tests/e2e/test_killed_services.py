@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from certbus.local.system import LocalSystem
+from certlocal.system import LocalSystem
 from tests.e2e.rounds import play
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]

@@ -13,12 +13,12 @@ import nats
 import pytest
 from nats.aio.msg import Msg
 
-from certbus.local.story import Story
-from certbus.local.system import Listener, LocalSystem
-from certbus.local.trace_tree import read_trace
 from certcore.api import CertificateView
 from certcore.events import AlertRaised, AlertResolved
 from certcore.permissions import owner_identity
+from certlocal.story import Story
+from certlocal.system import Listener, LocalSystem
+from certlocal.trace_tree import read_trace
 from tests.authority import Authority
 from tests.e2e.key_scan import forms_of, scan
 from tests.e2e.rounds import ask, in_files, renew, request, until, wait_live

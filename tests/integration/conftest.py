@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from _pytest.capture import CaptureManager
 
-from certbus.local.tools import Tell
+from certlocal.tools import Tell
 from tests import servers
 
 

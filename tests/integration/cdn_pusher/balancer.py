@@ -16,9 +16,9 @@ from cdn_pusher.adapters.runtime_socket import RuntimeSocket
 from cdn_pusher.adapters.served import Listeners
 from cdn_pusher.domain.pem import HaproxyPem, read_pem
 from cdn_pusher.domain.probe_names import ProbeAddress
-from certbus.local.haproxy_server import HaproxyServer
-from certbus.local.process import ChildProcess
-from certcore.handshake import Handshake, Prober
+from certlocal.haproxy_server import HaproxyServer
+from certlocal.process import ChildProcess
+from certprobe.handshake import Handshake, Prober
 from tests.authority import Authority, Issued
 from tests.ports import free_port
 from tests.servers import Haproxies

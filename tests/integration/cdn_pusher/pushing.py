@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from cdn_pusher.domain.errors import DeliveryError
-from certcore.handshake import Prober
+from certprobe.handshake import Prober
 from tests.authority import Authority
 from tests.integration.cdn_pusher.balancer import Place, pem_of
 

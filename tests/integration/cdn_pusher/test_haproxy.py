@@ -15,7 +15,7 @@ from cdn_pusher.domain.decision import Reason, Wanted
 from cdn_pusher.domain.errors import DeliveryError
 from cdn_pusher.domain.pem import HaproxyPem, normal_pem
 from certcore.events import DeliveryReason
-from certcore.handshake import HandshakeError, Prober
+from certprobe.handshake import HandshakeError, Prober
 from tests.authority import Authority, Issued
 from tests.integration.cdn_pusher.balancer import DEFAULT, Balancer, balancer, pem_of
 from tests.servers import Haproxies

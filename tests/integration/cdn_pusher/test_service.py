@@ -11,7 +11,6 @@ import nats
 import pytest
 import pytest_asyncio
 
-from certbus.local.process import ChildProcess
 from certcore import subjects
 from certcore.clock import system_clock
 from certcore.cloudevents import headers_of
@@ -25,6 +24,7 @@ from certcore.events import (
 )
 from certcore.sealing import RecipientKey, generate_recipient_key
 from certcore.targets import HaproxyTarget
+from certlocal.process import ChildProcess
 from tests.authority import Issued
 from tests.integration.cdn_pusher.balancer import DEFAULT, Balancer, balancer, pem_of
 from tests.ports import free_port

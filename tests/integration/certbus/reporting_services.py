@@ -22,9 +22,9 @@ from certcore.events import (
     RevisionStarted,
     ServingVerdict,
 )
-from certcore.registry_client import RegistryClient
-from certcore.settings import RegistrySettings
 from certcore.targets import SERVICE_OF_KIND
+from certkit.registry_client import RegistryClient
+from certkit.settings import RegistrySettings
 from tests.authority import Authority
 
 __all__ = ["ReportingServices"]

@@ -7,7 +7,7 @@ import pytest
 
 from certbus.check import AddressCheck, CheckTarget, Finding, check, exit_code, system_addresses
 from certcore.clock import system_clock
-from certcore.handshake import Prober, TrustRootsError
+from certprobe.handshake import Prober, TrustRootsError
 from tests.authority import Authority
 from tests.ports import free_port
 from tests.tls_servers import tls_server

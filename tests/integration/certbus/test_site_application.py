@@ -71,7 +71,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         (tmp_path / "tmp").mkdir()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "certbus.local.site_application", str(config)),
+            *("-m", "certlocal.site_application", str(config)),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
@@ -283,7 +283,7 @@ async def test_a_configuration_that_can_not_be_used_is_told(
     config.write_text(json.dumps({"listeners": [listener]}))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "certbus.local.site_application", str(config)),
+        *("-m", "certlocal.site_application", str(config)),
         stderr=asyncio.subprocess.PIPE,
     )
     _, errors = await process.communicate()

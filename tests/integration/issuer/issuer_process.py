@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from certbus.local.process import ChildProcess
-from certbus.local.readiness import answers
+from certlocal.process import ChildProcess
+from certlocal.readiness import answers
 from tests.integration.issuer.registry_stand_in import TOKEN
 from tests.ports import free_port
 from tests.servers import Pebble

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from certbus.local.tools import Tell
+from certlocal.tools import Tell
 from tests import servers
 from tests.integration.issuer.bus_peer import BusPeer, bus_peer
 from tests.integration.issuer.issuer_process import IssuerProcess

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 
-from certbus.local.tools import Tell
 from certcore.events import RevisionFailed, RevisionIssued
+from certlocal.tools import Tell
 from tests.authority import Authority
 from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.scene import Scene, a_scene, until

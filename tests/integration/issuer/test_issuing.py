@@ -8,10 +8,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from certbus.local.tools import Tell
 from certcore.certificate import Exposure, KeyAlgorithm
 from certcore.events import Recipient, RevisionFailed, RevisionIssued, RevisionStarted
 from certcore.inspection import read_chain
+from certlocal.tools import Tell
 from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.recipients import opened
 from tests.integration.issuer.scene import Scene, a_scene, until

@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 import issuer
-from certcore.database import make_engine, upgrade
 from certcore.sealing import RecipientKey
+from certkit.database import make_engine, upgrade
 from issuer.adapters.journal import Journal
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord

@@ -9,11 +9,11 @@ import pytest
 import pytest_asyncio
 from pydantic import TypeAdapter
 
-from certbus.local.tools import Tell
 from certcore.bundles import SealedKey
 from certcore.certificate import Exposure
 from certcore.events import RevisionIssued
 from certcore.sealing import RecipientKey, SealContext, open_sealed
+from certlocal.tools import Tell
 from tests.e2e.key_scan import forms_of, scan
 from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.recipients import opened

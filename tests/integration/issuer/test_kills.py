@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from certbus.local.tools import Tell
 from certcore.certificate import Exposure
 from certcore.events import RevisionIssued
+from certlocal.tools import Tell
 from issuer.adapters.acme_ca import AcmeCa
 from issuer.domain.errors import AcmeProblemError, CaUnreachableError
 from issuer.settings import CaSettings

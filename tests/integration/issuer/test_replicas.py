@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from certbus.local.tools import Tell
 from certcore.events import RevisionIssued
+from certlocal.tools import Tell
 from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.scene import a_scene, until
 from tests.ports import free_port

@@ -9,10 +9,10 @@ import pytest_asyncio
 from faststream.nats import NatsBroker
 
 import monitor
-from certcore.bus import EventPublisher
-from certcore.database import make_engine, upgrade
 from certcore.errors import TransientError
 from certcore.events import Event, ServingVerdict
+from certkit.bus import EventPublisher
+from certkit.database import make_engine, upgrade
 from monitor.adapters.store import Announcement, Store
 from monitor.domain.alerting import alert_of, resolution
 from monitor.domain.watched import EndpointRecord

@@ -13,7 +13,6 @@ import nats
 import pytest
 import pytest_asyncio
 
-from certbus.local.process import ChildProcess
 from certcore import subjects
 from certcore.certificate import EndpointSpec
 from certcore.clock import system_clock
@@ -26,6 +25,7 @@ from certcore.events import (
     EndpointsExpected,
     ServingVerdict,
 )
+from certlocal.process import ChildProcess
 from tests import servers
 from tests.authority import Authority, Issued
 from tests.ports import free_port

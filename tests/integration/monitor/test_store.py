@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import monitor
-from certcore.database import make_engine, upgrade
 from certcore.events import ServingVerdict
+from certkit.database import make_engine, upgrade
 from monitor.adapters.store import Announcement, Store
 from monitor.adapters.tables import metadata
 from monitor.domain.alerting import alert_of, resolution

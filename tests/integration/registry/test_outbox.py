@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from certcore.api import Role
-from certcore.declare import declare
-from certcore.topology import topology
+from certkit.declare import declare
+from certkit.topology import topology
 from tests.integration.registry.bodies import a_body, encoded
 from tests.integration.registry.bus import Bus, eventually
 from tests.registry_process import Person, RunningRegistry

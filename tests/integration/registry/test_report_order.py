@@ -20,7 +20,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from certcore.bundles import IssuedBundle, SealedKey
 from certcore.certificate import CertificateSpec
 from certcore.cloudevents import Envelope
-from certcore.database import make_engine, upgrade
 from certcore.events import (
     DeliveryFailed,
     DeliveryReason,
@@ -33,6 +32,7 @@ from certcore.events import (
     ServingVerdict,
 )
 from certcore.subjects import status
+from certkit.database import make_engine, upgrade
 from registry import adapters
 from registry.adapters import tables
 from registry.adapters.outbox import Bell, Outbox

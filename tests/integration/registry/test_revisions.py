@@ -12,7 +12,7 @@ from certcore.events import (
     ServingVerdict,
     SiteHeartbeat,
 )
-from certcore.topology import topology
+from certkit.topology import topology
 from tests.integration.registry.bus import Bus
 from tests.integration.registry.reported import DURABLE, announced, everywhere, relayed, told
 from tests.integration.registry.stand_ins import StandIns

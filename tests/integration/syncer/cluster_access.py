@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import yaml
 
-from certbus.local.kube_servers import KubeApiServer
 from certcore.inspection import check_pair, read_chain
+from certlocal.kube_servers import KubeApiServer
 
 MANIFESTS = Path(__file__).parents[3] / "deploy" / "site"
 _PLURALS = {

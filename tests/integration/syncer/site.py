@@ -17,15 +17,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from certbus.local.process import ChildProcess
 from certcore import subjects
 from certcore.clock import system_clock
 from certcore.cloudevents import headers_of
-from certcore.declare import declare
 from certcore.events import DeliveryFailed, DeliverySucceeded, DeploymentOrdered, Event, catalogue
 from certcore.inspection import check_pair, read_chain
 from certcore.targets import TargetSpec
-from certcore.topology import topology
+from certkit.declare import declare
+from certkit.topology import topology
+from certlocal.process import ChildProcess
 from tests.integration.syncer.registry_stand_in import TOKEN, RegistryStandIn, registry_stand_in
 from tests.ports import free_port
 from tests.unit.syncer.issuing import SITE, Issued, recipient_key

@@ -14,8 +14,8 @@ from certbus.check import (
     finding_of,
     parse_target,
 )
-from certcore.handshake import Handshake, HandshakeError, HandshakeProblem, Prober, TrustProblem
 from certcore.inspection import read_chain
+from certprobe.handshake import Handshake, HandshakeError, HandshakeProblem, Prober, TrustProblem
 from tests.authority import Authority
 
 NOW = datetime.now(UTC)

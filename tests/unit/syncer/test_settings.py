@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from certcore.settings import load_settings
+from certkit.settings import load_settings
 from syncer.settings import SyncerSettings
 
 BASE = """

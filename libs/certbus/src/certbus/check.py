@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from certbus.exit_codes import ExitCode
 from certcore.clock import Clock
-from certcore.handshake import Handshake, HandshakeError, HandshakeProblem, Prober
+from certprobe.handshake import Handshake, HandshakeError, HandshakeProblem, Prober
 
 __all__ = [
     "DEFAULT_MIN_DAYS",

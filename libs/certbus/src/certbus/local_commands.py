@@ -1,7 +1,7 @@
 """Commands that need no server: a local system, a look at any endpoint, and the version."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -12,6 +12,9 @@ from certbus.output import print_json, print_table
 from certbus.session import Output, present
 
 __all__ = ["add_to"]
+
+_LOCAL: Final = "certbus.local"
+"""Entry points of the package that starts a local system, an extra of this one."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,7 +49,7 @@ def check_targets(
 
     from certbus.check import TargetError, check, exit_code, parse_target  # noqa: PLC0415 # as above
     from certbus.check_views import check_table  # noqa: PLC0415 # as above
-    from certcore.handshake import Prober, TrustRootsError  # noqa: PLC0415 # as above
+    from certprobe.handshake import Prober, TrustRootsError  # noqa: PLC0415 # as above
 
     try:
         read = [parse_target(target) for target in targets]
@@ -73,6 +76,13 @@ def run_local(
     ] = Path(DEFAULT_HOME),
 ) -> None:
     """Start the whole system on this machine, loopback only, and play its story; Ctrl-C stops it."""
-    from certbus.local.run import run_local_system  # noqa: PLC0415 # imports long
+    from importlib.metadata import entry_points  # noqa: PLC0415 # the other commands don't need it
 
-    raise typer.Exit(run_local_system(home, once=once, kubernetes=kubernetes))
+    found = list(entry_points(group=_LOCAL, name="run"))
+    if not found:
+        raise CommandError(
+            "the local system is not installed",
+            exit_code=ExitCode.INVALID,
+            next_step="install the command with its extra: certbus-cli[local]",
+        )
+    raise typer.Exit(found[0].load()(home, once=once, kubernetes=kubernetes))

@@ -24,15 +24,15 @@ from cdn_pusher.handlers.orders import Orders
 from cdn_pusher.handlers.reports import SERVICE, Reports
 from cdn_pusher.settings import InstanceSettings, Settings
 from certcore import subjects
-from certcore.bus import EventPublisher, make_broker, subscribe
 from certcore.clock import system_clock
 from certcore.events import DeploymentOrdered
-from certcore.handshake import Prober
-from certcore.registry_client import RegistryClient
 from certcore.sealing import RecipientKey
-from certcore.service import health_routes
-from certcore.telemetry import configure_telemetry
-from certcore.topology import DURABLES
+from certkit.bus import EventPublisher, make_broker, subscribe
+from certkit.registry_client import RegistryClient
+from certkit.service import health_routes
+from certkit.telemetry import configure_telemetry
+from certkit.topology import DURABLES
+from certprobe.handshake import Prober
 
 __all__ = ["create_app"]
 

@@ -8,7 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from cdn_pusher.domain.probe_names import ProbeAddress
 from certcore.names import Label
-from certcore.settings import RecipientSettings, RegistrySettings, ServiceSettings
+from certkit.settings import RecipientSettings, RegistrySettings, ServiceSettings
 
 __all__ = ["InstanceSettings", "Settings"]
 

@@ -1,5 +1,5 @@
-from certcore.service import run
-from certcore.settings import load_settings
+from certkit.service import run
+from certkit.settings import load_settings
 from issuer.app import create_app
 from issuer.settings import Settings
 

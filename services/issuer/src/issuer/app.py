@@ -12,15 +12,15 @@ from faststream.asgi import AsgiFastStream
 from prometheus_client import CollectorRegistry
 
 from certcore import subjects
-from certcore.bus import EventPublisher, make_broker, subscribe
 from certcore.clock import system_clock
-from certcore.database import make_engine, upgrade
 from certcore.events import CertificateApproved, CertificateRenewalDue
-from certcore.registry_client import RegistryClient
 from certcore.sealing import generate_recipient_key
-from certcore.service import health_routes
-from certcore.telemetry import configure_telemetry
-from certcore.topology import DURABLES
+from certkit.bus import EventPublisher, make_broker, subscribe
+from certkit.database import make_engine, upgrade
+from certkit.registry_client import RegistryClient
+from certkit.service import health_routes
+from certkit.telemetry import configure_telemetry
+from certkit.topology import DURABLES
 from issuer.adapters.acme_ca import AcmeCa
 from issuer.adapters.challtestsrv_dns01 import ChalltestsrvDns01
 from issuer.adapters.http01 import Http01Responder

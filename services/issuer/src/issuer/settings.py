@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from certcore.names import Label
-from certcore.settings import RegistrySettings, ServiceSettings
+from certkit.settings import RegistrySettings, ServiceSettings
 from issuer.domain.ca_order import ChallengeKind
 
 __all__ = ["CaSettings", "ChalltestsrvSettings", "EabSettings", "Http01Settings", "PolicySettings", "Settings"]

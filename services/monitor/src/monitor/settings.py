@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
-from certcore.settings import RegistrySettings, ServiceSettings
+from certkit.settings import RegistrySettings, ServiceSettings
 from monitor.domain.dns_server import DnsServer
 
 __all__ = ["Settings"]

@@ -16,12 +16,12 @@ from starlette.routing import Route
 
 from certcore import subjects
 from certcore.api import Role
-from certcore.bus import EventPublisher, make_broker, subscribe
 from certcore.clock import system_clock
-from certcore.database import make_engine, upgrade
-from certcore.service import health_routes
-from certcore.telemetry import configure_telemetry
-from certcore.topology import DURABLES
+from certkit.bus import EventPublisher, make_broker, subscribe
+from certkit.database import make_engine, upgrade
+from certkit.service import health_routes
+from certkit.telemetry import configure_telemetry
+from certkit.topology import DURABLES
 from registry.adapters.outbox import SOURCE, Bell, Outbox, Relay
 from registry.adapters.store import Store
 from registry.domain.access import Principal

@@ -5,7 +5,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from certcore.names import Label
-from certcore.settings import ServiceSettings
+from certkit.settings import ServiceSettings
 
 __all__ = ["Settings"]
 

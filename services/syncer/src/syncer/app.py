@@ -10,14 +10,14 @@ from faststream.nats import NatsBroker
 from prometheus_client import CollectorRegistry
 
 from certcore import subjects
-from certcore.bus import EventPublisher, make_broker, subscribe
 from certcore.clock import system_clock
 from certcore.events import DeploymentOrdered
-from certcore.registry_client import RegistryClient
 from certcore.sealing import RecipientKey
-from certcore.service import Readiness, health_routes
-from certcore.telemetry import configure_telemetry
-from certcore.topology import DURABLES
+from certkit.bus import EventPublisher, make_broker, subscribe
+from certkit.registry_client import RegistryClient
+from certkit.service import Readiness, health_routes
+from certkit.telemetry import configure_telemetry
+from certkit.topology import DURABLES
 from syncer.adapters.bundles import Bundles
 from syncer.adapters.files_target import FileStore
 from syncer.adapters.reports import SERVICE, Reports

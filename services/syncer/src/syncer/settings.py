@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from certcore.names import Label
-from certcore.settings import RecipientSettings, RegistrySettings, ServiceSettings
+from certkit.settings import RecipientSettings, RegistrySettings, ServiceSettings
 
 __all__ = ["ClusterSettings", "StoreSettings", "SyncerSettings"]
 

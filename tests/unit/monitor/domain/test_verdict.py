@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certcore.events import AddressObserved, ServingVerdict
-from certcore.handshake import Handshake, HandshakeError, HandshakeProblem, TrustProblem
 from certcore.inspection import read_chain
+from certprobe.handshake import Handshake, HandshakeError, HandshakeProblem, TrustProblem
 from monitor.domain.verdict import AddressLook, judge, summarize, unresolved, worst
 from tests.authority import Authority, Issued
 from tests.unit.monitor.expectations import HOST, expected

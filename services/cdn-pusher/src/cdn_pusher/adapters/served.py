@@ -11,7 +11,7 @@ from typing import Final
 from cdn_pusher.domain.errors import DeliveryError
 from cdn_pusher.domain.probe_names import ProbeAddress, probe_names
 from certcore.events import DeliveryReason
-from certcore.handshake import HandshakeError, Prober
+from certprobe.handshake import HandshakeError, Prober
 
 __all__ = ["Listeners"]
 

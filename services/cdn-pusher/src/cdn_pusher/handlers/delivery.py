@@ -19,9 +19,9 @@ from cdn_pusher.handlers.reports import Reports
 from certcore.clock import Clock
 from certcore.errors import PermanentError, TransientError
 from certcore.events import DeliveryReason, DeploymentOrdered
-from certcore.registry_client import RegistryClient
 from certcore.sealing import RecipientKey
-from certcore.telemetry import context_of
+from certkit.registry_client import RegistryClient
+from certkit.telemetry import context_of
 
 __all__ = ["Deliverer"]
 

@@ -14,9 +14,9 @@ from certcore.clock import Clock
 from certcore.cloudevents import Envelope
 from certcore.errors import PermanentError, TransientError
 from certcore.events import DeliveryReason, DeploymentOrdered
-from certcore.registry_client import RegistryClient
 from certcore.targets import HaproxyTarget
-from certcore.telemetry import current_traceparent
+from certkit.registry_client import RegistryClient
+from certkit.telemetry import current_traceparent
 
 __all__ = ["Orders"]
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from cdn_pusher.domain.agenda import Item
 from cdn_pusher.domain.errors import DeliveryError
 from certcore import subjects
-from certcore.bus import EventPublisher
 from certcore.events import DeliveryFailed, DeliverySucceeded, Event, SiteHeartbeat
+from certkit.bus import EventPublisher
 
 __all__ = ["SERVICE", "Reports"]
 

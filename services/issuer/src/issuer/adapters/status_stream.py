@@ -1,9 +1,9 @@
 """What the registry is told of a job. Repeated reports carry the same id, so that a stream keeps one of them."""
 
 from certcore import subjects
-from certcore.bus import EventPublisher
 from certcore.events import Event, RevisionFailed, RevisionIssued, RevisionStarted
 from certcore.inspection import read_chain
+from certkit.bus import EventPublisher
 from issuer.domain.issued import ari_id
 from issuer.domain.job import Job, JobId, JobState
 

@@ -15,7 +15,7 @@ from sqlalchemy import (
     Text,
 )
 
-from certcore.database import NAMING, UtcDateTime
+from certkit.database import NAMING, UtcDateTime
 
 __all__ = ["account", "challenge", "job", "metadata"]
 

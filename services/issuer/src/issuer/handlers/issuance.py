@@ -13,7 +13,7 @@ import structlog
 from certcore.bundles import IssuedBundle
 from certcore.clock import Clock
 from certcore.errors import PermanentError, SealingError, TransientError
-from certcore.registry_client import RegistryClient
+from certkit.registry_client import RegistryClient
 from issuer.adapters.acme_ca import AcmeCa
 from issuer.adapters.journal import Journal
 from issuer.adapters.status_stream import StatusStream

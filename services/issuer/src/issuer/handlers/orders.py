@@ -7,7 +7,7 @@ import structlog
 from certcore.clock import Clock
 from certcore.cloudevents import Envelope
 from certcore.events import CertificateApproved, CertificateRenewalDue, IssueOrder
-from certcore.telemetry import current_traceparent
+from certkit.telemetry import current_traceparent
 from issuer.adapters.journal import Journal
 from issuer.adapters.status_stream import StatusStream
 from issuer.domain.choice import CaPolicy, choose_ca

@@ -13,7 +13,7 @@ import structlog
 from opentelemetry.trace import Tracer
 
 from certcore.clock import Clock
-from certcore.telemetry import context_of
+from certkit.telemetry import context_of
 from issuer.adapters.journal import Journal
 from issuer.domain.errors import JobTakenError
 from issuer.domain.job import Job, JobId, Step, next_step

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import JSON, Column, MetaData, String, Table
 
-from certcore.database import NAMING, SEQUENCE
+from certkit.database import NAMING, SEQUENCE
 
 __all__ = ["announcement", "endpoint", "expectation", "metadata"]
 

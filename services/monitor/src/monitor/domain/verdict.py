@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Final
 
 from certcore.events import AddressObserved, ServingVerdict
-from certcore.handshake import Handshake, HandshakeError, HandshakeProblem
 from certcore.names import matches
+from certprobe.handshake import Handshake, HandshakeError, HandshakeProblem
 from monitor.domain.watched import Expected
 
 __all__ = ["AddressLook", "Look", "judge", "summarize", "unresolved", "worst"]

@@ -6,9 +6,9 @@ from typing import Final
 import structlog
 
 from certcore import subjects
-from certcore.bus import EventPublisher
 from certcore.errors import TransientError
 from certcore.events import AlertRaised
+from certkit.bus import EventPublisher
 from monitor.adapters.store import Announcement, Store
 
 __all__ = ["AlertRelay"]

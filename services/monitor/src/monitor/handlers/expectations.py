@@ -11,8 +11,8 @@ from certcore.clock import Clock
 from certcore.cloudevents import Envelope
 from certcore.errors import PermanentError, TransientError
 from certcore.events import EndpointsExpected
-from certcore.registry_client import RegistryClient
-from certcore.telemetry import current_traceparent
+from certkit.registry_client import RegistryClient
+from certkit.telemetry import current_traceparent
 from monitor.adapters.gauges import Gauges
 from monitor.adapters.store import Announcement, Store
 from monitor.domain.alerting import resolution

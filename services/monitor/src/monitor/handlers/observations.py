@@ -7,9 +7,9 @@ from opentelemetry import trace
 from opentelemetry.trace import Tracer
 
 from certcore import subjects
-from certcore.bus import EventPublisher
 from certcore.events import EndpointObserved
-from certcore.telemetry import parent_of
+from certkit.bus import EventPublisher
+from certkit.telemetry import parent_of
 from monitor.domain.watched import Expected
 
 __all__ = ["SERVICE", "Observations", "Shake"]

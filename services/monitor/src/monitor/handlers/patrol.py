@@ -13,7 +13,7 @@ from certcore.certificate import endpoint_address
 from certcore.clock import Clock
 from certcore.errors import TransientError
 from certcore.events import EndpointObserved, ServingVerdict
-from certcore.handshake import Handshake, HandshakeError, Prober, TrustRootsError
+from certprobe.handshake import Handshake, HandshakeError, Prober, TrustRootsError
 from monitor.adapters.gauges import Gauges
 from monitor.adapters.store import Announcement, Store
 from monitor.domain.alerting import Decision, alert_of, decide, resolution

@@ -1,6 +1,6 @@
 from alembic import context
 
-from certcore.database import run_migrations
+from certkit.database import run_migrations
 from monitor.adapters.tables import metadata
 
 run_migrations(context.config, metadata, context.configure, context.run_migrations)

@@ -8,12 +8,12 @@ import structlog
 from opentelemetry import context
 
 from certcore import subjects
-from certcore.bus import EventPublisher
 from certcore.clock import Clock
 from certcore.cloudevents import stored_headers
 from certcore.errors import PermanentError, TransientError
 from certcore.events import DeploymentOrdered, Event
-from certcore.telemetry import current_traceparent, parent_of
+from certkit.bus import EventPublisher
+from certkit.telemetry import current_traceparent, parent_of
 from registry.adapters.store import Store, StoredEvent, Transaction
 from registry.domain.certificate import Certificate
 

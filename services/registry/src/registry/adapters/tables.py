@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from certcore.database import NAMING, SEQUENCE, UtcDateTime
+from certkit.database import NAMING, SEQUENCE, UtcDateTime
 
 metadata: Final = MetaData(naming_convention=NAMING)
 

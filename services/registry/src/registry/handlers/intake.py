@@ -7,7 +7,6 @@ import structlog
 from faststream.nats import NatsMessage
 
 from certcore import subjects
-from certcore.bus import Handler, parse_envelope
 from certcore.clock import Clock
 from certcore.cloudevents import Envelope
 from certcore.errors import PermanentError
@@ -21,6 +20,7 @@ from certcore.events import (
 )
 from certcore.names import is_label
 from certcore.rejection import RejectedError, Rejection, read_request
+from certkit.bus import Handler, parse_envelope
 from registry.adapters.outbox import Bell, Outbox
 from registry.adapters.store import Store
 from registry.domain.access import Principal, owner_for

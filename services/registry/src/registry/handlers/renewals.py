@@ -9,7 +9,7 @@ from opentelemetry import trace
 from certcore.api import CertificateState
 from certcore.clock import Clock
 from certcore.events import CertificateRenewalDue
-from certcore.telemetry import current_traceparent
+from certkit.telemetry import current_traceparent
 from registry.adapters.outbox import Bell, Outbox
 from registry.adapters.store import Store, Transaction
 from registry.domain.certificate import Certificate

@@ -11,7 +11,6 @@ from typing import TypeVar
 import structlog
 
 from certcore.api import CertificateState
-from certcore.bus import Handler
 from certcore.clock import Clock
 from certcore.cloudevents import Envelope
 from certcore.errors import PermanentError, TransientError
@@ -31,6 +30,7 @@ from certcore.events import (
     SiteReviewed,
 )
 from certcore.subjects import HUB, Reporter, reporter
+from certkit.bus import Handler
 from registry.adapters.outbox import Bell, Outbox
 from registry.adapters.store import Store, Transaction
 from registry.domain.certificate import Certificate, Delivery

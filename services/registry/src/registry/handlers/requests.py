@@ -17,7 +17,7 @@ from certcore.events import (
 from certcore.rejection import RejectedError, Rejection
 from certcore.subjects import HUB
 from certcore.targets import SERVICE_OF_KIND
-from certcore.telemetry import current_traceparent, parent_of
+from certkit.telemetry import current_traceparent, parent_of
 from registry.adapters.outbox import Outbox
 from registry.adapters.store import Store, Transaction
 from registry.domain import approval as approval_policy

@@ -7,8 +7,8 @@ from typing import Final
 from certcore.bundles import Bundle, SealedBundle
 from certcore.errors import PermanentError, TransientError
 from certcore.events import DeploymentOrdered
-from certcore.registry_client import RegistryClient
 from certcore.sealing import RecipientKey
+from certkit.registry_client import RegistryClient
 
 __all__ = ["BundleInvalidError", "BundleUnavailableError", "Bundles"]
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from certcore import subjects
-from certcore.bus import EventPublisher
 from certcore.events import (
     DeliveryFailed,
     DeliverySucceeded,
@@ -12,6 +11,7 @@ from certcore.events import (
     SiteHeartbeat,
     SiteReviewed,
 )
+from certkit.bus import EventPublisher
 
 __all__ = ["SERVICE", "Reports"]
 

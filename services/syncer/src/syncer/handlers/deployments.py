@@ -12,8 +12,8 @@ from certcore.clock import Clock
 from certcore.cloudevents import Envelope
 from certcore.errors import CertbusError
 from certcore.events import DeploymentOrdered
-from certcore.registry_client import RegistryClient
-from certcore.telemetry import parent_of
+from certkit.registry_client import RegistryClient
+from certkit.telemetry import parent_of
 from syncer.domain.orders import Standing, standing
 from syncer.domain.placement import Place, PlaceKind, placement
 from syncer.domain.target import Target

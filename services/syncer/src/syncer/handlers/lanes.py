@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from certcore.errors import TransientError
-from certcore.failure_policy import describe
+from certkit.failure_policy import describe
 from syncer.domain.placement import Place
 from syncer.handlers.rollout import Job
 

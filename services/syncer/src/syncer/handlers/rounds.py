@@ -8,7 +8,7 @@ import structlog
 
 from certcore.backoff import delay_after
 from certcore.errors import CertbusError
-from certcore.failure_policy import describe
+from certkit.failure_policy import describe
 
 __all__ = ["Round", "Rounds"]
 

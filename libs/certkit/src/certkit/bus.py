@@ -1,0 +1,212 @@
+"""FastStream on JetStream, set up one way for all services (the traps behind each line are measured ones).
+
+Pull consumers with one message at a time keep order and survive idle connections; every publish names its stream,
+so that none is silently dropped; naks carry the only delays, so consumers have no `backoff` of their own.
+"""
+
+import ssl
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import nats.errors
+import stamina
+import structlog
+from faststream import AckPolicy
+from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from faststream.nats.opentelemetry.provider import NatsTelemetrySettingsProvider
+from faststream.nats.prometheus import NatsPrometheusMiddleware
+from faststream.nats.response import NatsPublishCommand
+from faststream.nats.security import NatsNKey
+from faststream.opentelemetry.middleware import TelemetryMiddleware
+from nats.aio.msg import Msg
+from nats.js.errors import APIError, NoStreamResponseError
+from prometheus_client import CollectorRegistry
+
+from certcore import subjects
+from certcore.clock import Clock
+from certcore.cloudevents import Envelope, envelope_of, headers_of
+from certcore.errors import PermanentError, TransientError
+from certcore.events import Event
+from certkit.failure_policy import FailureLimits, FailurePolicy
+from certkit.settings import BusSettings
+from certkit.telemetry import Telemetry
+
+__all__ = ["EventPublisher", "Handler", "make_broker", "parse_envelope", "subscribe"]
+
+log = structlog.get_logger()
+
+Handler = Callable[[Any, Envelope], Awaitable[None]]
+"""Handles one event of the type that it is registered for. Must bear redelivery of the same event."""
+
+_PUBLISH_TIMEOUT_S = 5.0
+
+
+class _SpanNames(NatsTelemetrySettingsProvider):
+    """Spans are named by event type: a subject holds ids, and ids don't belong into names."""
+
+    def get_consume_destination_name(self, msg: Any) -> str:
+        return str(msg.headers.get("ce-type") or super().get_consume_destination_name(msg))
+
+    def get_publish_destination_name(self, cmd: Any) -> str:
+        return str((cmd.headers or {}).get("ce-type") or super().get_publish_destination_name(cmd))
+
+
+def _span_names(msg: Any) -> _SpanNames | None:
+    return _SpanNames() if msg is None or isinstance(msg, Msg) else None
+
+
+class _Telemetry(TelemetryMiddleware[NatsPublishCommand]):
+    pass
+
+
+def make_broker(
+    settings: BusSettings,
+    *,
+    service: str,
+    telemetry: Telemetry,
+    metrics: CollectorRegistry,
+    limits: FailureLimits | None = None,
+) -> NatsBroker:
+    """A broker that is not connected yet. It reconnects for ever and drains when it is stopped."""
+
+    async def publish_dead_letter(body: bytes, durable: str, headers: dict[str, str]) -> None:
+        headers.pop("traceparent", None)
+        await broker.publish(
+            body,
+            subjects.dead_letter(durable),
+            headers=headers,
+            stream=subjects.DLQ,
+            timeout=_PUBLISH_TIMEOUT_S,
+        )
+
+    broker = NatsBroker(
+        settings.url,
+        name=settings.identity,
+        security=_security(settings),
+        ack_policy=AckPolicy.NACK_ON_ERROR,
+        inbox_prefix=f"_INBOX.{settings.identity}",
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=1,
+        ping_interval=10,
+        graceful_timeout=20,
+        error_cb=_log_error,
+        logger=None,
+        decoder=_leave_encoded,
+        middlewares=(
+            _Telemetry(settings_provider_factory=_span_names, tracer_provider=telemetry.provider),
+            NatsPrometheusMiddleware(registry=metrics, app_name=service),
+            FailurePolicy(limits=limits or FailureLimits(), publish_dead_letter=publish_dead_letter),
+        ),
+    )
+    return broker
+
+
+async def _leave_encoded(message: NatsMessage) -> bytes:
+    # FastStream would decode each body before a handler sees it: what is no JSON would count as a failure that may
+    # pass, and be tried for half an hour.
+    return message.body
+
+
+def _security(settings: BusSettings) -> NatsNKey | None:
+    if settings.nkey_seed_file is None:
+        return None
+    context = ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else None
+    return NatsNKey(settings.nkey_seed_file, ssl_context=context)
+
+
+async def _log_error(error: Exception) -> None:
+    # A refused permission shows at the caller as a mere timeout: the cause is only told here.
+    log.warning("bus_error", error=f"{type(error).__name__}: {error}"[:300])
+
+
+class EventPublisher:
+    """Publishes to a stream and knows that it was stored: a timeout is repeated under the same message id."""
+
+    def __init__(
+        self,
+        *,
+        broker: NatsBroker,
+        source: str,
+        clock: Clock,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        self._broker = broker
+        self._source = source
+        self._clock = clock
+        self._new_id = new_id
+
+    async def publish(
+        self, event: Event, *, subject: str, stream: str, about: str, event_id: str | None = None
+    ) -> str:
+        """Publish one event and return its id.
+
+        Raises:
+            TransientError: no stream acknowledged it; whether it was stored is unknown.
+        """
+        event_id = event_id or self._new_id()
+        headers = headers_of(event, event_id=event_id, source=self._source, time=self._clock(), about=about)
+        await self.publish_raw(event.model_dump_json().encode(), subject=subject, stream=stream, headers=headers)
+        return event_id
+
+    async def publish_raw(self, body: bytes, *, subject: str, stream: str, headers: Mapping[str, str]) -> None:
+        """Publish what was serialised before, as an outbox does.
+
+        Raises:
+            TransientError: as `publish`.
+        """
+        failures = (TimeoutError, nats.errors.Error, NoStreamResponseError, APIError)
+        try:
+            async for attempt in stamina.retry_context(on=failures, attempts=3, wait_initial=0.1, wait_max=1.0):
+                with attempt:
+                    await self._broker.publish(
+                        body, subject, headers=dict(headers), stream=stream, timeout=_PUBLISH_TIMEOUT_S
+                    )
+        except failures as error:
+            raise TransientError(f"stream {stream} didn't store {subject}: {type(error).__name__}") from error
+
+
+def parse_envelope(message: NatsMessage) -> Envelope:
+    raw = message.raw_message
+    return envelope_of(message.headers, subject=raw.subject, tries=raw.metadata.num_delivered)
+
+
+def subscribe(
+    broker: NatsBroker,
+    *,
+    stream: str,
+    durable: str,
+    subject: str,
+    identity: str,
+    handlers: Mapping[type[Event], Handler],
+) -> None:
+    """Consume a durable that `certkit.declare` made; events of other types are parked as dead letters."""
+    subscriber = broker.subscriber(
+        subject,
+        stream=JStream(stream, declare=False),
+        durable=durable,
+        pull_sub=PullSub(batch_size=1, timeout=5),
+        # FastStream doesn't hand the broker's own inbox prefix to pull subscribers.
+        inbox_prefix=f"_INBOX.{identity}.".encode(),
+    )
+    for event_type, handler in handlers.items():
+        subscriber(_consume(event_type, handler), filter=_is_of(event_type))
+    subscriber(_park)
+
+
+def _is_of(event_type: type[Event]) -> Callable[[NatsMessage], Awaitable[bool]]:
+    async def is_of(message: NatsMessage) -> bool:
+        return message.headers.get("ce-type") == event_type.type
+
+    return is_of
+
+
+def _consume(event_type: type[Event], handler: Handler) -> Callable[..., Awaitable[None]]:
+    async def consume(message: NatsMessage) -> None:
+        await handler(event_type.model_validate_json(message.body), parse_envelope(message))
+
+    return consume
+
+
+async def _park(message: NatsMessage) -> None:
+    raise PermanentError(f"unknown event type {message.headers.get('ce-type', '')!r:.120}")

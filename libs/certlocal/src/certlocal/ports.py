@@ -1,0 +1,73 @@
+"""Loopback ports: free ones, and ones that a folder keeps from start to start."""
+
+import json
+import random
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from certlocal.errors import PortTakenError
+
+__all__ = ["PortBook", "free_port", "is_free"]
+
+# Below the range that Linux hands to outgoing connections: a client of ours never takes a server's port.
+_FIRST: Final = 18000
+_LAST: Final = 32000
+_HANDED_OUT: Final[set[int]] = set()
+_CHOICE: Final = random.SystemRandom()
+
+
+def is_free(port: int) -> bool:
+    """Whether both TCP and UDP can be bound on 127.0.0.1."""
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            if kind is socket.SOCK_STREAM:
+                # Connections of an earlier server that wait out their TIME_WAIT don't count.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
+
+
+def free_port() -> int:
+    """A port that nobody listens on, and that this process was not given before."""
+    for _ in range(1000):
+        port = _CHOICE.randrange(_FIRST, _LAST)
+        if port not in _HANDED_OUT and is_free(port):
+            _HANDED_OUT.add(port)
+            return port
+    raise PortTakenError(f"no free port between {_FIRST} and {_LAST} on 127.0.0.1")
+
+
+class PortBook:
+    """Names for ports, kept in a file: a second start finds its servers where the first had them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._ports: dict[str, int] = {}
+        with suppress(FileNotFoundError):
+            self._ports = {str(name): int(port) for name, port in json.loads(path.read_text()).items()}
+        _HANDED_OUT.update(self._ports.values())
+
+    def port(self, name: str, *, wanted: int | None = None, fixed: bool = False) -> int:
+        """The port of this name, chosen at the first call: `wanted` if it is free.
+
+        A kept port that somebody else took meanwhile is replaced, unless it is `fixed`: others know it.
+
+        Raises:
+            PortTakenError: a fixed port is in use.
+        """
+        kept = self._ports.get(name)
+        if kept is not None and is_free(kept):
+            return kept
+        if kept is not None and fixed:
+            raise PortTakenError(f"port {kept} ({name}) is in use on 127.0.0.1: stop what listens there")
+        port = wanted if kept is None and wanted is not None and is_free(wanted) else free_port()
+        self._ports[name] = port
+        _HANDED_OUT.add(port)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(json.dumps(self._ports, indent=2, sort_keys=True) + "\n")
+        return port

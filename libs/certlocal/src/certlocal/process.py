@@ -1,0 +1,159 @@
+"""A child process: logged into a file, stopped with all that it started, never outliving its parent."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from certlocal import parent_guard
+from certlocal.errors import PartMissingError, ProcessFailedError
+
+__all__ = ["Check", "ChildProcess"]
+
+Check = Callable[[], Awaitable[bool]]
+"""Whether a server answers as it should. Raising OSError or TimeoutError counts as: not yet."""
+
+_POLL_S: Final = 0.02
+_TAIL_BYTES: Final = 16 * 1024
+
+
+class ChildProcess:
+    """One program, which may be started again after it ended.
+
+    It belongs to no event loop, so that it may be started in one and stopped in another. Start it from a thread that
+    lives as long as the parent (the main thread): the kernel ends a child with the thread that made it.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        argv: Sequence[str],
+        log_path: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        """`env` is added to the parent's environment."""
+        self.name = name
+        self.argv = tuple(argv)
+        self.log_path = log_path
+        self._env = dict(env or {})
+        self._cwd = cwd
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
+
+    def start(self) -> None:
+        """Start it in a session of its own: the terminal's Ctrl-C reaches only the parent.
+
+        Raises:
+            PartMissingError: there is no such program.
+        """
+        if self.alive:
+            return
+        program = shutil.which(self.argv[0])
+        if program is None:
+            raise PartMissingError(f"{self.name}: there is no program {self.argv[0]}")
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        guard = [sys.executable, "-I", "-S", parent_guard.__file__, str(os.getpid())]
+        with self.log_path.open("ab") as log:
+            self._log_start = log.tell()
+            self._popen = subprocess.Popen(
+                [*guard, program, *self.argv[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**_environment(), **self._env},
+                cwd=self._cwd,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int | None:
+        return self._popen.pid if self._popen else None
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs, and before its first start; negative where a signal ended it."""
+        return self._popen.poll() if self._popen else None
+
+    @property
+    def alive(self) -> bool:
+        return self._popen is not None and self._popen.poll() is None
+
+    async def wait_ready(self, check: Check, *, timeout_s: float = 30.0) -> None:
+        """Ask `check` until it says yes.
+
+        Raises:
+            ProcessFailedError: it ended, or was not ready in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            if not self.alive:
+                raise ProcessFailedError(f"{self.name} {self._ending()}{self._told()}")
+            with suppress(OSError, TimeoutError):
+                if await asyncio.wait_for(check(), max(0.1, deadline - time.monotonic())):
+                    return
+            if time.monotonic() >= deadline:
+                raise ProcessFailedError(f"{self.name} was not ready after {timeout_s:g} s{self._told()}")
+            await asyncio.sleep(_POLL_S)
+
+    async def wait(self, *, timeout_s: float) -> int | None:
+        """Wait until it ends; None where it still runs then."""
+        deadline = time.monotonic() + timeout_s
+        while self.alive and time.monotonic() < deadline:  # noqa: ASYNC110 # no event tells of a child's end
+            await asyncio.sleep(_POLL_S)
+        return self.returncode
+
+    async def stop(self, *, grace_s: float = 10.0) -> None:
+        """Ask it to end by SIGTERM, then kill what is left of its group. Harmless where it is not running."""
+        if self._popen is None:
+            return
+        if self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(self._popen.pid, signal.SIGTERM)
+            await self.wait(timeout_s=grace_s)
+        self.kill()
+        await self.wait(timeout_s=5.0)
+
+    def kill(self) -> None:
+        """SIGKILL it and everything of its group, at once."""
+        if self._popen is None:
+            return
+        # The group's number stays taken while one of its members lives, so this can't hit strangers.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            self._popen.wait(timeout=5.0)
+
+    def last_lines(self, count: int = 15) -> str:
+        """The end of its log since it was last started."""
+        try:
+            with self.log_path.open("rb") as log:
+                end = log.seek(0, os.SEEK_END)
+                log.seek(max(self._log_start, end - _TAIL_BYTES))
+                lines = log.read().decode(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return "\n".join(lines[-count:])
+
+    def _ending(self) -> str:
+        code = self.returncode
+        if code is None:
+            return "was never started"
+        return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+
+    def _told(self) -> str:
+        lines = self.last_lines()
+        return f"; its log {self.log_path} ends in:\n{lines}" if lines else f"; its log {self.log_path} is empty"
+
+
+def _environment() -> dict[str, str]:
+    # A child that may keep no compiled modules spends most of its start on compiling them.
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -1,0 +1,173 @@
+"""How the services of a local system are started: their settings, and nothing that they share but files and ports."""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+from certcore.permissions import site_identity
+from certlocal.home import Home
+from certlocal.nats_identities import NatsIdentities
+from certlocal.process import ChildProcess
+
+__all__ = ["INTERNAL_CA", "PUBLIC_CA", "SITES", "Service", "Surroundings", "service_processes"]
+
+SITES: Final = ("site1", "site2")
+INTERNAL_CA: Final = "pebble-internal"
+PUBLIC_CA: Final = "pebble-public"
+
+Value = str | int | float | bool | list["Value"] | dict[str, "Value"]
+"""A setting as JSON knows it."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the services find around them. `clusters` are site → kubeconfig of the syncer's own user."""
+
+    nats_url: str
+    registry_url: str
+    registry_port: int
+    acme_directory_url: str
+    acme_ca_file: str
+    acme_roots_file: str
+    http01_port: int
+    dns: str
+    dns_management_url: str
+    haproxy_socket: str
+    haproxy_port: int
+    clusters: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Service:
+    name: str
+    process: ChildProcess
+    url: str
+
+
+def service_processes(home: Home, around: Surroundings, identities: NatsIdentities) -> dict[str, Service]:
+    """The services by name, not started yet; each listens on loopback and logs into <home>/logs."""
+    start = _Starter(home, around, identities)
+    found = [
+        start.service("registry", "registry", _registry(home), port=around.registry_port),
+        start.service("issuer", "issuer", _issuer(home, around)),
+        start.service("monitor", "monitor", _monitor(home, around)),
+        *(start.service(site_identity(site, "syncer"), "syncer", _syncer(home, around, site)) for site in SITES),
+        start.service(site_identity("site1", "pusher"), "cdn_pusher", _pusher(home, around)),
+    ]
+    return {service.name: service for service in found}
+
+
+@dataclass(frozen=True)
+class _Starter:
+    home: Home
+    around: Surroundings
+    identities: NatsIdentities
+
+    def service(self, name: str, module: str, own: dict[str, Value], *, port: int | None = None) -> Service:
+        port = port or self.home.ports.port(name)
+        settings: dict[str, Value] = {
+            "bus": {
+                "url": self.around.nats_url,
+                "identity": name,
+                "nkey_seed_file": str(self.identities.seed_file(name)),
+            },
+            "http": {"host": "127.0.0.1", "port": port},
+            "telemetry": {"trace_file": str(self.home.path("traces", f"{name}.jsonl"))},
+            **own,
+        }
+        if name != "registry":
+            token_file = str(self.home.token_file(name))
+            settings["registry"] = {"url": self.around.registry_url, "token_file": token_file}
+        prefix = f"CERTBUS_{module.removeprefix('cdn_').upper()}"
+        # Only paths and addresses: what is secret lies in files of mode 0600.
+        env = {
+            f"{prefix}_{key.upper()}": value if isinstance(value, str) else json.dumps(value)
+            for key, value in settings.items()
+        }
+        process = ChildProcess(
+            name=name,
+            argv=[sys.executable, "-m", module],
+            log_path=self.home.path("logs", f"{name}.log"),
+            env=env,
+        )
+        return Service(name, process, f"http://127.0.0.1:{port}")
+
+
+def _database(home: Home, name: str) -> str:
+    folder = home.path(name)
+    folder.mkdir(exist_ok=True, mode=0o700)
+    return f"sqlite+aiosqlite:///{folder / name}.db"
+
+
+def _registry(home: Home) -> dict[str, Value]:
+    return {
+        "database_url": _database(home, "registry"),
+        "state_folder": str(home.folder),
+        "issuers": [INTERNAL_CA, PUBLIC_CA],
+        "renewal_sweep_every_s": 10,
+    }
+
+
+def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
+    # Without a profile, Pebble picks one of its own at random.
+    pebble: dict[str, Value] = {
+        "directory_url": around.acme_directory_url,
+        "ca_file": around.acme_ca_file,
+        "profile": "default",
+    }
+    return {
+        "database_url": _database(home, "issuer"),
+        "state_folder": str(home.path("issuer")),
+        "http01": {"host": "127.0.0.1", "port": around.http01_port},
+        # As a company would have it: internal names proven by DNS, public ones by HTTP, each with its own account.
+        "cas": [
+            {"name": INTERNAL_CA, "challenges": ["dns-01"], **pebble},
+            {"name": PUBLIC_CA, "challenges": ["http-01", "dns-01"], **pebble},
+        ],
+        "policy": {"internal": INTERNAL_CA, "public": PUBLIC_CA},
+        "dns": {"kind": "challtestsrv", "url": around.dns_management_url},
+    }
+
+
+def _monitor(home: Home, around: Surroundings) -> dict[str, Value]:
+    return {
+        "database_url": _database(home, "monitor"),
+        "ca_file": around.acme_roots_file,
+        "dns_servers": [around.dns],
+        "period_s": 10,
+        "rollout_period_s": 0.5,
+    }
+
+
+def _syncer(home: Home, around: Surroundings, site: str) -> dict[str, Value]:
+    name = site_identity(site, "syncer")
+    settings: dict[str, Value] = {
+        "site": site,
+        "recipient": {"name": name, "key_file": str(home.path("sites", site, "syncer.key"))},
+        "stores": {"default": {"directory": str(home.path("sites", site, "files"))}},
+        "reconcile_every_s": 15,
+        "review_every_s": 30,
+        "heartbeat_every_s": 5,
+    }
+    if site in around.clusters:
+        settings["clusters"] = [{"name": site, "kubeconfig": around.clusters[site]}]
+    return settings
+
+
+def _pusher(home: Home, around: Surroundings) -> dict[str, Value]:
+    name = site_identity("site1", "pusher")
+    return {
+        "site": "site1",
+        "recipient": {"name": name, "key_file": str(home.path("sites", "site1", "pusher.key"))},
+        "instances": {
+            "default": {
+                "socket": around.haproxy_socket,
+                "directory": str(home.path("haproxy", "certificates")),
+                "crt_list": str(home.path("haproxy", "crt-list.txt")),
+                "probe": [f"127.0.0.1:{around.haproxy_port}"],
+            }
+        },
+        "reconcile_every_s": 15,
+        "heartbeat_every_s": 5,
+    }

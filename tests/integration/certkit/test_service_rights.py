@@ -1,0 +1,152 @@
+"""Every service does its work with the rights that it is granted, and no others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+import pytest_asyncio
+from faststream.nats import NatsBroker
+from nats.aio.client import Client
+from nats.js.errors import NotFoundError
+from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import CollectorRegistry
+
+from certcore import events, subjects
+from certcore.cloudevents import Envelope
+from certcore.durables import DURABLES
+from certcore.errors import PermanentError
+from certcore.events import Event
+from certcore.permissions import OPERATOR
+from certkit.bus import EventPublisher, make_broker, subscribe
+from certkit.settings import BusSettings
+from certkit.telemetry import Telemetry
+from tests import servers
+from tests.integration.certkit.person import Person
+from tests.servers import SecuredBroker
+
+pytestmark = pytest.mark.integration
+
+
+@pytest_asyncio.fixture
+async def bus() -> AsyncIterator[SecuredBroker]:
+    async with servers.secured_broker(owners=["payments"]) as secured:
+        yield secured
+
+
+class Recorder:
+    """Takes the first event, refuses the second for good."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.both = asyncio.Event()
+
+    async def __call__(self, _: Event, envelope: Envelope) -> None:
+        self.taken.append(envelope.id)
+        if len(self.taken) == 2:
+            self.both.set()
+            raise PermanentError("refused for the sake of its dead letter")
+
+
+def _broker(bus: SecuredBroker, identity: str) -> NatsBroker:
+    provider = TracerProvider()
+    return make_broker(
+        BusSettings(url=bus.url, identity=identity, nkey_seed_file=bus.seed_file(identity)),
+        service=identity,
+        telemetry=Telemetry(provider, provider.get_tracer("test")),
+        metrics=CollectorRegistry(),
+    )
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one service consumes, and who publishes it."""
+
+    consumer: str
+    stream: str
+    durable: str
+    filters: str
+    publisher: str
+    subject: str
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        Work(
+            *("registry", subjects.REQUESTS, DURABLES.REGISTRY_REQUESTS, subjects.ANY_REQUEST),
+            *("owner-payments", "certs.request.payments.shop"),
+        ),
+        Work(
+            *("registry", subjects.STATUS, DURABLES.REGISTRY_STATUS, subjects.ANY_STATUS),
+            *("site2-pusher", "certs.status.site2.pusher.heartbeat.site2"),
+        ),
+        Work(
+            *("registry", subjects.ALERTS, DURABLES.REGISTRY_ALERTS, subjects.ANY_ALERT),
+            *("monitor", "certs.alert.critical.payments"),
+        ),
+        Work(
+            *("issuer", subjects.CERTS, DURABLES.ISSUER, subjects.events(events.CertificateApproved.type)),
+            *("registry", "certs.ev.approved.c1"),
+        ),
+        Work(
+            *("monitor", subjects.CERTS, DURABLES.MONITOR, subjects.events(events.EndpointsExpected.type)),
+            *("registry", "certs.ev.expected.c1"),
+        ),
+        Work(
+            *("site1-syncer", "DEPLOY_site1", "site1-syncer", subjects.deploys("site1", "syncer")),
+            *("registry", "certs.deploy.site1.syncer.c1"),
+        ),
+        Work(
+            *("site2-pusher", "DEPLOY_site2", "site2-pusher", subjects.deploys("site2", "pusher")),
+            *("registry", "certs.deploy.site2.pusher.c1"),
+        ),
+    ],
+    ids=lambda work: work.durable,
+)
+async def test_a_service_does_its_work_under_exactly_these_rights(bus: SecuredBroker, work: Work) -> None:
+    recorder = Recorder()
+    receiving, sending = _broker(bus, work.consumer), _broker(bus, work.publisher)
+    subscribe(
+        receiving,
+        stream=work.stream,
+        durable=work.durable,
+        subject=work.filters,
+        identity=work.consumer,
+        handlers={events.SiteHeartbeat: recorder},
+    )
+    sender = EventPublisher(broker=sending, source="test", clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    heartbeat = events.SiteHeartbeat(site="site1", service="syncer", version="1")
+    await sending.start()
+    await receiving.start()
+    try:
+        # One after the other: a deploy stream keeps only the newest of a subject.
+        sent = []
+        for number in (1, 2):
+            sent.append(await sender.publish(heartbeat, subject=work.subject, stream=work.stream, about="site1"))
+            async with asyncio.timeout(10):
+                while len(recorder.taken) < number:  # noqa: ASYNC110 # the recorder has no event for each
+                    await asyncio.sleep(0.01)
+        async with Person(bus, OPERATOR) as operator:
+            letter = await _eventually(operator.client, subjects.dead_letter(work.durable))
+            info = await operator.client.jetstream().consumer_info(work.stream, work.durable)
+    finally:
+        await receiving.stop()
+        await sending.stop()
+
+    assert recorder.taken == sent
+    assert letter["certbus-error"].startswith("PermanentError")
+    assert (info.num_redelivered, info.num_pending) == (0, 0)
+
+
+async def _eventually(client: Client, subject: str) -> dict[str, str]:
+    """The headers of the newest dead letter of a subject, waited for."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                found = await client.jetstream().get_last_msg(subjects.DLQ, subject)
+            except NotFoundError:
+                await asyncio.sleep(0.02)
+                continue
+            return found.headers or {}
