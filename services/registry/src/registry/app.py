@@ -30,7 +30,6 @@ from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.certificates_api import certificates_router
 from registry.handlers.http.events_api import events_router
-from registry.handlers.http.page import page_router
 from registry.handlers.http.problems import install_problems
 from registry.handlers.http.requests_api import requests_router
 from registry.handlers.http.services_api import services_router
@@ -39,6 +38,7 @@ from registry.handlers.intake import Intake
 from registry.handlers.renewals import Renewals
 from registry.handlers.reports import Reports
 from registry.handlers.requests import Requests
+from registry.handlers.web.page import page_router
 from registry.settings import Settings
 
 __all__ = ["create_app"]
