@@ -117,8 +117,8 @@ class World:
 
     async def begin(self) -> None:
         async with self.store.transaction() as transaction:
-            await transaction.enrol_site("site1", {"syncer": "a", "pusher": "b"}, NOON)
-            await transaction.enrol_site("site2", {"syncer": "c"}, NOON)
+            await transaction.sites.enrol("site1", {"syncer": "a", "pusher": "b"}, NOON)
+            await transaction.sites.enrol("site2", {"syncer": "c"}, NOON)
             done = await self.requests.submit(transaction, SPEC, owner="shop", requester="ana")
         self.certificate_id = done.certificate.id
 

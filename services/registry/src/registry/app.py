@@ -170,7 +170,7 @@ def _new_id() -> str:
 
 async def _make_first_token(store: Store, folder: Path) -> None:
     async with store.transaction() as transaction:
-        if await transaction.has_tokens():
+        if await transaction.tokens.exist():
             return
         token = new_token()
         path = folder / "tokens" / "admin"
@@ -180,5 +180,5 @@ async def _make_first_token(store: Store, folder: Path) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(token + "\n")
-        await transaction.add_token(hash_token(token), _FIRST_TOKEN, now=system_clock())
+        await transaction.tokens.add(hash_token(token), _FIRST_TOKEN, now=system_clock())
     log.info("first_token_made", path=str(path))

@@ -14,7 +14,8 @@ from certcore.errors import PermanentError, TransientError
 from certcore.events import DeploymentOrdered, Event
 from certkit.bus import EventPublisher
 from certkit.telemetry import current_traceparent, parent_of
-from registry.adapters.store import Store, StoredEvent, Transaction
+from registry.adapters.store import Store, Transaction
+from registry.adapters.store.events import StoredEvent
 from registry.domain.certificate import Certificate
 
 __all__ = ["Bell", "Outbox", "Relay"]
@@ -103,7 +104,7 @@ class Outbox:
         # One that the bus can't take would stop every event behind it, for ever: better its change is refused.
         if len(event.model_dump_json()) > _MAX_EVENT_BYTES:
             raise PermanentError(f"an event {event.type} about {about} would be too large for the bus")
-        await transaction.add_event(
+        await transaction.events.add(
             event,
             event_id=self._new_id(),
             source=SOURCE,
@@ -146,11 +147,11 @@ class Relay:
 
     async def _send_batch(self) -> int:
         async with self._store.transaction() as transaction:
-            events = await transaction.unsent_events(_BATCH)
+            events = await transaction.events.unsent(_BATCH)
         for event in events:
             await self._send(event)
             async with self._store.transaction() as transaction:
-                await transaction.mark_sent(event.sequence, self._clock())
+                await transaction.events.mark_sent(event.sequence, self._clock())
             log.info("event_published", event_type=event.type, event_id=event.id, subject=event.subject)
         return len(events)
 

@@ -10,7 +10,7 @@ from registry.adapters.store import Store
 from registry.domain.access import Principal
 from registry.domain.certificate import Revision
 from registry.domain.errors import ConflictError, NotFoundError
-from registry.handlers.orders import recipient_name, recipient_names
+from registry.domain.site import recipient_name, recipient_names
 
 __all__ = ["Bundles"]
 
@@ -35,10 +35,10 @@ class Bundles:
         leaf = chain[0]
         sealed = {key.recipient: key.raw() for key in issued.keys}
         async with self._store.transaction() as transaction:
-            certificate = await transaction.certificate(certificate_id)
+            certificate = await transaction.certificates.get(certificate_id)
             if certificate is None:
                 raise NotFoundError(f"there is no certificate {certificate_id}")
-            present = await transaction.revision(certificate_id, number)
+            present = await transaction.revisions.get(certificate_id, number)
             if present is not None:
                 if present.fingerprint_sha256 == leaf.fingerprint_sha256:
                     return
@@ -52,7 +52,7 @@ class Bundles:
                 raise ConflictError(
                     f"revision {number} of {certificate.name} is not sealed to {', '.join(sorted(recipients))}"
                 )
-            if await transaction.has_leaf(leaf.fingerprint_sha256):
+            if await transaction.revisions.has_leaf(leaf.fingerprint_sha256):
                 raise ConflictError(f"the leaf with serial {leaf.serial} is a revision of another certificate")
             revision = Revision(
                 certificate_id=certificate_id,
@@ -66,9 +66,9 @@ class Bundles:
                 chain_pem="".join(certificate.pem for certificate in chain),
                 stored_at=self._clock(),
             )
-            await transaction.add_revision(revision, sealed)
+            await transaction.revisions.add(revision, sealed)
             detail = f"serial {leaf.serial}, sealed to {', '.join(sorted(sealed))}"
-            await transaction.note(actor, "store bundle", f"{certificate.name}/{number}", detail, self._clock())
+            await transaction.audit.note(actor, "store bundle", f"{certificate.name}/{number}", detail, self._clock())
 
     async def fetch(self, certificate_id: str, number: int, principal: Principal) -> SealedBundle:
         """The bundle sealed to the caller; every fetch is audited.
@@ -81,11 +81,11 @@ class Bundles:
             raise missing
         name = recipient_name(principal.site, principal.service)
         async with self._store.transaction() as transaction:
-            revision = await transaction.revision(certificate_id, number)
-            sealed = await transaction.sealed_key(certificate_id, number, name)
+            revision = await transaction.revisions.get(certificate_id, number)
+            sealed = await transaction.revisions.sealed_key(certificate_id, number, name)
             if revision is None or sealed is None:
                 raise missing
-            await transaction.note(name, "fetch bundle", f"{certificate_id}/{number}", "", self._clock())
+            await transaction.audit.note(name, "fetch bundle", f"{certificate_id}/{number}", "", self._clock())
         return SealedBundle(
             certificate_id=certificate_id,
             revision=number,

@@ -72,7 +72,7 @@ class Intake:
         # Who asks is taken from the subject, which the broker binds to the publisher.
         principal = Principal(subject=f"bus-{owner}", owner=owner, roles=frozenset())
         async with self._store.transaction() as transaction:
-            if not await transaction.first_time(f"request/{owner}", event_id, self._clock()):
+            if not await transaction.inbox.first_time(f"request/{owner}", event_id, self._clock()):
                 return
             spec = read_request(body)
             done = await self._requests.submit(
@@ -90,7 +90,7 @@ class Intake:
 
     async def _reject(self, owner: str, event_id: str, rejections: list[Rejection]) -> None:
         async with self._store.transaction() as transaction:
-            if await transaction.first_time(f"request/{owner}", event_id, self._clock()):
+            if await transaction.inbox.first_time(f"request/{owner}", event_id, self._clock()):
                 answer = RequestRejected(request_event_id=event_id, errors=tuple(rejections))
                 await self._outbox.answer(transaction, owner, event_id, answer)
         self._bell.ring()
@@ -109,11 +109,11 @@ class Intake:
         if not 0 < len(envelope.id) <= _MAX_EVENT_ID:
             raise PermanentError(f"an alert needs a ce-id of at most {_MAX_EVENT_ID} characters")
         async with self._store.transaction() as transaction:
-            if not await transaction.first_time(envelope.source, envelope.id, self._clock()):
+            if not await transaction.inbox.first_time(envelope.source, envelope.id, self._clock()):
                 return
-            if await transaction.event(envelope.id) is not None:
+            if await transaction.events.get(envelope.id) is not None:
                 raise PermanentError(f"the id of the alert is another event's already: {envelope.id}")
-            await transaction.add_event(
+            await transaction.events.add(
                 event,
                 event_id=envelope.id,
                 source=envelope.source,

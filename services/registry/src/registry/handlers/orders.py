@@ -5,22 +5,20 @@ from collections.abc import Sequence
 from certcore.bundles import SealedKey, digest
 from certcore.certificate import Exposure
 from certcore.errors import PermanentError
-from certcore.events import DeploymentOrdered, EndpointsExpected, IssueOrder, Recipient
+from certcore.events import DeploymentOrdered, EndpointsExpected, IssueOrder
 from certcore.targets import SERVICE_OF_KIND
 from registry.adapters.store import Transaction
 from registry.domain.certificate import Approval, Certificate, Revision
 from registry.domain.rollout import accepted
+from registry.domain.site import recipient_name, recipients
 
-__all__ = ["deployment_orders", "expectation", "issue_order", "recipient_name", "recipient_names"]
+__all__ = ["deployment_orders", "expectation", "issue_order"]
 
 
 async def issue_order(
     transaction: Transaction, certificate: Certificate, approval: Approval, revision: int, *, replaces: str | None
 ) -> IssueOrder:
     """The order for one revision, sealed to every service that delivers to one of the certificate's targets."""
-    wanted = recipient_names(certificate)
-    known = [recipient for site in await transaction.sites() for recipient in site.recipients]
-    recipients: tuple[Recipient, ...] = tuple(recipient for recipient in known if recipient.name in wanted)
     return IssueOrder(
         certificate_id=certificate.id,
         name=certificate.name,
@@ -30,18 +28,9 @@ async def issue_order(
         issuer=certificate.spec.issuer,
         key_algorithm=certificate.spec.key_algorithm,
         approval_id=approval.id,
-        recipients=recipients,
+        recipients=recipients(certificate, await transaction.sites.all()),
         replaces=replaces,
     )
-
-
-def recipient_name(site: str, service: str) -> str:
-    return f"{site}-{service}"
-
-
-def recipient_names(certificate: Certificate) -> set[str]:
-    """To whom each revision of the certificate is sealed: the services that deliver to its targets."""
-    return {recipient_name(target.site, SERVICE_OF_KIND[target.kind]) for target in certificate.spec.targets}
 
 
 async def deployment_orders(
@@ -56,7 +45,7 @@ async def deployment_orders(
     orders = []
     for site, service in places:
         name = recipient_name(site, service)
-        sealed = await transaction.sealed_key(certificate.id, revision.number, name)
+        sealed = await transaction.revisions.sealed_key(certificate.id, revision.number, name)
         if sealed is None:
             raise PermanentError(f"revision {revision.number} of {certificate.name} is not sealed to {name}")
         order = DeploymentOrdered(

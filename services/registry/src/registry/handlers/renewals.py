@@ -41,7 +41,7 @@ class Renewals:
             ConflictError: it can't be renewed, with the reason why.
         """
         async with self._store.transaction() as transaction:
-            certificate = await transaction.certificate_named(name)
+            certificate = await transaction.certificates.named(name)
             if certificate is None:
                 raise NotFoundError(f"there is no certificate {name}")
             decision = await self._decide(transaction, certificate, asked=True)
@@ -49,17 +49,17 @@ class Renewals:
                 return certificate, decision
             if not decision.due:
                 raise ConflictError(f"{name} can't be renewed now: {decision.reason.replace('_', ' ')}")
-            await transaction.note(person, "renew", name, decision.reason, self._clock())
+            await transaction.audit.note(person, "renew", name, decision.reason, self._clock())
             return await self._order(transaction, certificate, decision), decision
 
     async def sweep(self) -> int:
         """Order every renewal that is due; returns how many."""
         async with self._store.transaction() as transaction:
-            candidates = await transaction.certificates(states=_RENEWABLE)
+            candidates = await transaction.certificates.all(states=_RENEWABLE)
         ordered = 0
         for candidate in candidates:
             async with self._store.transaction() as transaction:
-                certificate = await transaction.certificate(candidate.id)
+                certificate = await transaction.certificates.get(candidate.id)
                 if certificate is None or certificate.state not in _RENEWABLE:
                     continue
                 decision = await self._decide(transaction, certificate, asked=False)
@@ -79,22 +79,22 @@ class Renewals:
             await asyncio.sleep(every_s)
 
     async def _decide(self, transaction: Transaction, certificate: Certificate, *, asked: bool) -> Renewal:
-        revisions = await transaction.revisions(certificate.id)
+        revisions = await transaction.revisions.of(certificate.id)
         newest = next((revision for revision in revisions if revision.announced), None)
-        approval = await transaction.approval(certificate.approval_id)
+        approval = await transaction.approvals.get(certificate.approval_id)
         return decide(certificate, newest, approval, now=self._clock(), asked=asked)
 
     async def _order(self, transaction: Transaction, certificate: Certificate, decision: Renewal) -> Certificate:
-        approval = await transaction.approval(certificate.approval_id)
+        approval = await transaction.approvals.get(certificate.approval_id)
         assert approval is not None, "decide() lets no renewal through without one"
         # A failed revision is tried again under its own number; else the next one is ordered.
         failing = certificate.state is CertificateState.FAILING
         number = certificate.ordered if failing else certificate.ordered + 1
-        replaced = await transaction.revision(certificate.id, certificate.wanted)
+        replaced = await transaction.revisions.get(certificate.id, certificate.wanted)
         certificate = replace(certificate, ordered=number, traceparent=current_traceparent())
         state = follow(certificate.state, Trigger.RENEWAL_ORDERED)
         certificate = certificate.moved(state, f"revision {number} ordered: {decision.reason}", self._clock())
-        await transaction.save_certificate(certificate)
+        await transaction.certificates.save(certificate)
         order = await issue_order(
             transaction, certificate, approval, number, replaces=replaced.ari_id if replaced else None
         )

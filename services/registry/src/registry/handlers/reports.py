@@ -76,7 +76,7 @@ class Reports:
             # By the subject, which the broker binds to the publisher: a header could name somebody else.
             who = reporter(envelope.subject)
             async with self._store.transaction() as transaction:
-                if await transaction.first_time(f"{who.place}/{who.service}", envelope.id, self._clock()):
+                if await transaction.inbox.first_time(f"{who.place}/{who.service}", envelope.id, self._clock()):
                     await effect(transaction, event, who)
             self._bell.ring()
 
@@ -89,14 +89,14 @@ class Reports:
             return
         state = follow(certificate.state, Trigger.ISSUING_STARTED)
         reason = f"revision {event.revision} is being ordered from {event.ca}"
-        await transaction.save_certificate(certificate.moved(state, reason, self._clock(), certificate.next_try))
+        await transaction.certificates.save(certificate.moved(state, reason, self._clock(), certificate.next_try))
 
     async def on_revision_issued(self, transaction: Transaction, event: RevisionIssued, who: Reporter) -> None:
         _expect(who, _ISSUER)
         certificate = await _certificate(transaction, event.certificate_id)
         if event.revision <= certificate.wanted:
             return
-        revision = await transaction.revision(certificate.id, event.revision)
+        revision = await transaction.revisions.get(certificate.id, event.revision)
         if revision is None:
             raise TransientError(f"revision {event.revision} of {certificate.name} is announced but not stored yet")
         if revision.fingerprint_sha256 != event.fingerprint_sha256:
@@ -104,7 +104,7 @@ class Reports:
         revision = replace(
             revision, announced=True, ca=event.ca, validation_method=event.validation_method, ari_id=event.ari_id
         )
-        await transaction.save_revision(revision)
+        await transaction.revisions.save(revision)
         now = self._clock()
         certificate = replace(certificate, wanted=revision.number)
         certificate = certificate.moved(
@@ -122,16 +122,17 @@ class Reports:
         await self._outbox.announce(transaction, certificate, issued)
         for site, service, order in await deployment_orders(transaction, certificate, revision):
             await self._outbox.order(transaction, certificate, site, service, order)
-        revisions = await transaction.revisions(certificate.id)
+        revisions = await transaction.revisions.of(certificate.id)
         await self._outbox.announce(transaction, certificate, expectation(certificate, revisions))
         deliveries = [
-            replace(delivery, failure="", next_try=None) for delivery in await transaction.deliveries(certificate.id)
+            replace(delivery, failure="", next_try=None)
+            for delivery in await transaction.deliveries.of(certificate.id)
         ]
         for delivery in deliveries:
-            await transaction.save_delivery(delivery)
-        found = progress(deliveries, await transaction.endpoints(certificate.id), certificate.wanted)
+            await transaction.deliveries.save(delivery)
+        found = progress(deliveries, await transaction.endpoints.of(certificate.id), certificate.wanted)
         certificate = certificate.moved(follow(certificate.state, Trigger.DELIVERY_ORDERED), found.reason, now)
-        await transaction.save_certificate(certificate)
+        await transaction.certificates.save(certificate)
         log.info("revision_issued", certificate=certificate.name, revision=revision.number, serial=revision.serial)
 
     async def on_revision_failed(self, transaction: Transaction, event: RevisionFailed, who: Reporter) -> None:
@@ -143,7 +144,7 @@ class Reports:
         why = event.reason[:500]
         reason = f"revision {event.revision} was not issued: {why}"
         certificate = certificate.moved(state, reason, self._clock(), event.next_try)
-        await transaction.save_certificate(certificate)
+        await transaction.certificates.save(certificate)
         failing = CertificateFailing(
             certificate_id=certificate.id,
             name=certificate.name,
@@ -160,7 +161,7 @@ class Reports:
         if event.revision != certificate.wanted or event.revision < (delivery.revision or 0):
             return
         news = delivery.revision != event.revision
-        await transaction.save_delivery(
+        await transaction.deliveries.save(
             replace(delivery, revision=event.revision, failed_revision=None, failure="", next_try=None)
         )
         if news:
@@ -181,7 +182,7 @@ class Reports:
         if event.revision != certificate.wanted:
             return
         failure = f"{event.reason}: {event.detail}" if event.detail else event.reason.value
-        await transaction.save_delivery(
+        await transaction.deliveries.save(
             replace(delivery, failed_revision=event.revision, failure=failure[:500], next_try=event.next_try)
         )
         await self._advance(transaction, certificate)
@@ -190,13 +191,13 @@ class Reports:
         if who.service != "monitor":
             raise PermanentError(f"{who.service} at {who.place} can't report what an endpoint serves")
         certificate = await _certificate(transaction, event.certificate_id)
-        for endpoint in await transaction.endpoints(certificate.id):
+        for endpoint in await transaction.endpoints.of(certificate.id):
             if endpoint.url != event.url:
                 continue
             if endpoint.observed_at is not None and event.observed_at < endpoint.observed_at:
                 return
             detail = next((address.detail for address in event.addresses if address.detail), "")
-            await transaction.save_endpoint(
+            await transaction.endpoints.save(
                 replace(
                     endpoint,
                     verdict=event.verdict,
@@ -212,29 +213,29 @@ class Reports:
 
     async def on_heartbeat(self, transaction: Transaction, event: SiteHeartbeat, who: Reporter) -> None:
         _expect(who, Reporter(event.site, event.service))
-        await transaction.note_heartbeat(event.site, self._clock())
+        await transaction.sites.note_heartbeat(event.site, self._clock())
 
     async def on_review(self, transaction: Transaction, event: SiteReviewed, who: Reporter) -> None:
         _expect(who, Reporter(event.site, "syncer"))
-        await transaction.save_review(event.site, event.secrets, event.unreachable, self._clock())
+        await transaction.sites.save_review(event.site, event.secrets, event.unreachable, self._clock())
 
     async def _advance(self, transaction: Transaction, certificate: Certificate) -> None:
         """Live by proof, and by nothing else; until then the reason says what is missing."""
         if certificate.state is not CertificateState.DELIVERING:
             return
         found = progress(
-            await transaction.deliveries(certificate.id),
-            await transaction.endpoints(certificate.id),
+            await transaction.deliveries.of(certificate.id),
+            await transaction.endpoints.of(certificate.id),
             certificate.wanted,
         )
         now = self._clock()
         if not found.proven:
-            await transaction.save_certificate(certificate.moved(certificate.state, found.reason, now))
+            await transaction.certificates.save(certificate.moved(certificate.state, found.reason, now))
             return
         certificate = replace(certificate, proven=certificate.wanted)
         certificate = certificate.moved(follow(certificate.state, Trigger.PROVEN), found.reason, now)
-        await transaction.save_certificate(certificate)
-        revisions = await transaction.revisions(certificate.id)
+        await transaction.certificates.save(certificate)
+        revisions = await transaction.revisions.of(certificate.id)
         newest = next(revision for revision in revisions if revision.number == certificate.wanted)
         live = CertificateLive(
             certificate_id=certificate.id,
@@ -255,14 +256,14 @@ def _expect(who: Reporter, expected: Reporter) -> None:
 
 
 async def _certificate(transaction: Transaction, certificate_id: str) -> Certificate:
-    certificate = await transaction.certificate(certificate_id)
+    certificate = await transaction.certificates.get(certificate_id)
     if certificate is None:
         raise PermanentError(f"there is no certificate {certificate_id}")
     return certificate
 
 
 async def _delivery(transaction: Transaction, certificate: Certificate, target: str, who: Reporter) -> Delivery:
-    for delivery in await transaction.deliveries(certificate.id):
+    for delivery in await transaction.deliveries.of(certificate.id):
         if delivery.target == target:
             _expect(who, Reporter(delivery.site, delivery.service))
             return delivery

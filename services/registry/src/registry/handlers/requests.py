@@ -59,7 +59,7 @@ class Requests:
         Raises:
             RejectedError: a place that does not exist, a name that is taken.
         """
-        sites = {site.name: site for site in await transaction.sites()}
+        sites = {site.name: site for site in await transaction.sites.all()}
         found = []
         for number, target in enumerate(spec.targets):
             site = sites.get(target.site)
@@ -74,7 +74,7 @@ class Requests:
             found.append(Rejection(field="issuer", message=f"is no known issuer (known: {known})"))
         if spec.end_date is not None and spec.end_date <= self._clock():
             found.append(Rejection(field="end_date", message="lies in the past"))
-        if await transaction.certificate_named(spec.name) is not None:
+        if await transaction.certificates.named(spec.name) is not None:
             found.append(Rejection(field="name", message="is taken by another certificate"))
         if found:
             raise RejectedError(found)
@@ -116,9 +116,9 @@ class Requests:
             created_at=now,
             traceparent=certificate.traceparent,
         )
-        await transaction.add_certificate(certificate)
-        await transaction.add_request(request)
-        await transaction.note(requester, "request", certificate.name, f"request {request.id} for {owner}", now)
+        await transaction.certificates.add(certificate)
+        await transaction.requests.add(request)
+        await transaction.audit.note(requester, "request", certificate.name, f"request {request.id} for {owner}", now)
         requested = CertificateRequested(
             certificate_id=certificate.id,
             name=certificate.name,
@@ -132,7 +132,7 @@ class Requests:
         if need.approvers == 0:
             return await self._grant(transaction, request, certificate, approved_by=(), policy=need.policy)
         certificate = certificate.moved(follow(certificate.state, Trigger.APPROVAL_NEEDED), need.reason, now)
-        await transaction.save_certificate(certificate)
+        await transaction.certificates.save(certificate)
         waiting = CertificateWaiting(
             certificate_id=certificate.id,
             name=certificate.name,
@@ -157,7 +157,7 @@ class Requests:
                 raise ConflictError(f"certificate {certificate.name} was changed after this request: ask again")
             with self._tracer.start_as_current_span("request approved", context=parent_of(request.traceparent)):
                 policy = approval_policy.need(certificate.spec.exposure).policy
-                await transaction.note(person, "approve", certificate.name, comment, self._clock())
+                await transaction.audit.note(person, "approve", certificate.name, comment, self._clock())
                 return await self._grant(transaction, request, certificate, approved_by=(person,), policy=policy)
 
     async def deny(self, request_id: str, *, person: str, reason: str) -> Submission:
@@ -174,9 +174,9 @@ class Requests:
             reason = f"denied by {person}: {reason}"
             request = replace(request, state="denied", reason=reason, decided_by=person, decided_at=now)
             certificate = certificate.moved(follow(certificate.state, Trigger.DENIED), reason, now)
-            await transaction.save_request(request)
-            await transaction.save_certificate(certificate)
-            await transaction.note(person, "deny", certificate.name, reason, now)
+            await transaction.requests.save(request)
+            await transaction.certificates.save(certificate)
+            await transaction.audit.note(person, "deny", certificate.name, reason, now)
             denied = CertificateDenied(
                 certificate_id=certificate.id,
                 name=certificate.name,
@@ -189,8 +189,8 @@ class Requests:
         return Submission(request, certificate)
 
     async def _decidable(self, transaction: Transaction, request_id: str, person: str) -> tuple[Request, Certificate]:
-        request = await transaction.request(request_id)
-        certificate = await transaction.certificate(request.certificate_id) if request else None
+        request = await transaction.requests.get(request_id)
+        certificate = await transaction.certificates.get(request.certificate_id) if request else None
         if request is None or certificate is None:
             raise NotFoundError(f"there is no request {request_id}")
         match approval_policy.may_decide(request, person=person):
@@ -224,9 +224,9 @@ class Requests:
         request = replace(request, state="approved", reason=reason, decided_by=decider[:63], decided_at=now)
         certificate = replace(certificate, approval_id=approval.id, ordered=1)
         certificate = certificate.moved(follow(certificate.state, Trigger.APPROVED), reason, now)
-        await transaction.add_approval(approval)
-        await transaction.save_request(request)
-        await transaction.save_certificate(certificate)
+        await transaction.approvals.add(approval)
+        await transaction.requests.save(request)
+        await transaction.certificates.save(certificate)
         approved = CertificateApproved(
             certificate_id=certificate.id,
             name=certificate.name,

@@ -19,20 +19,21 @@ from certcore.api import (
     TargetView,
 )
 from certcore.certificate import Exposure
-from registry.adapters.store import Site, Transaction
+from registry.adapters.store import Transaction
 from registry.domain import renewal
 from registry.domain.certificate import Certificate, Delivery, Endpoint, Request, Revision
 from registry.domain.rollout import endpoint_state, progress, target_state
+from registry.domain.site import Site
 
 __all__ = ["certificate_summary", "certificate_view", "request_view", "site_review", "site_view"]
 
 
 async def certificate_view(transaction: Transaction, certificate: Certificate) -> CertificateView:
-    revisions = await transaction.revisions(certificate.id)
+    revisions = await transaction.revisions.of(certificate.id)
     newest = _newest(certificate, revisions)
-    approval = await transaction.approval(certificate.approval_id)
-    deliveries = await transaction.deliveries(certificate.id)
-    endpoints = await transaction.endpoints(certificate.id)
+    approval = await transaction.approvals.get(certificate.approval_id)
+    deliveries = await transaction.deliveries.of(certificate.id)
+    endpoints = await transaction.endpoints.of(certificate.id)
     renewable = certificate.state not in {CertificateState.DENIED, CertificateState.REVOKED, CertificateState.RETIRED}
     return CertificateView(
         id=certificate.id,
@@ -111,9 +112,9 @@ def _endpoint_view(endpoint: Endpoint, wanted: int) -> EndpointView:
 
 
 async def certificate_summary(transaction: Transaction, certificate: Certificate) -> CertificateSummary:
-    newest = _newest(certificate, await transaction.revisions(certificate.id))
-    deliveries = await transaction.deliveries(certificate.id)
-    found = progress(deliveries, await transaction.endpoints(certificate.id), certificate.wanted)
+    newest = _newest(certificate, await transaction.revisions.of(certificate.id))
+    deliveries = await transaction.deliveries.of(certificate.id)
+    found = progress(deliveries, await transaction.endpoints.of(certificate.id), certificate.wanted)
     return CertificateSummary(
         id=certificate.id,
         name=certificate.name,
@@ -151,8 +152,8 @@ def request_view(request: Request, certificate: Certificate) -> RequestView:
 
 async def site_view(transaction: Transaction, site: Site) -> SiteView:
     done = total = 0
-    for delivery in await transaction.deliveries_at(site.name):
-        certificate = await transaction.certificate(delivery.certificate_id)
+    for delivery in await transaction.deliveries.at(site.name):
+        certificate = await transaction.certificates.get(delivery.certificate_id)
         total += 1
         done += certificate is not None and 0 < certificate.wanted == delivery.revision
     return SiteView(
@@ -162,7 +163,7 @@ async def site_view(transaction: Transaction, site: Site) -> SiteView:
 
 async def site_review(transaction: Transaction, site: Site, now: datetime) -> SiteReview:
     """The Secrets of a site, soonest expiry first, each with the certificate that it carries where it is ours."""
-    names = {certificate.id: certificate.name for certificate in await transaction.certificates()}
+    names = {certificate.id: certificate.name for certificate in await transaction.certificates.all()}
     secrets = [
         ReviewedSecret(
             **secret.model_dump(),

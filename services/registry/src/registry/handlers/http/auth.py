@@ -50,7 +50,7 @@ class Authenticator:
             token = request.cookies.get(SESSION_COOKIE, "") if request.method == "GET" else ""
         if token:
             async with self._store.transaction() as transaction:
-                principal = await transaction.principal(hash_token(token), self._clock())
+                principal = await transaction.tokens.principal(hash_token(token), self._clock())
             if principal is not None:
                 return principal
         raise UnauthorizedError("send a valid token: Authorization: Bearer …")
@@ -70,7 +70,7 @@ class Authenticator:
         session = new_token()
         page = Principal("page", "page", frozenset({Role.VIEWER, Role.AUDITOR}))
         async with self._store.transaction() as transaction:
-            await transaction.add_token(hash_token(session), page, now=now, expires_at=now + _SESSION)
+            await transaction.tokens.add(hash_token(session), page, now=now, expires_at=now + _SESSION)
         return session
 
 

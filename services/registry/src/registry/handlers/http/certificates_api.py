@@ -26,7 +26,7 @@ def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIR
     ) -> list[CertificateSummary]:
         """Certificates by name, with how far the newest revision has come."""
         async with store.transaction() as transaction:
-            found = await transaction.certificates(owner=owner, states=(state,) if state else ())
+            found = await transaction.certificates.all(owner=owner, states=(state,) if state else ())
             return [await certificate_summary(transaction, item) for item in found if sees(caller, item.owner)]
 
     @router.get("/{name}")
@@ -56,7 +56,7 @@ def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIR
 
 
 async def _visible(transaction: Transaction, name: str, caller: Principal) -> Certificate:
-    certificate = await transaction.certificate_named(name)
+    certificate = await transaction.certificates.named(name)
     if certificate is None or not sees(caller, certificate.owner):
         raise NotFoundError(f"there is no certificate {name}")
     return certificate

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from registry.adapters.outbox import Bell
-from registry.adapters.store import Store, StoredEvent
+from registry.adapters.store import Store
+from registry.adapters.store.events import StoredEvent
 from registry.domain.access import sees
 from registry.handlers.http.auth import Viewer
 
@@ -63,15 +64,15 @@ def events_router(*, store: Store, bell: Bell) -> APIRouter:
 async def _start(store: Store, last_event_id: str | None, since: str) -> StoredEvent | None:
     """The event behind which to go on; None for the beginning."""
     async with store.transaction() as transaction:
-        known = await transaction.event(last_event_id) if last_event_id else None
+        known = await transaction.events.get(last_event_id) if last_event_id else None
         if known is None and since == "now":
-            return await transaction.last_event()
+            return await transaction.events.last()
         return known
 
 
 async def _events(store: Store, cursor: int) -> list[StoredEvent]:
     async with store.transaction() as transaction:
-        return await transaction.events_after(cursor, _BATCH)
+        return await transaction.events.after(cursor, _BATCH)
 
 
 def _cloud_event(event: StoredEvent, data: object) -> str:

@@ -60,7 +60,7 @@ def requests_router(*, store: Store, requests: Requests, bell: Bell) -> APIRoute
     ) -> list[RequestView]:
         """Requests, newest first."""
         async with store.transaction() as transaction:
-            found = await transaction.requests(state=state)
+            found = await transaction.requests.all(state=state)
             return [await _view(transaction, item) for item in found if sees(caller, item.owner)]
 
     @router.get("/{request_id}")
@@ -90,13 +90,13 @@ def requests_router(*, store: Store, requests: Requests, bell: Bell) -> APIRoute
 
 
 async def _visible(transaction: Transaction, request_id: str, caller: Principal) -> CertificateRequest:
-    found = await transaction.request(request_id)
+    found = await transaction.requests.get(request_id)
     if found is None or not sees(caller, found.owner):
         raise NotFoundError(f"there is no request {request_id}")
     return found
 
 
 async def _view(transaction: Transaction, found: CertificateRequest) -> RequestView:
-    certificate = await transaction.certificate(found.certificate_id)
+    certificate = await transaction.certificates.get(found.certificate_id)
     assert certificate is not None, "a request and its certificate are stored together"
     return request_view(found, certificate)

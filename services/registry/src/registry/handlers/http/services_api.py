@@ -37,10 +37,12 @@ def services_router(*, store: Store, bundles: Bundles) -> APIRouter:
         """Everything that the caller should hold, each certificate at its newest revision."""
         found = []
         async with store.transaction() as transaction:
-            deliveries = await transaction.deliveries_at(caller.site or "", caller.service)
+            deliveries = await transaction.deliveries.at(caller.site or "", caller.service)
             for certificate_id in sorted({delivery.certificate_id for delivery in deliveries}):
-                certificate = await transaction.certificate(certificate_id)
-                revision = await transaction.revision(certificate_id, certificate.wanted) if certificate else None
+                certificate = await transaction.certificates.get(certificate_id)
+                revision = (
+                    await transaction.revisions.get(certificate_id, certificate.wanted) if certificate else None
+                )
                 if certificate is None or revision is None:
                     continue
                 orders = await deployment_orders(transaction, certificate, revision)
@@ -54,8 +56,8 @@ def services_router(*, store: Store, bundles: Bundles) -> APIRouter:
         """What each endpoint should serve."""
         async with store.transaction() as transaction:
             return [
-                expectation(certificate, await transaction.revisions(certificate.id))
-                for certificate in await transaction.certificates()
+                expectation(certificate, await transaction.revisions.of(certificate.id))
+                for certificate in await transaction.certificates.all()
                 if certificate.wanted > 0
             ]
 

@@ -12,9 +12,10 @@ from certcore.names import is_label
 from certcore.rejection import RejectedError, Rejection
 from certcore.sealing import decode_public_key
 from certcore.subjects import HUB
-from registry.adapters.store import Site, Store
+from registry.adapters.store import Store
 from registry.domain.access import Principal
 from registry.domain.errors import ConflictError, NotFoundError
+from registry.domain.site import Site
 from registry.handlers.http.auth import Operator, Viewer, hash_token, new_token
 from registry.handlers.views import site_review, site_view
 
@@ -27,7 +28,7 @@ def sites_router(*, store: Store, clock: Clock) -> APIRouter:
     @router.get("/sites")
     async def list_sites(_: Viewer) -> list[SiteView]:
         async with store.transaction() as transaction:
-            return [await site_view(transaction, site) for site in await transaction.sites()]
+            return [await site_view(transaction, site) for site in await transaction.sites.all()]
 
     @router.put("/sites/{name}", status_code=status.HTTP_204_NO_CONTENT)
     async def enrol(name: str, enrolment: SiteEnrolment, caller: Operator) -> None:
@@ -36,20 +37,20 @@ def sites_router(*, store: Store, clock: Clock) -> APIRouter:
             raise RejectedError([Rejection(field="name", message="is no name for a site")])
         _check(enrolment)
         async with store.transaction() as transaction:
-            present = {item.name: item.public_key for item in _recipients(await transaction.sites(), name)}
+            present = {item.name: item.public_key for item in _recipients(await transaction.sites.all(), name)}
             for recipient in enrolment.recipients:
                 known = present.get(f"{name}-{recipient.service}")
                 if known is not None and known != recipient.public_key:
                     raise ConflictError(f"{name} has another key for its {recipient.service} already")
             keys: dict[str, str] = {recipient.service: recipient.public_key for recipient in enrolment.recipients}
-            await transaction.enrol_site(name, keys, clock())
-            await transaction.note(caller.subject, "enrol site", name, ", ".join(sorted(keys)), clock())
+            await transaction.sites.enrol(name, keys, clock())
+            await transaction.audit.note(caller.subject, "enrol site", name, ", ".join(sorted(keys)), clock())
 
     @router.get("/sites/{name}/review")
     async def review(name: str, _: Viewer) -> SiteReview:
         """The TLS Secrets of the site's clusters, ours and everybody else's, as its syncer reported them last."""
         async with store.transaction() as transaction:
-            for site in await transaction.sites():
+            for site in await transaction.sites.all():
                 if site.name == name:
                     return await site_review(transaction, site, clock())
         raise NotFoundError(f"there is no site {name}")
@@ -60,8 +61,8 @@ def sites_router(*, store: Store, clock: Clock) -> APIRouter:
         token = new_token()
         principal = Principal(order.subject, order.owner, frozenset(order.roles), order.site, order.service)
         async with store.transaction() as transaction:
-            await transaction.add_token(hash_token(token), principal, now=clock())
-            await transaction.note(caller.subject, "make token", order.subject, ", ".join(order.roles), clock())
+            await transaction.tokens.add(hash_token(token), principal, now=clock())
+            await transaction.audit.note(caller.subject, "make token", order.subject, ", ".join(order.roles), clock())
         return TokenView(subject=order.subject, token=token)
 
     return router

@@ -45,15 +45,15 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
         async with store.transaction() as transaction:
             certificates = [
                 await certificate_view(transaction, item)
-                for item in await transaction.certificates()
+                for item in await transaction.certificates.all()
                 if sees(caller, item.owner)
             ]
             waiting = []
-            for item in await transaction.requests(state=RequestState.WAITING):
-                certificate = await transaction.certificate(item.certificate_id)
+            for item in await transaction.requests.all(state=RequestState.WAITING):
+                certificate = await transaction.certificates.get(item.certificate_id)
                 if certificate is not None and sees(caller, item.owner):
                     waiting.append(request_view(item, certificate))
-            sites = [await site_view(transaction, site) for site in await transaction.sites()]
+            sites = [await site_view(transaction, site) for site in await transaction.sites.all()]
         template = templates.get_template("list.html")
         return template.render(request=request, certificates=certificates, waiting=waiting, sites=sites, now=clock())
 
