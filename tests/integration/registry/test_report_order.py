@@ -39,7 +39,10 @@ from registry.adapters.outbox import Bell, Outbox
 from registry.adapters.store import Store
 from registry.handlers.bundles import Bundles
 from registry.handlers.renewals import Renewals
-from registry.handlers.reports import Reports
+from registry.handlers.reports.deliveries import DeliveryReports
+from registry.handlers.reports.observations import ObservationReports
+from registry.handlers.reports.once import Once
+from registry.handlers.reports.revisions import RevisionReports
 from registry.handlers.requests import Requests
 from tests.authority import Authority, Issued
 
@@ -107,7 +110,12 @@ class World:
         )
         self.renewals = Renewals(store=self.store, outbox=outbox, bell=bell, clock=self.clock, tracer=tracer)
         self.bundles = Bundles(store=self.store, clock=self.clock)
-        self.handlers = Reports(store=self.store, outbox=outbox, bell=bell, clock=self.clock).handlers()
+        once = Once(store=self.store, bell=bell, clock=self.clock)
+        self.handlers = {
+            **RevisionReports(once=once, outbox=outbox, clock=self.clock).handlers(),
+            **DeliveryReports(once=once, outbox=outbox, clock=self.clock).handlers(),
+            **ObservationReports(once=once, outbox=outbox, clock=self.clock).handlers(),
+        }
 
     def clock(self) -> datetime:
         return NOON

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,8 @@ from starlette.routing import Route
 from certcore import subjects
 from certcore.api import Role
 from certcore.clock import system_clock
-from certkit.bus import EventPublisher, make_broker, subscribe
+from certcore.events import Event
+from certkit.bus import EventPublisher, Handler, make_broker, subscribe
 from certkit.database import make_engine, upgrade
 from certkit.service import health_routes
 from certkit.telemetry import configure_telemetry
@@ -36,7 +37,11 @@ from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
 from registry.handlers.intake import Intake
 from registry.handlers.renewals import Renewals
-from registry.handlers.reports import Reports
+from registry.handlers.reports.deliveries import DeliveryReports
+from registry.handlers.reports.observations import ObservationReports
+from registry.handlers.reports.once import Once
+from registry.handlers.reports.revisions import RevisionReports
+from registry.handlers.reports.sites import SiteReports
 from registry.handlers.requests import Requests
 from registry.handlers.web.page import page_router
 from registry.settings import Settings
@@ -74,7 +79,13 @@ def create_app(settings: Settings) -> FastAPI:
         issuers=frozenset(settings.issuers),
     )
     renewals = Renewals(store=store, outbox=outbox, bell=bell, clock=system_clock, tracer=telemetry.tracer)
-    reports = Reports(store=store, outbox=outbox, bell=bell, clock=system_clock)
+    once = Once(store=store, bell=bell, clock=system_clock)
+    reports = {
+        **RevisionReports(once=once, outbox=outbox, clock=system_clock).handlers(),
+        **DeliveryReports(once=once, outbox=outbox, clock=system_clock).handlers(),
+        **ObservationReports(once=once, outbox=outbox, clock=system_clock).handlers(),
+        **SiteReports(once=once, clock=system_clock).handlers(),
+    }
     intake = Intake(store=store, requests=requests, outbox=outbox, bell=bell, clock=system_clock)
     authenticator = Authenticator(store=store, clock=system_clock)
     _subscribe(broker, settings.bus.identity, reports, intake)
@@ -137,14 +148,14 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _subscribe(broker: NatsBroker, identity: str, reports: Reports, intake: Intake) -> None:
+def _subscribe(broker: NatsBroker, identity: str, reports: Mapping[type[Event], Handler], intake: Intake) -> None:
     subscribe(
         broker,
         stream=subjects.STATUS,
         durable=DURABLES.REGISTRY_STATUS,
         subject=subjects.ANY_STATUS,
         identity=identity,
-        handlers=reports.handlers(),
+        handlers=reports,
     )
     subscribe(
         broker,

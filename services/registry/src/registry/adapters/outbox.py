@@ -11,12 +11,13 @@ from certcore import subjects
 from certcore.clock import Clock
 from certcore.cloudevents import stored_headers
 from certcore.errors import PermanentError, TransientError
-from certcore.events import DeploymentOrdered, Event
+from certcore.events import Event
 from certkit.bus import EventPublisher
 from certkit.telemetry import current_traceparent, parent_of
 from registry.adapters.store import Store, Transaction
 from registry.adapters.store.events import StoredEvent
 from registry.domain.certificate import Certificate
+from registry.domain.deployment import Deployment
 
 __all__ = ["Bell", "Outbox", "Relay"]
 
@@ -78,10 +79,9 @@ class Outbox:
             traceparent=current_traceparent(),
         )
 
-    async def order(
-        self, transaction: Transaction, certificate: Certificate, site: str, service: str, event: DeploymentOrdered
-    ) -> None:
+    async def order(self, transaction: Transaction, certificate: Certificate, deployment: Deployment) -> None:
         """Order one service of a site to deliver."""
+        site, service, event = deployment.site, deployment.service, deployment.order
         await self._add(
             transaction,
             event,

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from certcore.api import Role
 from certcore.certificate import CertificateSpec
+from certcore.errors import PermanentError
 from certcore.rejection import RejectedError, Rejection
+from certcore.subjects import Reporter
 from registry.domain.errors import ForbiddenError
 
-__all__ = ["Principal", "owner_for", "require", "sees"]
+__all__ = ["Principal", "check_reporter", "owner_for", "require", "sees"]
 
 
 @dataclass(frozen=True)
@@ -50,3 +52,13 @@ def owner_for(spec: CertificateSpec, principal: Principal) -> str:
         return spec.owner
     message = f"must be left out or be {principal.owner}: a request is made for the team that asks"
     raise RejectedError([Rejection(field="owner", message=message)])
+
+
+def check_reporter(who: Reporter, expected: Reporter) -> None:
+    """Check that a report comes from the service and place that it speaks for.
+
+    Raises:
+        PermanentError: it comes from another.
+    """
+    if who != expected:
+        raise PermanentError(f"{who.service} at {who.place} can't report for {expected.service} at {expected.place}")

@@ -1,15 +1,21 @@
 """When a certificate is renewed: by its share of lifetime, so that 6-day and 200-day ones fit one rule."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from certcore.api import CertificateState
 from certcore.certificate import ended
+from certcore.events import CertificateRenewalDue
 from registry.domain.certificate import Approval, Certificate, Revision
+from registry.domain.change import Change
+from registry.domain.issuance import issue_order
+from registry.domain.lifecycle import Trigger, follow
+from registry.domain.site import Site
 
-__all__ = ["Renewal", "RenewalReason", "decide", "renew_at"]
+__all__ = ["Renewal", "RenewalReason", "decide", "order", "renew_at"]
 
 _SHORT_LIVED: Final = timedelta(days=10)
 
@@ -68,3 +74,31 @@ def _obstacle(
     if newest is None:
         return RenewalReason.NOTHING_ISSUED
     return RenewalReason.IN_PROGRESS if certificate.ordered > newest.number else None
+
+
+def order(
+    certificate: Certificate,
+    revisions: Sequence[Revision],
+    approval: Approval,
+    sites: Sequence[Site],
+    reason: RenewalReason,
+    *,
+    traceparent: str | None,
+    now: datetime,
+) -> Change:
+    """The next revision, or once more the one that failed, under its own number; `traceparent` names its trace."""
+    failing = certificate.state is CertificateState.FAILING
+    number = certificate.ordered if failing else certificate.ordered + 1
+    replaced = next((revision for revision in revisions if revision.number == certificate.wanted), None)
+    certificate = replace(certificate, ordered=number, traceparent=traceparent)
+    state = follow(certificate.state, Trigger.RENEWAL_ORDERED)
+    why = f"revision {number} ordered: {reason}"
+    certificate = certificate.moved(state, why, now)
+    due = CertificateRenewalDue(
+        certificate_id=certificate.id,
+        name=certificate.name,
+        owner=certificate.owner,
+        reason=reason,
+        order=issue_order(certificate, approval, number, sites, replaces=replaced.ari_id if replaced else None),
+    )
+    return Change(why, certificate=certificate, announced=(due,))

@@ -4,10 +4,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from certcore.api import EndpointState, TargetState
-from certcore.events import AcceptedFingerprint, ServingVerdict
+from certcore.events import AcceptedFingerprint, EndpointsExpected, ServingVerdict
 from registry.domain.certificate import Certificate, Delivery, Endpoint, Revision
 
-__all__ = ["Progress", "accepted", "endpoint_state", "is_served", "progress", "target_state"]
+__all__ = [
+    "Progress",
+    "Rollout",
+    "accepted",
+    "endpoint_state",
+    "expectation",
+    "is_served",
+    "progress",
+    "target_state",
+]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A certificate with what is stored of its revisions (newest first), deliveries and endpoints."""
+
+    certificate: Certificate
+    revisions: tuple[Revision, ...]
+    deliveries: tuple[Delivery, ...]
+    endpoints: tuple[Endpoint, ...]
+
+    def revision(self, number: int) -> Revision | None:
+        return next((revision for revision in self.revisions if revision.number == number), None)
 
 
 def is_served(endpoint: Endpoint, wanted: int) -> bool:
@@ -92,4 +114,17 @@ def accepted(certificate: Certificate, revisions: Sequence[Revision]) -> tuple[A
         AcceptedFingerprint(revision=revision.number, fingerprint_sha256=revision.fingerprint_sha256)
         for revision in sorted(revisions, key=lambda revision: -revision.number)
         if max(certificate.proven, 1) <= revision.number <= certificate.wanted
+    )
+
+
+def expectation(certificate: Certificate, revisions: Sequence[Revision]) -> EndpointsExpected:
+    """What the monitor should see at the certificate's endpoints."""
+    return EndpointsExpected(
+        certificate_id=certificate.id,
+        name=certificate.name,
+        owner=certificate.owner,
+        endpoints=certificate.spec.endpoints,
+        wanted_revision=certificate.wanted,
+        accepted=accepted(certificate, revisions),
+        traceparent=certificate.traceparent,
     )

@@ -1,26 +1,20 @@
 """Renewals: decided by the calendar or asked for by a person, carried out by the path of the first issue."""
 
 import asyncio
-from dataclasses import replace
 
-import structlog
 from opentelemetry import trace
 
 from certcore.api import CertificateState
 from certcore.clock import Clock
-from certcore.events import CertificateRenewalDue
 from certkit.telemetry import current_traceparent
 from registry.adapters.outbox import Bell, Outbox
 from registry.adapters.store import Store, Transaction
 from registry.domain.certificate import Certificate
 from registry.domain.errors import ConflictError, NotFoundError
-from registry.domain.lifecycle import Trigger, follow
-from registry.domain.renewal import Renewal, RenewalReason, decide
-from registry.handlers.orders import issue_order
+from registry.domain.renewal import Renewal, RenewalReason, decide, order
+from registry.handlers.changes import save_change
 
 __all__ = ["Renewals"]
-
-log = structlog.get_logger()
 
 _RENEWABLE = (CertificateState.LIVE, CertificateState.DELIVERING)
 
@@ -87,24 +81,13 @@ class Renewals:
     async def _order(self, transaction: Transaction, certificate: Certificate, decision: Renewal) -> Certificate:
         approval = await transaction.approvals.get(certificate.approval_id)
         assert approval is not None, "decide() lets no renewal through without one"
-        # A failed revision is tried again under its own number; else the next one is ordered.
-        failing = certificate.state is CertificateState.FAILING
-        number = certificate.ordered if failing else certificate.ordered + 1
-        replaced = await transaction.revisions.get(certificate.id, certificate.wanted)
-        certificate = replace(certificate, ordered=number, traceparent=current_traceparent())
-        state = follow(certificate.state, Trigger.RENEWAL_ORDERED)
-        certificate = certificate.moved(state, f"revision {number} ordered: {decision.reason}", self._clock())
-        await transaction.certificates.save(certificate)
-        order = await issue_order(
-            transaction, certificate, approval, number, replaces=replaced.ari_id if replaced else None
+        change = order(
+            certificate,
+            await transaction.revisions.of(certificate.id),
+            approval,
+            await transaction.sites.all(),
+            decision.reason,
+            traceparent=current_traceparent(),
+            now=self._clock(),
         )
-        due = CertificateRenewalDue(
-            certificate_id=certificate.id,
-            name=certificate.name,
-            owner=certificate.owner,
-            reason=decision.reason,
-            order=order,
-        )
-        await self._outbox.announce(transaction, certificate, due)
-        log.info("renewal_ordered", certificate=certificate.name, revision=number, reason=str(decision.reason))
-        return certificate
+        return await save_change(transaction, self._outbox, certificate, change)

@@ -1,38 +1,21 @@
 """Requests: taken once, decided once, whether they come over the API or over the bus."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from opentelemetry import trace
 
-from certcore.api import CertificateState
-from certcore.certificate import CertificateSpec, approval_hash
+from certcore.certificate import CertificateSpec
 from certcore.clock import Clock
-from certcore.events import (
-    CertificateApproved,
-    CertificateDenied,
-    CertificateRequested,
-    CertificateWaiting,
-)
-from certcore.rejection import RejectedError, Rejection
-from certcore.subjects import HUB
-from certcore.targets import SERVICE_OF_KIND
+from certcore.rejection import RejectedError
 from certkit.telemetry import current_traceparent, parent_of
 from registry.adapters.outbox import Outbox
 from registry.adapters.store import Store, Transaction
-from registry.domain import approval as approval_policy
-from registry.domain.certificate import Approval, Certificate, Request
-from registry.domain.errors import ConflictError, ForbiddenError, NotFoundError
-from registry.domain.lifecycle import Trigger, follow
-from registry.handlers.orders import issue_order
+from registry.domain.certificate import Certificate, Request
+from registry.domain.decision import Decision, approve, deny
+from registry.domain.errors import NotFoundError
+from registry.domain.submission import Ids, check, submit
 
-__all__ = ["Requests", "Submission"]
-
-
-@dataclass(frozen=True)
-class Submission:
-    request: Request
-    certificate: Certificate
+__all__ = ["Requests"]
 
 
 class Requests:
@@ -53,97 +36,31 @@ class Requests:
         self._tracer = tracer
         self._issuers = issuers
 
-    async def check(self, transaction: Transaction, spec: CertificateSpec) -> None:
-        """Check what only the database knows.
-
-        Raises:
-            RejectedError: a place that does not exist, a name that is taken.
-        """
-        sites = {site.name: site for site in await transaction.sites.all()}
-        found = []
-        for number, target in enumerate(spec.targets):
-            site = sites.get(target.site)
-            if site is None or target.site == HUB:
-                known = ", ".join(sorted(sites)) or "none yet"
-                found.append(Rejection(field=f"targets.{number}.site", message=f"is no known site (known: {known})"))
-            elif SERVICE_OF_KIND[target.kind] not in site.services:
-                message = f"can't be delivered at {site.name}: it has no {SERVICE_OF_KIND[target.kind]}"
-                found.append(Rejection(field=f"targets.{number}.kind", message=message))
-        if spec.issuer is not None and spec.issuer not in self._issuers:
-            known = ", ".join(sorted(self._issuers)) or "none configured"
-            found.append(Rejection(field="issuer", message=f"is no known issuer (known: {known})"))
-        if spec.end_date is not None and spec.end_date <= self._clock():
-            found.append(Rejection(field="end_date", message="lies in the past"))
-        if await transaction.certificates.named(spec.name) is not None:
-            found.append(Rejection(field="name", message="is taken by another certificate"))
-        if found:
-            raise RejectedError(found)
-
     async def submit(
         self, transaction: Transaction, spec: CertificateSpec, *, owner: str, requester: str
-    ) -> Submission:
+    ) -> Decision:
         """Store a new intent and let policy decide about it.
 
         Raises:
-            RejectedError: as `check`; nothing is stored.
+            RejectedError: a site that does not exist, a name that is taken; nothing is stored.
         """
-        await self.check(transaction, spec)
         now = self._clock()
-        spec = spec.model_copy(update={"owner": owner})
-        spec_hash = approval_hash(spec, owner=owner)
-        certificate = Certificate(
-            id=self._new_id(),
-            owner=owner,
-            requester=requester,
-            spec=spec,
-            spec_hash=spec_hash,
-            state=CertificateState.REQUESTED,
-            reason="requested",
-            state_since=now,
-            created_at=now,
-            traceparent=current_traceparent(),
-        )
-        need = approval_policy.need(spec.exposure)
-        request = Request(
-            id=self._new_id(),
-            certificate_id=certificate.id,
-            requester=requester,
-            owner=owner,
-            spec=spec,
-            spec_hash=spec_hash,
-            state="waiting",
-            reason=need.reason,
-            created_at=now,
-            traceparent=certificate.traceparent,
-        )
-        await transaction.certificates.add(certificate)
-        await transaction.requests.add(request)
-        await transaction.audit.note(requester, "request", certificate.name, f"request {request.id} for {owner}", now)
-        requested = CertificateRequested(
-            certificate_id=certificate.id,
-            name=certificate.name,
-            owner=owner,
-            request_id=request.id,
-            requester=requester,
-            dns_names=spec.dns_names,
-            exposure=spec.exposure,
-        )
-        await self._outbox.announce(transaction, certificate, requested)
-        if need.approvers == 0:
-            return await self._grant(transaction, request, certificate, approved_by=(), policy=need.policy)
-        certificate = certificate.moved(follow(certificate.state, Trigger.APPROVAL_NEEDED), need.reason, now)
-        await transaction.certificates.save(certificate)
-        waiting = CertificateWaiting(
-            certificate_id=certificate.id,
-            name=certificate.name,
-            owner=owner,
-            request_id=request.id,
-            reason=need.reason,
-        )
-        await self._outbox.announce(transaction, certificate, waiting)
-        return Submission(request, certificate)
+        sites = await transaction.sites.all()
+        is_taken = await transaction.certificates.named(spec.name) is not None
+        found = check(spec, sites=sites, issuers=self._issuers, is_taken=is_taken, now=now)
+        if found:
+            raise RejectedError(found)
+        ids = Ids(certificate=self._new_id(), request=self._new_id(), approval=self._new_id())
+        traceparent = current_traceparent()
+        done = submit(spec, owner=owner, requester=requester, sites=sites, ids=ids, traceparent=traceparent, now=now)
+        await transaction.certificates.add(done.certificate)
+        await transaction.requests.add(done.request)
+        detail = f"request {done.request.id} for {owner}"
+        await transaction.audit.note(requester, "request", done.certificate.name, detail, now)
+        await self._finish(transaction, done)
+        return done
 
-    async def approve(self, request_id: str, *, person: str, comment: str) -> Submission:
+    async def approve(self, request_id: str, *, person: str, comment: str) -> Decision:
         """Give a waiting request its approval.
 
         Raises:
@@ -152,15 +69,16 @@ class Requests:
             ConflictError: it was decided before, or its intent changed since.
         """
         async with self._store.transaction() as transaction:
-            request, certificate = await self._decidable(transaction, request_id, person)
-            if certificate.spec_hash != request.spec_hash:
-                raise ConflictError(f"certificate {certificate.name} was changed after this request: ask again")
+            now = self._clock()
+            request, certificate = await _load(transaction, request_id)
+            sites = await transaction.sites.all()
+            done = approve(request, certificate, sites, person=person, approval_id=self._new_id(), now=now)
             with self._tracer.start_as_current_span("request approved", context=parent_of(request.traceparent)):
-                policy = approval_policy.need(certificate.spec.exposure).policy
-                await transaction.audit.note(person, "approve", certificate.name, comment, self._clock())
-                return await self._grant(transaction, request, certificate, approved_by=(person,), policy=policy)
+                await self._save(transaction, done)
+                await transaction.audit.note(person, "approve", certificate.name, comment, now)
+        return done
 
-    async def deny(self, request_id: str, *, person: str, reason: str) -> Submission:
+    async def deny(self, request_id: str, *, person: str, reason: str) -> Decision:
         """Refuse a waiting request, for good.
 
         Raises:
@@ -169,71 +87,28 @@ class Requests:
             ConflictError: it was decided before.
         """
         async with self._store.transaction() as transaction:
-            request, certificate = await self._decidable(transaction, request_id, person)
             now = self._clock()
-            reason = f"denied by {person}: {reason}"
-            request = replace(request, state="denied", reason=reason, decided_by=person, decided_at=now)
-            certificate = certificate.moved(follow(certificate.state, Trigger.DENIED), reason, now)
-            await transaction.requests.save(request)
-            await transaction.certificates.save(certificate)
-            await transaction.audit.note(person, "deny", certificate.name, reason, now)
-            denied = CertificateDenied(
-                certificate_id=certificate.id,
-                name=certificate.name,
-                owner=certificate.owner,
-                request_id=request.id,
-                denied_by=person,
-                reason=reason,
-            )
-            await self._outbox.announce(transaction, certificate, denied)
-        return Submission(request, certificate)
+            request, certificate = await _load(transaction, request_id)
+            done = deny(request, certificate, person=person, reason=reason, now=now)
+            await self._save(transaction, done)
+            await transaction.audit.note(person, "deny", certificate.name, done.reason, now)
+        return done
 
-    async def _decidable(self, transaction: Transaction, request_id: str, person: str) -> tuple[Request, Certificate]:
-        request = await transaction.requests.get(request_id)
-        certificate = await transaction.certificates.get(request.certificate_id) if request else None
-        if request is None or certificate is None:
-            raise NotFoundError(f"there is no request {request_id}")
-        match approval_policy.may_decide(request, person=person):
-            case approval_policy.Refusal.ALREADY_DECIDED as refusal:
-                raise ConflictError(f"{refusal}: it is {request.state}")
-            case approval_policy.Refusal.OWN_REQUEST as refusal:
-                raise ForbiddenError(str(refusal))
-        return request, certificate
+    async def _save(self, transaction: Transaction, done: Decision) -> None:
+        await transaction.requests.save(done.request)
+        await transaction.certificates.save(done.certificate)
+        await self._finish(transaction, done)
 
-    async def _grant(
-        self,
-        transaction: Transaction,
-        request: Request,
-        certificate: Certificate,
-        *,
-        approved_by: tuple[str, ...],
-        policy: approval_policy.Policy,
-    ) -> Submission:
-        now = self._clock()
-        reason = f"approved by {', '.join(approved_by)}" if approved_by else f"approved by policy {policy}"
-        approval = Approval(
-            id=self._new_id(),
-            certificate_id=certificate.id,
-            request_id=request.id,
-            spec_hash=request.spec_hash,
-            approved_by=approved_by,
-            policy=policy,
-            granted_at=now,
-        )
-        decider = approved_by[0] if approved_by else f"policy {policy}"
-        request = replace(request, state="approved", reason=reason, decided_by=decider[:63], decided_at=now)
-        certificate = replace(certificate, approval_id=approval.id, ordered=1)
-        certificate = certificate.moved(follow(certificate.state, Trigger.APPROVED), reason, now)
-        await transaction.approvals.add(approval)
-        await transaction.requests.save(request)
-        await transaction.certificates.save(certificate)
-        approved = CertificateApproved(
-            certificate_id=certificate.id,
-            name=certificate.name,
-            owner=certificate.owner,
-            approved_by=approved_by,
-            policy=policy,
-            order=await issue_order(transaction, certificate, approval, 1, replaces=None),
-        )
-        await self._outbox.announce(transaction, certificate, approved)
-        return Submission(request, certificate)
+    async def _finish(self, transaction: Transaction, done: Decision) -> None:
+        if done.approval is not None:
+            await transaction.approvals.add(done.approval)
+        for event in done.announced:
+            await self._outbox.announce(transaction, done.certificate, event)
+
+
+async def _load(transaction: Transaction, request_id: str) -> tuple[Request, Certificate]:
+    request = await transaction.requests.get(request_id)
+    certificate = await transaction.certificates.get(request.certificate_id) if request else None
+    if request is None or certificate is None:
+        raise NotFoundError(f"there is no request {request_id}")
+    return request, certificate

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Path, status
 from certcore.bundles import IssuedBundle, SealedBundle
 from certcore.events import DeploymentOrdered, EndpointsExpected
 from registry.adapters.store import Store
+from registry.domain.deployment import deployments
+from registry.domain.rollout import expectation
 from registry.handlers.bundles import Bundles
 from registry.handlers.http.auth import Caller, DelivererService, IssuerService, MonitorService
-from registry.handlers.orders import deployment_orders, expectation
 
 __all__ = ["services_router"]
 
@@ -33,26 +34,28 @@ def services_router(*, store: Store, bundles: Bundles) -> APIRouter:
         return await bundles.fetch(certificate_id, revision, caller)
 
     @router.get("/deployments")
-    async def deployments(caller: DelivererService) -> list[DeploymentOrdered]:
+    async def list_deployments(caller: DelivererService) -> list[DeploymentOrdered]:
         """Everything that the caller should hold, each certificate at its newest revision."""
         found = []
         async with store.transaction() as transaction:
-            deliveries = await transaction.deliveries.at(caller.site or "", caller.service)
-            for certificate_id in sorted({delivery.certificate_id for delivery in deliveries}):
+            own = await transaction.deliveries.at(caller.site or "", caller.service)
+            for certificate_id in sorted({delivery.certificate_id for delivery in own}):
                 certificate = await transaction.certificates.get(certificate_id)
                 revision = (
                     await transaction.revisions.get(certificate_id, certificate.wanted) if certificate else None
                 )
                 if certificate is None or revision is None:
                     continue
-                orders = await deployment_orders(transaction, certificate, revision)
+                sealed = await transaction.revisions.sealed_keys(certificate_id, revision.number)
                 found += [
-                    order for site, service, order in orders if (site, service) == (caller.site, caller.service)
+                    deployment.order
+                    for deployment in deployments(certificate, revision, sealed)
+                    if (deployment.site, deployment.service) == (caller.site, caller.service)
                 ]
         return found
 
     @router.get("/expectations")
-    async def expectations(_: MonitorService) -> list[EndpointsExpected]:
+    async def list_expectations(_: MonitorService) -> list[EndpointsExpected]:
         """What each endpoint should serve."""
         async with store.transaction() as transaction:
             return [
