@@ -6,8 +6,10 @@ from typing import Final
 
 from certcore.api import CertificateState
 from certcore.certificate import CertificateSpec, approval_hash
-from certcore.events import ServingVerdict
+from certcore.events import Recipient, ServingVerdict
 from registry.domain.certificate import Approval, Certificate, Delivery, Endpoint, Request, Revision
+from registry.domain.rollout import Rollout
+from registry.domain.site import Site
 
 __all__ = [
     "NOON",
@@ -17,6 +19,8 @@ __all__ = [
     "endpoint",
     "request",
     "revision",
+    "rollout",
+    "site",
     "spec",
 ]
 
@@ -122,3 +126,24 @@ def endpoint(
         served_revision=revision,
         served_fingerprint_sha256=f"{revision:064x}" if revision else None,
     )
+
+
+def rollout(
+    of: Certificate | None = None,
+    *,
+    revisions: tuple[Revision, ...] | None = None,
+    deliveries: tuple[Delivery, ...] | None = None,
+    endpoints: tuple[Endpoint, ...] | None = None,
+) -> Rollout:
+    return Rollout(
+        of or certificate(),
+        (revision(),) if revisions is None else revisions,
+        (delivery(),) if deliveries is None else deliveries,
+        (endpoint(),) if endpoints is None else endpoints,
+    )
+
+
+def site(name: str = "site1", *services: str) -> Site:
+    enrolled = services or ("syncer",)
+    recipients = tuple(Recipient(name=f"{name}-{service}", public_key="key") for service in enrolled)
+    return Site(name, recipients, enrolled)

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certcore.api import CertificateState
+from certcore.events import CertificateRenewalDue
 from registry.domain.certificate import Approval, Certificate, Revision
-from registry.domain.renewal import Renewal, RenewalReason, decide, renew_at
-from tests.unit.registry.samples import NOON, approval, certificate, revision, spec
+from registry.domain.renewal import Renewal, RenewalReason, decide, order, renew_at
+from tests.unit.registry.samples import NOON, approval, certificate, revision, site, spec
 
 lifetimes = st.timedeltas(min_value=timedelta(minutes=1), max_value=timedelta(days=400))
 states = st.sampled_from(CertificateState)
@@ -143,3 +144,28 @@ def test_nobody_needs_to_ask_for_what_is_due(
 ) -> None:
     by_calendar = decide(of, newest, given_by, now=now, asked=False)
     assert by_calendar.due <= decide(of, newest, given_by, now=now, asked=True).due
+
+
+@pytest.mark.parametrize(
+    ("state", "ordered", "number"), [(CertificateState.LIVE, 1, 2), (CertificateState.FAILING, 2, 2)]
+)
+def test_the_next_revision_is_ordered_or_the_failed_one_again(
+    state: CertificateState, ordered: int, number: int
+) -> None:
+    newest = replace(revision(), ari_id="ari")
+    change = order(
+        certificate(state, ordered=ordered),
+        [newest],
+        approval(),
+        [site()],
+        RenewalReason.DUE,
+        traceparent="00-trace-span-01",
+        now=NOON,
+    )
+    assert change.certificate is not None
+    assert (change.certificate.state, change.certificate.ordered) == (CertificateState.RENEWING, number)
+    assert change.certificate.traceparent == "00-trace-span-01"
+    assert change.reason == f"revision {number} ordered: due"
+    [due] = change.announced
+    assert isinstance(due, CertificateRenewalDue)
+    assert (due.order.revision, due.order.replaces) == (number, "ari")
