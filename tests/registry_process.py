@@ -59,6 +59,7 @@ class RegistryProcess:
         }
         self.child = ChildProcess(
             name="registry",
+            ports=(port,),
             argv=[sys.executable, "-m", "registry"],
             log_path=folder / "registry.log",
             env={
@@ -73,7 +74,7 @@ class RegistryProcess:
 
     async def start(self) -> None:
         self.child.start()
-        await self.child.wait_ready(answers(f"{self.url}/readyz"))
+        await self.child.wait_ready(answers(f"{self.url}/readyz", instance=self.child.instance))
 
     async def stop(self) -> None:
         await self.child.stop()

@@ -25,6 +25,7 @@ from certcore.events import (
 from certcore.sealing import RecipientKey, generate_recipient_key
 from certcore.targets import HaproxyTarget
 from certlocal.process import ChildProcess
+from certlocal.readiness import answers
 from tests.authority import Issued
 from tests.integration.cdn_pusher.balancer import DEFAULT, Balancer, balancer, pem_of
 from tests.ports import free_port
@@ -79,13 +80,8 @@ class Site:
             return await client.get(f"http://127.0.0.1:{self.http_port}{path}")
 
     async def ready(self) -> None:
-        async def answers() -> bool:
-            try:
-                return (await self.get("/readyz")).status_code == 200
-            except httpx.HTTPError as error:
-                raise OSError(str(error)) from error
-
-        await self.process.wait_ready(answers)
+        url = f"http://127.0.0.1:{self.http_port}/readyz"
+        await self.process.wait_ready(answers(url, instance=self.process.instance))
 
 
 @pytest_asyncio.fixture
@@ -117,6 +113,7 @@ probe = ["127.0.0.1:{edge.place.port}"]
         )
         process = ChildProcess(
             name="cdn-pusher",
+            ports=(http_port,),
             argv=[sys.executable, "-m", "cdn_pusher"],
             log_path=tmp_path / "pusher.log",
             env={"CERTBUS_CONFIG_FILE": str(tmp_path / "pusher.toml")},

@@ -68,6 +68,7 @@ class IssuerProcess:
         }
         self.process = ChildProcess(
             name="issuer",
+            ports=(self.http_port,),
             argv=[sys.executable, "-m", "issuer"],
             log_path=self.folder / f"{self.name}.log",
             env={
@@ -83,7 +84,9 @@ class IssuerProcess:
 
     async def start(self) -> None:
         self.process.start()
-        await self.process.wait_ready(answers(f"http://127.0.0.1:{self.http_port}/readyz"))
+        await self.process.wait_ready(
+            answers(f"http://127.0.0.1:{self.http_port}/readyz", instance=self.process.instance)
+        )
 
     async def stop(self) -> None:
         await self.process.stop()

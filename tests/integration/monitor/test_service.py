@@ -119,6 +119,7 @@ registry = {{ url = "{registry.url}", token_file = "{registry.settings(tmp_path)
         )
         process = ChildProcess(
             name="monitor",
+            ports=(http_port,),
             argv=[sys.executable, "-m", "monitor"],
             log_path=tmp_path / "monitor.log",
             env={"CERTBUS_CONFIG_FILE": str(tmp_path / "monitor.toml")},

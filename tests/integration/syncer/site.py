@@ -26,6 +26,7 @@ from certcore.targets import TargetSpec
 from certkit.declare import declare
 from certkit.topology import topology
 from certlocal.process import ChildProcess
+from certlocal.readiness import answers
 from tests.integration.syncer.registry_stand_in import TOKEN, RegistryStandIn, registry_stand_in
 from tests.ports import free_port
 from tests.unit.syncer.issuing import SITE, Issued, recipient_key
@@ -69,6 +70,7 @@ class Site:
             argv=[sys.executable, "-m", "syncer"],
             log_path=folder / "syncer.log",
             env={"CERTBUS_CONFIG_FILE": str(folder / "syncer.toml")},
+            ports=(self._port,),
         )
 
     @property
@@ -108,7 +110,8 @@ class Site:
 
     async def start(self) -> None:
         self.process.start()
-        await self.process.wait_ready(self._ready, timeout_s=60)
+        check = answers(f"http://127.0.0.1:{self._port}/readyz", instance=self.process.instance)
+        await self.process.wait_ready(check, timeout_s=60)
 
     async def order(self, order: DeploymentOrdered) -> None:
         headers = headers_of(
@@ -167,13 +170,6 @@ class Site:
     async def _pending(self) -> int:
         info = await self._client.jetstream().consumer_info(subjects.deploy_stream(SITE), f"{SITE}-syncer")
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
-
-    async def _ready(self) -> bool:
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
-            try:
-                return (await client.get(f"http://127.0.0.1:{self._port}/readyz")).is_success
-            except httpx.HTTPError as error:
-                raise ConnectionError(str(error)) from error
 
 
 class Lineage:

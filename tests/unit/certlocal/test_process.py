@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from certlocal.errors import PartMissingError, ProcessFailedError
+from certlocal.errors import PartMissingError, PortTakenError, ProcessFailedError
+from certlocal.listeners import listeners
+from certlocal.ports import is_free
 from certlocal.process import ChildProcess
+from tests.ports import free_port
 
 Make = Callable[..., ChildProcess]
 
@@ -91,6 +95,70 @@ async def test_one_that_is_never_ready_is_told_with_its_last_words(make: Make) -
 
 async def _never() -> bool:
     return False
+
+
+_LISTENING = """
+import socket, sys, time
+with socket.create_server(("127.0.0.1", int(sys.argv[1])), reuse_port=True):
+    time.sleep(60)
+"""
+
+
+def _listening_at(port: int) -> str:
+    return f"exec {sys.executable} -c '{_LISTENING}' {port}"
+
+
+async def test_it_is_ready_when_it_listens_at_its_ports(make: Make) -> None:
+    port = free_port()
+
+    await make(f"sleep 60 & {_listening_at(port)}", ports=[port]).wait_ready()
+
+    assert not is_free(port)
+
+
+async def test_a_child_of_the_child_may_hold_the_port(make: Make) -> None:
+    port = free_port()
+
+    await make(f"({_listening_at(port)}) & wait", ports=[port]).wait_ready()
+
+
+async def test_a_stranger_at_its_port_is_named_and_not_asked(make: Make) -> None:
+    port = free_port()
+    asked = []
+
+    async def check() -> bool:
+        asked.append(port)
+        return True
+
+    with socket.create_server(("127.0.0.1", port)):
+        process = make("exec sleep 60", ports=[port])
+        with pytest.raises(PortTakenError, match=rf"port {port} of 127.0.0.1, where .*\(process {os.getpid()}\)"):
+            await process.wait_ready(check, timeout_s=0.1)
+    assert asked == []
+
+
+async def test_one_that_ends_since_its_port_was_taken_names_the_stranger(make: Make) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        process = make(_listening_at(port), ports=[port])
+        with pytest.raises(PortTakenError, match=rf"(?s)process {os.getpid()}\) listens.*Address already in use"):
+            await process.wait_ready()
+
+
+async def test_a_port_that_it_shares_with_a_stranger_is_not_its_own(make: Make) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port), reuse_port=True):
+        process = make(_listening_at(port), ports=[port])
+        await _until(lambda: len(listeners(port)) == 2)
+        with pytest.raises(PortTakenError):
+            await process.wait_ready(timeout_s=0.1)
+
+
+async def test_each_process_has_an_instance_of_its_own_in_its_environment(make: Make) -> None:
+    first, second = make("echo $CERTBUS_INSTANCE; exec sleep 60"), make("exec sleep 60")
+    await _until(lambda: first.instance in first.last_lines())
+
+    assert first.instance != second.instance
 
 
 async def test_only_the_last_start_is_told_of(make: Make) -> None:

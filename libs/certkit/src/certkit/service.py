@@ -12,6 +12,7 @@ from faststream.asgi.types import ASGIApp, Receive, Scope, Send
 from prometheus_client import CollectorRegistry, make_asgi_app
 from uvicorn.lifespan.on import LifespanOn
 
+from certkit.instance import instance_headers
 from certkit.settings import HttpSettings
 
 __all__ = ["Readiness", "health_routes", "run"]
@@ -31,16 +32,20 @@ class _Metrics:
 
 
 def health_routes(*, readiness: Readiness, metrics: CollectorRegistry) -> Sequence[tuple[str, ASGIApp]]:
-    """/healthz: the process answers. /readyz: it can do its work, else 503 with the reason. /metrics: Prometheus."""
+    """/healthz: the process answers. /readyz: it can do its work, else 503 with the reason. /metrics: Prometheus.
+
+    The first two tell whoever started this process that they come from it: see `certkit.instance`.
+    """
+    headers = instance_headers()
 
     @get
     async def healthz(_: object) -> AsgiResponse:
-        return AsgiResponse(b"ok", status_code=200)
+        return AsgiResponse(b"ok", status_code=200, headers=headers)
 
     @get
     async def readyz(_: object) -> AsgiResponse:
         reason = await readiness()
-        return AsgiResponse((reason or "ready").encode(), status_code=503 if reason else 200)
+        return AsgiResponse((reason or "ready").encode(), status_code=503 if reason else 200, headers=headers)
 
     return [("/healthz", healthz), ("/readyz", readyz), ("/metrics", _Metrics(metrics))]
 

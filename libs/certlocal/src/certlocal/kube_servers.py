@@ -73,6 +73,7 @@ class EtcdServer:
                 "--log-level=warn",
             ],
             log_path=folder / "etcd.log",
+            ports=(client_port, peer_port),
         )
 
     async def start(self) -> None:
@@ -132,6 +133,7 @@ class KubeApiServer:
                 "--v=0",
             ],
             log_path=folder / "kube-apiserver.log",
+            ports=(port,),
         )
         self._key_file = key_file
 

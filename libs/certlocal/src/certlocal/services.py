@@ -90,6 +90,7 @@ class _Starter:
             argv=[sys.executable, "-m", module],
             log_path=self.home.path("logs", f"{name}.log"),
             env=env,
+            ports=(port,),
         )
         return Service(name, process, f"http://127.0.0.1:{port}")
 

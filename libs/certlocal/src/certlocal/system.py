@@ -8,14 +8,18 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+import httpx
 import nats
 
 from certbus.client import Registry
 from certbus.connection import Connection
+from certbus.errors import CommandError
+from certbus.exit_codes import ExitCode
 from certcore.api import RecipientEnrolment, Role, SiteEnrolment, TokenOrder
 from certcore.permissions import OPERATOR, accounts, grants, site_identity
 from certcore.sealing import generate_recipient_key
 from certkit.declare import declare
+from certkit.instance import INSTANCE_HEADER
 from certkit.topology import topology
 from certlocal.edge import make_edge
 from certlocal.home import Home
@@ -24,7 +28,7 @@ from certlocal.nats_identities import NatsIdentities
 from certlocal.nats_server import NatsServer
 from certlocal.pebble_ca import ChallengeDns, PebbleCa, PebblePorts
 from certlocal.process import ChildProcess
-from certlocal.readiness import answers, listens
+from certlocal.readiness import answers
 from certlocal.requests import NAMESPACES, SECRET, Places
 from certlocal.services import SITES, Service, Surroundings, service_processes
 from certlocal.tools import ETCD, KUBE_APISERVER, PEBBLE, PEBBLE_CHALLTESTSRV, Toolbox
@@ -98,8 +102,26 @@ class LocalSystem:
         self.edge, self._edge_socket = make_edge(home, self.places.edge, tell)
 
     def connect(self, name: str = "admin") -> Registry:
-        """The registry's API, as somebody whose token this folder holds."""
+        """The registry's API, as somebody whose token this folder holds.
+
+        Raises:
+            CommandError: UNREACHABLE, where it is not this system's registry that answers now.
+        """
+        self._recognise_registry()
         return Registry(Connection(self.registry_url, self.home.token(name) or ""))
+
+    def _recognise_registry(self) -> None:
+        # A token is shown to nobody who took the port while the registry was away.
+        registry = self.services.get("registry")
+        try:
+            answer = httpx.get(f"{self.registry_url}/healthz", trust_env=False, timeout=10.0)
+        except httpx.HTTPError:
+            answer = None
+        shown = answer.headers.get(INSTANCE_HEADER) if answer else None
+        if registry is None or shown != registry.process.instance:
+            raise CommandError(
+                f"no registry of this system answers at {self.registry_url}", exit_code=ExitCode.UNREACHABLE
+            )
 
     async def start(self) -> None:
         """Start everything, telling each part that is ready.
@@ -160,7 +182,8 @@ class LocalSystem:
             ProcessFailedError: it is not in time.
         """
         service = self.services[name]
-        await service.process.wait_ready(answers(f"{service.url}/readyz"), timeout_s=60.0)
+        check = answers(f"{service.url}/readyz", instance=service.process.instance)
+        await service.process.wait_ready(check, timeout_s=60.0)
 
     def sign_in_link(self) -> str:
         """A link that opens the page once."""
@@ -234,13 +257,9 @@ class LocalSystem:
             await asyncio.to_thread(self._enrol)
             self.home.describe_client(self.registry_url)
 
-        if all(self.home.token(service.name) for service in others):
-            # Everybody knows the registry from an earlier start, and waits for it.
-            starts = [self._start_service(service) for service in others]
-            await asyncio.gather(start_registry(), *starts, *apps)
-        else:
-            await asyncio.gather(start_registry(), *apps)
-            await asyncio.gather(*(self._start_service(service) for service in others))
+        # The others show their tokens to whoever listens at the registry's port: it must be the registry by then.
+        await asyncio.gather(start_registry(), *apps)
+        await asyncio.gather(*(self._start_service(service) for service in others))
 
     async def _start_service(self, service: Service) -> None:
         began = time.monotonic()
@@ -283,11 +302,12 @@ class LocalSystem:
             name=f"application {name}",
             argv=[sys.executable, "-m", "certlocal.site_application", str(config)],
             log_path=self.home.path("logs", f"application-{name}.log"),
+            ports=[int(str(listener["listen"]).rpartition(":")[2]) for listener in listeners],
         )
 
         async def start() -> None:
             process.start()
-            await process.wait_ready(listens(int(str(listeners[0]["listen"]).rpartition(":")[2])))
+            await process.wait_ready()
 
         await self._timed(process.name, start, process.stop)
         return process
