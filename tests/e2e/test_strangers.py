@@ -1,5 +1,8 @@
 """Ports that somebody else has: the local system takes others, or says who is in its way; it shows him no token."""
 
+import asyncio
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,9 +51,16 @@ async def _a_stranger_that_follows_the_registry_is_shown_nothing(system: LocalSy
     for name in system.services:
         await system.hold(name)
     with stranger(system.registry_port) as seen:
-        with pytest.raises(CommandError, match="no registry of this system answers"):
-            system.connect("admin")
-        assert (seen.paths, seen.secrets) == (["/healthz"], [])
+        with system.connect("admin") as registry, pytest.raises(CommandError, match="another program"):
+            registry.sites()
+        # Nor by the command, in the same folder.
+        home = {**os.environ, "CERTBUS_HOME": str(system.home.folder)}
+        command = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "certbus", "cert", "list"), env=home, stderr=asyncio.subprocess.PIPE
+        )
+        _, told = await command.communicate()
+        assert b"another program than the local system's registry" in told
+        assert (set(seen.paths), seen.secrets) == ({"/healthz"}, [])
     await system.release("registry")
 
     async def answered() -> bool:

@@ -45,6 +45,35 @@ def test_a_call_says_who_asks_and_reads_the_answer() -> None:
     assert seen[0].headers["authorization"] == f"Bearer {_TOKEN}"
 
 
+@pytest.mark.parametrize("headers", [{}, {"certbus-instance": "another"}])
+def test_who_does_not_show_the_instance_is_shown_no_token(headers: dict[str, str]) -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(call: httpx.Request) -> httpx.Response:
+        seen.append(call)
+        return httpx.Response(200, headers=headers)
+
+    client = Registry(
+        Connection("http://registry.test", _TOKEN, instance="ours"), transport=httpx.MockTransport(answer)
+    )
+    with pytest.raises(CommandError, match="another program"):
+        client.sites()
+    with pytest.raises(CommandError, match="another program"), client.events(since_now=True):
+        pass
+    assert [call.url.path for call in seen] == ["/healthz", "/healthz"]
+    assert all(_TOKEN not in str(call.headers.raw) for call in seen)
+
+
+def test_who_shows_the_instance_is_asked() -> None:
+    def answer(call: httpx.Request) -> httpx.Response:
+        if call.url.path == "/healthz":
+            return httpx.Response(200, headers={"certbus-instance": "ours"})
+        return httpx.Response(200, content=to_json([request()]))
+
+    connection = Connection("http://registry.test", _TOKEN, instance="ours")
+    assert Registry(connection, transport=httpx.MockTransport(answer)).requests() == [request()]
+
+
 def test_a_request_is_sent_as_it_was_given() -> None:
     bodies: list[object] = []
 

@@ -29,6 +29,7 @@ from certcore.api import (
     TokenView,
 )
 from certcore.certificate import CertificateSpec
+from certcore.instance import INSTANCE_HEADER
 
 __all__ = ["Registry"]
 
@@ -54,10 +55,11 @@ class Registry:
 
     def __init__(self, connection: Connection, *, transport: httpx.BaseTransport | None = None) -> None:
         self._url = connection.url
+        self._instance = connection.instance
+        self._authorization = {"authorization": f"Bearer {connection.token}"}
         try:
             self._client = httpx.Client(
                 base_url=connection.url,
-                headers={"authorization": f"Bearer {connection.token}"},
                 timeout=_TIMEOUT_S,
                 trust_env=False,
                 verify=_trust(connection),
@@ -124,7 +126,10 @@ class Registry:
         Raises:
             CommandError: also while it is read; with ExitCode.UNREACHABLE it may be opened again.
         """
-        headers = {"accept": "text/event-stream"} | ({"last-event-id": last_id} if last_id else {})
+        self._recognise()
+        headers = (
+            self._authorization | {"accept": "text/event-stream"} | ({"last-event-id": last_id} if last_id else {})
+        )
         query = {"since": "now"} if since_now and not last_id else {}
         timeout = httpx.Timeout(_TIMEOUT_S, read=_SILENCE_S)
         try:
@@ -138,7 +143,8 @@ class Registry:
     def _call(
         self, method: str, path: str, *, query: dict[str, str] | None = None, body: BaseModel | None = None
     ) -> bytes:
-        headers = {"content-type": "application/json"} if body else {}
+        self._recognise()
+        headers = self._authorization | ({"content-type": "application/json"} if body else {})
         content = body.model_dump_json() if body else None
         try:
             response = self._client.request(method, path, params=query, headers=headers, content=content)
@@ -147,6 +153,21 @@ class Registry:
         if not response.is_success:
             raise refusal(response.status_code, response.content, call=f"{method} {path}")
         return response.content
+
+    def _recognise(self) -> None:
+        """Before the token is shown to whoever listens there now."""
+        if self._instance is None:
+            return
+        try:
+            shown = self._client.get("/healthz").headers.get(INSTANCE_HEADER)
+        except httpx.HTTPError as error:
+            raise self._unreachable("GET /healthz", error) from None
+        if shown != self._instance:
+            raise CommandError(
+                f"another program than the local system's registry answers at {self._url}",
+                exit_code=ExitCode.UNREACHABLE,
+                next_step="start it with `certbus run`",
+            )
 
     def _unreachable(self, call: str, error: Exception) -> CommandError:
         lost = call.startswith("POST") and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
@@ -12,7 +13,7 @@ from faststream.asgi.types import ASGIApp, Receive, Scope, Send
 from prometheus_client import CollectorRegistry, make_asgi_app
 from uvicorn.lifespan.on import LifespanOn
 
-from certkit.instance import instance_headers
+from certcore.instance import INSTANCE_VARIABLE, instance_headers
 from certkit.settings import HttpSettings
 
 __all__ = ["Readiness", "health_routes", "run"]
@@ -34,9 +35,9 @@ class _Metrics:
 def health_routes(*, readiness: Readiness, metrics: CollectorRegistry) -> Sequence[tuple[str, ASGIApp]]:
     """/healthz: the process answers. /readyz: it can do its work, else 503 with the reason. /metrics: Prometheus.
 
-    The first two tell whoever started this process that they come from it: see `certkit.instance`.
+    The first two tell whoever started this process that they come from it: see `certcore.instance`.
     """
-    headers = instance_headers()
+    headers = instance_headers(os.environ.get(INSTANCE_VARIABLE, ""))
 
     @get
     async def healthz(_: object) -> AsgiResponse:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from certkit.instance import INSTANCE_VARIABLE
+from certcore.instance import INSTANCE_VARIABLE
 from certlocal import parent_guard
 from certlocal.errors import LocalError, PartMissingError, PortTakenError, ProcessFailedError
 from certlocal.listeners import holder, listeners, opened_by_session
@@ -50,7 +50,7 @@ class ChildProcess:
         self.log_path = log_path
         self.ports = tuple(ports)
         self.instance = secrets.token_hex(16)
-        """What a service of ours answers to show that it is this process: see `certkit.instance`."""
+        """What a service of ours answers to show that it is this process: see `certcore.instance`."""
         self.env = {**(env or {}), INSTANCE_VARIABLE: self.instance}
         self._cwd = cwd
         self._popen: subprocess.Popen[bytes] | None = None

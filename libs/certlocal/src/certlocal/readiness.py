@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from certkit.instance import INSTANCE_HEADER
+from certcore.instance import INSTANCE_HEADER
 from certlocal.process import Check
 
 __all__ = ["answers", "trusting"]

@@ -8,18 +8,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-import httpx
 import nats
 
 from certbus.client import Registry
 from certbus.connection import Connection
-from certbus.errors import CommandError
-from certbus.exit_codes import ExitCode
 from certcore.api import RecipientEnrolment, Role, SiteEnrolment, TokenOrder
 from certcore.permissions import OPERATOR, accounts, grants, site_identity
 from certcore.sealing import generate_recipient_key
 from certkit.declare import declare
-from certkit.instance import INSTANCE_HEADER
 from certkit.topology import topology
 from certlocal.edge import make_edge
 from certlocal.home import Home
@@ -102,26 +98,9 @@ class LocalSystem:
         self.edge, self._edge_socket = make_edge(home, self.places.edge, tell)
 
     def connect(self, name: str = "admin") -> Registry:
-        """The registry's API, as somebody whose token this folder holds.
-
-        Raises:
-            CommandError: UNREACHABLE, where it is not this system's registry that answers now.
-        """
-        self._recognise_registry()
-        return Registry(Connection(self.registry_url, self.home.token(name) or ""))
-
-    def _recognise_registry(self) -> None:
-        # A token is shown to nobody who took the port while the registry was away.
-        registry = self.services.get("registry")
-        try:
-            answer = httpx.get(f"{self.registry_url}/healthz", trust_env=False, timeout=10.0)
-        except httpx.HTTPError:
-            answer = None
-        shown = answer.headers.get(INSTANCE_HEADER) if answer else None
-        if registry is None or shown != registry.process.instance:
-            raise CommandError(
-                f"no registry of this system answers at {self.registry_url}", exit_code=ExitCode.UNREACHABLE
-            )
+        """The registry's API, as somebody whose token this folder holds; the token is shown to nobody else."""
+        instance = self.services["registry"].process.instance
+        return Registry(Connection(self.registry_url, self.home.token(name) or "", instance=instance))
 
     async def start(self) -> None:
         """Start everything, telling each part that is ready.
@@ -255,7 +234,7 @@ class LocalSystem:
         async def start_registry() -> None:
             await self._start_service(registry)
             await asyncio.to_thread(self._enrol)
-            self.home.describe_client(self.registry_url)
+            self.home.describe_client(self.registry_url, instance=registry.process.instance)
 
         # The others show their tokens to whoever listens at the registry's port: it must be the registry by then.
         await asyncio.gather(start_registry(), *apps)

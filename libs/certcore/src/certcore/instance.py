@@ -1,9 +1,8 @@
 """How a process is recognised by whoever started it: it answers with a value that only its starter chose.
 
-The value is no secret. It tells a service of this start apart from a stranger, or an earlier start, at the same port.
+The value is no secret. It tells a service of this start apart from a stranger at the same port.
 """
 
-import os
 import re
 from typing import Final
 
@@ -14,7 +13,6 @@ INSTANCE_HEADER: Final = "certbus-instance"
 _VALUE: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
-def instance_headers() -> dict[str, str]:
-    """The header for health answers; none where the variable is unset, or is no value of a header."""
-    value = os.environ.get(INSTANCE_VARIABLE, "")
+def instance_headers(value: str) -> dict[str, str]:
+    """The header for health answers; none where the value is empty, or can't be one of a header."""
     return {INSTANCE_HEADER: value} if _VALUE.fullmatch(value) else {}
