@@ -10,6 +10,7 @@ import nats
 from nats.js import JetStreamContext
 
 from certcore.events import Event
+from tests.patience import HANG_S
 
 __all__ = ["Published", "StreamReader", "stream_reader"]
 
@@ -39,7 +40,7 @@ class StreamReader:
         return [kind.model_validate_json(message.body) for message in self._of(kind)]
 
     async def next(
-        self, kind: type[EventT], *, where: Callable[[EventT], bool] = lambda _: True, within_s: float = 20.0
+        self, kind: type[EventT], *, where: Callable[[EventT], bool] = lambda _: True, within_s: float = HANG_S
     ) -> tuple[EventT, Published]:
         """The first event of a type that fits and was not taken before."""
         async with asyncio.timeout(within_s):

@@ -22,6 +22,7 @@ from certlocal.trace_tree import read_trace
 from tests.authority import Authority
 from tests.e2e.key_scan import forms_of, scan
 from tests.e2e.rounds import ask, in_files, renew, request, until, wait_live
+from tests.patience import HANG_S
 from tests.ports import free_port
 from tests.tls_servers import tls_server
 
@@ -56,7 +57,7 @@ def _fingerprint_by_openssl(url: str) -> str:
         ["openssl", "s_client", "-connect", f"127.0.0.1:{parts.port}", "-servername", str(parts.hostname)],
         input=b"",
         capture_output=True,
-        timeout=20,
+        timeout=HANG_S,
         check=False,
     )
     told = subprocess.run(

@@ -18,6 +18,7 @@ from certcore.events import DeliveryReason
 from certprobe.handshake import HandshakeError, Prober
 from tests.authority import Authority, Issued
 from tests.integration.cdn_pusher.balancer import DEFAULT, Balancer, balancer, pem_of
+from tests.patience import HANG_S
 from tests.servers import Haproxies
 from tests.tls_servers import tls_server
 
@@ -121,7 +122,7 @@ async def test_two_pushers_in_two_processes_never_leave_a_wrong_certificate_live
     for pusher in pushers:
         pusher.start()
     for pusher in pushers:
-        assert await pusher.wait(timeout_s=120.0) == 0, pusher.last_lines()
+        assert await pusher.wait(timeout_s=HANG_S) == 0, pusher.last_lines()
         assert json.loads(pusher.last_lines(1)) == {"pushes": 160, "wrong": 0, "refused": 0}
 
 
@@ -132,7 +133,7 @@ async def test_a_pusher_killed_between_set_and_commit_is_cleaned_up_after(edge: 
     before = (await edge.served(victim)).leaf
     killed = edge.in_another_process({"task": "die", "name": "victim"})
     killed.start()
-    assert await killed.wait(timeout_s=30.0) == -9
+    assert await killed.wait(timeout_s=HANG_S) == -9
     open_ones = (await edge.place.runtime.certificates()).transactions
     assert open_ones == (f"{edge.place.directory}/victim.pem",)
     await instance.deliver(FILE, pem_of(mine), dns_names=(HOST,))

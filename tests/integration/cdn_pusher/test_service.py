@@ -188,7 +188,7 @@ async def test_a_haproxy_that_was_away_gets_its_certificate_when_it_is_back(site
     assert failure.reason is DeliveryReason.UNREACHABLE
     assert failure.next_try is not None
     await site.edge.server.start()
-    await site.reports.next(DeliverySucceeded, where=lambda event: event.revision == 2, within_s=30.0)
+    await site.reports.next(DeliverySucceeded, where=lambda event: event.revision == 2)
     assert await serves(site, second)
 
 

@@ -13,8 +13,9 @@ import pytest_asyncio
 from certbus.exit_codes import ExitCode
 from certcore.api import CertificateState, CertificateView, Role
 from certcore.events import DiscoveredSecret, SiteHeartbeat, SiteReviewed
-from tests.integration.certbus.command import DEADLINE_S, Command, certbus, request_words, until
+from tests.integration.certbus.command import Command, certbus, request_words, until
 from tests.integration.certbus.reporting_services import ReportingServices
+from tests.patience import HANG_S
 from tests.registry_process import RunningRegistry, running_registry
 
 pytestmark = pytest.mark.integration
@@ -236,7 +237,7 @@ async def test_what_was_reached_in_time_is_told_apart(registry: RunningRegistry,
     # What the revision before has proven counts for nothing.
     assert (await certbus(*words, "1s")).code == ExitCode.TIMED_OUT
     # A renewal that is under way already is not ordered twice.
-    waiting = await Command.start(*words, "10s")
+    waiting = await Command.start(*words, "15s")
     await waiting.tells("slow: renewing")
     fingerprint = await services.issue(see(registry, "slow"), 2)
     await services.deliver(see(registry, "slow"), "web", fingerprint, 2)
@@ -323,6 +324,15 @@ async def test_one_certificate_is_followed_by_its_name() -> None:
     assert all(" one-of-two " in line for line in read.out.splitlines())
 
 
+async def test_a_command_that_was_started_with_sigint_ignored_leaves_at_it_too() -> None:
+    assert (await certbus(*request_words("in-the-background"))).code == ExitCode.OK
+    ignoring = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+    following = await Command.start("event", "follow", "--since", "start", under=ignoring)
+    await until(lambda: bool(following.out))
+    following.interrupt()
+    assert (await following.ended()).code == ExitCode.OK
+
+
 async def test_a_reader_that_has_seen_enough_ends_the_following() -> None:
     assert (await certbus(*request_words("seen"))).code == ExitCode.OK
     process = await asyncio.create_subprocess_shell(
@@ -331,6 +341,6 @@ async def test_a_reader_that_has_seen_enough_ends_the_following() -> None:
         stderr=asyncio.subprocess.PIPE,
         executable="/bin/bash",
     )
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(HANG_S):
         out, err = await process.communicate()
     assert (len(out.splitlines()), out.splitlines()[-1], err) == (3, b"0", b"")

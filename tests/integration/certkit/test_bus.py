@@ -20,6 +20,7 @@ from certkit.failure_policy import FailureLimits
 from certkit.settings import BusSettings, TelemetrySettings
 from certkit.telemetry import configure_telemetry
 from certkit.topology import DURABLES
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.integration
 
@@ -65,7 +66,7 @@ async def _publish(publisher: EventPublisher, name: str) -> str:
     return await publisher.publish(_event(name), subject=subject, stream=subjects.CERTS, about="c1")
 
 
-async def _until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 10.0) -> None:
+async def _until(condition: Callable[[], Awaitable[bool]], timeout_s: float = HANG_S) -> None:
     async with asyncio.timeout(timeout_s):
         while not await condition():  # noqa: ASYNC110 # what the broker holds has no event of ours
             await asyncio.sleep(0.05)

@@ -22,6 +22,7 @@ from certkit.topology import topology
 from certlocal.nats_identities import NatsIdentities
 from tests import servers
 from tests.integration.certkit.person import Person
+from tests.patience import HANG_S
 from tests.servers import SITES, SecuredBroker
 
 pytestmark = pytest.mark.integration
@@ -248,7 +249,7 @@ async def test_an_owner_reads_his_answer_as_it_comes_and_later(bus: SecuredBroke
         await owner.settle()
         await registry.client.jetstream().publish(subject, b"accepted")
 
-        assert (await live.next_msg(timeout=5)).data == b"accepted"
+        assert (await live.next_msg(timeout=HANG_S)).data == b"accepted"
         stored = await owner.client.jetstream().get_last_msg(subjects.CERTS, subject, direct=True)
         assert stored.data == b"accepted"
         with pytest.raises((TimeoutError, NoRespondersError)):
@@ -262,4 +263,4 @@ async def test_an_owner_hears_of_his_alerts_only(bus: SecuredBroker) -> None:
         await monitor.client.jetstream().publish("certs.alert.critical.web", b"not his")
         await monitor.client.jetstream().publish("certs.alert.critical.payments", b"his")
 
-        assert (await alerts.next_msg(timeout=5)).data == b"his"
+        assert (await alerts.next_msg(timeout=HANG_S)).data == b"his"

@@ -24,6 +24,7 @@ from certkit.settings import BusSettings
 from certkit.telemetry import Telemetry
 from tests import servers
 from tests.integration.certkit.person import Person
+from tests.patience import HANG_S
 from tests.servers import SecuredBroker
 
 pytestmark = pytest.mark.integration
@@ -125,7 +126,7 @@ async def test_a_service_does_its_work_under_exactly_these_rights(bus: SecuredBr
         sent = []
         for number in (1, 2):
             sent.append(await sender.publish(heartbeat, subject=work.subject, stream=work.stream, about="site1"))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(HANG_S):
                 while len(recorder.taken) < number:  # noqa: ASYNC110 # the recorder has no event for each
                     await asyncio.sleep(0.01)
         async with Person(bus, OPERATOR) as operator:
@@ -142,7 +143,7 @@ async def test_a_service_does_its_work_under_exactly_these_rights(bus: SecuredBr
 
 async def _eventually(client: Client, subject: str) -> dict[str, str]:
     """The headers of the newest dead letter of a subject, waited for."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         while True:
             try:
                 found = await client.jetstream().get_last_msg(subjects.DLQ, subject)

@@ -25,6 +25,7 @@ from certcore.events import (
     RevisionStarted,
 )
 from tests.integration.issuer.recipients import RECIPIENTS
+from tests.patience import HANG_S
 
 __all__ = ["BusPeer", "an_order", "bus_peer"]
 
@@ -97,7 +98,7 @@ class BusPeer:
         ]
 
     async def wait_for(
-        self, kind: type[EventT], *, certificate_ids: Collection[str], timeout_s: float = 60.0
+        self, kind: type[EventT], *, certificate_ids: Collection[str], timeout_s: float = HANG_S
     ) -> dict[str, EventT]:
         """The newest such report of each certificate, when all are there."""
         deadline = time.monotonic() + timeout_s

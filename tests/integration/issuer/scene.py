@@ -15,6 +15,7 @@ from tests import servers
 from tests.integration.issuer.bus_peer import BusPeer, bus_peer
 from tests.integration.issuer.issuer_process import IssuerProcess
 from tests.integration.issuer.registry_stand_in import RegistryStandIn, registry_stand_in
+from tests.patience import HANG_S
 
 __all__ = ["Scene", "a_scene", "until"]
 
@@ -67,7 +68,7 @@ async def a_scene(
             await issuer.stop()
 
 
-async def until(condition: Callable[[], object], *, what: str, timeout_s: float = 30.0) -> None:
+async def until(condition: Callable[[], object], *, what: str, timeout_s: float = HANG_S) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"not after {timeout_s:g} s: {what}"

@@ -128,7 +128,7 @@ async def test_a_finalize_is_never_repeated_elsewhere_while_the_whole_ca_is_sile
     scripted.nonce_answer = Answer(hang=True)
     await order(scene, "silent")
     # Longer than patience: each look takes five seconds, and as long the question whether anybody is there.
-    await until(lambda: len(_failed(scene, "silent")) >= 2, what="two looks that failed", timeout_s=60)
+    await until(lambda: len(_failed(scene, "silent")) >= 2, what="two looks that failed")
     assert set(_failed(scene, "silent")) == {"ca_unreachable"}
     assert abandoned(scene, "silent") == []
     assert len(scripted.asked_at("/newOrder")) == 1

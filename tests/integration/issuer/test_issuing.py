@@ -49,9 +49,7 @@ async def test_every_kind_of_certificate_is_issued_once_and_opens_for_its_recipi
     ]
     for order in orders:
         await scene.peer.order(order)
-    issued = await scene.peer.wait_for(
-        RevisionIssued, certificate_ids=[order.certificate_id for order in orders], timeout_s=90
-    )
+    issued = await scene.peer.wait_for(RevisionIssued, certificate_ids=[order.certificate_id for order in orders])
     for order in orders:
         for bundle in opened(scene.registry.bundles[order.certificate_id, 1], order.certificate_id, 1):
             assert set(bundle.leaf.dns_names) == set(order.dns_names)

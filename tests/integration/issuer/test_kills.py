@@ -25,6 +25,7 @@ from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.issuer_process import pebble_settings
 from tests.integration.issuer.recipients import opened
 from tests.integration.issuer.scene import Scene, a_scene, until
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.integration
 
@@ -45,7 +46,7 @@ async def test_a_killed_issuer_finalizes_one_order_for_each_job(tmp_path: Path, 
                 await _order(scene, names[-1], chance)
             await _some_moment(scene, chance)
             scene.issuer.process.kill()
-            await scene.issuer.process.wait(timeout_s=5.0)
+            await scene.issuer.process.wait(timeout_s=HANG_S)
             states.update(state for (state,) in scene.journal("SELECT state FROM job"))
             await scene.issuer.start()
         await _all_issued(scene, names, tell)
@@ -82,7 +83,7 @@ async def _order(scene: Scene, name: str, chance: random.Random) -> None:
 
 async def _all_issued(scene: Scene, names: Collection[str], tell: Tell) -> None:
     try:
-        await scene.peer.wait_for(RevisionIssued, certificate_ids=names, timeout_s=90)
+        await scene.peer.wait_for(RevisionIssued, certificate_ids=names)
     except AssertionError:
         with ThreadPoolExecutor(max_workers=1) as executor:
             ca = _fresh_client(scene, "by-dns", executor)
@@ -94,7 +95,7 @@ async def _all_issued(scene: Scene, names: Collection[str], tell: Tell) -> None:
                 raise
         await scene.pebble.ca.stop()
         await scene.pebble.ca.start()
-        await scene.peer.wait_for(RevisionIssued, certificate_ids=names, timeout_s=90)
+        await scene.peer.wait_for(RevisionIssued, certificate_ids=names)
 
 
 def _fresh_client(scene: Scene, name: str, executor: ThreadPoolExecutor) -> AcmeCa:

@@ -28,6 +28,7 @@ from certcore.events import (
 from certlocal.process import ChildProcess
 from tests import servers
 from tests.authority import Authority, Issued
+from tests.patience import HANG_S
 from tests.ports import free_port
 from tests.registry_standin import RegistryStandin, registry_standin
 from tests.stream_reader import StreamReader, stream_reader
@@ -76,7 +77,7 @@ class Watch:
         await client.jetstream().publish(subject, expected.model_dump_json().encode(), headers=headers)
         await client.close()
 
-    async def sees(self, verdict: ServingVerdict, *, within_s: float = 20.0) -> EndpointObserved:
+    async def sees(self, verdict: ServingVerdict, *, within_s: float = HANG_S) -> EndpointObserved:
         observed, _ = await self.observations.next(
             EndpointObserved, where=lambda event: event.verdict is verdict, within_s=within_s
         )

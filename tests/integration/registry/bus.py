@@ -13,6 +13,8 @@ from nats.aio.client import Client
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
+from tests.patience import HANG_S
+
 __all__ = ["Bus", "eventually"]
 
 SUBMITTED = "certbus.request.submitted.v1"
@@ -20,7 +22,9 @@ SUBMITTED = "certbus.request.submitted.v1"
 ResultT = TypeVar("ResultT")
 
 
-async def eventually(look: Callable[[], Awaitable[ResultT | None]], *, what: str, timeout_s: float = 15.0) -> ResultT:
+async def eventually(
+    look: Callable[[], Awaitable[ResultT | None]], *, what: str, timeout_s: float = HANG_S
+) -> ResultT:
     """The first answer that is something, or a failure that says what didn't happen."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -69,7 +73,7 @@ class Bus:
         await self.publish(f"certs.request.{owner}.new", body, headers)
         return event_id
 
-    async def answer(self, token: str, *, owner: str = "shop", timeout_s: float = 15.0) -> "Answer":
+    async def answer(self, token: str, *, owner: str = "shop", timeout_s: float = HANG_S) -> "Answer":
         """The stored answer, read by its subject alone."""
 
         async def look() -> RawStreamMsg | None:
@@ -83,7 +87,7 @@ class Bus:
     async def asked(self, body: bytes, *, content_type: str | None = None) -> "Answer":
         return await self.answer(await self.ask(body, content_type=content_type))
 
-    async def settled(self, stream: str, durable: str, *, timeout_s: float = 15.0) -> None:
+    async def settled(self, stream: str, durable: str, *, timeout_s: float = HANG_S) -> None:
         """Wait until everything in the stream was handled, or was set aside."""
 
         async def look() -> bool:

@@ -17,6 +17,7 @@ from certcore.cloudevents import headers_of
 from certcore.events import AlertRaised, AlertResolved
 from tests.integration.registry.bodies import a_body, encoded
 from tests.integration.registry.bus import Bus
+from tests.patience import HANG_S
 from tests.registry_process import Person, RunningRegistry
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="package")]
@@ -50,7 +51,7 @@ class Follower:
 
     async def _block(self) -> dict[str, str]:
         fields: dict[str, str] = {}
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(HANG_S):
             while line := await anext(self._lines):
                 name, _, value = line.partition(": ")
                 fields[name] = value

@@ -55,7 +55,7 @@ async def relayed(registry: RunningRegistry) -> None:
     async def look() -> bool:
         return unsent(registry) == 0
 
-    await eventually(look, what="the outbox is empty", timeout_s=30.0)
+    await eventually(look, what="the outbox is empty")
 
 
 async def test_every_committed_event_is_published_once_and_in_order_however_often_the_registry_dies(
@@ -124,7 +124,7 @@ async def test_a_lost_stream_of_requests_is_read_again_once_it_is_declared(bus: 
     await bus.js.delete_stream("REQUESTS")
     await declare(bus.js, topology(SITES), apply=True)
     event_id = await bus.ask(encoded(a_body()))
-    assert (await bus.answer(event_id, timeout_s=30.0)).accepted
+    assert (await bus.answer(event_id)).accepted
 
 
 async def test_a_request_that_came_while_the_registry_was_away_is_answered(mortal: RunningRegistry, bus: Bus) -> None:

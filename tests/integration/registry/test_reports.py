@@ -299,7 +299,7 @@ async def test_a_poisoned_report_blocks_nobody(services: StandIns, bus: Bus, reg
     async def delivered() -> bool:
         return (await services.shown(certificate.name)).targets[0].state is TargetState.DELIVERED
 
-    await eventually(delivered, what="the good report after the poisoned ones", timeout_s=5.0)
+    await eventually(delivered, what="the good report after the poisoned ones")
     await services.settled()
     found = (await bus.dead_letters(DURABLE))[letters:]
     assert len(found) == len(bodies) + len(others) + 1

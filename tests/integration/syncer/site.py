@@ -28,13 +28,14 @@ from certkit.topology import topology
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers
 from tests.integration.syncer.registry_stand_in import TOKEN, RegistryStandIn, registry_stand_in
+from tests.patience import HANG_S
 from tests.ports import free_port
 from tests.unit.syncer.issuing import SITE, Issued, recipient_key
 
 EventT = TypeVar("EventT", bound=Event)
 
 
-async def until(condition: Callable[[], bool], what: str, *, timeout_s: float = 30) -> None:
+async def until(condition: Callable[[], bool], what: str, *, timeout_s: float = HANG_S) -> None:
     try:
         async with asyncio.timeout(timeout_s):
             while not condition():  # noqa: ASYNC110 # what is waited for happens in another process
@@ -111,7 +112,7 @@ class Site:
     async def start(self) -> None:
         self.process.start()
         check = answers(f"http://127.0.0.1:{self._port}/readyz", instance=self.process.instance)
-        await self.process.wait_ready(check, timeout_s=60)
+        await self.process.wait_ready(check, timeout_s=HANG_S)
 
     async def order(self, order: DeploymentOrdered) -> None:
         headers = headers_of(
@@ -128,7 +129,7 @@ class Site:
 
     async def acknowledged(self) -> None:
         """Wait until no order is left that the syncer did not acknowledge."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             while await self._pending():  # noqa: ASYNC110 # as `until`
                 await asyncio.sleep(0.02)
 

@@ -1,6 +1,7 @@
 """The command's tree, its global options, and how it ends. Nothing that imports long is imported here."""
 
 import io
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -94,6 +95,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
+    # Each command promises to leave at Ctrl-C. Under nohup, and behind `&` in a script, SIGINT starts out ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that can't show a character gets its number, not a traceback.

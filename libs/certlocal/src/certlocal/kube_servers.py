@@ -152,7 +152,7 @@ class KubeApiServer:
         self.write_kubeconfig(ADMIN, self.kubeconfig)
         self.process.start()
         # Its readiness includes the hook that writes the default roles; etcd is included as well.
-        await self.process.wait_ready(answers(f"{self.server}/readyz", ca_file=self.ca_file), timeout_s=90.0)
+        await self.process.wait_ready(answers(f"{self.server}/readyz", ca_file=self.ca_file))
         await self._grant()
 
     async def stop(self) -> None:

@@ -94,7 +94,7 @@ class ChildProcess:
     def alive(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
 
-    async def wait_ready(self, check: Check | None = None, *, timeout_s: float = 30.0) -> None:
+    async def wait_ready(self, check: Check | None = None, *, timeout_s: float = 90.0) -> None:
         """Wait until it alone listens at its ports, then ask `check` until it says yes.
 
         Raises:

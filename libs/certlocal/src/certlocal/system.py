@@ -162,7 +162,7 @@ class LocalSystem:
         """
         service = self.services[name]
         check = answers(f"{service.url}/readyz", instance=service.process.instance)
-        await service.process.wait_ready(check, timeout_s=60.0)
+        await service.process.wait_ready(check)
 
     def sign_in_link(self) -> str:
         """A link that opens the page once."""

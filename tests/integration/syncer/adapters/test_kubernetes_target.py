@@ -14,6 +14,7 @@ from syncer.adapters.kubernetes_api import ClusterApi
 from syncer.adapters.kubernetes_target import KubernetesCluster
 from syncer.domain.target import Finding, Wanted, WriteReason
 from tests.integration.syncer.cluster_access import ClusterAdmin, new_namespaces, token_of
+from tests.patience import HANG_S
 from tests.ports import free_port
 from tests.servers import Kube
 from tests.unit.syncer.issuing import CERTIFICATE_ID, Authority, Issued, kubernetes_target, order_for
@@ -267,7 +268,7 @@ async def _deliver_to(kubeconfig: Path, *namespaces: str) -> Finding:
     issued = AUTHORITY.issue()
     api = ClusterApi(name="blue", kubeconfig=kubeconfig, context=None, user_agent="certbus-test")
     target = KubernetesCluster(api=api)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         finding = await target.deliver(_wanted(issued, 1, *namespaces), issued.bundle(1))
     await target.close()
     assert finding.writes == ()

@@ -10,6 +10,7 @@ from certcore.errors import TransientError
 from syncer.domain.placement import Place, PlaceKind, Placement
 from syncer.handlers.lanes import Lanes
 from syncer.handlers.rollout import Job, Rollout, TargetRecord
+from tests.patience import HANG_S
 from tests.unit.syncer.issuing import Authority, kubernetes_target, order_for
 
 BLUE, GREEN = Place(PlaceKind.CLUSTER, "blue"), Place(PlaceKind.CLUSTER, "green")
@@ -56,7 +57,7 @@ async def _lanes(workshop: Workshop, *, opened: bool = True) -> AsyncIterator[La
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         while not condition():  # noqa: ASYNC110 # what is waited for has no event
             await asyncio.sleep(0.005)
 
