@@ -1,6 +1,7 @@
 """How the services of a local system are started: their settings, and nothing that they share but files and ports."""
 
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from typing import Final
@@ -10,9 +11,17 @@ from certlocal.home import Home
 from certlocal.nats_identities import NatsIdentities
 from certlocal.process import ChildProcess
 
-__all__ = ["INTERNAL_CA", "PUBLIC_CA", "SITES", "Service", "Surroundings", "service_processes"]
+__all__ = ["INTERNAL_CA", "PUBLIC_CA", "SERVICES", "SITES", "Service", "Surroundings", "service_processes"]
 
 SITES: Final = ("site1", "site2")
+SERVICES: Final = (
+    "registry",
+    "issuer",
+    "monitor",
+    *(site_identity(site, "syncer") for site in SITES),
+    site_identity("site1", "pusher"),
+)
+"""The services of a local system by name, in the order of their start."""
 INTERNAL_CA: Final = "pebble-internal"
 PUBLIC_CA: Final = "pebble-public"
 
@@ -43,6 +52,11 @@ class Service:
     name: str
     process: ChildProcess
     url: str
+
+    def by_hand(self) -> str:
+        """What to type in a shell to run it: its environment, which holds paths and no secrets, and its command."""
+        exports = [f"export {name}={shlex.quote(value)}" for name, value in sorted(self.process.env.items())]
+        return "\n".join([*exports, shlex.join(self.process.argv)])
 
 
 def service_processes(home: Home, around: Surroundings, identities: NatsIdentities) -> dict[str, Service]:

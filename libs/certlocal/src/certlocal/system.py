@@ -48,13 +48,15 @@ OWNERS: Final = ("team-shop",)
 class LocalSystem:
     """Start it, use it, stop it. A service that dies meanwhile is started again."""
 
-    def __init__(self, home: Home, *, kubernetes: bool, tell: Tell) -> None:
+    def __init__(self, home: Home, *, kubernetes: bool, tell: Tell, without: str | None = None) -> None:
+        """The service `without`, one of SERVICES, is left to somebody else to run; the start waits for it."""
         self.home = home
         self.kubernetes = kubernetes or home.has_kubernetes
         self.services: dict[str, Service] = {}
         self.clusters: dict[str, KubeApiServer] = {}
         self.restarts = 0
-        self._held: set[str] = set()
+        self._without = without
+        self._held: set[str] = {without} if without else set()
         self._tell = tell
         self._started: list[Callable[[], Awaitable[None]]] = []
         self._watching: asyncio.Task[None] | None = None
@@ -155,13 +157,20 @@ class LocalSystem:
         await self.ready(name)
 
     async def ready(self, name: str) -> None:
-        """Wait until a service is ready.
+        """Wait until a service is ready; without end for the one that somebody else runs.
 
         Raises:
             ProcessFailedError: it is not in time.
         """
         service = self.services[name]
         check = answers(f"{service.url}/readyz", instance=service.process.instance)
+        if name == self._without:
+            while not await check():  # noqa: ASYNC110 # somebody starts it by hand
+                await asyncio.sleep(0.2)
+            return
+        watched = self._watching is not None and name not in self._held
+        while watched and not service.process.alive:  # noqa: ASYNC110 # it was just killed, and is started again
+            await asyncio.sleep(0.02)
         await service.process.wait_ready(check)
 
     def sign_in_link(self) -> str:
@@ -242,7 +251,10 @@ class LocalSystem:
 
     async def _start_service(self, service: Service) -> None:
         began = time.monotonic()
-        service.process.start()
+        if service.name == self._without:
+            self._tell(f"  … waiting for {service.name}; run it in another shell:\n{service.by_hand()}")
+        else:
+            service.process.start()
         await self.ready(service.name)
         self._tell(f"  ✓ {service.name} ({time.monotonic() - began:.1f} s)")
 
