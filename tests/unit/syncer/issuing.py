@@ -16,6 +16,7 @@ from certcore.events import DeploymentOrdered
 from certcore.inspection import Certificate, read_chain
 from certcore.sealing import RecipientKey, SealContext, seal
 from certcore.targets import FilesTarget, KubernetesTarget, TargetSpec
+from tests.serials import serials
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SITE = "site1"
@@ -66,6 +67,7 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test CA")])
         self._days = 30
+        self._serials = serials("Test CA")
         self.certificate = self._signed(self._name, self._key, days=3650, ca=True)
 
     def issue(self, dns_names: Sequence[str] = ("shop.example.org",), *, days: int | None = None) -> Issued:
@@ -90,7 +92,7 @@ class Authority:
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
+            .serial_number(next(self._serials))
             .not_valid_before(NOON - timedelta(days=1))
             .not_valid_after(NOON + timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)

@@ -15,7 +15,7 @@ __all__ = ["PortBook", "free_port", "is_free"]
 # Below the range that Linux hands to outgoing connections: a client of ours never takes a server's port.
 _FIRST: Final = 18000
 _LAST: Final = 32000
-_RESERVED: Final[dict[int, socket.socket | None]] = {}
+_RESERVED: Final[set[int]] = set()
 _CHOICE: Final = random.SystemRandom()
 
 
@@ -51,16 +51,15 @@ def _reserve(port: int) -> bool:
     """
     if port in _RESERVED:
         return False
-    if sys.platform != "linux":
-        _RESERVED[port] = None
-        return True
-    mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        mark.bind(f"\0certbus/port/{port}")
-    except OSError:
-        mark.close()
-        return False
-    _RESERVED[port] = mark
+    if sys.platform == "linux":
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mark:
+            try:
+                mark.bind(f"\0certbus/port/{port}")
+            except OSError:
+                return False
+            # From here on only the end of the process closes it.
+            mark.detach()
+    _RESERVED.add(port)
     return True
 
 
