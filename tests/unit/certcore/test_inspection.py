@@ -1,8 +1,9 @@
+import base64
 from contextlib import suppress
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from certcore.errors import InspectionError
@@ -11,6 +12,20 @@ from tests.authority import Authority, key_pem
 
 _AUTHORITY = Authority()
 _ISSUED = _AUTHORITY.issue("www.example.test", "example.test")
+_FIXED = base64.b64decode(
+    """
+MIIBdzCCARygAwIBAgIQLxHd1nZVS1T3nI17XpF5DjAKBggqhkjOPQQDAjAiMSAw
+HgYDVQQDDBdjZXJ0YnVzIHRlc3QgaXNzdWluZyBDQTAeFw0yNjAxMDEwMDAwMDBa
+Fw0yNjAzMDEwMDAwMDBaMBsxGTAXBgNVBAMMEHd3dy5leGFtcGxlLnRlc3QwWTAT
+BgcqhkjOPQIBBggqhkjOPQMBBwNCAAQuBLsCUUgTpKhB+VnZnXILYb4U+Dq5s9V3
+k7SyDDx1ZYlG9XWcZSEw+/xih5gDlP2CK4aTHlJJbxVyWqW/7YOnozswOTAMBgNV
+HRMBAf8EAjAAMCkGA1UdEQQiMCCCEHd3dy5leGFtcGxlLnRlc3SCDGV4YW1wbGUu
+dGVzdDAKBggqhkjOPQQDAgNJADBGAiEA8xxiKV7+ifCmIwZP+Aqy8KfKDvAtNDwk
+9iaYPDS141kCIQCDeY8jU1BieDvGqIOCZL+NroA2SqqxHwS9xhCvwruVUw==
+"""
+)
+"""The same bytes in every run: which byte of it was flipped tells enough to do that again."""
+_SERIAL_AT = 15
 
 
 def test_a_chain_is_read_leaf_first() -> None:
@@ -58,10 +73,13 @@ def test_garbage_is_an_inspection_error(garbage: bytes) -> None:
             read(garbage)
 
 
-@given(st.integers(min_value=0), st.integers(min_value=1, max_value=255))
+# A serial number that isn't positive: the library takes it with a warning today, and will refuse it.
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+@given(st.integers(0, len(_FIXED) - 1), st.integers(1, 255))
+@example(_SERIAL_AT, 0x80)
 def test_a_flipped_byte_is_read_or_refused_but_never_crashes(position: int, flip: int) -> None:
-    der = bytearray(read_chain(_ISSUED.chain_pem.encode())[0].der)
-    der[position % len(der)] ^= flip
+    der = bytearray(_FIXED)
+    der[position] ^= flip
     with suppress(InspectionError):
         read_certificate(bytes(der))
 
