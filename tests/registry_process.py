@@ -26,7 +26,10 @@ from certlocal.readiness import answers
 from tests import servers
 from tests.ports import free_port
 
-__all__ = ["Person", "RegistryProcess", "Row", "RunningRegistry", "running_registry"]
+__all__ = ["OWNERS", "Person", "RegistryProcess", "Row", "RunningRegistry", "running_registry"]
+
+OWNERS = ("shop", "treasury", "o" * 63, "Shop", "a_b", "-shop", "s" * 64)
+"""Who may ask over the bus: the last four are no names, whatever the operator declared."""
 
 Row = dict[str, Any]
 """A row of the registry's database by its columns, as SQLite gives it."""
@@ -185,7 +188,7 @@ class RunningRegistry:
 async def running_registry(*, renewal_sweep_every_s: float = 60.0) -> AsyncIterator[RunningRegistry]:
     """A registry on a fresh broker, which is open to all. site1 has a syncer and a pusher, site2 only a syncer."""
     async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(servers.broker(sites=servers.SITES))
+        broker = await stack.enter_async_context(servers.broker(sites=servers.SITES, owners=OWNERS))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="certbus-registry-")))
         process = RegistryProcess(folder=folder, nats_url=broker.url, renewal_sweep_every_s=renewal_sweep_every_s)
         stack.push_async_callback(process.stop)

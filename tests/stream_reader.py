@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import nats
-from nats.js import JetStreamContext
+from nats.aio.subscription import Subscription
 
 from certcore.events import Event
 
@@ -30,7 +30,7 @@ class Published:
 class StreamReader:
     """`published` grows as messages come."""
 
-    def __init__(self, subscription: JetStreamContext.PushSubscription) -> None:
+    def __init__(self, subscription: Subscription) -> None:
         self.published: list[Published] = []
         self._subscription = subscription
         self._taken: set[int] = set()
@@ -74,7 +74,9 @@ class StreamReader:
 async def stream_reader(url: str, subject: str) -> AsyncIterator[StreamReader]:
     client = await nats.connect(url)
     try:
-        subscription = await client.jetstream().subscribe(subject, ordered_consumer=True)
+        # Not a consumer: a work queue has only one for each subject.
+        subscription = await client.subscribe(subject)
+        await client.flush()
         yield StreamReader(subscription)
     finally:
         await client.close()

@@ -1,11 +1,13 @@
 """The story on a running system, looked at from outside."""
 
+import asyncio
 import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +17,7 @@ from nats.aio.msg import Msg
 
 from certcore.api import CertificateView
 from certcore.events import AlertRaised, AlertResolved
-from certcore.permissions import owner_identity
+from certcore.identities import alerts_durable, owner_identity
 from certlocal.story import Story
 from certlocal.system import Listener, LocalSystem
 from certlocal.trace_tree import read_trace
@@ -193,7 +195,16 @@ async def test_an_endpoint_that_serves_something_else_is_told_to_its_owner_and_t
         nkeys_seed=str(system.identities.seed_file(identity)),
         inbox_prefix=f"_INBOX.{identity}".encode(),
     )
-    await bus.subscribe("certs.alert.*.team-shop", cb=hear)
+    alerts = await bus.jetstream().pull_subscribe("", alerts_durable("team-shop"), stream="ALERTS")
+
+    async def keep_hearing() -> None:
+        while True:
+            with suppress(TimeoutError):
+                for message in await alerts.fetch(1, timeout=5):
+                    await hear(message)
+                    await message.ack()
+
+    hearing = asyncio.create_task(keep_hearing())
 
     async def told(event_type: str) -> bool:
         return any(kind == event_type and alert.url.endswith(f":{port}") for kind, alert in heard)
@@ -204,6 +215,8 @@ async def test_an_endpoint_that_serves_something_else_is_told_to_its_owner_and_t
     application = await system.serve("alert", listener)
     await until(lambda: told(AlertResolved.type), "its end")
     await application.stop()
+    hearing.cancel()
+    await asyncio.gather(hearing, return_exceptions=True)
     await bus.close()
     ours = [alert for _, alert in heard if alert.url.endswith(f":{port}")]
     assert {alert.owner for alert in ours} == {"team-shop"}

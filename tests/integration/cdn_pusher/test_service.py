@@ -93,7 +93,7 @@ async def site(haproxy: Haproxies, declared_bus: str, tmp_path: Path) -> AsyncIt
     async with (
         balancer(haproxy) as edge,
         registry_standin() as registry,
-        stream_reader(declared_bus, "certs.status.site1.pusher.>") as reports,
+        stream_reader(declared_bus, "certs.*.site1.pusher.>") as reports,
     ):
         recipient = generate_recipient_key("site1-pusher", tmp_path / "recipient.key")
         http_port = free_port()
@@ -140,7 +140,7 @@ async def test_an_ordered_certificate_is_served_and_reported_in_the_orders_own_t
     assert report == DeliverySucceeded(
         certificate_id="c1", revision=1, target="edge", fingerprint_sha256=issued.fingerprint
     )
-    assert message.subject == "certs.status.site1.pusher.succeeded.c1"
+    assert message.subject == "certs.status.site1.pusher.delivery_succeeded.c1"
     assert message.trace_id == TRACE
     assert await serves(site, issued)
 
@@ -250,7 +250,7 @@ async def test_it_beats_says_how_it_is_and_drains_when_asked_to_stop(site: Site)
     await site.ready()
     beat, message = await site.reports.next(SiteHeartbeat)
     assert (beat.site, beat.service) == ("site1", "pusher")
-    assert message.subject == "certs.status.site1.pusher.heartbeat.site1"
+    assert message.subject == "certs.last.site1.pusher.heartbeat.pusher"
     await site.deliver(site.edge.authority.issue(HOST), 1)
     assert (await site.get("/healthz")).text == "ok"
     assert 'certbus_deliveries_total{outcome="new"} 1.0' in (await site.get("/metrics")).text

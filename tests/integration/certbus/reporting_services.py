@@ -9,7 +9,6 @@ from typing import Self
 import nats
 from nats.aio.client import Client
 
-from certcore import subjects
 from certcore.api import CertificateView
 from certcore.bundles import IssuedBundle, SealedKey
 from certcore.cloudevents import headers_of
@@ -22,10 +21,12 @@ from certcore.events import (
     RevisionStarted,
     ServingVerdict,
 )
+from certcore.identities import HUB
 from certcore.targets import SERVICE_OF_KIND
 from certkit.registry_client import RegistryClient
 from certkit.settings import RegistrySettings
 from tests.authority import Authority
+from tests.reports import publish_report
 
 __all__ = ["ReportingServices"]
 
@@ -53,8 +54,8 @@ class ReportingServices:
         assert self._bus is not None
         event_id = str(uuid.uuid4())
         headers = headers_of(event, event_id=event_id, source=f"/{service}", time=datetime.now(UTC), about=about)
-        subject = subjects.status(place, service, event.type, about)
-        await self._bus.jetstream().publish(subject, event.model_dump_json().encode(), headers=headers)
+        js = self._bus.jetstream()
+        await publish_report(js, event, place=place, service=service, about=about, headers=headers)
 
     async def issue(self, certificate: CertificateView, revision: int = 1) -> str:
         """Issue a revision and return its fingerprint."""
@@ -78,7 +79,7 @@ class ReportingServices:
         return issued.fingerprint
 
     async def _of_issuer(self, event: RevisionStarted | RevisionIssued) -> None:
-        await self.report(event, place=subjects.HUB, service="issuer", about=event.certificate_id)
+        await self.report(event, place=HUB, service="issuer", about=event.certificate_id)
 
     async def deliver(self, certificate: CertificateView, target: str, fingerprint: str, revision: int = 1) -> None:
         site = next(found.site for found in certificate.targets if found.name == target)
@@ -98,7 +99,7 @@ class ReportingServices:
             addresses=(seen,),
             observed_at=datetime.now(UTC),
         )
-        await self.report(event, place=subjects.HUB, service="monitor", about=certificate.id)
+        await self.report(event, place=HUB, service="monitor", about=certificate.id)
 
     async def roll_out(self, certificate: CertificateView, revision: int = 1) -> None:
         """Everything from the order to the proof."""

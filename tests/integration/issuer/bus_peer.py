@@ -24,7 +24,9 @@ from certcore.events import (
     RevisionIssued,
     RevisionStarted,
 )
+from certcore.identities import HUB
 from tests.integration.issuer.recipients import RECIPIENTS
+from tests.reports import read_reports
 
 __all__ = ["BusPeer", "an_order", "bus_peer"]
 
@@ -123,8 +125,10 @@ async def bus_peer(url: str) -> AsyncIterator[BusPeer]:
     async def keep(message: Msg) -> None:
         peer.messages.append(message)
 
-    await js.subscribe(subjects.ANY_STATUS, stream=subjects.STATUS, ordered_consumer=True, cb=keep)
+    reading = asyncio.create_task(read_reports(js, HUB, keep))
     try:
         yield peer
     finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
         await client.close()

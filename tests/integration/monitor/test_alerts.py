@@ -67,8 +67,8 @@ async def test_what_the_bus_didnt_take_is_published_in_order_when_it_is_back(sto
     await relay.flush()
     await relay.flush()
     assert bus.taken == [
-        ("certs.alert.warning.team-shop", f"{RAISED.alert_id}-raised", RAISED),
-        ("certs.alert.warning.team-shop", f"{RAISED.alert_id}-resolved", RESOLVED),
+        (f"certs.alert.team-shop.{RAISED.alert_id}", f"{RAISED.alert_id}-raised", RAISED),
+        (f"certs.alert.team-shop.{RAISED.alert_id}", f"{RAISED.alert_id}-resolved", RESOLVED),
     ]
     assert await store.unsent() == []
 

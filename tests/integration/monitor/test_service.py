@@ -97,7 +97,7 @@ async def watch(declared_bus: str, pebble: servers.Pebble, tmp_path: Path) -> As
     (tmp_path / "roots.pem").write_text(authority.root_pem)
     async with (
         registry_standin() as registry,
-        stream_reader(declared_bus, "certs.status.hub.monitor.>") as observations,
+        stream_reader(declared_bus, "certs.last.hub.monitor.>") as observations,
         stream_reader(declared_bus, "certs.alert.>") as alerts,
     ):
         http_port = free_port()
@@ -142,7 +142,7 @@ async def test_a_roll_out_is_followed_to_its_proof_in_the_trace_that_began_it(wa
         proof, message = await watch.observations.next(
             EndpointObserved, where=lambda event: event.verdict is ServingVerdict.WANTED
         )
-        assert message.subject == "certs.status.hub.monitor.observed.c1"
+        assert message.subject == f"certs.last.hub.monitor.observed.{subjects.observation_key('c1', url)}"
         assert message.trace_id == TRACE
         assert (proof.url, proof.served_revision) == (url, 2)
         assert proof.served_fingerprint_sha256 == new.fingerprint
@@ -187,7 +187,7 @@ async def test_an_alert_is_raised_once_and_resolved_once_over_kills(watch: Watch
         await watch.sees(ServingVerdict.WANTED)
         server.show(stranger)
         raised, message = await watch.alerts.next(AlertRaised)
-        assert message.subject == "certs.alert.critical.team-shop"
+        assert message.subject == f"certs.alert.team-shop.{raised.alert_id}"
         assert (raised.reason, raised.url, raised.owner) == ("serves_other_than_wanted", url, "team-shop")
         assert "stranger issuing CA" in raised.summary
         await watch.sees(ServingVerdict.OTHER)

@@ -66,7 +66,7 @@ class Bus:
         headers = {"ce-id": event_id, "ce-type": event_type}
         if content_type is not None:
             headers["content-type"] = content_type
-        await self.publish(f"certs.request.{owner}.new", body, headers)
+        await self.publish(f"certs.request.{owner}.submit", body, headers)
         return event_id
 
     async def answer(self, token: str, *, owner: str = "shop", timeout_s: float = 15.0) -> "Answer":
@@ -74,7 +74,7 @@ class Bus:
 
         async def look() -> RawStreamMsg | None:
             try:
-                return await self.js.get_last_msg("CERTS", f"certs.answer.{owner}.{token}", direct=True)
+                return await self.js.get_last_msg("ANSWERS", f"certs.answer.{owner}.{token}", direct=True)
             except NotFoundError:
                 return None
 
@@ -107,7 +107,7 @@ class Bus:
         return found
 
     async def dead_letters(self, durable: str) -> list[RawStreamMsg]:
-        return await self.messages("DLQ", f"certs.dlq.{durable}")
+        return await self.messages("DLQ_hub", f"certs.dlq.hub.{durable}")
 
 
 class Answer:

@@ -14,7 +14,7 @@ from tests.registry_process import RunningRegistry
 
 __all__ = ["DURABLE", "announced", "everywhere", "relayed", "told"]
 
-DURABLE = "registry-status"
+DURABLE = "registry"
 
 
 def everywhere() -> Body:

@@ -6,7 +6,6 @@ from typing import Self
 
 import httpx
 
-from certcore import subjects
 from certcore.api import CertificateView, Role
 from certcore.bundles import SealedKey
 from certcore.cloudevents import headers_of
@@ -28,6 +27,7 @@ from tests.authority import Authority, Issued
 from tests.integration.registry.bodies import Body, a_body
 from tests.integration.registry.bus import Bus
 from tests.registry_process import Person, RunningRegistry
+from tests.reports import handled, publish_report
 
 __all__ = ["StandIns"]
 
@@ -61,7 +61,7 @@ class StandIns:
 
     async def settled(self) -> None:
         """Wait until the registry has handled every report, or has set it aside."""
-        await self.bus.settled(subjects.STATUS, "registry-status")
+        await handled(self.bus.js)
 
     # ── what the issuer hands over ──────────────────────────────────────────────────────────────────────────
 
@@ -135,8 +135,7 @@ class StandIns:
         )
         # Without the broker's own guard against twins: the registry's is looked at here.
         del headers["Nats-Msg-Id"]
-        subject = subjects.status(place, service, event.type, about)
-        await self.bus.publish(subject, event.model_dump_json().encode(), headers)
+        await publish_report(self.bus.js, event, place=place, service=service, about=about, headers=headers)
         return event_id
 
     async def started(self, certificate: CertificateView, revision: int = 1) -> str:

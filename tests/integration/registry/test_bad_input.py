@@ -149,7 +149,7 @@ async def test_no_text_field_takes_a_naughty_string(ana: Person, registry: Runni
 async def test_no_text_field_takes_a_naughty_string_from_the_bus(bus: Bus, registry: RunningRegistry) -> None:
     before = stored(registry)
     asked = {await bus.ask(encoded(naughty_body(text))): text for text in NAUGHTY}
-    await bus.settled("REQUESTS", "registry-requests", timeout_s=60.0)
+    await bus.settled("REQUESTS", "requests-shop", timeout_s=60.0)
     for event_id, text in asked.items():
         assert set((await bus.answer(event_id)).fields) == TEXT_FIELDS, repr(text)
     assert stored(registry) == before

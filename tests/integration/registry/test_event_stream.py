@@ -204,7 +204,7 @@ async def test_an_alert_on_the_bus_is_told_once(registry: RunningRegistry, bus: 
             event_id = f"{event.type}-of-{about}"
             headers = headers_of(event, event_id=event_id, source="certbus/monitor", time=raised.since, about=about)
             del headers["Nats-Msg-Id"]
-            await bus.publish("certs.alert.critical.shop", event.model_dump_json().encode(), headers)
+            await bus.publish("certs.alert.shop.a1", event.model_dump_json().encode(), headers)
         first, second = await follower.next(), await follower.next()
     assert [first.type, second.type] == [raised.type, resolved.type]
     assert first.event["source"] == "certbus/monitor"
@@ -213,7 +213,7 @@ async def test_an_alert_on_the_bus_is_told_once(registry: RunningRegistry, bus: 
     assert len(rows) == 2
     assert all(row["sent_at"] for row in rows)
     # What was heard is not said again.
-    assert len(await bus.messages("ALERTS", "certs.alert.critical.shop")) == 3
+    assert len(await bus.messages("ALERTS", "certs.alert.shop.a1")) == 3
 
 
 async def test_an_alert_that_can_t_stand_in_the_log_is_set_aside(
@@ -243,7 +243,7 @@ async def test_an_alert_that_can_t_stand_in_the_log_is_set_aside(
         (b"{}", {"ce-type": alert.type, "ce-source": "monitor", "ce-id": str(uuid.uuid4())}),
     ]
     for content, headers in bad:
-        await bus.publish("certs.alert.info.shop", content, headers)
+        await bus.publish("certs.alert.shop.a2", content, headers)
     await bus.settled("ALERTS", ALERTS)
     assert len(await bus.dead_letters(ALERTS)) == letters + len(bad)
     known = {row["id"] for row in before}

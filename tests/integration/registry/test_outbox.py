@@ -17,7 +17,7 @@ from certkit.declare import declare
 from certkit.topology import topology
 from tests.integration.registry.bodies import a_body, encoded
 from tests.integration.registry.bus import Bus, eventually
-from tests.registry_process import Person, RunningRegistry
+from tests.registry_process import OWNERS, Person, RunningRegistry
 from tests.servers import SITES
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="package")]
@@ -115,14 +115,14 @@ async def test_what_was_not_sent_when_a_stream_was_lost_arrives_in_its_successor
     for _ in range(3):
         assert (await ana.post("/v1/requests", json=a_body())).status_code == 202
     assert unsent(mortal) == 6
-    await declare(bus.js, topology(SITES), apply=True)
+    await declare(bus.js, topology(SITES, owners=OWNERS), apply=True)
     await relayed(mortal)
     assert await published(bus) == logged(mortal)[len(before) :]
 
 
 async def test_a_lost_stream_of_requests_is_read_again_once_it_is_declared(bus: Bus) -> None:
     await bus.js.delete_stream("REQUESTS")
-    await declare(bus.js, topology(SITES), apply=True)
+    await declare(bus.js, topology(SITES, owners=OWNERS), apply=True)
     event_id = await bus.ask(encoded(a_body()))
     assert (await bus.answer(event_id, timeout_s=30.0)).accepted
 

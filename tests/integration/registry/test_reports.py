@@ -256,7 +256,7 @@ async def test_a_poisoned_report_blocks_nobody(services: StandIns, bus: Bus, reg
     await relayed(registry)
     kind = DeliverySucceeded.type
     good = {"certificate_id": certificate.id, "revision": 1, "target": "host", "fingerprint_sha256": "x"}
-    subject = f"certs.status.site1.syncer.succeeded.{certificate.id}"
+    subject = f"certs.status.site1.syncer.delivery_succeeded.{certificate.id}"
     bodies = [
         b"",
         b"{",
@@ -293,7 +293,7 @@ async def test_a_poisoned_report_blocks_nobody(services: StandIns, bus: Bus, reg
     ]
     for headers in others:
         await bus.js.publish(subject, json.dumps(good).encode(), headers=headers)
-    await bus.publish("certs.status.short", json.dumps(good).encode(), {"ce-id": "odd-4", "ce-type": kind})
+    await bus.publish("certs.status.site1.short", json.dumps(good).encode(), {"ce-id": "odd-4", "ce-type": kind})
     await services.delivered(certificate, "host", 1, issued)
 
     async def delivered() -> bool:

@@ -28,6 +28,7 @@ from certkit.topology import topology
 from certlocal.process import ChildProcess
 from tests.integration.syncer.registry_stand_in import TOKEN, RegistryStandIn, registry_stand_in
 from tests.ports import free_port
+from tests.reports import read_reports
 from tests.unit.syncer.issuing import SITE, Issued, recipient_key
 
 EventT = TypeVar("EventT", bound=Event)
@@ -64,6 +65,7 @@ class Site:
         self._client = client
         self._clusters = dict(clusters)
         self._port = free_port()
+        self._reading: asyncio.Task[None] | None = None
         self.process = ChildProcess(
             name="syncer",
             argv=[sys.executable, "-m", "syncer"],
@@ -142,14 +144,19 @@ class Site:
             return (await client.get(f"http://127.0.0.1:{self._port}/metrics")).text
 
     async def hear_reports(self) -> None:
-        """Make the stream of reports where it is missing, and hear all that is in it."""
-        js = self._client.jetstream()
-        await declare(js, topology([SITE]), apply=True)
-        await js.subscribe(subjects.ANY_STATUS, stream=subjects.STATUS, ordered_consumer=True, cb=self.note)
+        """Make the streams of reports where they are missing, and hear all that is in them."""
+        await declare(self._client.jetstream(), topology([SITE]), apply=True)
+        if self._reading is None:
+            self._reading = asyncio.create_task(read_reports(self._client.jetstream(), SITE, self.note))
+
+    async def close(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
 
     async def lose_reports(self) -> None:
         """From now on, no stream takes them."""
-        await self._client.jetstream().delete_stream(subjects.STATUS)
+        await self._client.jetstream().delete_stream(subjects.status_stream(SITE))
 
     async def note(self, message: Msg) -> None:
         headers = message.headers or {}
@@ -255,6 +262,7 @@ async def site_of(bus_url: str, folder: Path, clusters: Mapping[str, Path] | Non
         stack.push_async_callback(client.close)
         site = Site(folder=folder, bus_url=bus_url, client=client, registry=registry, clusters=clusters or {})
         site.configure({"default": ()})
+        stack.push_async_callback(site.close)
         await site.hear_reports()
         stack.push_async_callback(site.process.stop)
         yield site

@@ -42,7 +42,7 @@ class Wanted(BaseModel):
 
 
 def short_name(event_type: str) -> str:
-    return event_name(event_type) if event_type.count(".") >= 2 else event_type
+    return event_name(event_type) if event_type.count(".") == 3 else event_type
 
 
 def read_event(message: Message) -> FollowedEvent | None:

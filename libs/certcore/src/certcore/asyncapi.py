@@ -10,10 +10,10 @@ __all__ = ["document"]
 
 # stream → address with its parameters, who writes, and the events that travel there.
 _CHANNELS: Final[dict[str, tuple[str, str, tuple[type[Event], ...]]]] = {
-    subjects.REQUESTS: ("certs.request.{owner}.{name}", "anyone allowed to ask", (events.RequestSubmitted,)),
-    "ANSWERS": (
+    subjects.REQUESTS: ("certs.request.{owner}.submit", "anyone allowed to ask", (events.RequestSubmitted,)),
+    subjects.ANSWERS: (
         "certs.answer.{owner}.{request_event_id}",
-        "registry, in the stream CERTS",
+        "registry",
         (events.RequestAccepted, events.RequestRejected),
     ),
     subjects.CERTS: (
@@ -33,26 +33,29 @@ _CHANNELS: Final[dict[str, tuple[str, str, tuple[type[Event], ...]]]] = {
         ),
     ),
     "DEPLOY": (
-        "certs.deploy.{site}.{service}.{certificate_id}",
-        "registry, in the stream DEPLOY_{site}",
+        "certs.deploy.{place}.{service}.{certificate_id}",
+        "registry, in the stream DEPLOY_{place}",
         (events.DeploymentOrdered,),
     ),
-    subjects.STATUS: (
-        "certs.status.{site}.{service}.{event}.{about}",
-        "the service that the subject names",
+    "STATUS": (
+        "certs.status.{place}.{service}.{event}.{about}",
+        "the service that the subject names, in the stream STATUS_{place}",
         (
             events.RevisionStarted,
             events.RevisionIssued,
             events.RevisionFailed,
             events.DeliverySucceeded,
             events.DeliveryFailed,
-            events.EndpointObserved,
-            events.SiteHeartbeat,
             events.SiteReviewed,
         ),
     ),
+    "LAST": (
+        "certs.last.{place}.{service}.{event}.{key}",
+        "the service that the subject names, in the stream LAST_{place}, which keeps the newest of each subject",
+        (events.EndpointObserved, events.SiteHeartbeat),
+    ),
     subjects.ALERTS: (
-        "certs.alert.{severity}.{owner}",
+        "certs.alert.{owner}.{alert_id}",
         "monitor and registry",
         (events.AlertRaised, events.AlertResolved),
     ),

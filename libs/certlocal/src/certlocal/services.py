@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-from certcore.permissions import site_identity
+from certcore.identities import identity, recipient_name
 from certlocal.home import Home
 from certlocal.nats_identities import NatsIdentities
 from certlocal.process import ChildProcess
@@ -52,8 +52,8 @@ def service_processes(home: Home, around: Surroundings, identities: NatsIdentiti
         start.service("registry", "registry", _registry(home), port=around.registry_port),
         start.service("issuer", "issuer", _issuer(home, around)),
         start.service("monitor", "monitor", _monitor(home, around)),
-        *(start.service(site_identity(site, "syncer"), "syncer", _syncer(home, around, site)) for site in SITES),
-        start.service(site_identity("site1", "pusher"), "cdn_pusher", _pusher(home, around)),
+        *(start.service(identity(site, "syncer"), "syncer", _syncer(home, around, site)) for site in SITES),
+        start.service(identity("site1", "pusher"), "cdn_pusher", _pusher(home, around)),
     ]
     return {service.name: service for service in found}
 
@@ -141,7 +141,7 @@ def _monitor(home: Home, around: Surroundings) -> dict[str, Value]:
 
 
 def _syncer(home: Home, around: Surroundings, site: str) -> dict[str, Value]:
-    name = site_identity(site, "syncer")
+    name = recipient_name(site, "syncer")
     settings: dict[str, Value] = {
         "site": site,
         "recipient": {"name": name, "key_file": str(home.path("sites", site, "syncer.key"))},
@@ -156,7 +156,7 @@ def _syncer(home: Home, around: Surroundings, site: str) -> dict[str, Value]:
 
 
 def _pusher(home: Home, around: Surroundings) -> dict[str, Value]:
-    name = site_identity("site1", "pusher")
+    name = recipient_name("site1", "pusher")
     return {
         "site": "site1",
         "recipient": {"name": name, "key_file": str(home.path("sites", "site1", "pusher.key"))},

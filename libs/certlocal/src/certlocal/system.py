@@ -13,7 +13,8 @@ import nats
 from certbus.client import Registry
 from certbus.connection import Connection
 from certcore.api import RecipientEnrolment, Role, SiteEnrolment, TokenOrder
-from certcore.permissions import OPERATOR, accounts, grants, site_identity
+from certcore.identities import OPERATOR, identity, recipient_name
+from certcore.permissions import accounts, grants
 from certcore.sealing import generate_recipient_key
 from certkit.declare import declare
 from certkit.topology import topology
@@ -183,7 +184,7 @@ class LocalSystem:
             inbox_prefix=f"_INBOX.{OPERATOR}".encode(),
         )
         try:
-            await declare(client.jetstream(), topology(SITES), apply=True)
+            await declare(client.jetstream(), topology(SITES, owners=OWNERS), apply=True)
         finally:
             await client.close()
 
@@ -208,7 +209,7 @@ class LocalSystem:
         await asyncio.gather(*(self._start_cluster(site, programs[1], folder / site, etcd.url) for site in SITES))
 
     async def _start_cluster(self, site: str, program: Path, folder: Path, etcd_url: str) -> None:
-        syncer = site_identity(site, "syncer")
+        syncer = identity(site, "syncer")
         reader = f"{site}-ingress"
         cluster = KubeApiServer(
             program=program,
@@ -257,7 +258,7 @@ class LocalSystem:
             for site in SITES:
                 recipients = []
                 for kind in ("syncer", "pusher") if site == "site1" else ("syncer",):
-                    name = site_identity(site, kind)
+                    name = recipient_name(site, kind)
                     key = generate_recipient_key(name, self.home.path("sites", site, f"{kind}.key"))
                     recipients.append(
                         RecipientEnrolment.model_validate({"service": kind, "public_key": key.public_key})

@@ -21,17 +21,18 @@ from cdn_pusher.domain.probe_names import ProbeAddress
 from cdn_pusher.handlers.delivery import Deliverer
 from cdn_pusher.handlers.heartbeat import keep_beating
 from cdn_pusher.handlers.orders import Orders
-from cdn_pusher.handlers.reports import SERVICE, Reports
+from cdn_pusher.handlers.reports import Reports
 from cdn_pusher.settings import InstanceSettings, Settings
 from certcore import subjects
 from certcore.clock import system_clock
 from certcore.events import DeploymentOrdered
+from certcore.identities import Service, durable, source
 from certcore.sealing import RecipientKey
 from certkit.bus import EventPublisher, make_broker, subscribe
 from certkit.registry_client import RegistryClient
+from certkit.reports import StatusReports
 from certkit.service import health_routes
 from certkit.telemetry import configure_telemetry
-from certkit.topology import DURABLES
 from certprobe.handshake import Prober
 
 __all__ = ["create_app"]
@@ -45,10 +46,16 @@ _DRAIN_S = 20.0
 def create_app(settings: Settings) -> AsgiFastStream:
     telemetry = configure_telemetry("cdn-pusher", settings.telemetry)
     metrics = CollectorRegistry()
-    broker = make_broker(settings.bus, service="cdn-pusher", telemetry=telemetry, metrics=metrics)
+    broker = make_broker(
+        settings.bus, place=settings.site, service="cdn-pusher", telemetry=telemetry, metrics=metrics
+    )
     registry = RegistryClient(settings.registry)
-    publisher = EventPublisher(broker=broker, source=f"/certbus/{settings.site}/{SERVICE}", clock=system_clock)
-    reports = Reports(publisher=publisher, site=settings.site, version=version("certbus-cdn-pusher"))
+    publisher = EventPublisher(broker=broker, source=source(settings.site, Service.PUSHER), clock=system_clock)
+    reports = Reports(
+        reports=StatusReports(publisher=publisher, place=settings.site, service=Service.PUSHER),
+        site=settings.site,
+        version=version("certbus-cdn-pusher"),
+    )
     deliverers = _deliverers(settings, registry, reports, telemetry.tracer, metrics)
     orders = Orders(
         deliverers=deliverers,
@@ -60,8 +67,7 @@ def create_app(settings: Settings) -> AsgiFastStream:
     subscribe(
         broker,
         stream=subjects.deploy_stream(settings.site),
-        durable=DURABLES.of(settings.site, SERVICE),
-        subject=subjects.deploys(settings.site, SERVICE),
+        durable=durable(settings.site, Service.PUSHER),
         identity=settings.bus.identity,
         handlers={DeploymentOrdered: orders.on_deployment_ordered},
     )

@@ -14,13 +14,14 @@ from prometheus_client import CollectorRegistry
 from certcore import subjects
 from certcore.clock import system_clock
 from certcore.events import CertificateApproved, CertificateRenewalDue
+from certcore.identities import HUB, Service, durable, source
 from certcore.sealing import generate_recipient_key
 from certkit.bus import EventPublisher, make_broker, subscribe
 from certkit.database import make_engine, upgrade
 from certkit.registry_client import RegistryClient
+from certkit.reports import StatusReports
 from certkit.service import health_routes
 from certkit.telemetry import configure_telemetry
-from certkit.topology import DURABLES
 from issuer.adapters.acme_ca import AcmeCa
 from issuer.adapters.challtestsrv_dns01 import ChalltestsrvDns01
 from issuer.adapters.http01 import Http01Responder
@@ -40,7 +41,7 @@ from issuer.settings import CaSettings, Settings
 
 __all__ = ["create_app"]
 
-_SERVICE: Final = "issuer"
+_SERVICE: Final = Service.ISSUER
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _JOBS_PER_THREAD: Final = 4
 """Most of a job's time is waiting for the CA, which takes no thread."""
@@ -56,9 +57,9 @@ def create_app(settings: Settings) -> AsgiFastStream:
     executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="acme")
     cas = {ca.name: _ca(ca, settings, journal, executor) for ca in settings.cas}
     responder, dns = _responder(settings, journal), _dns(settings, journal)
-    broker = make_broker(settings.bus, service=_SERVICE, telemetry=telemetry, metrics=metrics)
-    publisher = EventPublisher(broker=broker, source=f"certbus/{_SERVICE}", clock=system_clock)
-    reports = StatusStream(publisher=publisher)
+    broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
+    publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
+    reports = StatusStream(StatusReports(publisher=publisher, place=HUB, service=_SERVICE))
     registry = RegistryClient(settings.registry)
     policy = CaPolicy(internal=settings.policy.internal, public=settings.policy.public)
     issuance = Issuance(
@@ -92,8 +93,7 @@ def create_app(settings: Settings) -> AsgiFastStream:
     subscribe(
         broker,
         stream=subjects.CERTS,
-        durable=DURABLES.ISSUER,
-        subject=subjects.ANY_EVENT,
+        durable=durable(HUB, _SERVICE),
         identity=settings.bus.identity,
         handlers={CertificateApproved: handlers.approved, CertificateRenewalDue: handlers.renewal_due},
     )

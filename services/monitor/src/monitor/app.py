@@ -13,12 +13,13 @@ from prometheus_client import CollectorRegistry
 from certcore import subjects
 from certcore.clock import system_clock
 from certcore.events import EndpointsExpected
+from certcore.identities import HUB, Service, durable, source
 from certkit.bus import EventPublisher, make_broker, subscribe
 from certkit.database import make_engine, upgrade
 from certkit.registry_client import RegistryClient
+from certkit.reports import StatusReports
 from certkit.service import health_routes
 from certkit.telemetry import configure_telemetry
-from certkit.topology import DURABLES
 from certprobe.handshake import Prober
 from monitor.adapters.gauges import Gauges
 from monitor.adapters.store import Store
@@ -29,20 +30,21 @@ from monitor.domain.roster import Roster
 from monitor.domain.schedule import Periods
 from monitor.handlers.alerts import AlertRelay
 from monitor.handlers.expectations import Expectations
-from monitor.handlers.observations import SERVICE, Observations
+from monitor.handlers.observations import Observations
 from monitor.handlers.patrol import Patrol
 from monitor.settings import Settings
 
 __all__ = ["create_app"]
 
+_SERVICE: Final = Service.MONITOR
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
 def create_app(settings: Settings) -> AsgiFastStream:
-    telemetry = configure_telemetry(SERVICE, settings.telemetry)
+    telemetry = configure_telemetry(_SERVICE, settings.telemetry)
     metrics = CollectorRegistry()
-    broker = make_broker(settings.bus, service=SERVICE, telemetry=telemetry, metrics=metrics)
-    publisher = EventPublisher(broker=broker, source=f"/certbus/{SERVICE}", clock=system_clock)
+    broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
+    publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
     registry = RegistryClient(settings.registry)
     engine = make_engine(settings.database_url)
     store, roster, gauges = Store(engine), Roster(), Gauges(metrics)
@@ -59,7 +61,9 @@ def create_app(settings: Settings) -> AsgiFastStream:
         resolver=_resolver(settings),
         prober=Prober(ca_file=settings.ca_file, timeout_s=settings.timeout_s, verify=trust),
         trust=trust,
-        observations=Observations(publisher=publisher, tracer=telemetry.tracer),
+        observations=Observations(
+            reports=StatusReports(publisher=publisher, place=HUB, service=_SERVICE), tracer=telemetry.tracer
+        ),
         relay=relay,
         gauges=gauges,
         clock=system_clock,
@@ -79,8 +83,7 @@ def create_app(settings: Settings) -> AsgiFastStream:
     subscribe(
         broker,
         stream=subjects.CERTS,
-        durable=DURABLES.MONITOR,
-        subject=subjects.events(EndpointsExpected.type),
+        durable=durable(HUB, _SERVICE),
         identity=settings.bus.identity,
         handlers={EndpointsExpected: expectations.on_endpoints_expected},
     )

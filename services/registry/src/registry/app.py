@@ -10,18 +10,19 @@ from typing import Final
 
 import structlog
 from fastapi import FastAPI
-from faststream.nats import JStream, NatsBroker, PullSub
+from faststream.nats import NatsBroker
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
 from certcore import subjects
 from certcore.api import Role
 from certcore.clock import system_clock
+from certcore.identities import ALERTS_DURABLE, HUB, READS_REPORTS, REQUESTS_DURABLES, Service
 from certkit.bus import EventPublisher, make_broker, subscribe
 from certkit.database import make_engine, upgrade
+from certkit.discovery import Discovery, EachConsumer, EachStream
 from certkit.service import health_routes
 from certkit.telemetry import configure_telemetry
-from certkit.topology import DURABLES
 from registry.adapters.outbox import SOURCE, Bell, Outbox, Relay
 from registry.adapters.store import Store
 from registry.domain.access import Principal
@@ -62,7 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
     engine = make_engine(settings.database_url)
     store = Store(engine)
     bell = Bell()
-    broker = make_broker(settings.bus, service="registry", telemetry=telemetry, metrics=metrics)
+    broker = make_broker(settings.bus, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=SOURCE, clock=system_clock)
     outbox = Outbox(clock=system_clock, new_id=_new_id)
     requests = Requests(
@@ -77,7 +78,14 @@ def create_app(settings: Settings) -> FastAPI:
     reports = Reports(store=store, outbox=outbox, bell=bell, clock=system_clock)
     intake = Intake(store=store, requests=requests, outbox=outbox, bell=bell, clock=system_clock)
     authenticator = Authenticator(store=store, clock=system_clock)
-    _subscribe(broker, settings.bus.identity, reports, intake)
+    subscribe(
+        broker,
+        stream=subjects.ALERTS,
+        durable=ALERTS_DURABLE,
+        identity=settings.bus.identity,
+        handlers=intake.alert_handlers(),
+    )
+    discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -87,6 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with broker:
             await broker.start()
             tasks = [
+                asyncio.create_task(discovery.run(), name="discovery"),
                 asyncio.create_task(relay.run(), name="relay"),
                 asyncio.create_task(renewals.run(settings.renewal_sweep_every_s), name="renewals"),
             ]
@@ -128,7 +137,7 @@ def create_app(settings: Settings) -> FastAPI:
     install_problems(app)
     app.include_router(requests_router(store=store, requests=requests, bell=bell))
     app.include_router(certificates_router(store=store, renewals=renewals, bell=bell))
-    app.include_router(sites_router(store=store, clock=system_clock))
+    app.include_router(sites_router(store=store, clock=system_clock, enrolled=discovery.look_soon))
     app.include_router(services_router(store=store, bundles=Bundles(store=store, clock=system_clock)))
     app.include_router(events_router(store=store, bell=bell))
     app.include_router(page_router(store=store, authenticator=authenticator, clock=system_clock))
@@ -137,31 +146,18 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _subscribe(broker: NatsBroker, identity: str, reports: Reports, intake: Intake) -> None:
-    subscribe(
-        broker,
-        stream=subjects.STATUS,
-        durable=DURABLES.REGISTRY_STATUS,
-        subject=subjects.ANY_STATUS,
+def _discovery(broker: NatsBroker, identity: str, reports: Reports, intake: Intake) -> Discovery:
+    handlers = reports.handlers()
+    return Discovery(
+        broker=broker,
         identity=identity,
-        handlers=reports.handlers(),
+        rules=(
+            EachStream(subjects.STATUS, READS_REPORTS, handlers),
+            EachStream(subjects.LAST, READS_REPORTS, handlers),
+            # Requests are read raw: a body that is no JSON gets an answer too.
+            EachConsumer(subjects.REQUESTS, REQUESTS_DURABLES, intake.on_request),
+        ),
     )
-    subscribe(
-        broker,
-        stream=subjects.ALERTS,
-        durable=DURABLES.REGISTRY_ALERTS,
-        subject=subjects.ANY_ALERT,
-        identity=identity,
-        handlers=intake.alert_handlers(),
-    )
-    # Requests are read raw: a body that is no JSON gets an answer too.
-    broker.subscriber(
-        subjects.ANY_REQUEST,
-        stream=JStream(subjects.REQUESTS, declare=False),
-        durable=DURABLES.REGISTRY_REQUESTS,
-        pull_sub=PullSub(batch_size=1, timeout=5),
-        inbox_prefix=f"_INBOX.{identity}.".encode(),
-    )(intake.on_request)
 
 
 def _new_id() -> str:

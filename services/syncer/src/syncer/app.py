@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Final
 
 from faststream.asgi import AsgiFastStream
 from faststream.nats import NatsBroker
@@ -12,15 +13,16 @@ from prometheus_client import CollectorRegistry
 from certcore import subjects
 from certcore.clock import system_clock
 from certcore.events import DeploymentOrdered
+from certcore.identities import Service, durable, identity, source
 from certcore.sealing import RecipientKey
 from certkit.bus import EventPublisher, make_broker, subscribe
 from certkit.registry_client import RegistryClient
+from certkit.reports import StatusReports
 from certkit.service import Readiness, health_routes
 from certkit.telemetry import configure_telemetry
-from certkit.topology import DURABLES
 from syncer.adapters.bundles import Bundles
 from syncer.adapters.files_target import FileStore
-from syncer.adapters.reports import SERVICE, Reports
+from syncer.adapters.reports import Reports
 from syncer.domain.placement import Place, PlaceKind
 from syncer.domain.target import Target
 from syncer.handlers.delivery import Delivery
@@ -32,16 +34,19 @@ from syncer.settings import ClusterSettings, SyncerSettings
 
 __all__ = ["create_app"]
 
+_SERVICE: Final = Service.SYNCER
+
 
 def create_app(settings: SyncerSettings) -> AsgiFastStream:
     """The application; nothing is connected before it is started."""
-    identity = f"{settings.site}-{SERVICE}"
-    telemetry = configure_telemetry(identity, settings.telemetry)
+    name = identity(settings.site, _SERVICE)
+    telemetry = configure_telemetry(name, settings.telemetry)
     collectors = CollectorRegistry()
     metrics = Metrics(collectors)
-    broker = make_broker(settings.bus, service=identity, telemetry=telemetry, metrics=collectors)
+    broker = make_broker(settings.bus, place=settings.site, service=name, telemetry=telemetry, metrics=collectors)
+    publisher = EventPublisher(broker=broker, source=source(settings.site, _SERVICE), clock=system_clock)
     reports = Reports(
-        publisher=EventPublisher(broker=broker, source=identity, clock=system_clock),
+        reports=StatusReports(publisher=publisher, place=settings.site, service=_SERVICE),
         site=settings.site,
         version=_version(),
         clusters=[cluster.name for cluster in settings.clusters],
@@ -74,8 +79,7 @@ def create_app(settings: SyncerSettings) -> AsgiFastStream:
     subscribe(
         broker,
         stream=subjects.deploy_stream(settings.site),
-        durable=DURABLES.of(settings.site, SERVICE),
-        subject=subjects.deploys(settings.site, SERVICE),
+        durable=durable(settings.site, _SERVICE),
         identity=settings.bus.identity,
         handlers={DeploymentOrdered: handlers.on_ordered},
     )
@@ -111,7 +115,7 @@ def _cluster(settings: ClusterSettings) -> tuple[Target, Lister]:
         name=settings.name,
         kubeconfig=settings.kubeconfig,
         context=settings.context,
-        user_agent=f"certbus-{SERVICE}/{_version()}",
+        user_agent=f"certbus-{_SERVICE}/{_version()}",
     )
     return KubernetesCluster(api=api), lambda: discovered_secrets(api)
 

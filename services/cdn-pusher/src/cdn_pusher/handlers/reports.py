@@ -4,26 +4,24 @@ from datetime import datetime
 
 from cdn_pusher.domain.agenda import Item
 from cdn_pusher.domain.errors import DeliveryError
-from certcore import subjects
-from certcore.events import DeliveryFailed, DeliverySucceeded, Event, SiteHeartbeat
-from certkit.bus import EventPublisher
+from certcore.events import DeliveryFailed, DeliverySucceeded, SiteHeartbeat
+from certcore.identities import Service
+from certkit.reports import StatusReports
 
-__all__ = ["SERVICE", "Reports"]
-
-SERVICE = "pusher"
+__all__ = ["Reports"]
 
 
 class Reports:
     """Raises TransientError where the bus didn't store a report."""
 
-    def __init__(self, *, publisher: EventPublisher, site: str, version: str) -> None:
-        self._publisher = publisher
+    def __init__(self, *, reports: StatusReports, site: str, version: str) -> None:
+        self._reports = reports
         self._site = site
         self._version = version
 
     async def delivered(self, item: Item, *, repaired: bool) -> None:
         order = item.order
-        await self._publish(
+        await self._reports.publish(
             DeliverySucceeded(
                 certificate_id=order.certificate_id,
                 revision=order.revision,
@@ -36,7 +34,7 @@ class Reports:
 
     async def failed(self, item: Item, error: DeliveryError, *, next_try: datetime | None) -> None:
         order = item.order
-        await self._publish(
+        await self._reports.publish(
             DeliveryFailed(
                 certificate_id=order.certificate_id,
                 revision=order.revision,
@@ -49,8 +47,6 @@ class Reports:
         )
 
     async def alive(self) -> None:
-        await self._publish(SiteHeartbeat(site=self._site, service=SERVICE, version=self._version), about=self._site)
-
-    async def _publish(self, event: Event, *, about: str) -> None:
-        subject = subjects.status(self._site, SERVICE, event.type, about)
-        await self._publisher.publish(event, subject=subject, stream=subjects.STATUS, about=about)
+        await self._reports.publish(
+            SiteHeartbeat(site=self._site, service=Service.PUSHER, version=self._version), about=self._site
+        )

@@ -1,9 +1,8 @@
 """What the registry is told of a job. Repeated reports carry the same id, so that a stream keeps one of them."""
 
-from certcore import subjects
 from certcore.events import Event, RevisionFailed, RevisionIssued, RevisionStarted
 from certcore.inspection import read_chain
-from certkit.bus import EventPublisher
+from certkit.reports import StatusReports
 from issuer.domain.issued import ari_id
 from issuer.domain.job import Job, JobId, JobState
 
@@ -13,8 +12,8 @@ __all__ = ["StatusStream"]
 class StatusStream:
     """Its calls raise TransientError where no stream acknowledged the report."""
 
-    def __init__(self, *, publisher: EventPublisher) -> None:
-        self._publisher = publisher
+    def __init__(self, reports: StatusReports) -> None:
+        self._reports = reports
 
     async def started(self, job: JobId, *, ca: str) -> None:
         event = RevisionStarted(certificate_id=job.certificate_id, revision=job.revision, ca=ca)
@@ -30,13 +29,8 @@ class StatusStream:
             await self._publish(_failed(job), job.id, f"failed-{failed_at.timestamp():.3f}")
 
     async def _publish(self, event: Event, job: JobId, what: str) -> None:
-        await self._publisher.publish(
-            event,
-            subject=subjects.status(subjects.HUB, "issuer", event.type, job.certificate_id),
-            stream=subjects.STATUS,
-            about=job.certificate_id,
-            event_id=f"{what}-{job.certificate_id}-{job.revision}",
-        )
+        event_id = f"{what}-{job.certificate_id}-{job.revision}"
+        await self._reports.publish(event, about=job.certificate_id, event_id=event_id)
 
 
 def _issued(job: Job) -> RevisionIssued:

@@ -43,7 +43,7 @@ class AlertRelay:
         event = item.event
         await self._publisher.publish(
             event,
-            subject=subjects.alert(event.severity, event.owner),
+            subject=subjects.alert(event.owner, event.alert_id),
             stream=subjects.ALERTS,
             about=event.certificate_id,
             event_id=item.event_id,

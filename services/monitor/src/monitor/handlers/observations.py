@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from opentelemetry import trace
 from opentelemetry.trace import Tracer
 
-from certcore import subjects
 from certcore.events import EndpointObserved
-from certkit.bus import EventPublisher
+from certkit.reports import StatusReports
 from certkit.telemetry import parent_of
 from monitor.domain.watched import Expected
 
-__all__ = ["SERVICE", "Observations", "Shake"]
-
-SERVICE = "monitor"
+__all__ = ["Observations", "Shake"]
 
 
 @dataclass(frozen=True)
@@ -29,15 +26,12 @@ class Shake:
 class Observations:
     """Raises TransientError where the bus didn't store a report."""
 
-    def __init__(self, *, publisher: EventPublisher, tracer: Tracer) -> None:
-        self._publisher = publisher
+    def __init__(self, *, reports: StatusReports, tracer: Tracer) -> None:
+        self._reports = reports
         self._tracer = tracer
 
     async def report(self, observed: EndpointObserved) -> None:
-        subject = subjects.status(subjects.HUB, SERVICE, observed.type, observed.certificate_id)
-        await self._publisher.publish(
-            observed, subject=subject, stream=subjects.STATUS, about=observed.certificate_id
-        )
+        await self._reports.publish(observed, about=observed.certificate_id)
 
     async def prove(self, observed: EndpointObserved, shakes: Sequence[Shake], expected: Expected) -> None:
         """Report the first look that shows a revision: its handshakes are spans of the trace that led to it."""

@@ -12,6 +12,7 @@ from certcore.clock import Clock
 from certcore.cloudevents import stored_headers
 from certcore.errors import PermanentError, TransientError
 from certcore.events import DeploymentOrdered, Event
+from certcore.identities import HUB, Service, source
 from certkit.bus import EventPublisher
 from certkit.telemetry import current_traceparent, parent_of
 from registry.adapters.store import Store, StoredEvent, Transaction
@@ -21,7 +22,7 @@ __all__ = ["Bell", "Outbox", "Relay"]
 
 log = structlog.get_logger()
 
-SOURCE = "certbus/registry"
+SOURCE = source(HUB, Service.REGISTRY)
 _BATCH = 100
 _MAX_EVENT_BYTES = 900 * 1024
 
@@ -71,7 +72,7 @@ class Outbox:
         await self._add(
             transaction,
             event,
-            stream=subjects.CERTS,
+            stream=subjects.ANSWERS,
             subject=subjects.answer(owner, request_event_id),
             about=request_event_id[:128],
             traceparent=current_traceparent(),
@@ -158,10 +159,12 @@ class Relay:
         headers = stored_headers(
             event_type=event.type, event_id=event.id, source=event.source, time=event.time, about=event.about
         )
+        # Answers had no stream of their own when these were written.
+        stream = subjects.ANSWERS if event.subject.startswith("certs.answer.") else event.stream
         token = context.attach(parent_of(event.traceparent))
         try:
             await self._publisher.publish_raw(
-                event.data.encode(), subject=event.subject, stream=event.stream, headers=headers
+                event.data.encode(), subject=event.subject, stream=stream, headers=headers
             )
         finally:
             context.detach(token)

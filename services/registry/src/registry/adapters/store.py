@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from certcore.api import CertificateState, Role
 from certcore.events import DiscoveredSecret, Event, Recipient
+from certcore.identities import recipient_name
 from registry.adapters import rows, tables
 from registry.adapters.rows import StoredEvent
 from registry.domain.access import Principal
@@ -205,7 +206,12 @@ class Transaction:
         if not await self._exists(tables.site, {"name": name}):
             await self._connection.execute(insert(tables.site).values(name=name, enrolled_at=now))
         for service, public_key in recipients.items():
-            values = {"name": f"{name}-{service}", "site": name, "service": service, "public_key": public_key}
+            values = {
+                "name": recipient_name(name, service),
+                "site": name,
+                "service": service,
+                "public_key": public_key,
+            }
             await self._put(tables.recipient, values, ("name",))
 
     async def sites(self) -> list[Site]:

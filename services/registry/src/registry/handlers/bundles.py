@@ -5,12 +5,13 @@ from typing import Final
 from certcore.bundles import IssuedBundle, SealedBundle, SealedKey
 from certcore.clock import Clock
 from certcore.errors import InspectionError
+from certcore.identities import recipient_name
 from certcore.inspection import Certificate, read_chain
 from registry.adapters.store import Store
 from registry.domain.access import Principal
 from registry.domain.certificate import Revision
 from registry.domain.errors import ConflictError, NotFoundError
-from registry.handlers.orders import recipient_name, recipient_names
+from registry.handlers.orders import recipient_names
 
 __all__ = ["Bundles"]
 

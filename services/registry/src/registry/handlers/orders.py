@@ -6,12 +6,13 @@ from certcore.bundles import SealedKey, digest
 from certcore.certificate import Exposure
 from certcore.errors import PermanentError
 from certcore.events import DeploymentOrdered, EndpointsExpected, IssueOrder, Recipient
+from certcore.identities import recipient_name
 from certcore.targets import SERVICE_OF_KIND
 from registry.adapters.store import Transaction
 from registry.domain.certificate import Approval, Certificate, Revision
 from registry.domain.rollout import accepted
 
-__all__ = ["deployment_orders", "expectation", "issue_order", "recipient_name", "recipient_names"]
+__all__ = ["deployment_orders", "expectation", "issue_order", "recipient_names"]
 
 
 async def issue_order(
@@ -33,10 +34,6 @@ async def issue_order(
         recipients=recipients,
         replaces=replaces,
     )
-
-
-def recipient_name(site: str, service: str) -> str:
-    return f"{site}-{service}"
 
 
 def recipient_names(certificate: Certificate) -> set[str]:

@@ -29,7 +29,8 @@ from certcore.events import (
     SiteHeartbeat,
     SiteReviewed,
 )
-from certcore.subjects import HUB, Reporter, reporter
+from certcore.identities import HUB, Service
+from certcore.subjects import Reporter, reporter
 from certkit.bus import Handler
 from registry.adapters.outbox import Bell, Outbox
 from registry.adapters.store import Store, Transaction
@@ -42,7 +43,7 @@ __all__ = ["Reports"]
 
 log = structlog.get_logger()
 
-_ISSUER = Reporter(HUB, "issuer")
+_ISSUER = Reporter(HUB, Service.ISSUER)
 
 EventT = TypeVar("EventT", bound=Event)
 
@@ -187,7 +188,7 @@ class Reports:
         await self._advance(transaction, certificate)
 
     async def on_endpoint_observed(self, transaction: Transaction, event: EndpointObserved, who: Reporter) -> None:
-        if who.service != "monitor":
+        if who.service != Service.MONITOR:
             raise PermanentError(f"{who.service} at {who.place} can't report what an endpoint serves")
         certificate = await _certificate(transaction, event.certificate_id)
         for endpoint in await transaction.endpoints(certificate.id):
@@ -215,7 +216,7 @@ class Reports:
         await transaction.note_heartbeat(event.site, self._clock())
 
     async def on_review(self, transaction: Transaction, event: SiteReviewed, who: Reporter) -> None:
-        _expect(who, Reporter(event.site, "syncer"))
+        _expect(who, Reporter(event.site, Service.SYNCER))
         await transaction.save_review(event.site, event.secrets, event.unreachable, self._clock())
 
     async def _advance(self, transaction: Transaction, certificate: Certificate) -> None:

@@ -14,8 +14,8 @@ from certcore.events import (
     CertificateRequested,
     CertificateWaiting,
 )
+from certcore.identities import HUB
 from certcore.rejection import RejectedError, Rejection
-from certcore.subjects import HUB
 from certcore.targets import SERVICE_OF_KIND
 from certkit.telemetry import current_traceparent, parent_of
 from registry.adapters.outbox import Outbox

@@ -1,6 +1,6 @@
 """Sites, and the tokens of people and services: an operator's business."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter, status
 
@@ -8,10 +8,10 @@ from certcore.api import SiteEnrolment, SiteReview, SiteView, TokenOrder, TokenV
 from certcore.clock import Clock
 from certcore.errors import SealingError
 from certcore.events import Recipient
+from certcore.identities import HUB, recipient_name
 from certcore.names import is_label
 from certcore.rejection import RejectedError, Rejection
 from certcore.sealing import decode_public_key
-from certcore.subjects import HUB
 from registry.adapters.store import Site, Store
 from registry.domain.access import Principal
 from registry.domain.errors import ConflictError, NotFoundError
@@ -21,7 +21,8 @@ from registry.handlers.views import site_review, site_view
 __all__ = ["sites_router"]
 
 
-def sites_router(*, store: Store, clock: Clock) -> APIRouter:
+def sites_router(*, store: Store, clock: Clock, enrolled: Callable[[], None]) -> APIRouter:
+    """`enrolled` is called when a site was: it has streams of its own."""
     router = APIRouter(prefix="/v1", tags=["sites"])
 
     @router.get("/sites")
@@ -38,12 +39,13 @@ def sites_router(*, store: Store, clock: Clock) -> APIRouter:
         async with store.transaction() as transaction:
             present = {item.name: item.public_key for item in _recipients(await transaction.sites(), name)}
             for recipient in enrolment.recipients:
-                known = present.get(f"{name}-{recipient.service}")
+                known = present.get(recipient_name(name, recipient.service))
                 if known is not None and known != recipient.public_key:
                     raise ConflictError(f"{name} has another key for its {recipient.service} already")
             keys: dict[str, str] = {recipient.service: recipient.public_key for recipient in enrolment.recipients}
             await transaction.enrol_site(name, keys, clock())
             await transaction.note(caller.subject, "enrol site", name, ", ".join(sorted(keys)), clock())
+        enrolled()
 
     @router.get("/sites/{name}/review")
     async def review(name: str, _: Viewer) -> SiteReview:
