@@ -4,13 +4,16 @@ import asyncio
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
+from typing import cast
 
 import nats
 import pytest
 import pytest_asyncio
 from nats.aio.client import Client
+from nats.js import JetStreamContext
 
 from certcore.errors import PermanentError
 from certkit.declare import declare
@@ -68,27 +71,39 @@ async def test_consumers_that_stay_go_on_where_they_were(client: Client) -> None
         assert [(message.headers or {})["ce-id"] for message in messages] == expected
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(10))
 async def test_a_declare_step_that_is_killed_anywhere_is_ended_by_the_next(client: Client, seed: int) -> None:
     js, dice = client.jetstream(), random.Random(seed)
-    killed, done = 0, False
-    while not done:
-        # Later each time, so that it comes to an end.
-        done = await _declare_for(client, seconds=dice.uniform(0.0, 0.02) * (killed + 1))
-        killed += not done
+    for _ in range(8):
+        mortal = Mortal(js, calls=dice.randrange(1, 60), answered=dice.random() < 0.5)
+        with suppress(KilledError):
+            await declare(cast("JetStreamContext", mortal), _WANTED, apply=True)
+    await declare(js, _WANTED, apply=True)
 
-    assert killed > 0
     assert await bus_before.held(js) == bus_before.MOVED
     assert await declare(js, _WANTED, apply=True) == []
 
 
-async def _declare_for(client: Client, *, seconds: float) -> bool:
-    """Whether the step came to its end in time."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await declare(client.jetstream(), _WANTED, apply=True)
-            return True
-    return False
+class KilledError(Exception):
+    pass
+
+
+class Mortal:
+    """Ends with a call to the broker: before it left, or before its answer came."""
+
+    def __init__(self, js: JetStreamContext, *, calls: int, answered: bool) -> None:
+        self._js, self._left, self._answered = js, calls, answered
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[object]]:
+        async def call(*arguments: object, **options: object) -> object:
+            self._left -= 1
+            if self._left > 0 or self._answered:
+                answer = await getattr(self._js, name)(*arguments, **options)
+            if self._left <= 0:
+                raise KilledError
+            return answer
+
+        return call
 
 
 async def test_a_killed_command_is_ended_by_the_next(client: Client, nats_url: str) -> None:
@@ -142,6 +157,25 @@ async def test_more_requests_than_one_owner_may_have_waiting_are_all_moved(clien
         await message.ack_sync()
     await declare(js, _WANTED, apply=True)
     assert await declare(js, _WANTED, apply=False) == []
+
+
+async def test_a_report_that_was_repeated_under_its_id_is_moved_once(client: Client) -> None:
+    js = client.jetstream()
+    config = (await js.stream_info("STATUS")).config
+    await js.update_stream(replace(config, duplicate_window=0.1))
+    await bus_before.publish(js, "certs.status.site1.pusher.failed.c7", "again")
+    async with asyncio.timeout(10):
+        while not await _stored_twice(js, "again"):
+            await bus_before.publish(js, "certs.status.site1.pusher.failed.c7", "again")
+    await declare(js, _WANTED, apply=True)
+
+    held = await bus_before.held(js)
+    assert held["STATUS_site1"][-1] == ("certs.status.site1.pusher.delivery_failed.c7", "again")
+    assert [name for _, name in held["STATUS_site1"]].count("again") == 1
+
+
+async def _stored_twice(js: JetStreamContext, name: str) -> bool:
+    return [stored for _, stored in (await bus_before.held(js))["STATUS"]].count(name) == 2
 
 
 async def test_a_request_of_an_owner_that_is_not_declared_waits_and_is_told(client: Client) -> None:

@@ -90,7 +90,7 @@ async def test_the_log_is_followed_live_from_now_on(registry: RunningRegistry, a
     assert [first.type, second.type] == ["certbus.certificate.requested.v1", "certbus.certificate.approved.v1"]
     assert first.event["subject"] == second.event["subject"] == about != before
     assert (first.event["id"], first.event["type"]) == (first.id, first.type)
-    assert (first.event["specversion"], first.event["source"]) == ("1.0", "certbus/registry")
+    assert (first.event["specversion"], first.event["source"]) == ("1.0", "certbus/hub/registry")
     assert datetime.fromisoformat(first.event["time"]).tzinfo is not None
     assert first.event["data"]["requester"] == "ana"
 

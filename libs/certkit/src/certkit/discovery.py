@@ -135,7 +135,9 @@ class Discovery:
         log.info("consumer_read", **vars(consumer))
 
     async def _leave(self, consumer: _Consumer) -> None:
-        await self._readers.pop(consumer).stop()
+        # Whether the broker was told doesn't matter: the consumer is gone.
+        with suppress(nats.errors.Error):
+            await self._readers.pop(consumer).stop()
         log.info("consumer_gone", **vars(consumer))
 
     async def _list(self) -> dict[_Consumer, Handlers]:
