@@ -34,6 +34,7 @@ class StreamReader:
         self.published: list[Published] = []
         self._subscription = subscription
         self._taken: set[int] = set()
+        self._stored: set[str] = set()
 
     def all(self, kind: type[EventT]) -> list[EventT]:
         return [kind.model_validate_json(message.body) for message in self._of(kind)]
@@ -67,7 +68,11 @@ class StreamReader:
 
     async def _read(self) -> None:
         message = await self._subscription.next_msg(timeout=None)
-        self.published.append(Published(message.subject, dict(message.headers or {}), message.data))
+        headers = dict(message.headers or {})
+        # As a stream does: what comes again under its id is not stored.
+        if headers["Nats-Msg-Id"] not in self._stored:
+            self._stored.add(headers["Nats-Msg-Id"])
+            self.published.append(Published(message.subject, headers, message.data))
 
 
 @asynccontextmanager

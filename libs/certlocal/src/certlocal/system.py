@@ -17,6 +17,7 @@ from certcore.identities import OPERATOR, identity, recipient_name
 from certcore.permissions import accounts, grants
 from certcore.sealing import generate_recipient_key
 from certkit.declare import declare
+from certkit.migration import Migrated
 from certkit.topology import topology
 from certlocal.edge import make_edge
 from certlocal.home import Home
@@ -184,7 +185,9 @@ class LocalSystem:
             inbox_prefix=f"_INBOX.{OPERATOR}".encode(),
         )
         try:
-            await declare(client.jetstream(), topology(SITES, owners=OWNERS), apply=True)
+            for item in await declare(client.jetstream(), topology(SITES, owners=OWNERS), apply=True):
+                if isinstance(item, Migrated):
+                    self._tell(f"  {item.line(applied=True)}")
         finally:
             await client.close()
 

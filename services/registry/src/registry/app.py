@@ -18,7 +18,7 @@ from certcore import subjects
 from certcore.api import Role
 from certcore.clock import system_clock
 from certcore.identities import ALERTS_DURABLE, HUB, READS_REPORTS, REQUESTS_DURABLES, Service
-from certkit.bus import EventPublisher, make_broker, subscribe
+from certkit.bus import EventPublisher, make_broker
 from certkit.database import make_engine, upgrade
 from certkit.discovery import Discovery, EachConsumer, EachStream
 from certkit.service import health_routes
@@ -78,13 +78,6 @@ def create_app(settings: Settings) -> FastAPI:
     reports = Reports(store=store, outbox=outbox, bell=bell, clock=system_clock)
     intake = Intake(store=store, requests=requests, outbox=outbox, bell=bell, clock=system_clock)
     authenticator = Authenticator(store=store, clock=system_clock)
-    subscribe(
-        broker,
-        stream=subjects.ALERTS,
-        durable=ALERTS_DURABLE,
-        identity=settings.bus.identity,
-        handlers=intake.alert_handlers(),
-    )
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
     @asynccontextmanager
@@ -154,6 +147,7 @@ def _discovery(broker: NatsBroker, identity: str, reports: Reports, intake: Inta
         rules=(
             EachStream(subjects.STATUS, READS_REPORTS, handlers),
             EachStream(subjects.LAST, READS_REPORTS, handlers),
+            EachStream(subjects.ALERTS, ALERTS_DURABLE, intake.alert_handlers()),
             # Requests are read raw: a body that is no JSON gets an answer too.
             EachConsumer(subjects.REQUESTS, REQUESTS_DURABLES, intake.on_request),
         ),
