@@ -9,6 +9,7 @@ import nats
 import pytest
 from faststream.nats import NatsBroker, NatsMessage
 from nats.js import JetStreamContext
+from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 
 from certcore import subjects
@@ -18,8 +19,8 @@ from certcore.identities import HUB, OPERATOR, READS_REPORTS, REQUESTS_DURABLES,
 from certkit.bus import make_broker
 from certkit.declare import declare
 from certkit.discovery import Discovery, EachConsumer, EachStream
-from certkit.settings import BusSettings, TelemetrySettings
-from certkit.telemetry import configure_telemetry
+from certkit.settings import BusSettings
+from certkit.telemetry import Telemetry
 from certkit.topology import topology
 from tests import servers
 from tests.integration.certkit.person import Person
@@ -44,8 +45,9 @@ class Recorder:
         self.taken.append(envelope.subject)
 
 
-def _broker(url: str, folder: Path, seed_file: Path | None = None) -> NatsBroker:
-    telemetry = configure_telemetry("test", TelemetrySettings(trace_file=folder / "trace.jsonl"))
+def _broker(url: str, seed_file: Path | None = None) -> NatsBroker:
+    provider = TracerProvider()
+    telemetry = Telemetry(provider, provider.get_tracer("test"))
     settings = BusSettings(url=url, identity="registry", nkey_seed_file=seed_file)
     return make_broker(
         settings, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=CollectorRegistry()
@@ -66,8 +68,8 @@ def _discovery(broker: NatsBroker, recorder: Recorder, *, every_s: float) -> Dis
 
 
 @asynccontextmanager
-async def _looking(url: str, folder: Path, recorder: Recorder, *, every_s: float = 0.1) -> AsyncIterator[Discovery]:
-    broker = _broker(url, folder)
+async def _looking(url: str, recorder: Recorder, *, every_s: float = 0.1) -> AsyncIterator[Discovery]:
+    broker = _broker(url)
     discovery = _discovery(broker, recorder, every_s=every_s)
     async with broker:
         await broker.start()
@@ -97,9 +99,9 @@ async def _beat(js: JetStreamContext, site: str) -> str:
     return route.subject
 
 
-async def test_places_and_owners_that_are_declared_later_are_read(nats_url: str, tmp_path: Path) -> None:
+async def test_places_and_owners_that_are_declared_later_are_read(nats_url: str) -> None:
     recorder = Recorder()
-    async with _bus(nats_url) as js, _looking(nats_url, tmp_path, recorder) as discovery:
+    async with _bus(nats_url) as js, _looking(nats_url, recorder) as discovery:
         assert discovery.reading == []
         await declare(js, topology(["site1"], owners=["payments"]), apply=True)
         first = await _beat(js, "site1")
@@ -112,20 +114,18 @@ async def test_places_and_owners_that_are_declared_later_are_read(nats_url: str,
         await _until(lambda: set(recorder.taken) == {first, "payments", second, "web"})
 
 
-async def test_who_is_told_looks_at_once(nats_url: str, tmp_path: Path) -> None:
+async def test_who_is_told_looks_at_once(nats_url: str) -> None:
     recorder = Recorder()
-    async with _bus(nats_url) as js, _looking(nats_url, tmp_path, recorder, every_s=600) as discovery:
+    async with _bus(nats_url) as js, _looking(nats_url, recorder, every_s=600) as discovery:
         await declare(js, topology(["site1"]), apply=True)
         expected = await _beat(js, "site1")
         discovery.look_soon()
         await _until(lambda: recorder.taken == [expected])
 
 
-async def test_a_stream_that_vanished_breaks_no_other_and_is_read_when_it_is_back(
-    nats_url: str, tmp_path: Path
-) -> None:
+async def test_a_stream_that_vanished_breaks_no_other_and_is_read_when_it_is_back(nats_url: str) -> None:
     recorder = Recorder()
-    async with _bus(nats_url) as js, _looking(nats_url, tmp_path, recorder) as discovery:
+    async with _bus(nats_url) as js, _looking(nats_url, recorder) as discovery:
         wanted = topology(["site1", "site2"], owners=["payments"])
         await declare(js, wanted, apply=True)
         await _until(lambda: len(discovery.reading) == 7)
@@ -141,7 +141,7 @@ async def test_a_stream_that_vanished_breaks_no_other_and_is_read_when_it_is_bac
         await _until(lambda: set(recorder.taken) == {other, back, "payments"})
 
 
-async def test_a_slow_and_a_flooding_owner_hold_up_no_other(nats_url: str, tmp_path: Path) -> None:
+async def test_a_slow_and_a_flooding_owner_hold_up_no_other(nats_url: str) -> None:
     recorder = Recorder()
     async with _bus(nats_url) as js:
         await declare(js, topology([], owners=["slow", "flood", "other"]), apply=True)
@@ -149,7 +149,7 @@ async def test_a_slow_and_a_flooding_owner_hold_up_no_other(nats_url: str, tmp_p
         for _ in range(200):
             await js.publish(subjects.request("flood"), b"{}")
         await js.publish(subjects.request("other"), b"{}")
-        async with _looking(nats_url, tmp_path, recorder):
+        async with _looking(nats_url, recorder):
             await _until(lambda: "other" in recorder.taken)
             assert recorder.taken.count("flood") < 100
             assert "slow" not in recorder.taken
@@ -157,12 +157,10 @@ async def test_a_slow_and_a_flooding_owner_hold_up_no_other(nats_url: str, tmp_p
             await _until(lambda: len(recorder.taken) == 202)
 
 
-async def test_a_stream_without_its_consumer_waits_and_gets_none_of_the_service_s_making(
-    nats_url: str, tmp_path: Path
-) -> None:
+async def test_a_stream_without_its_consumer_waits_and_gets_none_of_the_service_s_making(nats_url: str) -> None:
     async with _bus(nats_url) as js:
         await js.add_stream(topology(["site1"]).stream("STATUS_site1"))
-        broker = _broker(nats_url, tmp_path)
+        broker = _broker(nats_url)
         discovery = _discovery(broker, Recorder(), every_s=600)
         async with broker:
             await broker.start()
@@ -171,11 +169,11 @@ async def test_a_stream_without_its_consumer_waits_and_gets_none_of_the_service_
         assert await js.consumers_info("STATUS_site1") == []
 
 
-async def test_it_needs_no_right_but_the_registry_s(tmp_path: Path) -> None:
+async def test_it_needs_no_right_but_the_registry_s() -> None:
     """Also a site that was declared after the registry's rights were written is read."""
     recorder = Recorder()
     async with servers.secured_broker(sites=["site1"], owners=["payments"]) as bus:
-        broker = _broker(bus.url, tmp_path, bus.seed_file("registry"))
+        broker = _broker(bus.url, bus.seed_file("registry"))
         discovery = _discovery(broker, recorder, every_s=600)
         async with Person(bus, OPERATOR) as operator, Person(bus, "site1-syncer") as syncer, broker:
             await broker.start()
@@ -189,3 +187,15 @@ async def test_it_needs_no_right_but_the_registry_s(tmp_path: Path) -> None:
         [("REQUESTS", f"requests-{owner}") for owner in ("payments", "web")]
         + [(f"{kind}_{place}", "registry") for kind in ("LAST", "STATUS") for place in ("hub", "site1", "site2")]
     )
+
+
+async def test_who_may_not_list_says_so() -> None:
+    async with servers.secured_broker(sites=["site1"]) as bus:
+        broker = _broker(bus.url, bus.seed_file("issuer"))
+        discovery = _discovery(broker, Recorder(), every_s=600)
+        async with broker:
+            await broker.start()
+            looking = asyncio.create_task(discovery.run())
+            await _until(lambda: "STREAM.NAMES wasn't answered" in (discovery.not_listed or ""))
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)

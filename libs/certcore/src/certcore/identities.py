@@ -20,6 +20,7 @@ __all__ = [
     "REQUESTS_DURABLES",
     "Service",
     "alerts_durable",
+    "deliverers_at",
     "durable",
     "identity",
     "owner_identity",
@@ -72,6 +73,11 @@ def services_at(place: str) -> tuple[Service, ...]:
     if place == HUB:
         return (Service.REGISTRY, Service.ISSUER, Service.MONITOR, Service.PUSHER)
     return (Service.SYNCER, Service.PUSHER)
+
+
+def deliverers_at(place: str) -> tuple[Service, ...]:
+    """Those of them that carry out deployment orders."""
+    return tuple(service for service in services_at(place) if service not in _CENTRAL)
 
 
 def identity(place: str, service: str) -> str:

@@ -17,6 +17,7 @@ from certcore.identities import (
     READS_REPORTS,
     Service,
     alerts_durable,
+    deliverers_at,
     durable,
     identity,
     owner_identity,
@@ -69,7 +70,7 @@ def grants(*, sites: Iterable[str], owners: Iterable[str]) -> dict[str, Grant]:
         ),
     }
     for place in places(sites):
-        for service in (Service.PUSHER,) if place == HUB else (Service.SYNCER, Service.PUSHER):
+        for service in deliverers_at(place):
             found[identity(place, service)] = _deliverer(place, service)
     for owner in owners:
         name = owner_identity(owner)

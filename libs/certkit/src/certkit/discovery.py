@@ -71,6 +71,8 @@ class Discovery:
         self._every_s = every_s
         self._readers: dict[_Consumer, Reader] = {}
         self._asked = asyncio.Event()
+        self.not_listed: str | None = "what the broker has was not listed yet"
+        """Why the last look found nothing out; None where it did."""
 
     @property
     def reading(self) -> list[tuple[str, str]]:
@@ -87,7 +89,9 @@ class Discovery:
             self._asked.clear()
             try:
                 await self.look()
+                self.not_listed = None
             except TransientError as error:
+                self.not_listed = str(error)
                 log.warning("consumers_not_listed", error=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._every_s):

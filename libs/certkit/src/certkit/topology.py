@@ -22,6 +22,7 @@ from certcore.identities import (
     READS_REPORTS,
     Service,
     alerts_durable,
+    deliverers_at,
     durable,
     places,
     requests_durable,
@@ -142,9 +143,11 @@ def _streams_of(place: str) -> list[StreamConfig]:
 
 def _consumers_of(place: str) -> list[Consumer]:
     deploy = subjects.deploy_stream(place)
-    deliverers = (Service.PUSHER,) if place == HUB else (Service.PUSHER, Service.SYNCER)
     return [
-        *(Consumer(deploy, durable(place, service), (subjects.deploys(place, service),)) for service in deliverers),
+        *(
+            Consumer(deploy, durable(place, service), (subjects.deploys(place, service),))
+            for service in deliverers_at(place)
+        ),
         Consumer(subjects.status_stream(place), READS_REPORTS, (subjects.statuses(place),)),
         Consumer(subjects.last_stream(place), READS_REPORTS, (subjects.lasts(place),)),
     ]

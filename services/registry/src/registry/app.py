@@ -105,7 +105,7 @@ def create_app(settings: Settings) -> FastAPI:
         if not await broker.ping(timeout=1.0):
             return "the bus can't be reached"
         stopped = [task.get_name() for task in app.state.tasks if task.done()]
-        return f"stopped: {', '.join(stopped)}" if stopped else None
+        return f"stopped: {', '.join(stopped)}" if stopped else discovery.not_listed
 
     app = FastAPI(
         title="certbus registry",
