@@ -11,6 +11,17 @@ UV := .tools/bin/uv
 SOURCES := $(wildcard libs/*/src services/*/src)
 # Examples in prose are laid out by hand.
 CODE := libs services tests --exclude '*.md'
+empty :=
+space := $(empty) $(empty)
+# Where the import's name isn't the distribution's.
+LIBRARIES := $(filter-out certbus,$(notdir $(wildcard libs/*)))
+MODULES := certbus-cli=certbus$(subst $(space),,$(foreach name,$(LIBRARIES),,certbus-$(name)=$(name)))
+# Longer than this, in seconds, `make test` may not take on two cores. Give a slower machine more.
+LIMIT_S ?= 900
+PARTS := $(notdir $(patsubst %/,%,$(filter-out %__pycache__/,$(wildcard tests/proofs/*/))))
+# A seed of one's own choice, or a fresh one: printed, and to be given again.
+seeded = seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
+
 MANIFESTS := pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
 
 # Python is the one found below; uv neither fetches another one nor picks one by itself.
@@ -22,31 +33,52 @@ unexport PYTHONDONTWRITEBYTECODE
 on = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check format clean
+.PHONY: help run test unit fuzz prove check deps format clean
 
 help: ## print this help
 	@awk -F ' *## *' '/^[a-z]+:.*##/ { sub(/:.*/, "", $$1); printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make run ONCE=1             play the story, print its table, stop; exit code 0 if every promise held"
+	@echo "  make run ONCE=1             play the story, print its table, stop; exit code 0 if everything in it holds"
 	@echo "  make run KUBERNETES=1       give both sites a real Kubernetes API server"
+	@echo "  make run WITHOUT=issuer     leave that service to you: print how to run it, wait for it"
 	@echo "  make run CERTBUS_HOME=DIR   keep the state there instead of in .certbus"
 	@echo "  make test T='tests/unit -k name'   run only what is named"
+	@echo "  make test LIMIT_S=1800      let all of it take that many seconds; 900 by default"
+	@echo "  make fuzz SEED=N EXAMPLES=N T=FILE   the same examples again, more of them, only of one file"
+	@echo "  make prove PART=NAME SEED=N one of: $(PARTS)"
 
 run: .venv/.synced ## start the whole system on this machine, and play its story
-	@$(BIN)/certbus run $(if $(call on,$(ONCE)),--once) $(if $(call on,$(KUBERNETES)),--kubernetes)
+	@$(BIN)/certbus run $(if $(call on,$(ONCE)),--once) $(if $(call on,$(KUBERNETES)),--kubernetes) $(if $(WITHOUT),--without $(WITHOUT))
 
 test: .venv/.synced ## run every test, against real servers
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(T)
+	LIMIT_S=$(LIMIT_S) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(T)
 
 unit: .venv/.synced ## run the fast tests, which need no server
-	$(BIN)/python -m pytest tests/architecture tests/contracts tests/unit $(T)
+	$(BIN)/python -m pytest -m "not integration" tests/architecture tests/contracts tests/unit $(T)
 
-check: .venv/.synced ## look for what tools find: format, lint, types, imports
+fuzz: .venv/.synced ## give the properties many fresh examples
+	@$(seeded); echo "make fuzz SEED=$$seed"; \
+	    EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) -m hypothesis --hypothesis-profile=fuzz \
+	    --hypothesis-seed=$$seed $(or $(T),tests/contracts tests/unit)
+
+prove: .venv/.synced ## run one of the long proofs: PART=NAME
+	@test -n "$(filter $(PART),$(PARTS))" || { echo "PART must be one of: $(PARTS)" >&2; exit 2; }
+	@$(seeded); echo "make prove PART=$(PART) SEED=$$seed"; \
+	    CERTBUS_SEED=$$seed $(BIN)/python -m pytest -s tests/proofs/$(PART)
+
+check: deps ## look for what tools find: format, lint, types, imports
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	@# Migrations are loaded by path and are no modules with names of their own.
 	$(BIN)/mypy --exclude '/migrations/' $(SOURCES) tests
 	$(BIN)/lint-imports --no-logo
+
+deps: .venv/.synced ## look for imports that a package uses and doesn't declare
+	@# What is loaded by name (a database driver, a template engine) looks unused: DEP002 is left out.
+	@for folder in libs/* services/*; do \
+	    told=$$(cd $$folder && "$(CURDIR)/$(BIN)/deptry" src --ignore DEP002 --package-module-name-map $(MODULES) 2>&1) \
+	        || { echo "$$folder: $$told"; failed=1; }; \
+	done; exit $${failed:-0}
 
 format: .venv/.synced ## format the code, and mend what the linter can
 	$(BIN)/ruff format $(CODE)

@@ -1,4 +1,7 @@
-"""Certificates for tests, made in memory: a root, an intermediate, and leaves of any age and name."""
+"""Certificates for tests, made in memory: a root, an intermediate, and leaves of any age and name.
+
+The keys are fresh in each run; names and serial numbers are the same.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,6 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from tests.serials import serials
 
 __all__ = ["Authority", "Issued", "key_pem", "pem"]
 
@@ -56,9 +61,10 @@ class Authority:
     def __init__(self, name: str = "certbus test") -> None:
         self._root_key = ec.generate_private_key(ec.SECP256R1())
         self._key = ec.generate_private_key(ec.SECP256R1())
+        self._serials = serials(name)
         root, issuing = _name(f"{name} root"), _name(f"{name} issuing CA")
-        self.root = _sign(root, root, self._root_key, self._root_key, ca=True)
-        self.issuing = _sign(issuing, root, self._key, self._root_key, ca=True)
+        self.root = _sign(root, root, self._root_key, self._root_key, next(self._serials), ca=True)
+        self.issuing = _sign(issuing, root, self._key, self._root_key, next(self._serials), ca=True)
 
     @property
     def root_pem(self) -> str:
@@ -79,18 +85,29 @@ class Authority:
             self.issuing.subject,
             key,
             self._key,
+            next(self._serials),
             not_before=not_before,
             not_after=not_after,
             extensions=([sans] if names else []) + list(extra),
         )
         return Issued(leaf, (leaf, self.issuing), key_pem(key))
 
+    def sign(self, csr_pem: str, *names: str) -> Issued:
+        """A leaf for the key of a signing request, which stays where it is: `key_pem` is empty."""
+        csr = x509.load_pem_x509_csr(csr_pem.encode())
+        public_key = csr.public_key()
+        assert isinstance(public_key, ec.EllipticCurvePublicKey)
+        sans = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        issuer, serial = self.issuing.subject, next(self._serials)
+        leaf = _sign(_name(names[0][:64]), issuer, public_key, self._key, serial, extensions=[sans])
+        return Issued(leaf, (leaf, self.issuing), "")
+
     @staticmethod
     def self_signed(*names: str) -> Issued:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(names[0])
         sans = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-        leaf = _sign(subject, subject, key, key, extensions=[sans])
+        leaf = _sign(subject, subject, key, key, next(serials(f"itself {names[0]}")), extensions=[sans])
         return Issued(leaf, (leaf,), key_pem(key))
 
 
@@ -101,8 +118,9 @@ def _name(common_name: str) -> x509.Name:
 def _sign(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey,
     signing_key: ec.EllipticCurvePrivateKey,
+    serial: int,
     *,
     ca: bool = False,
     not_before: datetime | None = None,
@@ -114,8 +132,8 @@ def _sign(
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .public_key(key.public_key() if isinstance(key, ec.EllipticCurvePrivateKey) else key)
+        .serial_number(serial)
         .not_valid_before(not_before or now - timedelta(hours=1))
         .not_valid_after(not_after or now + timedelta(days=30))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)

@@ -9,7 +9,7 @@ import json
 import sqlite3
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -26,7 +26,10 @@ from certlocal.readiness import answers
 from tests import servers
 from tests.ports import free_port
 
-__all__ = ["Person", "RegistryProcess", "Row", "RunningRegistry", "running_registry"]
+__all__ = ["OWNERS", "Person", "RegistryProcess", "Row", "RunningRegistry", "running_registry"]
+
+OWNERS = ("shop", "treasury", "o" * 63, "Shop", "a_b", "-shop", "s" * 64)
+"""Who may ask over the bus: the last four are no names, whatever the operator declared."""
 
 Row = dict[str, Any]
 """A row of the registry's database by its columns, as SQLite gives it."""
@@ -42,7 +45,10 @@ class RegistryProcess:
         nats_url: str,
         issuers: Sequence[str] = ("ca-one", "ca-two"),
         renewal_sweep_every_s: float = 60.0,
+        health_sweep_every_s: float = 10.0,
+        plugins: Path | None = None,
     ) -> None:
+        """`plugins` is a folder of installed packages that it finds beside ours."""
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.folder = folder
@@ -56,9 +62,11 @@ class RegistryProcess:
             "state_folder": str(folder / "state"),
             "issuers": list(issuers),
             "renewal_sweep_every_s": renewal_sweep_every_s,
+            "health_sweep_every_s": health_sweep_every_s,
         }
         self.child = ChildProcess(
             name="registry",
+            ports=(port,),
             argv=[sys.executable, "-m", "registry"],
             log_path=folder / "registry.log",
             env={
@@ -68,12 +76,13 @@ class RegistryProcess:
                 },
                 # Compiled modules are kept: without them every start takes seconds longer.
                 "PYTHONDONTWRITEBYTECODE": "",
+                **({"PYTHONPATH": str(plugins)} if plugins else {}),
             },
         )
 
     async def start(self) -> None:
         self.child.start()
-        await self.child.wait_ready(answers(f"{self.url}/readyz"))
+        await self.child.wait_ready(answers(f"{self.url}/readyz", instance=self.child.instance))
 
     async def stop(self) -> None:
         await self.child.stop()
@@ -182,12 +191,27 @@ class RunningRegistry:
 
 
 @asynccontextmanager
-async def running_registry(*, renewal_sweep_every_s: float = 60.0) -> AsyncIterator[RunningRegistry]:
-    """A registry on a fresh broker, which is open to all. site1 has a syncer and a pusher, site2 only a syncer."""
+async def running_registry(
+    *,
+    renewal_sweep_every_s: float = 60.0,
+    health_sweep_every_s: float = 10.0,
+    plugins: Callable[[Path], Path] | None = None,
+) -> AsyncIterator[RunningRegistry]:
+    """A registry on a fresh broker, which is open to all. site1 has a syncer and a pusher, site2 only a syncer.
+
+    `plugins` installs packages of others into a folder.
+    """
     async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(servers.broker(sites=servers.SITES))
+        broker = await stack.enter_async_context(servers.broker(sites=servers.SITES, owners=OWNERS))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="certbus-registry-")))
-        process = RegistryProcess(folder=folder, nats_url=broker.url, renewal_sweep_every_s=renewal_sweep_every_s)
+        installed = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="certbus-plugins-")))
+        process = RegistryProcess(
+            folder=folder,
+            nats_url=broker.url,
+            renewal_sweep_every_s=renewal_sweep_every_s,
+            health_sweep_every_s=health_sweep_every_s,
+            plugins=plugins(installed) if plugins else None,
+        )
         stack.push_async_callback(process.stop)
         await process.start()
         # Many people share it: it keeps nobody's cookies.

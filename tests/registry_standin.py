@@ -1,97 +1,269 @@
-"""The part of the registry's API that the other services call, held in memory and served over HTTP."""
+"""The part of the registry's API that the other services call, held in memory and served over HTTP.
+
+tests/contracts/test_registry_standin.py holds it to the registry's own answers.
+"""
 
 import json
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
-from certcore.bundles import SealedBundle, SealedKey
-from certcore.events import DeploymentOrdered, EndpointsExpected
+from pydantic import ValidationError
+
+from certcore.api import Problem
+from certcore.bundles import IssuedBundle, SealedBundle, SealedKey
+from certcore.errors import InspectionError
+from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, Event
+from certcore.inspection import read_chain
+from certcore.intent import Target
+from certcore.names import is_label
+from certcore.placements import PLATFORM, Action, PlacementOrder
 from certcore.sealing import RecipientKey, SealContext, seal
-from certcore.targets import TargetSpec
 from certkit.settings import RegistrySettings
-from tests.authority import Issued
 from tests.ports import free_port
 
-__all__ = ["RegistryStandin", "registry_standin"]
+__all__ = ["ISSUER_TOKEN", "RegistryStandin", "registry_standin", "sealed_key"]
 
-_TOKEN = "a-token-for-tests"
+ISSUER_TOKEN: Final = "the-token-of-the-issuer"
+_TOKEN: Final = "a-token-for-tests"
+_PAGE: Final = 2
+"""Shorter than a list is likely to be, so that callers are seen to follow `next`."""
+_HEADERS: Final[Mapping[int, Mapping[str, str]]] = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "5"}}
+
+
+BundleId = tuple[str, int, str]
+"""A bundle's certificate, revision and variant."""
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: HTTPStatus, problem: str) -> None:
+        super().__init__(problem)
+        self.status = status
+        self.problem = problem
 
 
 @dataclass
 class RegistryStandin:
-    """What it serves may be changed at any time; `calls` are the paths that were asked for, `down` refuses all."""
+    """What it serves may be changed at any time; `calls` are the paths that were read, `down` refuses all.
+
+    `unreadable`: its lists hold one item that nobody can read, and nothing else.
+
+    `bundles` are served to every caller but the issuer, `issued` are those that the issuer handed over; of them the
+    copy for `recipient` is served. The registry takes only what was ordered; the stand-in takes the first bundle of
+    every variant, unless `refuses_bundles`. `differing` names each bundle that came a second time and was not the
+    same in everything. As the registry does, the stand-in refuses it only for another leaf, and keeps the first.
+    """
 
     port: int
-    bundles: dict[tuple[str, int], SealedBundle] = field(default_factory=dict)
-    orders: dict[tuple[str, str], DeploymentOrdered] = field(default_factory=dict)
+    bundles: dict[BundleId, SealedBundle] = field(default_factory=dict)
+    issued: dict[BundleId, IssuedBundle] = field(default_factory=dict)
+    orders: dict[str, DeploymentOrdered] = field(default_factory=dict)
     expectations: dict[str, EndpointsExpected] = field(default_factory=dict)
+    csrs: dict[str, CsrWanted] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    differing: list[BundleId] = field(default_factory=list)
+    recipient: str = "site1-syncer"
     down: bool = False
+    unreadable: bool = False
+    refuses_bundles: bool = False
+    _storing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def fetched(self) -> list[tuple[str, int]]:
+        """Certificate and revision of each bundle that was asked for."""
+        paths = [call.split("?")[0].strip("/").split("/") for call in self.calls]
+        return [(path[2], int(path[3])) for path in paths if path[1] == "bundles"]
+
+    @property
+    def token(self) -> str:
+        return _TOKEN
 
     def settings(self, folder: Path) -> RegistrySettings:
         token = folder / "token"
         token.write_text(_TOKEN)
         return RegistrySettings(url=self.url, token_file=token)
 
-    def order(
+    def want(
         self,
-        issued: Issued,
+        chain_pem: str,
+        key_pem: str | None,
         *,
         certificate_id: str,
         name: str,
         revision: int,
         recipient: RecipientKey,
-        targets: Sequence[TargetSpec],
+        targets: Sequence[Target],
+        generation: int | None = None,
+        variant: str = PLATFORM,
         traceparent: str | None = None,
     ) -> DeploymentOrdered:
-        """Store a revision's bundle and list its order; the event is for the test to publish."""
-        context = SealContext(recipient.name, certificate_id, revision)
-        sealed = seal(issued.key_pem.encode(), public_key=recipient.public_key, context=context)
+        """Store a revision's bundle and list its order; the event is for the test to publish.
+
+        The generation is the revision's number where none is given.
+        """
         bundle = SealedBundle(
             certificate_id=certificate_id,
             revision=revision,
-            chain_pem=issued.chain_pem,
-            key=SealedKey.of(recipient.name, sealed),
+            variant=variant,
+            chain_pem=chain_pem,
+            key=sealed_key(key_pem, recipient, certificate_id, revision, variant) if key_pem else None,
         )
+        leaf = read_chain(chain_pem.encode())[0]
+        placements = tuple(
+            PlacementOrder(
+                target=target,
+                generation=generation if generation is not None else revision,
+                revision=revision,
+                variant=variant,
+                fingerprint_sha256=leaf.fingerprint_sha256,
+                serial=leaf.serial,
+                not_after=leaf.not_after,
+                bundle_sha256=bundle.sha256(),
+            )
+            for target in targets
+        )
+        self.bundles[certificate_id, revision, variant] = bundle
+        return self._listed(certificate_id, name, placements, traceparent)
+
+    def withdraw(
+        self, *, certificate_id: str, name: str, generation: int, targets: Sequence[Target]
+    ) -> DeploymentOrdered:
+        placements = tuple(
+            PlacementOrder(target=target, generation=generation, action=Action.WITHDRAW) for target in targets
+        )
+        return self._listed(certificate_id, name, placements, None)
+
+    def answer(self, path: str, token: str) -> str:
+        """What a GET is answered."""
+        self._admit(token)
+        self.calls.append(path)
+        parts, query = _parts(path)
+        match parts:
+            case ["v1", "bundles", certificate_id, revision]:
+                return self._fetched(_bundle_id(certificate_id, revision, query), token).model_dump_json()
+            case ["v1", "deployments"]:
+                models: Sequence[Event] = list(self.orders.values())
+            case ["v1", "expectations"]:
+                models = list(self.expectations.values())
+            case ["v1", "csrs"]:
+                models = list(self.csrs.values())
+            case _:
+                raise _RefusedError(HTTPStatus.NOT_FOUND, "not-found")
+        if token == ISSUER_TOKEN:
+            raise _RefusedError(HTTPStatus.FORBIDDEN, "forbidden")
+        return '{"items": [{}], "next": null}' if self.unreadable else _page(models, query)
+
+    def take(self, path: str, token: str, *, body: bytes) -> str:
+        """Store the bundle that a PUT hands over, and answer nothing."""
+        self._admit(token)
+        parts, query = _parts(path)
+        match parts:
+            case ["v1", "bundles", certificate_id, revision] if token == ISSUER_TOKEN:
+                bundle_id = _bundle_id(certificate_id, revision, query)
+            case ["v1", "bundles", _, _]:
+                raise _RefusedError(HTTPStatus.FORBIDDEN, "forbidden")
+            case _:
+                raise _RefusedError(HTTPStatus.NOT_FOUND, "not-found")
+        bundle, leaf = _read(body)
+        with self._storing:
+            if self.refuses_bundles:
+                raise _RefusedError(HTTPStatus.CONFLICT, "conflict")
+            present = self.issued.get(bundle_id) or self.bundles.get(bundle_id)
+            if present is None:
+                self.issued[bundle_id] = bundle
+                return ""
+            if present != bundle:
+                self.differing.append(bundle_id)
+        if _leaf(present.chain_pem) != leaf:
+            raise _RefusedError(HTTPStatus.CONFLICT, "conflict")
+        return ""
+
+    def _admit(self, token: str) -> None:
+        if self.down:
+            raise _RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable")
+        if token not in {_TOKEN, ISSUER_TOKEN}:
+            raise _RefusedError(HTTPStatus.UNAUTHORIZED, "unauthorized")
+
+    def _fetched(self, bundle_id: BundleId, token: str) -> SealedBundle:
+        missing = _RefusedError(HTTPStatus.NOT_FOUND, "not-found")
+        if token == ISSUER_TOKEN:
+            raise missing
+        if bundle_id in self.bundles:
+            return self.bundles[bundle_id]
+        certificate_id, revision, variant = bundle_id
+        issued = self.issued.get(bundle_id)
+        key = next((key for key in issued.keys if key.recipient == self.recipient), None) if issued else None
+        if issued is None or (key is None and variant == PLATFORM):
+            raise missing
+        return SealedBundle(
+            certificate_id=certificate_id, revision=revision, variant=variant, chain_pem=issued.chain_pem, key=key
+        )
+
+    def _listed(
+        self, certificate_id: str, name: str, placements: tuple[PlacementOrder, ...], traceparent: str | None
+    ) -> DeploymentOrdered:
         order = DeploymentOrdered(
-            certificate_id=certificate_id,
-            name=name,
-            revision=revision,
-            serial=issued.serial,
-            fingerprint_sha256=issued.fingerprint,
-            not_after=issued.leaf.not_valid_after_utc,
-            dns_names=issued.dns_names,
-            bundle_sha256=bundle.sha256(),
-            targets=tuple(targets),
-            traceparent=traceparent,
+            certificate_id=certificate_id, name=name, placements=placements, traceparent=traceparent
         )
-        self.bundles[certificate_id, revision] = bundle
-        self.orders[certificate_id, name] = order
+        self.orders[certificate_id] = order
         return order
 
-    def answer(self, path: str) -> str | None:
-        self.calls.append(path)
-        match path.strip("/").split("/"):
-            case ["v1", "deployments"]:
-                return _listed(list(self.orders.values()))
-            case ["v1", "expectations"]:
-                return _listed(list(self.expectations.values()))
-            case ["v1", "bundles", certificate_id, revision]:
-                bundle = self.bundles.get((certificate_id, int(revision)))
-                return bundle.model_dump_json() if bundle else None
-        return None
+
+def sealed_key(
+    key_pem: str, recipient: RecipientKey, certificate_id: str, revision: int, variant: str = PLATFORM
+) -> SealedKey:
+    context = SealContext(recipient.name, certificate_id, revision, variant)
+    sealed = seal(key_pem.encode(), public_key=recipient.public_key, context=context)
+    return SealedKey.of(recipient.name, sealed, recipient.key_id)
 
 
-def _listed(models: Sequence[DeploymentOrdered] | Sequence[EndpointsExpected]) -> str:
-    return json.dumps([model.model_dump(mode="json") for model in models])
+def _parts(path: str) -> tuple[list[str], dict[str, str]]:
+    url = urlsplit(path)
+    return url.path.strip("/").split("/"), {name: values[0] for name, values in parse_qs(url.query).items()}
+
+
+def _bundle_id(certificate_id: str, revision: str, query: Mapping[str, str]) -> BundleId:
+    variant = query.get("variant", PLATFORM)
+    if not (revision.isdecimal() and 1 <= int(revision) < 2**31 and is_label(variant)):
+        raise _RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request")
+    return certificate_id, int(revision), variant
+
+
+def _read(body: bytes) -> tuple[IssuedBundle, str]:
+    """The bundle and its leaf's fingerprint."""
+    try:
+        bundle = IssuedBundle.model_validate_json(body)
+        sealed = not any(b"PRIVATE KEY" in part for part in (body, *(key.raw() for key in bundle.keys)))
+        leaf = _leaf(bundle.chain_pem)
+    except ValidationError:
+        raise _RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request") from None
+    except InspectionError:
+        raise _RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-certificate") from None
+    if not sealed:
+        raise _RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-certificate")
+    return bundle, leaf
+
+
+def _leaf(chain_pem: str) -> str:
+    return read_chain(chain_pem.encode())[0].fingerprint_sha256
+
+
+def _page(models: Sequence[Event], query: dict[str, str]) -> str:
+    start = int(query.get("after", "0"))
+    end = start + min(_PAGE, int(query.get("limit", _PAGE)))
+    items = [model.model_dump(mode="json") for model in models[start:end]]
+    return json.dumps({"items": items, "next": str(end) if end < len(models) else None})
 
 
 @asynccontextmanager
@@ -100,17 +272,34 @@ async def registry_standin() -> AsyncIterator[RegistryStandin]:
 
     class Call(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if standin.down:
-                self.send_error(503)
-            elif self.headers["authorization"] != f"Bearer {_TOKEN}":
-                self.send_error(401)
-            elif (body := standin.answer(self.path)) is None:
-                self.send_error(404)
+            self._reply(HTTPStatus.OK, standin.answer)
+
+        def do_PUT(self) -> None:
+            # Read before anything is refused: the caller is still sending it.
+            body = self.rfile.read(int(self.headers.get("content-length", "0")))
+            self._reply(HTTPStatus.NO_CONTENT, partial(standin.take, body=body))
+
+        def _reply(self, status: HTTPStatus, answer: Callable[[str, str], str]) -> None:
+            scheme, _, token = self.headers.get("authorization", "").partition(" ")
+            try:
+                body = answer(self.path, token if scheme == "Bearer" else "")
+            except _RefusedError as refused:
+                self._refuse(refused)
             else:
-                self.send_response(200)
-                self.send_header("content-type", "application/json")
-                self.end_headers()
-                self.wfile.write(body.encode())
+                self._send(status, body, {"content-type": "application/json"} if body else {})
+
+        def _refuse(self, refused: _RefusedError) -> None:
+            title = refused.status.phrase
+            problem = Problem(type=f"/problems/{refused.problem}", title=title, status=refused.status, detail=title)
+            headers = {"content-type": "application/problem+json", **_HEADERS.get(refused.status, {})}
+            self._send(refused.status, problem.model_dump_json(), headers)
+
+        def _send(self, status: int, body: str, headers: dict[str, str]) -> None:
+            self.send_response(status)
+            for header in headers.items():
+                self.send_header(*header)
+            self.end_headers()
+            self.wfile.write(body.encode())
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # http.server's name
             pass

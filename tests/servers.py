@@ -10,7 +10,8 @@ from pathlib import Path
 
 import nats
 
-from certcore.permissions import OPERATOR, accounts, grants
+from certcore.identities import OPERATOR
+from certcore.permissions import accounts, grants
 from certkit.declare import declare
 from certkit.topology import topology
 from certlocal.haproxy_server import HaproxyServer
@@ -51,15 +52,17 @@ async def _folder() -> AsyncIterator[Path]:
 
 
 @asynccontextmanager
-async def broker(*, accounts: str | None = None, sites: Sequence[str] | None = None) -> AsyncIterator[NatsServer]:
-    """A broker; with `sites`, their streams and consumers are declared."""
+async def broker(
+    *, accounts: str | None = None, sites: Sequence[str] | None = None, owners: Sequence[str] = ()
+) -> AsyncIterator[NatsServer]:
+    """A broker; with `sites`, their streams and consumers are declared, and those of the owners."""
     async with _folder() as folder:
         server = NatsServer(folder=folder, port=free_port(), monitor_port=free_port(), accounts=accounts)
         try:
             await server.start()
             if sites is not None:
                 client = await nats.connect(server.url)
-                await declare(client.jetstream(), topology(sites), apply=True)
+                await declare(client.jetstream(), topology(sites, owners=owners), apply=True)
                 await client.close()
             yield server
         finally:
@@ -83,7 +86,7 @@ class SecuredBroker:
 
 @asynccontextmanager
 async def secured_broker(*, sites: Sequence[str] = SITES, owners: Sequence[str] = ()) -> AsyncIterator[SecuredBroker]:
-    """A broker with permissions, and with the streams and consumers of the sites."""
+    """A broker with permissions, and with the streams and consumers of the sites and owners."""
     granted = grants(sites=sites, owners=owners)
     async with _folder() as folder:
         identities = NatsIdentities(folder / "identities")
@@ -94,7 +97,7 @@ async def secured_broker(*, sites: Sequence[str] = SITES, owners: Sequence[str] 
                 nkeys_seed=str(identities.seed_file(OPERATOR)),
                 inbox_prefix=f"_INBOX.{OPERATOR}".encode(),
             )
-            await declare(client.jetstream(), topology(sites), apply=True)
+            await declare(client.jetstream(), topology(sites, owners=owners), apply=True)
             await client.close()
             yield SecuredBroker(server, identities)
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import nats
-from nats.js import JetStreamContext
+from nats.aio.subscription import Subscription
 
 from certcore.events import Event
+from tests.patience import HANG_S
 
 __all__ = ["Published", "StreamReader", "stream_reader"]
 
@@ -30,16 +31,17 @@ class Published:
 class StreamReader:
     """`published` grows as messages come."""
 
-    def __init__(self, subscription: JetStreamContext.PushSubscription) -> None:
+    def __init__(self, subscription: Subscription) -> None:
         self.published: list[Published] = []
         self._subscription = subscription
         self._taken: set[int] = set()
+        self._stored: set[str] = set()
 
     def all(self, kind: type[EventT]) -> list[EventT]:
         return [kind.model_validate_json(message.body) for message in self._of(kind)]
 
     async def next(
-        self, kind: type[EventT], *, where: Callable[[EventT], bool] = lambda _: True, within_s: float = 20.0
+        self, kind: type[EventT], *, where: Callable[[EventT], bool] = lambda _: True, within_s: float = HANG_S
     ) -> tuple[EventT, Published]:
         """The first event of a type that fits and was not taken before."""
         async with asyncio.timeout(within_s):
@@ -67,14 +69,20 @@ class StreamReader:
 
     async def _read(self) -> None:
         message = await self._subscription.next_msg(timeout=None)
-        self.published.append(Published(message.subject, dict(message.headers or {}), message.data))
+        headers = dict(message.headers or {})
+        # As a stream does: what comes again under its id is not stored.
+        if headers["Nats-Msg-Id"] not in self._stored:
+            self._stored.add(headers["Nats-Msg-Id"])
+            self.published.append(Published(message.subject, headers, message.data))
 
 
 @asynccontextmanager
 async def stream_reader(url: str, subject: str) -> AsyncIterator[StreamReader]:
     client = await nats.connect(url)
     try:
-        subscription = await client.jetstream().subscribe(subject, ordered_consumer=True)
+        # Not a consumer: a work queue has only one for each subject.
+        subscription = await client.subscribe(subject)
+        await client.flush()
         yield StreamReader(subscription)
     finally:
         await client.close()

@@ -24,19 +24,29 @@ class Breach:
 
 
 BREACHES = [
-    Breach("separate-services", "syncer/adapters/breach.py", "import issuer.settings"),
+    Breach("separate-services", "syncer/targets/files/breach.py", "import issuer.settings"),
+    Breach("separate-services", "certdelivery/breach.py", "import syncer.settings"),
+    Breach("separate-services", "certkit/breach.py", "import certdelivery.model"),
     Breach("separate-services", "certcore/breach.py", "import registry"),
     Breach("separate-services", "monitor/breach.py", "import certbus"),
     Breach("separate-services", "certkit/breach.py", "import certprobe"),
     Breach("separate-services", "certbus/breach.py", "import certlocal"),
     Breach("layers-of-a-service", "registry/domain/breach.py", "import registry.adapters.store"),
     Breach("layers-of-a-service", "issuer/adapters/breach.py", "import issuer.handlers"),
-    Breach("layers-of-a-service", "syncer/adapters/breach.py", "import syncer.breach"),
+    Breach("layers-of-a-service", "issuer/adapters/corner.py", "import issuer.breach"),
+    Breach("layers-of-a-service", "syncer/targets/files/breach.py", "import syncer.handlers.site_review"),
+    Breach("layers-of-a-service", "syncer/domain/breach.py", "import syncer.targets.files.store"),
     Breach("pure-domain", "registry/domain/breach.py", "import structlog"),
     Breach("pure-domain", "issuer/domain/breach.py", "import certkit.bus"),
     Breach("still-domain", "syncer/domain/breach.py", "import asyncio"),
     Breach("sdks-in-adapters", "issuer/breach.py", "import acme.client"),
+    Breach("domains-and-the-engine", "syncer/domain/breach.py", "import certdelivery.rollup"),
+    Breach("one-driver-each", "syncer/targets/files/breach.py", "import syncer.targets.kubernetes.fields"),
+    Breach("the-engine-knows-no-driver", "syncer/app.py", "import syncer.targets.files.driver"),
+    Breach("the-engine-knows-no-driver", "cdn_pusher/app.py", "import cdn_pusher.targets.haproxy.driver"),
     Breach("sdks-in-adapters", "syncer/breach.py", "from kubernetes.aio import client"),
+    Breach("sdks-in-adapters", "syncer/handlers/breach.py", "import aiohttp"),
+    Breach("sdks-in-adapters", "cdn_pusher/breach.py", "import httpx"),
     Breach("sdks-in-adapters", "registry/breach.py", "import sqlalchemy"),
     Breach("plain-vocabulary", "certcore/permissions.py", "import nats"),
     Breach("plain-vocabulary", "certcore/names.py", "import structlog"),
@@ -78,9 +88,9 @@ def test_the_tree_keeps_every_rule(tree: Path) -> None:
 
 @pytest.mark.parametrize("breach", BREACHES, ids=lambda breach: f"{breach.rule}-{breach.module}")
 def test_a_breach_of_a_rule_is_found(tree: Path, breach: Breach) -> None:
-    if breach.source == "import syncer.breach":
+    if breach.source == "import issuer.breach":
         # Around a corner: an adapter reaches a handler through a module that no layer names.
-        (tree / "syncer" / "breach.py").write_text("import syncer.handlers\n")
+        (tree / "issuer" / "breach.py").write_text("import issuer.handlers\n")
     module = tree / breach.module
     module.parent.mkdir(parents=True, exist_ok=True)
     before = module.read_text() if module.exists() else ""

@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("cdn-pusher", "issuer", "monitor", "registry", "syncer")
-ROOMS = {"__init__", "__main__", "adapters", "app", "domain", "handlers", "settings"}
+ROOMS = {"__init__", "__main__", "app", "domain", "settings"}
+OUTWARD = {"adapters", "targets"}
+"""What speaks to the outside: a service that only delivers has drivers instead of adapters."""
 MOST_LINES = 400
 SAY_NOTHING = {"base", "common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"}
 
@@ -77,9 +79,11 @@ def test_the_services_are_the_known_ones() -> None:
 def test_a_service_has_the_same_rooms_as_the_others(service: str) -> None:
     package = ROOT / "services" / service / "src" / service.replace("-", "_")
 
-    assert {path.stem for path in package.iterdir()} >= ROOMS
+    found = {path.stem for path in package.iterdir()}
+    assert found >= ROOMS
+    assert found & OUTWARD
     assert (package / "py.typed").exists()
-    for room in ("adapters", "domain"):
+    for room in found & {"adapters", "domain", "handlers", "targets"}:
         assert (package / room / "__init__.py").exists()
 
 

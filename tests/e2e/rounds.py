@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from certbus.client import Registry
 from certbus.errors import CommandError
@@ -15,10 +15,10 @@ from certcore.targets import FilesTarget, HaproxyTarget
 from certlocal.ports import free_port
 from certlocal.services import SITES
 from certlocal.system import LocalSystem
+from tests.patience import HANG_S
 
 __all__ = ["Round", "ask", "in_files", "play", "renew", "request", "until", "wait_live"]
 
-PATIENCE_S: Final = 90.0
 AnswerT = TypeVar("AnswerT")
 
 
@@ -40,7 +40,7 @@ async def ask(system: LocalSystem, person: str, question: Callable[[Registry], A
         with system.connect(person) as registry:
             return question(registry)
 
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + HANG_S
     while True:
         try:
             return await asyncio.to_thread(once)
@@ -51,9 +51,9 @@ async def ask(system: LocalSystem, person: str, question: Callable[[Registry], A
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + HANG_S
     while not await condition():
-        assert time.monotonic() < deadline, f"{what} took longer than {PATIENCE_S:g} s"
+        assert time.monotonic() < deadline, f"{what} took longer than {HANG_S:g} s"
         await asyncio.sleep(0.1)
 
 
@@ -68,7 +68,7 @@ async def request(system: LocalSystem, spec: CertificateSpec) -> None:
 
 async def approve(system: LocalSystem, name: str) -> None:
     """Give the waiting request of this name Bob's approval; an answer that was lost is no second decision."""
-    waiting = await ask(system, "bob", lambda registry: registry.requests(state=RequestState.WAITING))
+    waiting = await ask(system, "bob", lambda registry: list(registry.requests(state=RequestState.WAITING)))
     for item in waiting:
         if item.name == name:
             try:
@@ -79,12 +79,12 @@ async def approve(system: LocalSystem, name: str) -> None:
 
 
 async def wait_live(system: LocalSystem, name: str, revision: int = 1) -> CertificateView:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + HANG_S
     while True:
         view = await ask(system, "admin", lambda registry: registry.certificate(name))
         if view.state is CertificateState.LIVE and view.revision and view.revision.number >= revision:
             return view
-        assert time.monotonic() < deadline, f"{name} is {view.state} after {PATIENCE_S:g} s: {view.reason}"
+        assert time.monotonic() < deadline, f"{name} is {view.state} after {HANG_S:g} s: {view.reason}"
         await asyncio.sleep(0.2)
 
 

@@ -8,14 +8,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cdn_pusher.adapters.certificate_files import CertificateFiles
-from cdn_pusher.adapters.haproxy import HaproxyInstance
-from cdn_pusher.adapters.instance_lock import InstanceLock
-from cdn_pusher.adapters.master_socket import MasterSocket
-from cdn_pusher.adapters.runtime_socket import RuntimeSocket
-from cdn_pusher.adapters.served import Listeners
+from cdn_pusher.domain.errors import DeliveryError
 from cdn_pusher.domain.pem import HaproxyPem, read_pem
 from cdn_pusher.domain.probe_names import ProbeAddress
+from cdn_pusher.targets.haproxy.certificate_files import CertificateFiles
+from cdn_pusher.targets.haproxy.instance import HaproxyInstance
+from cdn_pusher.targets.haproxy.instance_lock import InstanceLock
+from cdn_pusher.targets.haproxy.listeners import Listeners
+from cdn_pusher.targets.haproxy.master_socket import MasterSocket
+from cdn_pusher.targets.haproxy.notes import Notes
+from cdn_pusher.targets.haproxy.runtime_socket import RuntimeSocket
+from certcore.intent import Target
+from certcore.placements import PLATFORM
+from certdelivery.model import Wanted
 from certlocal.haproxy_server import HaproxyServer
 from certlocal.process import ChildProcess
 from certprobe.handshake import Handshake, Prober
@@ -23,10 +28,12 @@ from tests.authority import Authority, Issued
 from tests.ports import free_port
 from tests.servers import Haproxies
 
-__all__ = ["DEFAULT", "Balancer", "Place", "balancer", "pem_of"]
+__all__ = ["DEFAULT", "TARGET", "Balancer", "Place", "balancer", "deliver", "pem_of"]
 
 DEFAULT = "default.example.org"
 """What the listener serves for names that it has no certificate for."""
+
+TARGET = Target(name="edge", kind="haproxy", site="site1")
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,27 @@ class Place:
         return CertificateFiles(directory=self.directory, crt_list=self.crt_list)
 
     @property
+    def notes(self) -> Notes:
+        return Notes(self.folder / ".crt.placements.json")
+
+    def wanted(self, file: str, pem: HaproxyPem, *, later: int = 0) -> Wanted:
+        """In the generation that is noted, or so many `later`; the first one is 1."""
+        noted = self.notes.read(file)
+        generation = (noted.generation if noted else 1) + later
+        return Wanted(
+            certificate_id="c1",
+            name=file.removesuffix(".pem"),
+            target=TARGET,
+            place="site1",
+            generation=generation,
+            revision=generation,
+            variant=PLATFORM,
+            fingerprint_sha256=pem.leaf.fingerprint_sha256,
+            serial=pem.leaf.serial,
+            not_after=pem.leaf.not_after,
+        )
+
+    @property
     def runtime(self) -> RuntimeSocket:
         return RuntimeSocket(self.socket, command_limit_bytes=16383)
 
@@ -64,6 +92,7 @@ class Place:
             master=MasterSocket(self.master_socket) if self.master_socket else None,
             files=self.files,
             crt_list=self.crt_list,
+            notes=self.notes,
             lock=InstanceLock(self.folder / ".crt.lock"),
             listeners=Listeners(
                 [ProbeAddress.parse(probe or f"127.0.0.1:{self.port}")],
@@ -99,6 +128,17 @@ class Balancer:
 
 def pem_of(issued: Issued) -> HaproxyPem:
     return read_pem((issued.chain_pem + issued.key_pem).encode())
+
+
+async def deliver(place: Place, file: str, pem: HaproxyPem, *, by: HaproxyInstance | None = None) -> None:
+    """A later order than all before, carried out as the engine does it: push, prove, put back where that fails."""
+    instance = by or place.instance()
+    await instance.push(file, pem, place.wanted(file, pem, later=1))
+    try:
+        await instance.prove(file)
+    except DeliveryError as error:
+        await instance.put_back(file, error)
+        raise
 
 
 @asynccontextmanager

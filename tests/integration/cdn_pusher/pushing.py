@@ -14,7 +14,7 @@ from pathlib import Path
 from cdn_pusher.domain.errors import DeliveryError
 from certprobe.handshake import Prober
 from tests.authority import Authority
-from tests.integration.cdn_pusher.balancer import Place, pem_of
+from tests.integration.cdn_pusher.balancer import Place, deliver, pem_of
 
 
 async def push(place: Place, name: str, count: int) -> None:
@@ -25,7 +25,7 @@ async def push(place: Place, name: str, count: int) -> None:
     for _ in range(count):
         issued = authority.issue(host)
         try:
-            await instance.deliver(f"{name}.pem", pem_of(issued), dns_names=(host,))
+            await deliver(place, f"{name}.pem", pem_of(issued), by=instance)
         except DeliveryError as error:
             refused += 1
             print(f"refused: {error}", file=sys.stderr)

@@ -6,16 +6,15 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
 from certbus.cli import run
+from tests.patience import HANG_S
 
-__all__ = ["DEADLINE_S", "Command", "Ended", "certbus", "request_words", "until"]
-
-DEADLINE_S = 30.0
+__all__ = ["Command", "Ended", "certbus", "request_words", "until"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Ended:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(HANG_S):
         while not holds():  # noqa: ASYNC110 # what it waits for happens in other processes
             await asyncio.sleep(0.02)
 
@@ -53,8 +52,10 @@ class Command:
         ]
 
     @classmethod
-    async def start(cls, *words: str, stdin: str = "") -> "Command":
+    async def start(cls, *words: str, stdin: str = "", under: Sequence[str] = ()) -> "Command":
+        """`under` is a program that becomes the command that it is given."""
         process = await asyncio.create_subprocess_exec(
+            *under,
             sys.executable,
             *("-m", "certbus", *words),
             stdin=asyncio.subprocess.PIPE,
@@ -81,7 +82,7 @@ class Command:
         self._process.send_signal(signal.SIGINT)
 
     async def ended(self) -> Ended:
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(HANG_S):
             code = await self._process.wait()
             await asyncio.gather(*self._reading)
         ended = Ended(code, "".join(self.out), "".join(self.err))

@@ -13,8 +13,9 @@ import pytest_asyncio
 from certbus.exit_codes import ExitCode
 from certcore.api import CertificateState, CertificateView, Role
 from certcore.events import DiscoveredSecret, SiteHeartbeat, SiteReviewed
-from tests.integration.certbus.command import DEADLINE_S, Command, certbus, request_words, until
+from tests.integration.certbus.command import Command, certbus, request_words, until
 from tests.integration.certbus.reporting_services import ReportingServices
+from tests.patience import HANG_S
 from tests.registry_process import RunningRegistry, running_registry
 
 pytestmark = pytest.mark.integration
@@ -48,7 +49,10 @@ def token_file(registry: RunningRegistry, name: str) -> Path:
 async def services(registry: RunningRegistry) -> AsyncIterator[ReportingServices]:
     issuer = token_file(registry, "issuer")
     async with ReportingServices(
-        nats_url=registry.nats_url, registry_url=registry.url, issuer_token_file=issuer
+        nats_url=registry.nats_url,
+        registry_url=registry.url,
+        issuer_token_file=issuer,
+        see=lambda name: see(registry, name),
     ) as reporting:
         yield reporting
 
@@ -90,6 +94,12 @@ async def test_an_internal_request_needs_nobody_and_is_seen_everywhere(registry:
         shown = await certbus(*words, "-o", "json")
         assert (shown.code, shown.err) == (ExitCode.OK, "")
         assert shown.json == api(registry, path)
+
+    services = await certbus("service", "list", "-o", "json")
+    assert (services.code, services.err) == (ExitCode.OK, "")
+    # The registry's own heartbeat is the time of the answer.
+    listed = [(item["place"], item["service"]) for item in services.json["items"]]
+    assert listed == [(item["place"], item["service"]) for item in api(registry, "/v1/services")["items"]]
 
     table = await certbus("cert", "list")
     assert "plain" in table.out
@@ -182,7 +192,7 @@ async def test_a_denial_ends_the_waiting() -> None:
     waiting = await Command.start(*request_words("denied", exposure="public"), "--wait")
     await waiting.tells("denied: waiting_for_approval")
     listed = await certbus("request", "list", "--state", "waiting", "-o", "json")
-    (request,) = [request for request in listed.json if request["name"] == "denied"]
+    (request,) = [request for request in listed.json["items"] if request["name"] == "denied"]
     denied = await certbus("request", "deny", request["id"], "--reason", "no such shop", "--as", "ben")
     assert denied.code == ExitCode.OK
     ended = await waiting.ended()
@@ -196,7 +206,7 @@ async def test_waiting_goes_on_to_the_proof_and_so_does_a_renewal(
     waiting = await Command.start(*request_words("proven", exposure="public"), "--wait", "-o", "json")
     await waiting.tells("proven: waiting_for_approval")
     listed = await certbus("request", "list", "--state", "waiting", "-o", "json")
-    (request,) = [request for request in listed.json if request["name"] == "proven"]
+    (request,) = [request for request in listed.json["items"] if request["name"] == "proven"]
     approved = await certbus("request", "approve", request["id"], "--as", "ben", "--reason", "agreed", "-o", "json")
     assert approved.json["decided_by"] == "ben"
     await waiting.tells("proven: approved")
@@ -236,7 +246,7 @@ async def test_what_was_reached_in_time_is_told_apart(registry: RunningRegistry,
     # What the revision before has proven counts for nothing.
     assert (await certbus(*words, "1s")).code == ExitCode.TIMED_OUT
     # A renewal that is under way already is not ordered twice.
-    waiting = await Command.start(*words, "10s")
+    waiting = await Command.start(*words, "15s")
     await waiting.tells("slow: renewing")
     fingerprint = await services.issue(see(registry, "slow"), 2)
     await services.deliver(see(registry, "slow"), "web", fingerprint, 2)
@@ -279,7 +289,11 @@ async def test_a_site_shows_its_foreign_secrets_without_their_control_characters
     assert (await certbus("site", "review", "site1", "-o", "json")).json == api(registry, "/v1/sites/site1/review")
     listed = await certbus("site", "list")
     (line,) = [line for line in listed.out.splitlines() if line.startswith("site1")]
-    assert line.split()[-1] == "ago"
+    (site,) = [site for site in api(registry, "/v1/sites")["items"] if site["name"] == "site1"]
+    assert (", ".join(site["silent"]) or "-") in line
+    services_there = await certbus("service", "list")
+    (syncer,) = [line for line in services_there.out.splitlines() if line.split()[:2] == ["site1", "syncer"]]
+    assert syncer.split()[2:] == ["0.1.0", *syncer.split()[3:5], "ago", "ok", "-"]
     unseen = await certbus("site", "review", "site2")
     assert "has not reported yet" in unseen.err
 
@@ -323,6 +337,15 @@ async def test_one_certificate_is_followed_by_its_name() -> None:
     assert all(" one-of-two " in line for line in read.out.splitlines())
 
 
+async def test_a_command_that_was_started_with_sigint_ignored_leaves_at_it_too() -> None:
+    assert (await certbus(*request_words("in-the-background"))).code == ExitCode.OK
+    ignoring = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+    following = await Command.start("event", "follow", "--since", "start", under=ignoring)
+    await until(lambda: bool(following.out))
+    following.interrupt()
+    assert (await following.ended()).code == ExitCode.OK
+
+
 async def test_a_reader_that_has_seen_enough_ends_the_following() -> None:
     assert (await certbus(*request_words("seen"))).code == ExitCode.OK
     process = await asyncio.create_subprocess_shell(
@@ -331,6 +354,6 @@ async def test_a_reader_that_has_seen_enough_ends_the_following() -> None:
         stderr=asyncio.subprocess.PIPE,
         executable="/bin/bash",
     )
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(HANG_S):
         out, err = await process.communicate()
     assert (len(out.splitlines()), out.splitlines()[-1], err) == (3, b"0", b"")

@@ -14,18 +14,18 @@ import pytest_asyncio
 
 from tests import servers
 from tests.authority import Authority, Issued
+from tests.patience import HANG_S
 from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
 
 _NAME = "shop.example.org"
-_DEADLINE_S = 15.0
 
 Start = Callable[..., Awaitable["Application"]]
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(_DEADLINE_S):
+    async with asyncio.timeout(HANG_S):
         while not holds():  # noqa: ASYNC110 # what it waits for happens in other processes
             await asyncio.sleep(0.01)
 
@@ -52,7 +52,7 @@ class Application:
         assert self.process.stderr is not None
         with suppress(ProcessLookupError):
             self.process.terminate()
-        async with asyncio.timeout(_DEADLINE_S):
+        async with asyncio.timeout(HANG_S):
             errors = await self.process.stderr.read()
             await self._reading
             return await self.process.wait(), errors.decode()
@@ -89,7 +89,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
 
 async def _listens(port: int) -> None:
-    async with asyncio.timeout(_DEADLINE_S):
+    async with asyncio.timeout(HANG_S):
         while True:
             with suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -120,7 +120,7 @@ async def visit(
     context = trusting(authority)
     if name is None:
         context.check_hostname = False
-    async with asyncio.timeout(_DEADLINE_S):
+    async with asyncio.timeout(HANG_S):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name or "")
     try:
         yield reader, writer
@@ -130,7 +130,7 @@ async def visit(
 
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, more: str = "") -> str:
     writer.write(f"GET / HTTP/1.1\r\nhost: {_NAME}\r\n{more}\r\n".encode())
-    async with asyncio.timeout(_DEADLINE_S):
+    async with asyncio.timeout(HANG_S):
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 OK\r\n")
         return (await reader.readline()).decode().strip()
@@ -244,7 +244,7 @@ async def test_it_bears_clients_that_speak_no_tls_or_no_http(start: Start, tmp_p
     plain.close()
     async with visit(port, authority) as (reader, writer):
         writer.write(b"x" * 200_000)
-        async with asyncio.timeout(_DEADLINE_S):
+        async with asyncio.timeout(HANG_S):
             with suppress(ConnectionResetError):
                 assert await reader.read() == b""
     async with visit(port, authority) as (reader, writer):

@@ -1,5 +1,6 @@
 """Somebody on the bus, by a bare client."""
 
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -43,12 +44,15 @@ class Person:
         await self.client.flush()
         await self.client.flush()
 
-    async def may_publish(self, subject: str) -> bool:
-        before = len(self.refused)
-        # No API call takes this body, so that what is allowed changes nothing.
-        await self.client.publish(subject, b"no JSON")
+    async def may_publish(self, subjects: Iterable[str]) -> set[str]:
+        """Those of the subjects that it may publish to."""
+        before, subjects = len(self.refused), list(subjects)
+        for subject in subjects:
+            # No API call takes this body, so that what is allowed changes nothing.
+            await self.client.publish(subject, b"no JSON")
         await self.settle()
-        return len(self.refused) == before
+        refused = self.refused[before:]
+        return {subject for subject in subjects if not any(f'"{subject.lower()}"' in text for text in refused)}
 
     async def may_subscribe(self, subject: str) -> bool:
         before = len(self.refused)

@@ -15,14 +15,17 @@ from certcore.clock import system_clock
 from certcore.cloudevents import Envelope
 from certcore.errors import PermanentError, TransientError
 from certcore.events import EndpointsExpected
+from certcore.identities import HUB, Service, durable
 from certkit.bus import EventPublisher, make_broker, subscribe
 from certkit.failure_policy import FailureLimits
 from certkit.settings import BusSettings, TelemetrySettings
 from certkit.telemetry import configure_telemetry
-from certkit.topology import DURABLES
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.integration
 
+_MONITOR = durable(HUB, Service.MONITOR)
+_LETTERS = subjects.dead_letter_stream(HUB)
 _LIMITS = FailureLimits(base_delay=timedelta(seconds=0.2), max_tries=3)
 
 
@@ -41,12 +44,13 @@ class Recorder:
 async def _consuming(url: str, recorder: Recorder, trace_file: Path) -> AsyncIterator[EventPublisher]:
     telemetry = configure_telemetry("test", TelemetrySettings(trace_file=trace_file))
     settings = BusSettings(url=url, identity="monitor")
-    broker = make_broker(settings, service="test", telemetry=telemetry, metrics=CollectorRegistry(), limits=_LIMITS)
+    broker = make_broker(
+        settings, place=HUB, service="test", telemetry=telemetry, metrics=CollectorRegistry(), limits=_LIMITS
+    )
     subscribe(
         broker,
         stream=subjects.CERTS,
-        durable=DURABLES.MONITOR,
-        subject=subjects.events(EndpointsExpected.type),
+        durable=_MONITOR,
         identity="monitor",
         handlers={EndpointsExpected: recorder},
     )
@@ -57,7 +61,7 @@ async def _consuming(url: str, recorder: Recorder, trace_file: Path) -> AsyncIte
 
 
 def _event(name: str) -> EndpointsExpected:
-    return EndpointsExpected(certificate_id="c1", name=name, owner="o", endpoints=(), wanted_revision=1, accepted=())
+    return EndpointsExpected(certificate_id="c1", name=name, owner="o", endpoints=(), generation=1)
 
 
 async def _publish(publisher: EventPublisher, name: str) -> str:
@@ -65,7 +69,7 @@ async def _publish(publisher: EventPublisher, name: str) -> str:
     return await publisher.publish(_event(name), subject=subject, stream=subjects.CERTS, about="c1")
 
 
-async def _until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 10.0) -> None:
+async def _until(condition: Callable[[], Awaitable[bool]], timeout_s: float = HANG_S) -> None:
     async with asyncio.timeout(timeout_s):
         while not await condition():  # noqa: ASYNC110 # what the broker holds has no event of ours
             await asyncio.sleep(0.05)
@@ -76,10 +80,10 @@ async def _dead_letters(url: str, count: int) -> list[dict[str, str]]:
     js = client.jetstream()
 
     async def there() -> bool:
-        return (await js.stream_info(subjects.DLQ)).state.messages >= count
+        return (await js.stream_info(_LETTERS)).state.messages >= count
 
     await _until(there)
-    found = [(await js.get_msg(subjects.DLQ, number)).headers or {} for number in range(1, count + 1)]
+    found = [(await js.get_msg(_LETTERS, number)).headers or {} for number in range(1, count + 1)]
     await client.close()
     return found
 
@@ -96,7 +100,7 @@ async def test_a_transient_failure_is_tried_again_and_blocks_nobody(declared_bus
     assert times[2] - times[1] >= 0.4
     assert [name for name, _, _ in recorder.seen][:2] == ["bad", "good"]
     assert letters[0]["certbus-fate"] == "too_many_tries"
-    assert letters[0]["certbus-durable"] == DURABLES.MONITOR
+    assert letters[0]["certbus-durable"] == _MONITOR
     assert letters[0]["ce-id"] == bad
 
 
@@ -138,7 +142,7 @@ async def test_what_can_not_be_read_or_is_unknown_is_parked_and_the_next_is_hand
 
         await _until(handled)
     assert letters[0]["certbus-fate"] == fate
-    stored = await client.jetstream().get_msg(subjects.DLQ, 1)
+    stored = await client.jetstream().get_msg(_LETTERS, 1)
     assert (stored.data or b"") == body
     await client.close()
 

@@ -6,20 +6,21 @@ from dataclasses import replace
 
 import nats
 import pytest
+from nats.js.errors import APIError
 
 from certkit.declare import Drift, declare
 from certkit.topology import topology
 
 pytestmark = pytest.mark.integration
 
-_WANTED = topology(["site1"])
+_WANTED = topology(["site1"], owners=["payments"])
 
 
 async def test_what_is_missing_is_made_and_a_second_time_nothing_is(nats_url: str) -> None:
     client = await nats.connect(nats_url)
     js = client.jetstream()
     missing = await declare(js, _WANTED, apply=True)
-    assert {drift.found for drift in missing} == {None}
+    assert {drift.found for drift in missing if isinstance(drift, Drift)} == {None}
     assert len(missing) == len(_WANTED.streams) + len(_WANTED.consumers)
     assert await declare(js, _WANTED, apply=True) == []
     await client.close()
@@ -45,16 +46,24 @@ async def test_a_stream_that_somebody_changed_is_told_by_its_field_and_mended(na
     await client.close()
 
 
-async def test_a_new_site_is_added_and_the_others_stay(nats_url: str) -> None:
+async def test_a_new_site_and_a_new_owner_are_added_and_the_others_stay(nats_url: str) -> None:
     client = await nats.connect(nats_url)
     js = client.jetstream()
     await declare(js, _WANTED, apply=True)
     await js.publish("certs.deploy.site1.syncer.c1", b"{}")
-    added = await declare(js, topology(["site1", "site2"]), apply=True)
+    added = await declare(js, topology(["site1", "site2"], owners=["payments", "web"]), apply=True)
     assert {drift.name for drift in added} == {
+        "ALERTS/alerts-web",
+        "REQUESTS",
+        "REQUESTS/requests-web",
         "DEPLOY_site2",
         "DEPLOY_site2/site2-syncer",
         "DEPLOY_site2/site2-pusher",
+        "STATUS_site2",
+        "STATUS_site2/registry",
+        "LAST_site2",
+        "LAST_site2/registry",
+        "DLQ_site2",
     }
     assert (await js.stream_info("DEPLOY_site1")).state.messages == 1
     await client.close()
@@ -69,6 +78,34 @@ async def test_a_site_that_was_away_finds_only_the_newest_order(nats_url: str) -
     subscription = await js.pull_subscribe("certs.deploy.site1.syncer.>", "site1-syncer", stream="DEPLOY_site1")
     messages = await subscription.fetch(10, timeout=1)
     assert [message.data for message in messages] == [b"3"]
+    await client.close()
+
+
+async def test_an_owner_with_200_unhandled_requests_is_refused_and_others_are_not(nats_url: str) -> None:
+    client = await nats.connect(nats_url)
+    js = client.jetstream()
+    await declare(js, topology([], owners=["payments", "web"]), apply=True)
+    for _ in range(200):
+        await js.publish("certs.request.payments.submit", b"{}")
+    with pytest.raises(APIError, match="maximum messages per subject exceeded"):
+        await js.publish("certs.request.payments.submit", b"{}")
+    await js.publish("certs.request.web.submit", b"{}")
+
+    reading = await js.pull_subscribe("", "requests-payments", stream="REQUESTS")
+    [message] = await reading.fetch(1, timeout=5)
+    await message.ack_sync()
+    await js.publish("certs.request.payments.submit", b"{}")
+    await client.close()
+
+
+async def test_of_a_last_value_only_the_newest_is_kept(nats_url: str) -> None:
+    client = await nats.connect(nats_url)
+    js = client.jetstream()
+    await declare(js, _WANTED, apply=True)
+    for beat in (b"1", b"2", b"3"):
+        await js.publish("certs.last.site1.syncer.heartbeat.syncer", beat)
+    reading = await js.pull_subscribe("", "registry", stream="LAST_site1")
+    assert [message.data for message in await reading.fetch(10, timeout=1)] == [b"3"]
     await client.close()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import HANG_S
 from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
@@ -36,7 +37,7 @@ async def test_a_service_that_can_not_consume_leaves_with_code_3_instead_of_only
     nats_url: str, tmp_path: Path
 ) -> None:
     process = await _start(nats_url, tmp_path)
-    told, _ = await asyncio.wait_for(process.communicate(), 30)
+    told, _ = await asyncio.wait_for(process.communicate(), HANG_S)
     assert process.returncode == 3
     assert all(json.loads(line) for line in told.splitlines()), "each line of the log is JSON"
 
@@ -49,7 +50,7 @@ async def test_settings_that_are_missing_are_told_by_name_with_exit_code_2() -> 
         env={name: value for name, value in os.environ.items() if not name.startswith("CERTBUS_")},
         stderr=asyncio.subprocess.PIPE,
     )
-    _, told = await asyncio.wait_for(process.communicate(), 30)
+    _, told = await asyncio.wait_for(process.communicate(), HANG_S)
     assert process.returncode == 2
     assert b"setting bus: " in told
     assert b"CERTBUS_MONITOR_BUS" in told

@@ -15,15 +15,15 @@ from prometheus_client import CollectorRegistry
 
 from certcore import events, subjects
 from certcore.cloudevents import Envelope
-from certcore.durables import DURABLES
 from certcore.errors import PermanentError
 from certcore.events import Event
-from certcore.permissions import OPERATOR
+from certcore.identities import ALERTS_DURABLE, HUB, OPERATOR, READS_REPORTS
 from certkit.bus import EventPublisher, make_broker, subscribe
 from certkit.settings import BusSettings
 from certkit.telemetry import Telemetry
 from tests import servers
 from tests.integration.certkit.person import Person
+from tests.patience import HANG_S
 from tests.servers import SecuredBroker
 
 pytestmark = pytest.mark.integration
@@ -49,10 +49,11 @@ class Recorder:
             raise PermanentError("refused for the sake of its dead letter")
 
 
-def _broker(bus: SecuredBroker, identity: str) -> NatsBroker:
+def _broker(bus: SecuredBroker, identity: str, place: str) -> NatsBroker:
     provider = TracerProvider()
     return make_broker(
         BusSettings(url=bus.url, identity=identity, nkey_seed_file=bus.seed_file(identity)),
+        place=place,
         service=identity,
         telemetry=Telemetry(provider, provider.get_tracer("test")),
         metrics=CollectorRegistry(),
@@ -61,12 +62,12 @@ def _broker(bus: SecuredBroker, identity: str) -> NatsBroker:
 
 @dataclass(frozen=True)
 class Work:
-    """What one service consumes, and who publishes it."""
+    """What one service consumes, where its dead letters lie, and who publishes it."""
 
     consumer: str
+    place: str
     stream: str
     durable: str
-    filters: str
     publisher: str
     subject: str
 
@@ -75,44 +76,44 @@ class Work:
     "work",
     [
         Work(
-            *("registry", subjects.REQUESTS, DURABLES.REGISTRY_REQUESTS, subjects.ANY_REQUEST),
-            *("owner-payments", "certs.request.payments.shop"),
+            *("registry", HUB, subjects.REQUESTS, "requests-payments"),
+            *("owner-payments", "certs.request.payments.submit"),
         ),
         Work(
-            *("registry", subjects.STATUS, DURABLES.REGISTRY_STATUS, subjects.ANY_STATUS),
-            *("site2-pusher", "certs.status.site2.pusher.heartbeat.site2"),
+            *("registry", HUB, "STATUS_site2", READS_REPORTS),
+            *("site2-pusher", "certs.status.site2.pusher.delivery_failed.c1"),
         ),
         Work(
-            *("registry", subjects.ALERTS, DURABLES.REGISTRY_ALERTS, subjects.ANY_ALERT),
-            *("monitor", "certs.alert.critical.payments"),
+            *("registry", HUB, "STATUS_hub", READS_REPORTS),
+            *("hub-pusher", "certs.status.hub.pusher.delivery_failed.c1"),
         ),
         Work(
-            *("issuer", subjects.CERTS, DURABLES.ISSUER, subjects.events(events.CertificateApproved.type)),
-            *("registry", "certs.ev.approved.c1"),
+            *("registry", HUB, "LAST_site1", READS_REPORTS),
+            *("site1-syncer", "certs.last.site1.syncer.heartbeat.syncer"),
         ),
+        Work(*("registry", HUB, "LAST_hub", READS_REPORTS), *("monitor", "certs.last.hub.monitor.observed.k")),
+        Work(*("registry", HUB, subjects.ALERTS, ALERTS_DURABLE), *("monitor", "certs.alert.payments.a1")),
+        Work(*("issuer", HUB, subjects.CERTS, "issuer"), *("registry", "certs.ev.approved.c1")),
+        Work(*("monitor", HUB, subjects.CERTS, "monitor"), *("registry", "certs.ev.expected.c1")),
         Work(
-            *("monitor", subjects.CERTS, DURABLES.MONITOR, subjects.events(events.EndpointsExpected.type)),
-            *("registry", "certs.ev.expected.c1"),
-        ),
-        Work(
-            *("site1-syncer", "DEPLOY_site1", "site1-syncer", subjects.deploys("site1", "syncer")),
+            *("site1-syncer", "site1", "DEPLOY_site1", "site1-syncer"),
             *("registry", "certs.deploy.site1.syncer.c1"),
         ),
         Work(
-            *("site2-pusher", "DEPLOY_site2", "site2-pusher", subjects.deploys("site2", "pusher")),
-            *("registry", "certs.deploy.site2.pusher.c1"),
+            *("site2-pusher", "site2", "DEPLOY_site2", "site2-pusher"),
+            *("registry", "certs.deploy.site2.pusher.c1.csr.edge"),
         ),
+        Work(*("hub-pusher", HUB, "DEPLOY_hub", "hub-pusher"), *("registry", "certs.deploy.hub.pusher.c1")),
     ],
-    ids=lambda work: work.durable,
+    ids=lambda work: f"{work.stream}-{work.durable}",
 )
 async def test_a_service_does_its_work_under_exactly_these_rights(bus: SecuredBroker, work: Work) -> None:
     recorder = Recorder()
-    receiving, sending = _broker(bus, work.consumer), _broker(bus, work.publisher)
+    receiving, sending = _broker(bus, work.consumer, work.place), _broker(bus, work.publisher, HUB)
     subscribe(
         receiving,
         stream=work.stream,
         durable=work.durable,
-        subject=work.filters,
         identity=work.consumer,
         handlers={events.SiteHeartbeat: recorder},
     )
@@ -125,11 +126,11 @@ async def test_a_service_does_its_work_under_exactly_these_rights(bus: SecuredBr
         sent = []
         for number in (1, 2):
             sent.append(await sender.publish(heartbeat, subject=work.subject, stream=work.stream, about="site1"))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(HANG_S):
                 while len(recorder.taken) < number:  # noqa: ASYNC110 # the recorder has no event for each
                     await asyncio.sleep(0.01)
         async with Person(bus, OPERATOR) as operator:
-            letter = await _eventually(operator.client, subjects.dead_letter(work.durable))
+            letter = await _eventually(operator.client, work.place, work.durable)
             info = await operator.client.jetstream().consumer_info(work.stream, work.durable)
     finally:
         await receiving.stop()
@@ -140,12 +141,13 @@ async def test_a_service_does_its_work_under_exactly_these_rights(bus: SecuredBr
     assert (info.num_redelivered, info.num_pending) == (0, 0)
 
 
-async def _eventually(client: Client, subject: str) -> dict[str, str]:
-    """The headers of the newest dead letter of a subject, waited for."""
-    async with asyncio.timeout(10):
+async def _eventually(client: Client, place: str, durable: str) -> dict[str, str]:
+    """The headers of the newest dead letter of a consumer, waited for."""
+    stream, subject = subjects.dead_letter_stream(place), subjects.dead_letter(place, durable)
+    async with asyncio.timeout(HANG_S):
         while True:
             try:
-                found = await client.jetstream().get_last_msg(subjects.DLQ, subject)
+                found = await client.jetstream().get_last_msg(stream, subject)
             except NotFoundError:
                 await asyncio.sleep(0.02)
                 continue

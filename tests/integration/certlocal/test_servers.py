@@ -19,6 +19,7 @@ from certlocal.ports import is_free
 from certlocal.readiness import trusting
 from certlocal.tools import ETCD, KUBE_APISERVER, Toolbox
 from tests import servers
+from tests.patience import HANG_S
 from tests.ports import free_port
 from tests.servers import SITES, Haproxies, Kube, Pebble
 
@@ -156,7 +157,7 @@ async def test_the_workers_of_haproxy_end_with_their_master(haproxy: Haproxies) 
     # As the kernel does it where the one that started all of this was killed: the master alone.
     os.kill(server.process.pid, signal.SIGKILL)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         while not is_free(port):  # noqa: ASYNC110 # nothing tells of the end of a grandchild
             await asyncio.sleep(0.02)
 

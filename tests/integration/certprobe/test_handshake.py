@@ -11,6 +11,7 @@ import pytest
 
 from certprobe.handshake import HandshakeError, HandshakeProblem, Prober, TrustProblem, TrustRootsError
 from tests.authority import Authority
+from tests.patience import HANG_S
 from tests.ports import free_port
 from tests.tls_servers import plain_server, tls_server
 
@@ -185,7 +186,7 @@ async def test_missing_or_empty_roots_are_told(tmp_path: Path) -> None:
         await Prober(ca_file=tmp_path / "empty.pem").shake("127.0.0.1", 1, server_name=HOST)
 
 
-async def reach(condition: Callable[[], bool], *, within_s: float = 5.0) -> None:
+async def reach(condition: Callable[[], bool], *, within_s: float = HANG_S) -> None:
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 # the server has no event for it
             await asyncio.sleep(0.005)

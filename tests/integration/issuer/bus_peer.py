@@ -1,10 +1,10 @@
-"""The registry's side of the bus: sends orders, and keeps every report that the STATUS stream holds."""
+"""The registry's side of the bus: sends issue orders, and keeps every report that the STATUS stream holds."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import nats
 from nats.aio.msg import Msg
@@ -23,23 +23,29 @@ from certcore.events import (
     RevisionFailed,
     RevisionIssued,
     RevisionStarted,
+    SiteHeartbeat,
 )
+from certcore.identities import HUB
 from tests.integration.issuer.recipients import RECIPIENTS
+from tests.patience import HANG_S
+from tests.reports import read_reports
 
 __all__ = ["BusPeer", "an_order", "bus_peer"]
 
-EventT = TypeVar("EventT", RevisionStarted, RevisionIssued, RevisionFailed)
+EventT = TypeVar("EventT", RevisionStarted, RevisionIssued, RevisionFailed, SiteHeartbeat)
+ReportT = TypeVar("ReportT", RevisionStarted, RevisionIssued, RevisionFailed)
 
 
 def an_order(
     certificate_id: str,
     *dns_names: str,
     revision: int = 1,
-    exposure: Exposure = Exposure.INTERNAL,
+    exposure: str = Exposure.INTERNAL,
     issuer: str | None = None,
-    key_algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256,
+    key_algorithm: str = KeyAlgorithm.EC_P256,
     recipients: tuple[Recipient, ...] = RECIPIENTS,
     replaces: str | None = None,
+    **fields: Any,
 ) -> IssueOrder:
     return IssueOrder(
         certificate_id=certificate_id,
@@ -52,6 +58,7 @@ def an_order(
         approval_id="an-approval",
         recipients=recipients,
         replaces=replaces,
+        **fields,
     )
 
 
@@ -76,17 +83,22 @@ class BusPeer:
                 certificate_id=order.certificate_id, name=order.name, owner="shop", reason="test", order=order
             )
         )
+        await self.send(event, about=order.certificate_id, traceparent=traceparent)
+
+    async def send(self, event: Event, *, about: str, traceparent: str | None = None) -> None:
         self._sent += 1
-        event_id = f"{order.certificate_id}-{order.revision}-{self._sent}"
-        headers = headers_of(event, event_id=event_id, source="test", time=system_clock(), about=order.certificate_id)
+        headers = headers_of(event, event_id=f"{about}-{self._sent}", source="test", time=system_clock(), about=about)
         if traceparent is not None:
             headers["traceparent"] = traceparent
         await self._js.publish(
-            subjects.event(event.type, order.certificate_id),
+            subjects.event(event.type, about),
             event.model_dump_json().encode(),
             stream=subjects.CERTS,
             headers=headers,
         )
+
+    async def dead_letters(self) -> int:
+        return (await self._js.stream_info(subjects.dead_letter_stream(HUB))).state.messages
 
     def reports(self, kind: type[EventT], certificate_id: str | None = None) -> list[EventT]:
         """What was reported so far, oldest first."""
@@ -97,8 +109,8 @@ class BusPeer:
         ]
 
     async def wait_for(
-        self, kind: type[EventT], *, certificate_ids: Collection[str], timeout_s: float = 60.0
-    ) -> dict[str, EventT]:
+        self, kind: type[ReportT], *, certificate_ids: Collection[str], timeout_s: float = HANG_S
+    ) -> dict[str, ReportT]:
         """The newest such report of each certificate, when all are there."""
         deadline = time.monotonic() + timeout_s
         while True:
@@ -123,8 +135,10 @@ async def bus_peer(url: str) -> AsyncIterator[BusPeer]:
     async def keep(message: Msg) -> None:
         peer.messages.append(message)
 
-    await js.subscribe(subjects.ANY_STATUS, stream=subjects.STATUS, ordered_consumer=True, cb=keep)
+    reading = asyncio.create_task(read_reports(js, HUB, keep))
     try:
         yield peer
     finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
         await client.close()

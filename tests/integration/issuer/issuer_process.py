@@ -8,8 +8,8 @@ from typing import Any
 
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers
-from tests.integration.issuer.registry_stand_in import TOKEN
 from tests.ports import free_port
+from tests.registry_standin import ISSUER_TOKEN
 from tests.servers import Pebble
 
 __all__ = ["IssuerProcess", "pebble_settings"]
@@ -45,7 +45,7 @@ class IssuerProcess:
 
     def __post_init__(self) -> None:
         token = self.folder / "token"
-        token.write_text(TOKEN)
+        token.write_text(ISSUER_TOKEN)
         self.http_port = free_port()
         self.state = self.folder / "state"
         self.trace_file = self.folder / "traces.jsonl"
@@ -68,6 +68,7 @@ class IssuerProcess:
         }
         self.process = ChildProcess(
             name="issuer",
+            ports=(self.http_port,),
             argv=[sys.executable, "-m", "issuer"],
             log_path=self.folder / f"{self.name}.log",
             env={
@@ -83,7 +84,9 @@ class IssuerProcess:
 
     async def start(self) -> None:
         self.process.start()
-        await self.process.wait_ready(answers(f"http://127.0.0.1:{self.http_port}/readyz"))
+        await self.process.wait_ready(
+            answers(f"http://127.0.0.1:{self.http_port}/readyz", instance=self.process.instance)
+        )
 
     async def stop(self) -> None:
         await self.process.stop()

@@ -14,7 +14,8 @@ from certlocal.tools import Tell
 from tests import servers
 from tests.integration.issuer.bus_peer import BusPeer, bus_peer
 from tests.integration.issuer.issuer_process import IssuerProcess
-from tests.integration.issuer.registry_stand_in import RegistryStandIn, registry_stand_in
+from tests.patience import HANG_S
+from tests.registry_standin import RegistryStandin, registry_standin
 
 __all__ = ["Scene", "a_scene", "until"]
 
@@ -23,7 +24,7 @@ __all__ = ["Scene", "a_scene", "until"]
 class Scene:
     pebble: servers.Pebble
     peer: BusPeer
-    registry: RegistryStandIn
+    registry: RegistryStandin
     issuer: IssuerProcess
     broker_store: Path
 
@@ -54,7 +55,7 @@ async def a_scene(
     async with (
         servers.broker(sites=servers.SITES) as broker,
         servers.pebble_ca(bad_nonces_percent=bad_nonces_percent, tell=tell) as pebble,
-        registry_stand_in() as registry,
+        registry_standin() as registry,
         bus_peer(broker.url) as peer,
     ):
         issuer = IssuerProcess(
@@ -67,7 +68,7 @@ async def a_scene(
             await issuer.stop()
 
 
-async def until(condition: Callable[[], object], *, what: str, timeout_s: float = 30.0) -> None:
+async def until(condition: Callable[[], object], *, what: str, timeout_s: float = HANG_S) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"not after {timeout_s:g} s: {what}"

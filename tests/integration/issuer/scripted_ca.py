@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from tests.serials import serials
+
 __all__ = ["Answer", "Asked", "ScriptedCa", "problem", "scripted_ca"]
 
 _ISSUER: Final = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "scripted CA")])
@@ -61,6 +63,7 @@ class ScriptedCa:
             name: f"{url}/{name}" for name in ("newNonce", "newAccount", "newOrder", "renewalInfo")
         }
         self.let_go = threading.Event()
+        self._serials = serials("scripted CA")
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.tell("/newAccount", Answer(201, {"status": "valid"}, headers={"Location": f"{url}/account/1"}))
 
@@ -84,7 +87,7 @@ class ScriptedCa:
             .subject_name(x509.Name([]))
             .issuer_name(_ISSUER)
             .public_key(csr.public_key())
-            .serial_number(x509.random_serial_number())
+            .serial_number(next(self._serials))
             .not_valid_before(now - timedelta(hours=1))
             .not_valid_after(now + timedelta(days=30))
             .add_extension(names, critical=True)

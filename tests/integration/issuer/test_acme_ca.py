@@ -85,7 +85,7 @@ async def test_eight_bad_nonces_are_the_cas_trouble(scripted: ScriptedCa, ca: Ac
 async def test_a_rate_limit_keeps_type_detail_and_retry_after(scripted: ScriptedCa, ca: AcmeCa) -> None:
     scripted.tell("/newOrder", problem("rateLimited", 429, headers={"Retry-After": "3600"}))
     with pytest.raises(AcmeProblemError, match="rateLimited: rateLimited it is") as raised:
-        await ca.open_order(("a.example.org",), replaces=None)
+        await ca.open_order(("a.example.org",), replaces=None, profile=None)
     assert (raised.value.status, raised.value.retry_after) == (429, timedelta(hours=1))
 
 
@@ -107,7 +107,7 @@ async def test_subproblems_name_who_is_at_fault(scripted: ScriptedCa, ca: AcmeCa
     }
     scripted.tell("/newOrder", problem("compound", 403, subproblems=[inner]))
     with pytest.raises(AcmeProblemError, match=r"b\.example\.org: forbidden by CAA") as raised:
-        await ca.open_order(("a.example.org", "b.example.org"), replaces=None)
+        await ca.open_order(("a.example.org", "b.example.org"), replaces=None, profile=None)
     assert raised.value.subproblems == (Subproblem("b.example.org", "caa", "forbidden by CAA"),)
 
 
@@ -214,7 +214,7 @@ async def test_an_account_is_bound_to_the_customer_where_the_ca_wants_it(
 async def test_a_replacement_that_the_ca_does_not_take_is_ordered_without(scripted: ScriptedCa, ca: AcmeCa) -> None:
     opened = Answer(201, scripted.order(), headers={"Location": f"{scripted.url}/order/1"})
     scripted.tell("/newOrder", problem("alreadyReplaced", 409), opened)
-    assert (await ca.open_order(("a.example.org",), replaces="an.id")).url == f"{scripted.url}/order/1"
+    assert (await ca.open_order(("a.example.org",), replaces="an.id", profile=None)).url == f"{scripted.url}/order/1"
     first, second = (asked.payload for asked in scripted.asked if asked.path == "/newOrder")
     assert first["replaces"] == "an.id"
     assert "replaces" not in second
@@ -223,13 +223,13 @@ async def test_a_replacement_that_the_ca_does_not_take_is_ordered_without(script
 async def test_an_order_without_its_url_counts_as_unanswered(scripted: ScriptedCa, ca: AcmeCa) -> None:
     scripted.tell("/newOrder", Answer(201, scripted.order()))
     with pytest.raises(CaUnreachableError, match="doesn't say where"):
-        await ca.open_order(("a.example.org",), replaces=None)
+        await ca.open_order(("a.example.org",), replaces=None, profile=None)
 
 
 async def test_a_rate_limit_is_not_answered_by_asking_once_more(scripted: ScriptedCa, ca: AcmeCa) -> None:
     scripted.tell("/newOrder", problem("rateLimited", 429))
     with pytest.raises(AcmeProblemError):
-        await ca.open_order(("a.example.org",), replaces="an.id")
+        await ca.open_order(("a.example.org",), replaces="an.id", profile=None)
     assert scripted.paths().count("/newOrder") == 1
 
 
@@ -238,17 +238,19 @@ async def test_a_ca_without_renewal_information_is_not_told_of_a_replacement(
 ) -> None:
     del scripted.directory["renewalInfo"]
     scripted.tell("/newOrder", Answer(201, scripted.order(), headers={"Location": f"{scripted.url}/order/1"}))
-    await ca.open_order(("a.example.org",), replaces="an.id")
+    await ca.open_order(("a.example.org",), replaces="an.id", profile=None)
     assert scripted.asked[-1].payload == {"identifiers": [{"type": "dns", "value": "a.example.org"}]}
 
 
-async def test_a_profile_is_asked_for_where_one_is_configured(
+async def test_a_profile_is_asked_for_where_one_is_configured_or_wanted(
     scripted: ScriptedCa, account: RememberedAccount, tmp_path: Path
 ) -> None:
     scripted.tell("/newOrder", Answer(201, scripted.order(), headers={"Location": f"{scripted.url}/order/1"}))
     with client_of(scripted, tmp_path, account=account, profile="shortlived") as ca:
-        await ca.open_order(("a.example.org",), replaces=None)
-    assert scripted.asked[-1].payload["profile"] == "shortlived"
+        await ca.open_order(("a.example.org",), replaces=None, profile=None)
+        assert scripted.asked[-1].payload["profile"] == "shortlived"
+        await ca.open_order(("a.example.org",), replaces=None, profile="tlsserver")
+        assert scripted.asked[-1].payload["profile"] == "tlsserver"
 
 
 async def test_a_challenge_that_was_answered_before_is_no_problem(scripted: ScriptedCa, ca: AcmeCa) -> None:

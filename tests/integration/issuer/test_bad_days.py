@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from certcore.events import RevisionFailed, RevisionIssued
+from certcore.placements import PLATFORM
 from certlocal.tools import Tell
 from tests.authority import Authority
 from tests.integration.issuer.bus_peer import an_order
@@ -128,7 +129,7 @@ async def test_a_finalize_is_never_repeated_elsewhere_while_the_whole_ca_is_sile
     scripted.nonce_answer = Answer(hang=True)
     await order(scene, "silent")
     # Longer than patience: each look takes five seconds, and as long the question whether anybody is there.
-    await until(lambda: len(_failed(scene, "silent")) >= 2, what="two looks that failed", timeout_s=60)
+    await until(lambda: len(_failed(scene, "silent")) >= 2, what="two looks that failed")
     assert set(_failed(scene, "silent")) == {"ca_unreachable"}
     assert abandoned(scene, "silent") == []
     assert len(scripted.asked_at("/newOrder")) == 1
@@ -157,7 +158,7 @@ async def test_what_was_not_asked_for_is_not_handed_on(scene: Scene, scripted: S
     await order(scene, "foreign")
     failed = (await scene.peer.wait_for(RevisionFailed, certificate_ids=["foreign"]))["foreign"]
     assert failed.reason.startswith("certificate_unfit: ")
-    assert ("foreign", 1) not in scene.registry.bundles
+    assert ("foreign", 1, PLATFORM) not in scene.registry.issued
     await order(scene, "foreign")
     await scene.peer.wait_for(RevisionIssued, certificate_ids=["foreign"])
     assert abandoned(scene, "foreign") == ["certificate_unfit"]

@@ -9,8 +9,9 @@ import pytest
 import pytest_asyncio
 
 from certcore.certificate import Exposure, KeyAlgorithm
-from certcore.events import Recipient, RevisionFailed, RevisionIssued, RevisionStarted
+from certcore.events import FailureCode, MustAct, Recipient, RevisionFailed, RevisionIssued, RevisionStarted
 from certcore.inspection import read_chain
+from certcore.placements import PLATFORM
 from certlocal.tools import Tell
 from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.recipients import opened
@@ -49,11 +50,9 @@ async def test_every_kind_of_certificate_is_issued_once_and_opens_for_its_recipi
     ]
     for order in orders:
         await scene.peer.order(order)
-    issued = await scene.peer.wait_for(
-        RevisionIssued, certificate_ids=[order.certificate_id for order in orders], timeout_s=90
-    )
+    issued = await scene.peer.wait_for(RevisionIssued, certificate_ids=[order.certificate_id for order in orders])
     for order in orders:
-        for bundle in opened(scene.registry.bundles[order.certificate_id, 1], order.certificate_id, 1):
+        for bundle in opened(scene.registry.issued[order.certificate_id, 1, PLATFORM], order.certificate_id, 1):
             assert set(bundle.leaf.dns_names) == set(order.dns_names)
             assert bundle.leaf.fingerprint_sha256 == issued[order.certificate_id].fingerprint_sha256
     methods = {certificate: event.validation_method for certificate, event in issued.items()}
@@ -77,7 +76,7 @@ async def test_an_order_that_comes_again_is_not_issued_again(
     await scene.peer.wait_for(RevisionIssued, certificate_ids=["twice"])
     await scene.peer.order(order)
     await until(
-        lambda: [line for line in scene.logged("order_repeated") if line["reason"] == "told_again"],
+        lambda: [line for line in scene.logged("issue_order_repeated") if line["reason"] == "told_again"],
         what="the repeated order is taken",
     )
     # The stream keeps one report of each, however often it is told.
@@ -89,15 +88,16 @@ async def test_a_renewal_gets_a_new_key_and_tells_the_ca_what_it_replaces(scene:
     await scene.peer.order(an_order("shop", "shop.example.org"))
     first = (await scene.peer.wait_for(RevisionIssued, certificate_ids=["shop"]))["shop"]
     await scene.peer.order(an_order("shop", "shop.example.org", revision=2, replaces=first.ari_id))
-    await until(lambda: ("shop", 2) in scene.registry.bundles, what="the second revision")
+    await until(lambda: ("shop", 2, PLATFORM) in scene.registry.issued, what="the second revision")
     keys = {
-        read_chain(scene.registry.bundles["shop", revision].chain_pem.encode())[0].spki_sha256 for revision in (1, 2)
+        read_chain(scene.registry.issued["shop", revision, PLATFORM].chain_pem.encode())[0].spki_sha256
+        for revision in (1, 2)
     }
     assert len(keys) == 2
     assert "is a replacement of" in scene.pebble.log_path.read_text()
     # Replaced once already, it can't be replaced again: that is no reason not to issue.
     await scene.peer.order(an_order("shop", "shop.example.org", revision=3, replaces=first.ari_id))
-    await until(lambda: ("shop", 3) in scene.registry.bundles, what="the third revision")
+    await until(lambda: ("shop", 3, PLATFORM) in scene.registry.issued, what="the third revision")
     assert scene.logged("replacement_not_taken")
 
 
@@ -108,6 +108,7 @@ async def test_a_failed_validation_is_reported_with_its_reason_and_tried_when_as
     await scene.peer.order(an_order("sick", "sick.example.org"))
     failed = (await scene.peer.wait_for(RevisionFailed, certificate_ids=["sick"]))["sick"]
     assert failed.reason.startswith("order_invalid: ")
+    assert (failed.code, failed.must_act) == (FailureCode.CHALLENGE_FAILED, MustAct.DNS_OWNER)
     assert failed.next_try is not None
     await _break_dns(scene, "sick.example.org", broken=False)
     await scene.peer.order(an_order("sick", "sick.example.org"))
@@ -136,6 +137,7 @@ async def test_what_only_a_person_can_mend_is_reported_without_a_next_try(
     await scene.peer.order(an_order(name, f"{name}.example.org", **fields))  # type: ignore[arg-type] # a row each
     failed = (await scene.peer.wait_for(RevisionFailed, certificate_ids=[name]))[name]
     assert failed.reason.startswith(reason)
+    assert (failed.code, failed.must_act) == (FailureCode.CONFIGURATION, MustAct.OPERATOR)
     assert failed.next_try is None
     assert finalized() == []
 
@@ -143,12 +145,12 @@ async def test_what_only_a_person_can_mend_is_reported_without_a_next_try(
 async def test_a_registry_that_is_away_gets_the_bundle_when_it_is_back(
     scene: Scene, finalized: Callable[[], list[str]]
 ) -> None:
-    scene.registry.away = True
+    scene.registry.down = True
     await scene.peer.order(an_order("late", "late.example.org"))
     failed = (await scene.peer.wait_for(RevisionFailed, certificate_ids=["late"]))["late"]
     assert failed.reason.startswith("registry_unreachable: ")
     assert scene.peer.reports(RevisionIssued, "late") == []
-    scene.registry.away = False
+    scene.registry.down = False
     await scene.peer.wait_for(RevisionIssued, certificate_ids=["late"])
     assert len(finalized()) == 1
 
@@ -156,11 +158,11 @@ async def test_a_registry_that_is_away_gets_the_bundle_when_it_is_back(
 async def test_a_bundle_that_the_registry_refuses_is_reported_and_not_issued_again(
     scene: Scene, finalized: Callable[[], list[str]]
 ) -> None:
-    scene.registry.refusing = True
+    scene.registry.refuses_bundles = True
     await scene.peer.order(an_order("refused", "refused.example.org"))
     failed = (await scene.peer.wait_for(RevisionFailed, certificate_ids=["refused"]))["refused"]
     assert failed.reason.startswith("registry_refused: ")
-    scene.registry.refusing = False
+    scene.registry.refuses_bundles = False
     await scene.peer.order(an_order("refused", "refused.example.org"))
     await scene.peer.wait_for(RevisionIssued, certificate_ids=["refused"])
     assert len(finalized()) == 1
@@ -169,7 +171,7 @@ async def test_a_bundle_that_the_registry_refuses_is_reported_and_not_issued_aga
 async def test_a_ca_that_lost_its_memory_is_ordered_from_anew(
     scene: Scene, finalized: Callable[[], list[str]]
 ) -> None:
-    scene.registry.away = True
+    scene.registry.down = True
     await scene.peer.order(an_order("before", "before.example.org"))
     await scene.peer.wait_for(RevisionFailed, certificate_ids=["before"])
     account = _accounts(scene)[-1]
@@ -178,7 +180,7 @@ async def test_a_ca_that_lost_its_memory_is_ordered_from_anew(
     failed = (await scene.peer.wait_for(RevisionFailed, certificate_ids=["during"]))["during"]
     assert failed.reason.startswith("ca_unreachable: ")
     await scene.pebble.ca.start()
-    scene.registry.away = False
+    scene.registry.down = False
     await scene.peer.order(an_order("after", "after.example.org"))
     await scene.peer.wait_for(RevisionIssued, certificate_ids=["before", "during", "after"])
     assert _accounts(scene)[-1] != account
@@ -225,7 +227,9 @@ async def test_one_trace_leads_from_the_order_through_every_step_to_the_report(s
     await scene.peer.order(an_order("traced", "traced.example.org"), traceparent=f"00-{trace_id}-00f067aa0ba902b7-01")
     await scene.peer.wait_for(RevisionIssued, certificate_ids=["traced"])
     (report,) = (
-        message for message in scene.peer.messages if (message.headers or {}).get("ce-id") == "issued-traced-1"
+        message
+        for message in scene.peer.messages
+        if (message.headers or {}).get("ce-id") == "issued/traced/1/platform"
     )
     assert (report.headers or {})["traceparent"].split("-")[1] == trace_id
 
@@ -242,7 +246,7 @@ async def test_a_stop_is_orderly_and_a_start_goes_on(scene: Scene, finalized: Ca
     names = [f"c{number}" for number in range(12)]
     for name in names:
         await scene.peer.order(an_order(name, f"{name}.example.org"))
-    await until(lambda: any((name, 1) in scene.registry.bundles for name in names), what="the first bundle")
+    await until(lambda: any((name, 1, PLATFORM) in scene.registry.issued for name in names), what="the first bundle")
     await scene.issuer.stop()
     assert scene.issuer.process.returncode in {0, -15}
     assert "Traceback" not in scene.issuer.process.log_path.read_text()

@@ -8,15 +8,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from sqlalchemy import column, update
 
 import issuer
 from certcore.sealing import RecipientKey
 from certkit.database import make_engine, upgrade
 from issuer.adapters.journal import Journal
+from issuer.adapters.tables import metadata
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.errors import JobTakenError
+from issuer.domain.failure import FailureReason
 from issuer.domain.job import CaOrder, Job, JobId, JobState
 from issuer.domain.key_material import ESCROW, make_key_material
 from tests.integration.issuer.recipients import RECIPIENTS
@@ -25,13 +30,14 @@ from tests.unit.issuer.samples import NOON, job, order
 pytestmark = pytest.mark.integration
 
 LEASE = timedelta(minutes=1)
+MIGRATIONS = Path(issuer.__file__).parent / "migrations"
 
 
 @asynccontextmanager
 async def journals(folder: Path, *workers: str) -> AsyncIterator[list[Journal]]:
     """One database, seen by several workers."""
     engines = [make_engine(f"sqlite+aiosqlite:///{folder / 'journal.db'}") for _ in workers]
-    await upgrade(engines[0], Path(issuer.__file__).parent / "migrations")
+    await upgrade(engines[0], MIGRATIONS)
     try:
         yield [Journal(engine=engine, worker=name) for engine, name in zip(engines, workers, strict=True)]
     finally:
@@ -53,7 +59,7 @@ async def test_a_job_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     escrow = RecipientKey(ESCROW, X25519PrivateKey.generate())
     full = replace(
         job(JobState.ISSUED),
-        order=asked,
+        issue_order=asked,
         traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01",
         key=make_key_material(asked, escrow_public_key=escrow.public_key),
         ca_order=CaOrder("https://ca.test/o/1", "https://ca.test/o/1/f", NOON - LEASE),
@@ -64,6 +70,7 @@ async def test_a_job_comes_back_as_it_was_stored(tmp_path: Path) -> None:
         setbacks=3,
         wait_until=NOON + LEASE,
         given_up=True,
+        reason=FailureReason.CA_REFUSED,
         problem="a problem",
         problem_at=NOON,
         report_at=NOON,
@@ -72,6 +79,20 @@ async def test_a_job_comes_back_as_it_was_stored(tmp_path: Path) -> None:
         assert await journal.accept(full) is full
         assert await journal.find(full.id) == full
         assert await journal.find(JobId("a-certificate", 2)) is None
+        assert await journal.find(JobId("a-certificate", 1, "platform-rsa")) is None
+
+
+async def test_each_variant_of_a_revision_has_its_job_and_records(tmp_path: Path) -> None:
+    variants = [JobId("a", 1, variant) for variant in ("platform", "platform-rsa")]
+    async with journals(tmp_path, "one") as (journal,):
+        for job_id in variants:
+            await journal.accept(replace(job(JobState.ORDERED), id=job_id))
+        for mine in await claim(journal):
+            await journal.advance(mine, replace(mine, state=JobState.VALIDATING), records=[record(mine.id)])
+        await journal.forget_records([record(variants[0])])
+        assert [await journal.records(job_id) for job_id in variants] == [[], [record(variants[1])]]
+        await journal.extend_leases(variants[:1], until=NOON + 3 * LEASE)
+        assert [one.id for one in await claim(journal, after=LEASE * 2)] == variants[1:]
 
 
 async def test_an_order_that_comes_twice_is_one_job(tmp_path: Path) -> None:
@@ -119,7 +140,7 @@ async def test_a_worker_that_lost_its_lease_can_change_nothing(tmp_path: Path) -
         await one.accept(job(JobState.KEYED))
         (slow,) = await claim(one)
         (taken,) = await claim(two, after=LEASE * 2)
-        with pytest.raises(JobTakenError, match="a-certificate/1"):
+        with pytest.raises(JobTakenError, match="a-certificate/1/platform"):
             await one.advance(slow, replace(slow, state=JobState.ORDERED, ca_order=CaOrder("first", "f")))
         stored = await two.advance(taken, replace(taken, state=JobState.ORDERED, ca_order=CaOrder("second", "f")))
         assert await one.find(taken.id) == stored
@@ -153,6 +174,21 @@ async def test_jobs_come_when_they_are_due_and_oldest_first(tmp_path: Path) -> N
         assert next_due == later
 
 
+@pytest.mark.parametrize(
+    "damage", [{"state": "a-new-state"}, {"issue_order": {}}, {"csr": b"a CSR", "sealed_keys": None}]
+)
+async def test_a_row_that_cannot_be_read_holds_up_no_other(tmp_path: Path, damage: dict[str, object]) -> None:
+    async with journals(tmp_path, "one") as (journal,):
+        for number in (1, 2):
+            await journal.accept(replace(job(), id=JobId("a", number)))
+        engine = make_engine(f"sqlite+aiosqlite:///{tmp_path / 'journal.db'}")
+        async with engine.begin() as connection:
+            await connection.execute(update(metadata.tables["job"]).where(column("revision") == 1).values(damage))
+        await engine.dispose()
+        assert await claim(journal, limit=1) == []
+        assert [one.id.revision for one in await claim(journal, limit=1)] == [2]
+
+
 async def test_what_runs_already_is_not_taken_again_even_if_its_lease_ran_out(tmp_path: Path) -> None:
     async with journals(tmp_path, "one") as (journal,):
         for number in range(4):
@@ -170,6 +206,14 @@ async def test_a_nudge_reaches_a_job_that_waits_but_not_one_under_way(tmp_path: 
         assert await two.nudge(waiting, replace(waiting, wait_until=None), now=NOON)
         (taken,) = await claim(one)
         assert not await two.nudge(taken, replace(taken, report_at=NOON), now=NOON)
+
+
+async def test_a_nudge_stores_the_issue_order_that_came_again(tmp_path: Path) -> None:
+    gave_up, mended = job(given_up=True), order("mended.example.org")
+    async with journals(tmp_path, "one") as (journal,):
+        await journal.accept(gave_up)
+        assert await journal.nudge(gave_up, replace(gave_up, given_up=False, issue_order=mended), now=NOON)
+        assert [one.issue_order for one in await claim(journal)] == [mended]
 
 
 async def test_records_are_stored_with_the_state_that_needs_them_or_not_at_all(tmp_path: Path) -> None:
@@ -210,6 +254,17 @@ async def test_records_that_no_order_needs_are_found_after_a_crash(tmp_path: Pat
         assert left == {f"https://ca.test/{state}" for state in JobState if state not in needed}
         busy = [one.job for one in await journal.leftover_records(running=())]
         assert await journal.leftover_records(running=busy) == []
+
+
+async def test_the_migrations_make_the_schema_that_the_code_speaks_of(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite+aiosqlite:///{tmp_path / 'journal.db'}")
+    await upgrade(engine, MIGRATIONS)
+    async with engine.connect() as connection:
+        differences = await connection.run_sync(
+            lambda sync: list(compare_metadata(MigrationContext.configure(sync), metadata))
+        )
+    await engine.dispose()
+    assert differences == []
 
 
 async def test_an_account_is_remembered_by_its_directory(tmp_path: Path) -> None:

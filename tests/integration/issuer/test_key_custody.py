@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from certcore.bundles import SealedKey
 from certcore.certificate import Exposure
 from certcore.events import RevisionIssued
+from certcore.placements import PLATFORM
 from certcore.sealing import RecipientKey, SealContext, open_sealed
 from certlocal.tools import Tell
 from tests.e2e.key_scan import forms_of, scan
@@ -38,7 +39,8 @@ async def scene(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> AsyncIt
 async def test_no_key_is_in_the_journal_the_log_the_traces_or_the_broker(scene: Scene) -> None:
     places = [scene.issuer.folder, scene.broker_store]
     for name in NAMES:
-        key_pem = opened(scene.registry.bundles[name, 1], name, 1)[0].key_pem
+        key_pem = opened(scene.registry.issued[name, 1, PLATFORM], name, 1)[0].key_pem
+        assert key_pem is not None
         needles = forms_of(key_pem)
         assert scan(places, needles) == []
         control = scene.issuer.folder / "planted"
@@ -52,12 +54,13 @@ async def test_the_journal_holds_sealed_copies_that_escrow_can_open(scene: Scene
     (row,) = scene.journal("SELECT sealed_keys FROM job WHERE certificate_id = 'internal'")
     sealed = {key.recipient: key for key in TypeAdapter(list[SealedKey]).validate_json(row[0])}
     assert set(sealed) == {"site1-syncer", "site1-pusher", "escrow"}
-    pem = open_sealed(sealed["escrow"].raw(), key=escrow, context=SealContext("escrow", "internal", 1))
-    assert pem == opened(scene.registry.bundles["internal", 1], "internal", 1)[0].key_pem
+    context = SealContext("escrow", "internal", 1, PLATFORM)
+    pem = open_sealed(sealed["escrow"].raw(), key=escrow, context=context, sealed_to=sealed["escrow"].key_id)
+    assert pem == opened(scene.registry.issued["internal", 1, PLATFORM], "internal", 1)[0].key_pem
 
 
 async def test_the_registry_gets_no_escrow_copy(scene: Scene) -> None:
-    for bundle in scene.registry.bundles.values():
+    for bundle in scene.registry.issued.values():
         assert {key.recipient for key in bundle.keys} == {"site1-syncer", "site1-pusher"}
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from certcore.certificate import Exposure
 from certcore.events import RevisionIssued
+from certcore.placements import PLATFORM
 from certlocal.tools import Tell
 from issuer.adapters.acme_ca import AcmeCa
 from issuer.domain.errors import AcmeProblemError, CaUnreachableError
@@ -25,6 +26,7 @@ from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.issuer_process import pebble_settings
 from tests.integration.issuer.recipients import opened
 from tests.integration.issuer.scene import Scene, a_scene, until
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.integration
 
@@ -45,15 +47,15 @@ async def test_a_killed_issuer_finalizes_one_order_for_each_job(tmp_path: Path, 
                 await _order(scene, names[-1], chance)
             await _some_moment(scene, chance)
             scene.issuer.process.kill()
-            await scene.issuer.process.wait(timeout_s=5.0)
+            await scene.issuer.process.wait(timeout_s=HANG_S)
             states.update(state for (state,) in scene.journal("SELECT state FROM job"))
             await scene.issuer.start()
         await _all_issued(scene, names, tell)
         hung = await _hung_orders(scene)
         tell(f"{len(names)} jobs, {KILLS} kills, states seen: {dict(states)}, orders hung by Pebble: {len(hung)}")
         for name in names:
-            opened(scene.registry.bundles[name, 1], name, 1)
-        assert scene.registry.conflicts == []
+            opened(scene.registry.issued[name, 1, PLATFORM], name, 1)
+        assert scene.registry.differing == []
         finalized = Counter(scene.pebble.finalized_orders())
         assert max(finalized.values()) == 1
         wanted = {_order_id(url) for (url,) in scene.journal("SELECT order_url FROM job")}
@@ -65,8 +67,8 @@ async def test_a_killed_issuer_finalizes_one_order_for_each_job(tmp_path: Path, 
 
 async def _some_moment(scene: Scene, chance: random.Random) -> None:
     """Anywhere between the first order and the last bundle, on a quick machine and on a slow one."""
-    wanted = len(scene.registry.bundles) + chance.randrange(JOBS_PER_KILL)
-    await until(lambda: len(scene.registry.bundles) >= wanted, what="some of the bundles")
+    wanted = len(scene.registry.issued) + chance.randrange(JOBS_PER_KILL)
+    await until(lambda: len(scene.registry.issued) >= wanted, what="some of the bundles")
     await asyncio.sleep(chance.uniform(0.0, 0.15))
 
 
@@ -82,19 +84,19 @@ async def _order(scene: Scene, name: str, chance: random.Random) -> None:
 
 async def _all_issued(scene: Scene, names: Collection[str], tell: Tell) -> None:
     try:
-        await scene.peer.wait_for(RevisionIssued, certificate_ids=names, timeout_s=90)
+        await scene.peer.wait_for(RevisionIssued, certificate_ids=names)
     except AssertionError:
         with ThreadPoolExecutor(max_workers=1) as executor:
             ca = _fresh_client(scene, "by-dns", executor)
             try:
-                await ca.open_order(("probe.example.org",), replaces=None)
+                await ca.open_order(("probe.example.org",), replaces=None, profile=None)
             except CaUnreachableError as error:
                 tell(f"Pebble hangs wholly and is started again: {error}")
             else:
                 raise
         await scene.pebble.ca.stop()
         await scene.pebble.ca.start()
-        await scene.peer.wait_for(RevisionIssued, certificate_ids=names, timeout_s=90)
+        await scene.peer.wait_for(RevisionIssued, certificate_ids=names)
 
 
 def _fresh_client(scene: Scene, name: str, executor: ThreadPoolExecutor) -> AcmeCa:

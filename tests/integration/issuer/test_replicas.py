@@ -33,7 +33,7 @@ async def test_two_issuers_on_one_journal_finalize_each_order_once(tmp_path: Pat
         finally:
             await second.stop()
         assert len(scene.pebble.finalized_orders()) == len(names)
-        assert scene.registry.conflicts == []
+        assert scene.registry.differing == []
         share = _stored_by(tmp_path)
         tell(f"bundles stored by each of two issuers: {dict(share)}")
         assert share.total() == len(names)
@@ -41,11 +41,11 @@ async def test_two_issuers_on_one_journal_finalize_each_order_once(tmp_path: Pat
 
 async def test_what_one_issuer_leaves_at_its_end_the_other_takes_up(tmp_path: Path, tell: Tell) -> None:
     async with a_scene(tmp_path, tell=tell) as scene:
-        scene.registry.away = True
+        scene.registry.down = True
         await scene.peer.order(an_order("handed-on", "handed-on.example.org"))
         await until(lambda: scene.logged("job_failed"), what="a certificate without a registry to take it")
         await scene.issuer.stop()
-        scene.registry.away = False
+        scene.registry.down = False
         second = replace(scene.issuer, name="second", http01_port=free_port())
         try:
             await second.start()

@@ -72,10 +72,8 @@ async def responder() -> AsyncIterator[tuple[Http01Responder, httpx.AsyncClient]
 
     port = free_port()
     responder = Http01Responder(host="127.0.0.1", port=port, find=find)
-    await responder.start()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+    async with responder, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
         yield responder, client
-    await responder.stop()
 
 
 async def test_a_token_is_answered_while_its_record_is_shown(
@@ -130,5 +128,6 @@ async def test_a_port_that_is_taken_is_told_at_once(
     async def find(_: str) -> None:
         return None
 
+    second = Http01Responder(host="127.0.0.1", port=client.base_url.port or 0, find=find)
     with pytest.raises(OSError, match="in use"):
-        await Http01Responder(host="127.0.0.1", port=client.base_url.port or 0, find=find).start()
+        await second.__aenter__()

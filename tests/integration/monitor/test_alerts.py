@@ -10,20 +10,20 @@ from faststream.nats import NatsBroker
 
 import monitor
 from certcore.errors import TransientError
-from certcore.events import Event, ServingVerdict
+from certcore.events import Event
 from certkit.bus import EventPublisher
 from certkit.database import make_engine, upgrade
 from monitor.adapters.store import Announcement, Store
-from monitor.domain.alerting import alert_of, resolution
+from monitor.domain.alerting import resolution
 from monitor.domain.watched import EndpointRecord
 from monitor.handlers.alerts import AlertRelay
-from tests.unit.monitor.expectations import NOON, URL, expected, look
+from tests.unit.monitor.expectations import NOON, URL, raised
 
 pytestmark = pytest.mark.integration
 
 RECORD = EndpointRecord(certificate_id="c1", url=URL)
-RAISED = alert_of(RECORD, look(ServingVerdict.OTHER), expected(), severity="warning", now=NOON)
-RESOLVED = resolution(RAISED, now=NOON)
+ALERT = raised(now=NOON)
+RAISED, RESOLVED = Announcement.of(ALERT), Announcement.of(resolution(ALERT, now=NOON))
 
 
 class Bus(EventPublisher):
@@ -60,23 +60,21 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 async def test_what_the_bus_didnt_take_is_published_in_order_when_it_is_back(store: Store) -> None:
     bus = Bus()
     relay = AlertRelay(store=store, publisher=bus)
-    await store.save_record(RECORD, [Announcement(RAISED), Announcement(RESOLVED)])
+    await store.save_record(RECORD, [RAISED, RESOLVED])
     await relay.flush()
     assert bus.taken == []
     bus.up = True
     await relay.flush()
     await relay.flush()
-    assert bus.taken == [
-        ("certs.alert.warning.team-shop", f"{RAISED.alert_id}-raised", RAISED),
-        ("certs.alert.warning.team-shop", f"{RAISED.alert_id}-resolved", RESOLVED),
-    ]
+    subject = f"certs.alert.team-shop.{ALERT.alert_id}"
+    assert bus.taken == [(subject, item.event_id, item.event) for item in (RAISED, RESOLVED)]
     assert await store.unsent() == []
 
 
 async def test_a_crash_after_the_bus_took_it_repeats_it_under_the_same_id(store: Store) -> None:
     bus = Bus()
     bus.up = True
-    await store.save_record(RECORD, [Announcement(RAISED)])
+    await store.save_record(RECORD, [RAISED])
     [item] = await store.unsent()
     await bus.publish(item.event, subject="", stream="", about="", event_id=item.event_id)
     await AlertRelay(store=store, publisher=bus).flush()

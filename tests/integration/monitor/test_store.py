@@ -1,6 +1,7 @@
 """The monitor's own tables, made by its migrations."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,19 +12,19 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import monitor
-from certcore.events import ServingVerdict
+from certcore.events import AlertUpdated
 from certkit.database import make_engine, upgrade
 from monitor.adapters.store import Announcement, Store
 from monitor.adapters.tables import metadata
-from monitor.domain.alerting import alert_of, resolution
+from monitor.domain.alerting import AlertEvent, resolution
 from monitor.domain.watched import EndpointRecord
-from tests.unit.monitor.expectations import NOON, URL, expected, look
+from tests.unit.monitor.expectations import NOON, URL, expected, raised
 
 pytestmark = pytest.mark.integration
 
 MIGRATIONS = Path(monitor.__file__).parent / "migrations"
-RECORD = EndpointRecord(certificate_id="c1", url=URL, ever_served=True, episode=1)
-ALERT = alert_of(RECORD, look(ServingVerdict.OTHER), expected(), severity="warning", now=NOON)
+RECORD = EndpointRecord(certificate_id="c1", url=URL, ever_served=True, bad_looks=2)
+ALERT = raised(now=NOON)
 
 
 @pytest_asyncio.fixture
@@ -51,22 +52,41 @@ async def test_what_was_saved_is_loaded_as_it_was(engine: AsyncEngine) -> None:
     assert await store.load() == ([expected(2)], [RECORD.model_copy(update={"alert": ALERT})])
 
 
+def updated(after: timedelta) -> AlertUpdated:
+    return AlertUpdated(**ALERT.model_dump(), updated_at=NOON + after)
+
+
+def test_each_step_of_an_alert_has_an_id_of_its_own_and_keeps_it() -> None:
+    again = ALERT.model_copy(update={"since": NOON + timedelta(hours=1)})
+    steps: list[AlertEvent] = [
+        ALERT,
+        updated(timedelta(seconds=1)),
+        updated(timedelta(seconds=2)),
+        resolution(ALERT, now=NOON),
+        again,
+        resolution(again, now=NOON),
+    ]
+    ids = [Announcement.of(step).event_id for step in steps]
+    assert len(set(ids)) == len(steps)
+    assert ids == [Announcement.of(type(step).model_validate_json(step.model_dump_json())).event_id for step in steps]
+    assert {len(event_id) for event_id in ids} == {64}
+
+
 async def test_alerts_leave_in_order_and_once(engine: AsyncEngine) -> None:
     store = Store(engine)
-    raised, resolved = Announcement(ALERT), Announcement(resolution(ALERT, now=NOON))
-    await store.save_record(RECORD, [raised])
-    await store.save_record(RECORD, [resolved])
-    assert await store.unsent() == [raised, resolved]
-    assert raised.event_id != resolved.event_id
-    await store.sent(raised)
-    assert await store.unsent() == [resolved]
+    steps = [Announcement.of(step) for step in (ALERT, updated(timedelta(0)), resolution(ALERT, now=NOON))]
+    for step in steps:
+        await store.save_record(RECORD, [step])
+    assert await store.unsent() == steps
+    await store.sent(steps[0])
+    assert await store.unsent() == steps[1:]
 
 
-async def test_what_is_dropped_is_gone_but_for_what_is_still_to_be_told(engine: AsyncEngine) -> None:
+async def test_what_is_dropped_is_gone_but_for_what_is_still_to_be_published(engine: AsyncEngine) -> None:
     store = Store(engine)
     await store.save_expected(expected())
     await store.save_record(RECORD)
-    resolved = Announcement(resolution(ALERT, now=NOON))
+    resolved = Announcement.of(resolution(ALERT, now=NOON))
     await store.drop_records([RECORD.key], [resolved])
     await store.drop_expected("c1")
     assert await store.load() == ([], [])

@@ -13,14 +13,18 @@ from nats.aio.client import Client
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
+from tests.patience import HANG_S
+
 __all__ = ["Bus", "eventually"]
 
-SUBMITTED = "certbus.request.submitted.v1"
+SUBMITTED = "certbus.request.submitted.v2"
 
 ResultT = TypeVar("ResultT")
 
 
-async def eventually(look: Callable[[], Awaitable[ResultT | None]], *, what: str, timeout_s: float = 15.0) -> ResultT:
+async def eventually(
+    look: Callable[[], Awaitable[ResultT | None]], *, what: str, timeout_s: float = HANG_S
+) -> ResultT:
     """The first answer that is something, or a failure that says what didn't happen."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -38,6 +42,7 @@ class Bus:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.js = client.jetstream()
+        self._stored: dict[tuple[str, str], int] = {}
 
     @classmethod
     @asynccontextmanager
@@ -50,7 +55,8 @@ class Bus:
             await client.close()
 
     async def publish(self, subject: str, body: bytes, headers: Mapping[str, str]) -> None:
-        await self.js.publish(subject, body, headers=dict(headers))
+        stored = await self.js.publish(subject, body, headers=dict(headers))
+        self._stored[stored.stream, subject] = stored.seq
 
     async def ask(
         self,
@@ -66,15 +72,15 @@ class Bus:
         headers = {"ce-id": event_id, "ce-type": event_type}
         if content_type is not None:
             headers["content-type"] = content_type
-        await self.publish(f"certs.request.{owner}.new", body, headers)
+        await self.publish(f"certs.request.{owner}.submit", body, headers)
         return event_id
 
-    async def answer(self, token: str, *, owner: str = "shop", timeout_s: float = 15.0) -> "Answer":
+    async def answer(self, token: str, *, owner: str = "shop", timeout_s: float = HANG_S) -> "Answer":
         """The stored answer, read by its subject alone."""
 
         async def look() -> RawStreamMsg | None:
             try:
-                return await self.js.get_last_msg("CERTS", f"certs.answer.{owner}.{token}", direct=True)
+                return await self.js.get_last_msg("ANSWERS", f"certs.answer.{owner}.{token}", direct=True)
             except NotFoundError:
                 return None
 
@@ -83,14 +89,27 @@ class Bus:
     async def asked(self, body: bytes, *, content_type: str | None = None) -> "Answer":
         return await self.answer(await self.ask(body, content_type=content_type))
 
-    async def settled(self, stream: str, durable: str, *, timeout_s: float = 15.0) -> None:
+    async def settled(self, stream: str, durable: str, *, timeout_s: float = HANG_S) -> None:
         """Wait until everything in the stream was handled, or was set aside."""
 
         async def look() -> bool:
             info = await self.js.consumer_info(stream, durable)
-            return not (info.num_pending or info.num_ack_pending)
+            # What was stored just now isn't counted as pending at once.
+            delivered = info.delivered.stream_seq if info.delivered else 0
+            stored = self._last_stored(stream, info.config.filter_subject or ">")
+            return not (info.num_pending or info.num_ack_pending) and delivered >= stored
 
         await eventually(look, what=f"{durable} handled everything", timeout_s=timeout_s)
+
+    def _last_stored(self, stream: str, filtered: str) -> int:
+        """The last sequence that was published here and that a consumer reads."""
+        each = (
+            sequence
+            for (name, subject), sequence in self._stored.items()
+            if name == stream
+            and (subject == filtered or (filtered.endswith(">") and subject.startswith(filtered[:-1])))
+        )
+        return max(each, default=0)
 
     async def messages(self, stream: str, subject: str = ">") -> list[RawStreamMsg]:
         """Everything that the stream holds under a subject, oldest first."""
@@ -107,7 +126,7 @@ class Bus:
         return found
 
     async def dead_letters(self, durable: str) -> list[RawStreamMsg]:
-        return await self.messages("DLQ", f"certs.dlq.{durable}")
+        return await self.messages("DLQ_hub", f"certs.dlq.hub.{durable}")
 
 
 class Answer:

@@ -1,4 +1,4 @@
-"""Two registries that the tests of this folder share: each test asks for certificates of its own name."""
+"""Three registries that the tests of this folder share: each test asks for certificates of its own name."""
 
 from collections.abc import AsyncIterator
 
@@ -7,12 +7,15 @@ import pytest_asyncio
 from certcore.api import Role
 from tests.integration.registry.bus import Bus
 from tests.integration.registry.stand_ins import StandIns
+from tests.integration.registry.toy_kinds import install
 from tests.registry_process import Person, RunningRegistry, running_registry
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def registry() -> AsyncIterator[RunningRegistry]:
-    async with running_registry() as running:
+    # Health changes by time in a registry of its own: here, what is compared stays as it is.
+    async with running_registry(health_sweep_every_s=3600.0, plugins=install) as running:
+        await running.enrol("hub", "pusher")
         yield running
 
 
@@ -25,7 +28,14 @@ async def bus(registry: RunningRegistry) -> AsyncIterator[Bus]:
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def mortal() -> AsyncIterator[RunningRegistry]:
     """Another registry, for the tests that kill it and its broker; it looks for due renewals all the time."""
-    async with running_registry(renewal_sweep_every_s=0.2) as running:
+    async with running_registry(renewal_sweep_every_s=0.2, health_sweep_every_s=3600.0) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def watched() -> AsyncIterator[RunningRegistry]:
+    """Another registry, which looks all the time whose health changed by time."""
+    async with running_registry(health_sweep_every_s=0.2) as running:
         yield running
 
 
@@ -49,6 +59,6 @@ async def services(registry: RunningRegistry, bus: Bus) -> StandIns:
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def deliverers(registry: RunningRegistry) -> dict[str, Person]:
     return {
-        name: await registry.service(name, Role.DELIVERER, site=name.split("-")[0], kind=name.split("-")[1])
-        for name in ("site1-syncer", "site1-pusher", "site2-syncer")
+        f"{place}-{service}": await registry.service(f"{place}-{service}", Role.DELIVERER, site=place, kind=service)
+        for place, service in (("site1", "syncer"), ("site1", "pusher"), ("site2", "syncer"), ("hub", "pusher"))
     }

@@ -1,20 +1,23 @@
 """What was told about a certificate, and one that is wanted everywhere."""
 
-from typing import Any
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel
 
 from certcore import subjects
 from certcore.api import CertificateView
-from certcore.events import (
-    Event,
-)
+from certcore.events import Event
 from tests.integration.registry.bodies import Body, a_body
 from tests.integration.registry.bus import Bus, eventually
 from tests.integration.registry.stand_ins import StandIns
-from tests.registry_process import RunningRegistry
+from tests.registry_process import Person, RunningRegistry
 
-__all__ = ["DURABLE", "announced", "everywhere", "relayed", "told"]
+__all__ = ["DURABLE", "announced", "everywhere", "items", "relayed", "told"]
 
-DURABLE = "registry-status"
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+DURABLE = "registry"
 
 
 def everywhere() -> Body:
@@ -38,9 +41,10 @@ def everywhere() -> Body:
 
 
 async def announced(bus: Bus, certificate: CertificateView) -> list[str]:
-    """The names of the events that everyone was told about a certificate, in order."""
+    """The names of the events that everyone was told about a certificate, in order, but for those of its health."""
     messages = await bus.messages("CERTS", f"certs.ev.*.{certificate.id}")
-    return [(message.subject or "").split(".")[2] for message in messages]
+    names = [(message.subject or "").split(".")[2] for message in messages]
+    return [name for name in names if name != "health_changed"]
 
 
 async def told(services: StandIns, certificate: CertificateView, event: type[Event]) -> list[Any]:
@@ -59,3 +63,18 @@ async def relayed(registry: RunningRegistry) -> None:
         return not registry.process.rows("SELECT id FROM event WHERE sent_at IS NULL")
 
     await eventually(look, what="the outbox is empty")
+
+
+async def items(person: Person, path: str, kind: type[ModelT], *, limit: int = 500) -> list[ModelT]:
+    """A whole list, page by page."""
+    found: list[ModelT] = []
+    after: str | None = None
+    while True:
+        parameters: dict[str, str | int] = {"limit": limit, **({"after": after} if after else {})}
+        response = await person.get(str(httpx.URL(path).copy_merge_params(parameters)))
+        assert response.status_code == 200, response.text
+        page = response.json()
+        found += [kind.model_validate(item) for item in page["items"]]
+        after = page["next"]
+        if after is None:
+            return found

@@ -2,11 +2,10 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Final, Self
 
 import httpx
 
-from certcore import subjects
 from certcore.api import CertificateView, Role
 from certcore.bundles import SealedKey
 from certcore.cloudevents import headers_of
@@ -17,19 +16,28 @@ from certcore.events import (
     DeliverySucceeded,
     EndpointObserved,
     Event,
+    MissedEndpoint,
+    ProbeRound,
     RevisionFailed,
     RevisionIssued,
     RevisionStarted,
     ServingVerdict,
+    SiteHeartbeat,
 )
-from certcore.sealing import SealContext, seal
-from certcore.targets import SERVICE_OF_KIND
+from certcore.identities import recipient_name
+from certcore.placements import PLATFORM
+from certcore.sealing import RecipientKey, SealContext, seal
+from certcore.targets import FILES, HAPROXY, KUBERNETES
 from tests.authority import Authority, Issued
 from tests.integration.registry.bodies import Body, a_body
 from tests.integration.registry.bus import Bus
+from tests.integration.registry.toy_kinds import APPLIANCE, TOY_CDN
 from tests.registry_process import Person, RunningRegistry
+from tests.reports import handled, publish_report
 
-__all__ = ["StandIns"]
+__all__ = ["SERVICE_OF_KIND", "StandIns"]
+
+SERVICE_OF_KIND: Final = {kind.kind: kind.service for kind in (FILES, HAPROXY, KUBERNETES, APPLIANCE, TOY_CDN)}
 
 
 class StandIns:
@@ -61,27 +69,36 @@ class StandIns:
 
     async def settled(self) -> None:
         """Wait until the registry has handled every report, or has set it aside."""
-        await self.bus.settled(subjects.STATUS, "registry-status")
+        await handled(self.bus.js)
 
     # ── what the issuer hands over ──────────────────────────────────────────────────────────────────────────
 
     def sealed(self, certificate: CertificateView, revision: int, key_pem: str) -> list[SealedKey]:
-        names = {f"{target.site}-{SERVICE_OF_KIND[target.kind]}" for target in certificate.targets}
-        return [
-            SealedKey.of(
-                name,
-                seal(
-                    key_pem.encode(),
-                    public_key=self.registry.keys[name].public_key,
-                    context=SealContext(name, certificate.id, revision),
-                ),
-            )
-            for name in sorted(names)
-        ]
+        names = {
+            recipient_name(target.site, SERVICE_OF_KIND[target.kind])
+            for target in certificate.targets
+            if target.variant == PLATFORM
+        }
+        return [self._sealed(self.registry.keys[name], certificate, revision, key_pem) for name in sorted(names)]
 
-    async def put(self, certificate_id: str, revision: int, chain_pem: str, keys: list[SealedKey]) -> httpx.Response:
+    @staticmethod
+    def _sealed(recipient: RecipientKey, certificate: CertificateView, revision: int, key_pem: str) -> SealedKey:
+        context = SealContext(recipient.name, certificate.id, revision, PLATFORM)
+        sealed = seal(key_pem.encode(), public_key=recipient.public_key, context=context)
+        return SealedKey.of(recipient.name, sealed, recipient.key_id)
+
+    async def put(
+        self,
+        certificate_id: str,
+        revision: int,
+        chain_pem: str,
+        keys: list[SealedKey],
+        *,
+        variant: str | None = None,
+    ) -> httpx.Response:
         body = {"chain_pem": chain_pem, "keys": [key.model_dump() for key in keys]}
-        return await self.issuer.put(f"/v1/bundles/{certificate_id}/{revision}", json=body)
+        parameters = {"variant": variant} if variant else {}
+        return await self.issuer.put(f"/v1/bundles/{certificate_id}/{revision}", json=body, params=parameters)
 
     async def hand_over(
         self, certificate: CertificateView, revision: int = 1, *, age: timedelta = timedelta(0)
@@ -135,15 +152,16 @@ class StandIns:
         )
         # Without the broker's own guard against twins: the registry's is looked at here.
         del headers["Nats-Msg-Id"]
-        subject = subjects.status(place, service, event.type, about)
-        await self.bus.publish(subject, event.model_dump_json().encode(), headers)
+        await publish_report(self.bus.js, event, place=place, service=service, about=about, headers=headers)
         return event_id
 
     async def started(self, certificate: CertificateView, revision: int = 1) -> str:
         event = RevisionStarted(certificate_id=certificate.id, revision=revision, ca="ca-one")
         return await self.report(event, place="hub", service="issuer", about=certificate.id)
 
-    async def announced(self, certificate: CertificateView, revision: int, issued: Issued) -> str:
+    async def announced(
+        self, certificate: CertificateView, revision: int, issued: Issued, *, variant: str = PLATFORM
+    ) -> str:
         event = RevisionIssued(
             certificate_id=certificate.id,
             revision=revision,
@@ -151,6 +169,7 @@ class StandIns:
             ca="ca-one",
             validation_method="dns-01",
             ari_id=f"ari-{revision}",
+            variant=variant,
         )
         return await self.report(event, place="hub", service="issuer", about=certificate.id)
 
@@ -165,22 +184,75 @@ class StandIns:
         event = RevisionFailed(certificate_id=certificate.id, revision=revision, reason=reason, next_try=again)
         return await self.report(event, place="hub", service="issuer", about=certificate.id)
 
-    async def delivered(self, certificate: CertificateView, target: str, revision: int, issued: Issued) -> str:
-        event = DeliverySucceeded(
-            certificate_id=certificate.id, revision=revision, target=target, fingerprint_sha256=issued.fingerprint
-        )
-        return await self.report(event, **self._deliverer(certificate, target), about=certificate.id)
+    async def generation(self, certificate: CertificateView, target: str) -> int:
+        """The one that is ordered now."""
+        await self.settled()
+        present = await self.shown(certificate.name)
+        return next(item.generation for item in present.targets if item.name == target)
 
-    async def not_delivered(self, certificate: CertificateView, target: str, revision: int) -> str:
-        event = DeliveryFailed(
+    async def delivered(
+        self,
+        certificate: CertificateView,
+        target: str,
+        revision: int,
+        issued: Issued,
+        *,
+        generation: int | None = None,
+    ) -> str:
+        event = DeliverySucceeded(
             certificate_id=certificate.id,
+            generation=await self.generation(certificate, target) if generation is None else generation,
             revision=revision,
             target=target,
+            variant=variant_of(certificate, target),
+            fingerprint_sha256=issued.fingerprint,
+        )
+        return await self.tell(certificate, target, event)
+
+    async def not_delivered(
+        self, certificate: CertificateView, target: str, revision: int, *, generation: int | None = None
+    ) -> str:
+        event = DeliveryFailed(
+            certificate_id=certificate.id,
+            generation=await self.generation(certificate, target) if generation is None else generation,
+            revision=revision,
+            target=target,
+            variant=variant_of(certificate, target),
             reason=DeliveryReason.UNREACHABLE,
             detail="no answer",
             next_try=datetime.now(UTC) + timedelta(minutes=1),
         )
-        return await self.report(event, **self._deliverer(certificate, target), about=certificate.id)
+        return await self.tell(certificate, target, event)
+
+    async def tell(self, certificate: CertificateView, target: str, event: Event) -> str:
+        """Report as the service that delivers to a target."""
+        found = next(item for item in certificate.targets if item.name == target)
+        service = SERVICE_OF_KIND[found.kind]
+        return await self.report(event, place=found.site, service=service, about=certificate.id)
+
+    async def beat(self, place: str, service: str, *, kinds: tuple[str, ...] | None = None, contract: int = 2) -> str:
+        event = SiteHeartbeat(site=place, service=service, version="1", kinds=kinds, contract=contract)
+        return await self.report(event, place=place, service=service, about=place)
+
+    async def looked(
+        self,
+        *,
+        period_s: float,
+        worker: str = "monitor",
+        ended: datetime | None = None,
+        missed: tuple[MissedEndpoint, ...] = (),
+    ) -> str:
+        """A round of a probe worker that ends now."""
+        ended = ended or datetime.now(UTC)
+        event = ProbeRound(
+            worker=worker,
+            started=ended - timedelta(seconds=period_s),
+            ended=ended,
+            period_s=period_s,
+            looked=1,
+            missed=missed,
+        )
+        return await self.report(event, place="hub", service="monitor", about="hub")
 
     async def served(self, certificate: CertificateView, url: str, revision: int, issued: Issued) -> str:
         return await self.observed(certificate, url, ServingVerdict.WANTED, revision, issued)
@@ -194,7 +266,9 @@ class StandIns:
         issued: Issued | None = None,
         *,
         at: datetime | None = None,
+        in_a_row: int | None = None,
     ) -> str:
+        """`in_a_row` is by default what a monitor counts before it publishes a fault."""
         # Looks follow each other, however fast they are reported.
         self._last_look = max(datetime.now(UTC), self._last_look + timedelta(microseconds=1))
         fingerprint = issued.fingerprint if issued else None
@@ -209,9 +283,10 @@ class StandIns:
                 AddressObserved(address="127.0.0.2", verdict=verdict, fingerprint_sha256=fingerprint, detail="slow"),
             ),
             observed_at=at or self._last_look,
+            in_a_row=(0 if verdict is ServingVerdict.WANTED else 2) if in_a_row is None else in_a_row,
         )
         return await self.report(event, place="hub", service="monitor", about=certificate.id)
 
-    def _deliverer(self, certificate: CertificateView, name: str) -> dict[str, str]:
-        target = next(target for target in certificate.targets if target.name == name)
-        return {"place": target.site, "service": SERVICE_OF_KIND[target.kind]}
+
+def variant_of(certificate: CertificateView, target: str) -> str:
+    return next(item.variant for item in certificate.targets if item.name == target)

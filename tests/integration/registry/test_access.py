@@ -35,6 +35,8 @@ MAY_CALL: dict[tuple[str, str], set[Role] | None] = {
     ("PUT", "/v1/bundles/{certificate_id}/{revision}"): {Role.ISSUER},
     ("GET", "/v1/bundles/{certificate_id}/{revision}"): None,
     ("GET", "/v1/deployments"): {Role.DELIVERER},
+    ("GET", "/v1/csrs"): {Role.DELIVERER},
+    ("GET", "/v1/services"): LOOKING,
     ("GET", "/v1/expectations"): {Role.MONITOR},
     ("GET", "/v1/events"): LOOKING,
     ("POST", "/v1/sign-in-codes"): {Role.OPERATOR},

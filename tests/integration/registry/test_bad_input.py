@@ -24,7 +24,7 @@ from tests.registry_process import Person, RunningRegistry
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="package")]
 
 JSON = {"content-type": "application/json"}
-STORED = ("certificate", "request", "approval", "revision", "bundle", "delivery", "endpoint", "site", "recipient")
+STORED = ("certificate", "request", "approval", "revision", "bundle", "placement", "endpoint", "site", "recipient")
 
 
 MANY_FAULTS = encoded(
@@ -149,7 +149,7 @@ async def test_no_text_field_takes_a_naughty_string(ana: Person, registry: Runni
 async def test_no_text_field_takes_a_naughty_string_from_the_bus(bus: Bus, registry: RunningRegistry) -> None:
     before = stored(registry)
     asked = {await bus.ask(encoded(naughty_body(text))): text for text in NAUGHTY}
-    await bus.settled("REQUESTS", "registry-requests", timeout_s=60.0)
+    await bus.settled("REQUESTS", "requests-shop")
     for event_id, text in asked.items():
         assert set((await bus.answer(event_id)).fields) == TEXT_FIELDS, repr(text)
     assert stored(registry) == before
@@ -234,10 +234,18 @@ async def test_no_token_or_site_takes_a_naughty_string(registry: RunningRegistry
             "/v1/sites/site3", content=encoded({"recipients": [recipient]}), headers=JSON
         )
         assert [error.field for error in problem(response).errors] == ["recipients.0.public_key"], repr(text)
-    for name in ("hub", "Site", "a%20b", "a%0d%0ab", "%00", "a.b", "-", "a" * 64, "%F0%9F%8E%89"):
+    for name in ("Site", "a%20b", "a%0d%0ab", "%00", "a.b", "-", "a" * 64, "%F0%9F%8E%89"):
         response = await registry.admin.put(f"/v1/sites/{name}", json={"recipients": []})
         assert [error.field for error in problem(response).errors] == ["name"], name
     assert registry.process.counts() == before
+
+
+async def test_only_a_pusher_can_be_at_the_hub(registry: RunningRegistry) -> None:
+    before = registry.process.dump()["recipient"]
+    syncer = {"service": "syncer", "public_key": registry.keys["site1-syncer"].public_key}
+    refused = problem(await registry.admin.put("/v1/sites/hub", json={"recipients": [syncer]}))
+    assert [error.field for error in refused.errors] == ["recipients"]
+    assert registry.process.dump()["recipient"] == before
 
 
 async def test_a_site_has_one_key_for_a_service(registry: RunningRegistry) -> None:
@@ -261,7 +269,7 @@ async def test_no_path_query_or_header_breaks_anything(registry: RunningRegistry
     for text in odd:
         for path in (f"/v1/certificates/{text}", f"/v1/requests/{text}", f"/v1/sites/{text}/review"):
             assert (await ana.get(path)).status_code in {200, 307, 404, 405}, path
-        assert (await ana.get(f"/v1/certificates?owner={text}")).json() == []
+        assert (await ana.get(f"/v1/certificates?owner={text}")).json()["items"] == []
         for person in (ana, syncer):
             assert (await person.get(f"/v1/bundles/{text}/1")).status_code == 404
     chain = {"chain_pem": Authority().issue("a.example.org").chain_pem, "keys": []}
@@ -292,9 +300,12 @@ async def test_a_bundle_that_can_t_be_read_is_refused(
     problem(await issuer.put("/v1/bundles/nowhere/1", content=surrogate, headers=JSON), status)
 
 
-async def test_every_line_that_was_logged_is_one_json_object(registry: RunningRegistry) -> None:
+async def test_every_line_that_was_logged_is_one_json_object(bus: Bus, registry: RunningRegistry) -> None:
+    for text in NAUGHTY:
+        await bus.ask(encoded(naughty_body(text)), event_id=text if text.isprintable() else f"odd {text!a}")
+    await bus.settled("REQUESTS", "requests-shop", timeout_s=60.0)
     lines = registry.process.log_lines
-    assert len(lines) > 100
+    assert len([line for line in lines if "request_rejected" in line]) >= len(NAUGHTY)
     events = [json.loads(line) for line in lines]
     assert all(isinstance(event, dict) and event["service"] == "registry" for event in events)
     assert not [event for event in events if event.get("event") == "forged"]

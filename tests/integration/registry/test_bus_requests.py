@@ -6,10 +6,13 @@ import uuid
 import pytest
 
 from certcore.api import CertificateState, CertificateView
+from certkit.declare import declare
+from certkit.topology import topology
 from registry.adapters import tables
 from tests.integration.registry.bodies import a_body, encoded
 from tests.integration.registry.bus import SUBMITTED, Bus
-from tests.registry_process import Person, RunningRegistry
+from tests.registry_process import OWNERS, Person, RunningRegistry
+from tests.servers import SITES
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="package")]
 
@@ -49,8 +52,24 @@ async def test_a_public_name_is_answered_as_waiting_and_a_person_decides(bus: Bu
 
 
 async def test_an_event_needs_no_type(bus: Bus) -> None:
-    await bus.publish("certs.request.shop.new", encoded(a_body()), {"ce-id": "untyped"})
+    await bus.publish("certs.request.shop.submit", encoded(a_body()), {"ce-id": "untyped"})
     assert (await bus.answer("untyped")).accepted
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_both_versions_of_the_event_are_read(bus: Bus, version: int) -> None:
+    event_id = await bus.ask(encoded(a_body()), event_type=f"certbus.request.submitted.v{version}")
+    assert (await bus.answer(event_id)).accepted
+    event_id = await bus.ask(encoded(a_body(kind="new")), event_type=f"certbus.request.submitted.v{version}")
+    assert (await bus.answer(event_id)).accepted
+
+
+@pytest.mark.parametrize("kind", ["change", "retire", "revoke", "renew", "NEW", "", 7, None])
+async def test_nothing_but_a_new_certificate_can_be_requested(bus: Bus, ana: Person, kind: object) -> None:
+    body = encoded({**a_body(), "kind": kind})
+    assert (await bus.asked(body)).fields == ["kind"]
+    refused = await ana.post("/v1/requests", content=body, headers={"content-type": "application/json"})
+    assert (refused.status_code, [error["field"] for error in refused.json()["errors"]]) == (422, ["kind"])
 
 
 async def test_the_same_event_twice_gives_one_certificate_and_one_answer(bus: Bus, registry: RunningRegistry) -> None:
@@ -58,11 +77,11 @@ async def test_the_same_event_twice_gives_one_certificate_and_one_answer(bus: Bu
     event_id = str(uuid.uuid4())
     for _ in range(3):
         await bus.ask(encoded(body), event_id=event_id)
-    await bus.settled("REQUESTS", "registry-requests")
+    await bus.settled("REQUESTS", "requests-shop")
     assert (await bus.answer(event_id)).accepted
     # Another one after it: by then a second answer would be in the stream.
     await bus.asked(encoded(a_body()))
-    assert len(await bus.messages("CERTS", f"certs.answer.shop.{event_id}")) == 1
+    assert len(await bus.messages("ANSWERS", f"certs.answer.shop.{event_id}")) == 1
     assert len(registry.process.rows("SELECT * FROM certificate WHERE name = ?", body["name"])) == 1
     assert len(registry.process.rows("SELECT * FROM event WHERE about = ?", event_id)) == 1
 
@@ -72,7 +91,7 @@ async def test_a_rejected_event_stays_rejected(bus: Bus, registry: RunningRegist
     assert (await bus.answer(event_id)).fields == ["name"]
     corrected = a_body()
     await bus.ask(encoded(corrected), event_id=event_id)
-    await bus.settled("REQUESTS", "registry-requests")
+    await bus.settled("REQUESTS", "requests-shop")
     assert (await bus.answer(event_id)).fields == ["name"]
     assert not registry.process.rows("SELECT * FROM certificate WHERE name = ?", corrected["name"])
 
@@ -98,35 +117,35 @@ async def test_nobody_asks_as_another_team(bus: Bus, registry: RunningRegistry) 
 async def test_an_event_without_an_id_is_answered_by_the_hash_of_its_body(bus: Bus) -> None:
     body = encoded(a_body())
     for _ in range(2):
-        await bus.publish("certs.request.shop.new", body, {"ce-type": SUBMITTED})
+        await bus.publish("certs.request.shop.submit", body, {"ce-type": SUBMITTED})
     assert (await bus.answer(hashed(body))).fields == ["ce-id"]
-    await bus.settled("REQUESTS", "registry-requests")
+    await bus.settled("REQUESTS", "requests-shop")
     await bus.asked(encoded(a_body()))
-    assert len(await bus.messages("CERTS", f"certs.answer.shop.{hashed(body)}")) == 1
+    assert len(await bus.messages("ANSWERS", f"certs.answer.shop.{hashed(body)}")) == 1
 
 
-@pytest.mark.parametrize("event_type", ["certbus.request.submitted.v2", "certbus.certificate.live.v1", "tüpe 🎉"])
+@pytest.mark.parametrize("event_type", ["certbus.request.submitted.v3", "certbus.certificate.live.v1", "tüpe 🎉"])
 @pytest.mark.parametrize("named", [True, False])
 async def test_an_event_of_an_unknown_type_is_parked_and_answered(
     bus: Bus,
     event_type: str,
     named: bool,  # noqa: FBT001 # drawn
 ) -> None:
-    before = len(await bus.dead_letters("registry-requests"))
+    before = len(await bus.dead_letters("requests-shop"))
     body = encoded(a_body())
     event_id = str(uuid.uuid4())
     await bus.publish(
-        "certs.request.shop.new", body, {"ce-type": event_type, **({"ce-id": event_id} if named else {})}
+        "certs.request.shop.submit", body, {"ce-type": event_type, **({"ce-id": event_id} if named else {})}
     )
     answer = await bus.answer(event_id if named else hashed(body))
     assert answer.fields == ["ce-type"]
-    await bus.settled("REQUESTS", "registry-requests")
-    [letter] = (await bus.dead_letters("registry-requests"))[before:]
+    await bus.settled("REQUESTS", "requests-shop")
+    [letter] = (await bus.dead_letters("requests-shop"))[before:]
     headers = letter.headers or {}
     assert letter.data == body
     assert headers["ce-type"] == event_type
     assert headers["certbus-fate"] == "permanent"
-    assert headers["certbus-subject"] == "certs.request.shop.new"
+    assert headers["certbus-subject"] == "certs.request.shop.submit"
     assert "unknown event type" in headers["certbus-error"]
 
 
@@ -148,13 +167,12 @@ async def test_long_ids_are_told_apart_by_their_ends(bus: Bus) -> None:
         assert (await bus.answer(hashed(event_id))).accepted
 
 
-@pytest.mark.parametrize("owner", ["Shop", "a_b", "-shop", "s" * 64, "ümlaut", "$JS"])
+@pytest.mark.parametrize("owner", ["Shop", "a_b", "-shop", "s" * 64])
 async def test_an_owner_that_is_no_name_is_set_aside(bus: Bus, owner: str) -> None:
-    before = len(await bus.dead_letters("registry-requests"))
     await bus.ask(encoded(a_body()), owner=owner)
-    assert (await bus.asked(encoded(a_body()))).accepted
-    letters = (await bus.dead_letters("registry-requests"))[before:]
-    assert [(letter.headers or {})["certbus-subject"] for letter in letters] == [f"certs.request.{owner}.new"]
+    await bus.settled("REQUESTS", f"requests-{owner}")
+    letters = await bus.dead_letters(f"requests-{owner}")
+    assert [(letter.headers or {})["certbus-subject"] for letter in letters] == [f"certs.request.{owner}.submit"]
 
 
 async def test_the_longest_of_owners_is_stored_as_every_database_can(bus: Bus, registry: RunningRegistry) -> None:
@@ -167,8 +185,7 @@ async def test_the_longest_of_owners_is_stored_as_every_database_can(bus: Bus, r
     assert not {name for name, width in widths.items() if width and row[name] and len(row[name]) > width}
 
 
-async def test_any_subject_of_the_owner_will_do(bus: Bus) -> None:
-    for number, rest in enumerate(("", ".new", ".a.b.c", ".shop-checkout")):
-        headers = {"ce-id": f"subject-{number}", "ce-type": SUBMITTED}
-        await bus.publish(f"certs.request.shop{rest}", encoded(a_body()), headers)
-        assert (await bus.answer(f"subject-{number}")).accepted
+async def test_an_owner_that_is_declared_later_is_served_without_a_restart(bus: Bus) -> None:
+    await declare(bus.js, topology(SITES, owners=[*OWNERS, "late"]), apply=True)
+    event_id = await bus.ask(encoded(a_body()), owner="late")
+    assert (await bus.answer(event_id, owner="late", timeout_s=30.0)).accepted

@@ -1,25 +1,16 @@
 """Reports that come twice, late and in any order a bus may bring them: the same truth and the same announcements."""
 
 import random
-import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import pytest_asyncio
-from opentelemetry.sdk.trace import TracerProvider
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from certcore.bundles import IssuedBundle, SealedKey
-from certcore.certificate import CertificateSpec
-from certcore.cloudevents import Envelope
 from certcore.events import (
     DeliveryFailed,
     DeliveryReason,
@@ -31,139 +22,19 @@ from certcore.events import (
     RevisionStarted,
     ServingVerdict,
 )
-from certcore.subjects import status
-from certkit.database import make_engine, upgrade
-from registry import adapters
-from registry.adapters import tables
-from registry.adapters.outbox import Bell, Outbox
-from registry.adapters.store import Store
-from registry.handlers.bundles import Bundles
-from registry.handlers.renewals import Renewals
-from registry.handlers.reports import Reports
-from registry.handlers.requests import Requests
-from tests.authority import Authority, Issued
+from tests.authority import Issued
+from tests.integration.registry.world import ISSUED, NOON, PLACES, SPEC, Report, World, schema, world
 
 pytestmark = pytest.mark.integration
 
-NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SEEDS: Final = 6
-HOST: Final = "app.internal.example.test"
-SPEC: Final = CertificateSpec.model_validate(
-    {
-        "name": "app",
-        "dns_names": [HOST],
-        "exposure": "internal",
-        "targets": [
-            {"kind": "files", "name": "host", "site": "site1"},
-            {"kind": "haproxy", "name": "edge", "site": "site1"},
-            {"kind": "files", "name": "far", "site": "site2"},
-        ],
-        "endpoints": [
-            {"url": f"https://{HOST}:8441", "target": "host"},
-            {"url": f"https://{HOST}:8442", "target": "edge"},
-            {"url": f"https://{HOST}:8443"},
-        ],
-    }
-)
-PLACES: Final = {"host": ("site1", "syncer"), "edge": ("site1", "pusher"), "far": ("site2", "syncer")}
-ISSUED: Final = {number: Authority().issue(HOST) for number in (1, 2)}
-
-
-@dataclass(frozen=True)
-class Report:
-    """A report as it was published. `again` may come a second time under an id of its own."""
-
-    event: Event
-    place: str
-    service: str
-    id: str
-    again: bool = True
-
-    @property
-    def envelope(self) -> Envelope:
-        subject = status(self.place, self.service, self.event.type, "app")
-        return Envelope(id=self.id, type=self.event.type, source=f"certbus/{self.service}", subject=subject)
-
-
-@dataclass
-class World:
-    """The registry's own objects on a database of their own, with a clock that stands still."""
-
-    engine: AsyncEngine
-    certificate_id: str = ""
-    _numbers: Any = field(default_factory=lambda: count(1))
-
-    def __post_init__(self) -> None:
-        self.store = Store(self.engine)
-        bell, tracer = Bell(), TracerProvider().get_tracer("test")
-        outbox = Outbox(clock=self.clock, new_id=self.new_id)
-        self.requests = Requests(
-            store=self.store,
-            outbox=outbox,
-            clock=self.clock,
-            new_id=self.new_id,
-            tracer=tracer,
-            issuers=frozenset(),
-        )
-        self.renewals = Renewals(store=self.store, outbox=outbox, bell=bell, clock=self.clock, tracer=tracer)
-        self.bundles = Bundles(store=self.store, clock=self.clock)
-        self.handlers = Reports(store=self.store, outbox=outbox, bell=bell, clock=self.clock).handlers()
-
-    def clock(self) -> datetime:
-        return NOON
-
-    def new_id(self) -> str:
-        return f"id-{next(self._numbers)}"
-
-    async def begin(self) -> None:
-        async with self.store.transaction() as transaction:
-            await transaction.enrol_site("site1", {"syncer": "a", "pusher": "b"}, NOON)
-            await transaction.enrol_site("site2", {"syncer": "c"}, NOON)
-            done = await self.requests.submit(transaction, SPEC, owner="shop", requester="ana")
-        self.certificate_id = done.certificate.id
-
-    async def hand_over(self, revision: int) -> None:
-        names = sorted({f"{site}-{service}" for site, service in PLACES.values()})
-        keys = tuple(SealedKey.of(name, f"sealed to {name}".encode()) for name in names)
-        issued = IssuedBundle(chain_pem=ISSUED[revision].chain_pem, keys=keys)
-        await self.bundles.store(self.certificate_id, revision, issued, actor="issuer")
-
-    async def hear(self, report: Report) -> None:
-        await self.handlers[type(report.event)](report.event, report.envelope)
-
-    async def truth(self) -> dict[str, Any]:
-        """All rows but the inbox's, and what was announced and ordered, however often and in whatever order."""
-        async with self.engine.connect() as connection:
-            found: dict[str, Any] = {
-                table.name: sorted(map(repr, (await connection.execute(select(table))).all()))
-                for table in tables.metadata.sorted_tables
-                if table not in (tables.event, tables.inbox)
-            }
-            rows = (await connection.execute(select(tables.event))).all()
-        return found | {"events": Counter((row.type, row.subject, row.data) for row in rows)}
+GENERATION: Final = {1: 1, 2: 3}
+"""Of each revision's rollout: that of the first proof lies in between."""
 
 
 @pytest_asyncio.fixture
 async def empty(tmp_path: Path) -> Path:
-    """A database with its schema: it is made once and copied."""
-    path = tmp_path / "empty.db"
-    engine = make_engine(f"sqlite+aiosqlite:///{path}")
-    await upgrade(engine, Path(adapters.__path__[0]).parent / "migrations")
-    await engine.dispose()
-    return path
-
-
-@asynccontextmanager
-async def world(empty: Path, name: str) -> AsyncIterator[World]:
-    path = empty.with_name(f"{name}.db")
-    shutil.copy(empty, path)
-    engine = make_engine(f"sqlite+aiosqlite:///{path}")
-    try:
-        made = World(engine)
-        await made.begin()
-        yield made
-    finally:
-        await engine.dispose()
+    return await schema(tmp_path)
 
 
 def phases(certificate_id: str) -> list[list[Report]]:
@@ -197,6 +68,7 @@ def phases(certificate_id: str) -> list[list[Report]]:
     def not_delivered(revision: int) -> list[Report]:
         event = DeliveryFailed(
             certificate_id=certificate_id,
+            generation=GENERATION[revision],
             revision=revision,
             target="edge",
             reason=DeliveryReason.UNREACHABLE,
@@ -210,6 +82,7 @@ def phases(certificate_id: str) -> list[list[Report]]:
             report(
                 DeliverySucceeded(
                     certificate_id=certificate_id,
+                    generation=GENERATION[revision],
                     revision=revision,
                     target=target,
                     fingerprint_sha256=ISSUED[revision].fingerprint,
@@ -221,12 +94,12 @@ def phases(certificate_id: str) -> list[list[Report]]:
         looks = [(ServingVerdict.UNREACHABLE, 1), (ServingVerdict.PREVIOUS, 2), (ServingVerdict.WANTED, 3)]
         for endpoint in SPEC.endpoints:
             found += [
-                report(observed(endpoint.url, verdict, revision, ISSUED[revision], minute), "hub", "monitor")
-                for verdict, minute in looks
+                report(observed(endpoint.url, verdict, revision, ISSUED[revision], second), "hub", "monitor")
+                for verdict, second in looks
             ]
         return found
 
-    def observed(url: str, verdict: ServingVerdict, revision: int, leaf: Issued, minute: int) -> EndpointObserved:
+    def observed(url: str, verdict: ServingVerdict, revision: int, leaf: Issued, second: int) -> EndpointObserved:
         wanted = verdict is ServingVerdict.WANTED
         return EndpointObserved(
             certificate_id=certificate_id,
@@ -235,7 +108,7 @@ def phases(certificate_id: str) -> list[list[Report]]:
             served_revision=revision if wanted else None,
             served_fingerprint_sha256=leaf.fingerprint if wanted else None,
             addresses=(),
-            observed_at=NOON + timedelta(hours=revision, minutes=minute),
+            observed_at=NOON + timedelta(minutes=revision, seconds=second),
         )
 
     return [

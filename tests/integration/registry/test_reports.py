@@ -22,10 +22,10 @@ from certcore.events import (
     SiteHeartbeat,
     SiteReviewed,
 )
-from certcore.targets import SERVICE_OF_KIND
+from certcore.placements import Action
 from tests.integration.registry.bus import Bus, eventually
-from tests.integration.registry.reported import DURABLE, announced, everywhere, relayed
-from tests.integration.registry.stand_ins import StandIns
+from tests.integration.registry.reported import DURABLE, announced, everywhere, items, relayed
+from tests.integration.registry.stand_ins import SERVICE_OF_KIND, StandIns
 from tests.registry_process import Person, RunningRegistry
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="package")]
@@ -59,17 +59,20 @@ async def test_a_certificate_lives_by_the_proof_of_every_endpoint_and_target(
 
     # Each service of each site is ordered what it should hold, and can open it.
     await relayed(registry)
-    for deliverer, person in deliverers.items():
-        site, service = deliverer.split("-")
-        [message] = await bus.messages(f"DEPLOY_{site}", f"certs.deploy.{site}.{service}.{certificate.id}")
+    for deliverer in ("site1-syncer", "site1-pusher", "site2-syncer"):
+        person, (place, service) = deliverers[deliverer], deliverer.split("-")
+        [message] = await bus.messages(f"DEPLOY_{place}", f"certs.deploy.{place}.{service}.{certificate.id}")
         order = DeploymentOrdered.model_validate_json(message.data or b"")
-        assert [target.site for target in order.targets] == [site]
-        assert (order.revision, order.fingerprint_sha256) == (1, issued.fingerprint)
-        listed = [DeploymentOrdered.model_validate(item) for item in (await person.get("/v1/deployments")).json()]
+        [placement] = order.placements
+        assert placement.target.place == place
+        assert (placement.generation, placement.action, placement.variant) == (1, Action.HOLD, "platform")
+        assert (placement.revision, placement.fingerprint_sha256) == (1, issued.fingerprint)
+        assert (placement.serial, placement.not_after) == (issued.serial, issued.leaf.not_valid_after_utc)
+        listed = await items(person, "/v1/deployments", DeploymentOrdered)
         assert [item for item in listed if item.certificate_id == certificate.id] == [order]
         fetched = await person.get(f"/v1/bundles/{certificate.id}/1")
         bundle = SealedBundle.model_validate_json(fetched.content)
-        assert bundle.sha256() == order.bundle_sha256
+        assert bundle.sha256() == placement.bundle_sha256
         opened = bundle.open(registry.keys[deliverer])
         assert (opened.leaf.serial, opened.key_pem) == (issued.serial, issued.key_pem.encode())
 
@@ -120,7 +123,6 @@ async def test_a_certificate_lives_by_the_proof_of_every_endpoint_and_target(
         (ServingVerdict.UNTRUSTED, 1, EndpointState.MISMATCH),
         (ServingVerdict.TLS_FAILED, None, EndpointState.UNREACHABLE),
         (ServingVerdict.UNREACHABLE, None, EndpointState.UNREACHABLE),
-        (ServingVerdict.WANTED, 7, EndpointState.PREVIOUS),
     ],
 )
 async def test_anything_but_the_wanted_revision_is_no_proof(
@@ -139,6 +141,25 @@ async def test_anything_but_the_wanted_revision_is_no_proof(
     await services.served(certificate, url, 1, issued)
     await services.settled()
     assert (await services.shown(certificate.name)).state is CertificateState.LIVE
+
+
+async def test_a_leaf_proves_by_its_fingerprint_whatever_the_monitor_calls_it(services: StandIns) -> None:
+    """An observation may cross a change of what is wanted on its way."""
+    certificate = await services.requested()
+    issued = await services.issue(certificate)
+    url = certificate.endpoints[0].url
+    await services.delivered(certificate, "host", 1, issued)
+    await services.observed(
+        certificate, url, ServingVerdict.WANTED, 1, services.authority.issue("other.example.test")
+    )
+    await services.settled()
+    present = await services.shown(certificate.name)
+    assert (present.state, present.endpoints[0].state) == (CertificateState.DELIVERING, EndpointState.PREVIOUS)
+    await services.observed(certificate, url, ServingVerdict.WANTED, 7, issued)
+    await services.settled()
+    assert (await services.shown(certificate.name)).state is CertificateState.LIVE
+    [row] = services.registry.process.rows("SELECT proven FROM endpoint WHERE certificate_id = ?", certificate.id)
+    assert row["proven"] == 1
 
 
 async def test_a_target_that_failed_is_shown_with_its_reason_and_holds_the_proof_back(services: StandIns) -> None:
@@ -182,7 +203,11 @@ async def test_a_report_under_a_wrong_subject_is_set_aside_and_changes_nothing(
     await relayed(registry)
     url = certificate.endpoints[0].url
     delivered = DeliverySucceeded(
-        certificate_id=certificate.id, revision=1, target="host", fingerprint_sha256=issued.fingerprint
+        certificate_id=certificate.id,
+        generation=1,
+        revision=1,
+        target="host",
+        fingerprint_sha256=issued.fingerprint,
     )
     seen = EndpointObserved(
         certificate_id=certificate.id,
@@ -238,7 +263,11 @@ async def test_nobody_s_report_is_taken_for_another_s(services: StandIns) -> Non
     issued = await services.issue(certificate)
     for target in certificate.targets:
         event = DeliverySucceeded(
-            certificate_id=certificate.id, revision=1, target=target.name, fingerprint_sha256=issued.fingerprint
+            certificate_id=certificate.id,
+            generation=1,
+            revision=1,
+            target=target.name,
+            fingerprint_sha256=issued.fingerprint,
         )
         service = SERVICE_OF_KIND[target.kind]
         await services.report(
@@ -255,8 +284,14 @@ async def test_a_poisoned_report_blocks_nobody(services: StandIns, bus: Bus, reg
     await services.settled()
     await relayed(registry)
     kind = DeliverySucceeded.type
-    good = {"certificate_id": certificate.id, "revision": 1, "target": "host", "fingerprint_sha256": "x"}
-    subject = f"certs.status.site1.syncer.succeeded.{certificate.id}"
+    good = {
+        "certificate_id": certificate.id,
+        "generation": 1,
+        "revision": 1,
+        "target": "host",
+        "fingerprint_sha256": "x",
+    }
+    subject = f"certs.status.site1.syncer.delivery_succeeded.{certificate.id}"
     bodies = [
         b"",
         b"{",
@@ -285,7 +320,7 @@ async def test_a_poisoned_report_blocks_nobody(services: StandIns, bus: Bus, reg
         }
         await bus.publish(subject, body, headers)
     others = [
-        {"ce-id": "odd-1", "ce-type": "certbus.delivery.succeeded.v2"},
+        {"ce-id": "odd-1", "ce-type": "certbus.delivery.succeeded.v9"},
         {"ce-id": "odd-2", "ce-type": "tüpe 🎉\x7f"},
         {"ce-id": "odd-3"},
         {"ce-type": kind},
@@ -293,13 +328,13 @@ async def test_a_poisoned_report_blocks_nobody(services: StandIns, bus: Bus, reg
     ]
     for headers in others:
         await bus.js.publish(subject, json.dumps(good).encode(), headers=headers)
-    await bus.publish("certs.status.short", json.dumps(good).encode(), {"ce-id": "odd-4", "ce-type": kind})
+    await bus.publish("certs.status.site1.short", json.dumps(good).encode(), {"ce-id": "odd-4", "ce-type": kind})
     await services.delivered(certificate, "host", 1, issued)
 
     async def delivered() -> bool:
         return (await services.shown(certificate.name)).targets[0].state is TargetState.DELIVERED
 
-    await eventually(delivered, what="the good report after the poisoned ones", timeout_s=5.0)
+    await eventually(delivered, what="the good report after the poisoned ones")
     await services.settled()
     found = (await bus.dead_letters(DURABLE))[letters:]
     assert len(found) == len(bodies) + len(others) + 1
@@ -332,7 +367,8 @@ async def test_a_site_s_heartbeat_and_review_are_shown(services: StandIns, regis
     review = SiteReviewed(site="site2", secrets=secrets, unreachable=("west",))
     await services.report(review, place="site2", service="syncer", about="site2")
     await services.settled()
-    sites = {site["name"]: site for site in (await registry.admin.get("/v1/sites")).json()}
+    sites = {site["name"]: site for site in (await registry.admin.get("/v1/sites")).json()["items"]}
+    assert "hub" not in sites
     assert sites["site2"]["last_heartbeat"] is not None
     assert sites["site1"]["services"] == ["pusher", "syncer"]
     shown = (await registry.admin.get("/v1/sites/site2/review")).json()

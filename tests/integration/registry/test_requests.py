@@ -157,10 +157,10 @@ async def test_of_many_requests_for_one_name_at_once_one_counts(ana: Person, reg
 async def test_requests_are_listed_newest_first_and_by_state(ana: Person) -> None:
     first = await requested(ana, a_body(exposure="public"))
     second = await requested(ana, a_body(exposure="public"))
-    listed = [item["id"] for item in (await ana.get("/v1/requests?state=waiting")).json()]
+    listed = [item["id"] for item in (await ana.get("/v1/requests?state=waiting")).json()["items"]]
     assert listed[:2] == [second.id, first.id]
     assert (await ana.get(f"/v1/requests/{first.id}")).json()["state"] == "waiting"
-    approved = [item["id"] for item in (await ana.get("/v1/requests?state=approved")).json()]
+    approved = [item["id"] for item in (await ana.get("/v1/requests?state=approved")).json()["items"]]
     assert first.id not in approved
     assert [error.field for error in problem(await ana.get("/v1/requests?state=lost"), 422).errors] == ["state"]
 
@@ -172,12 +172,12 @@ async def test_certificates_are_listed_by_name_owner_and_state(
     theirs, ours = a_body(), a_body()
     await requested(dora, theirs)
     await requested(ana, ours)
-    everything = [item["name"] for item in (await ben.get("/v1/certificates")).json()]
+    everything = [item["name"] for item in (await ben.get("/v1/certificates?limit=500")).json()["items"]]
     assert everything == sorted(everything)
     assert {theirs["name"], ours["name"]} <= set(everything)
-    of_archive = [item["name"] for item in (await ben.get("/v1/certificates?owner=archive")).json()]
+    of_archive = [item["name"] for item in (await ben.get("/v1/certificates?owner=archive")).json()["items"]]
     assert of_archive == [theirs["name"]]
-    denied = (await ben.get("/v1/certificates?state=denied")).json()
+    denied = (await ben.get("/v1/certificates?state=denied")).json()["items"]
     assert {item["state"] for item in denied} <= {"denied"}
 
 
@@ -187,8 +187,8 @@ async def test_a_team_sees_its_own(ana: Person, registry: RunningRegistry) -> No
     theirs = a_body()
     view = await requested(ana, theirs)
     for person in (viewer, asker):
-        assert (await person.get("/v1/certificates")).json() == []
-        assert (await person.get("/v1/requests")).json() == []
+        assert (await person.get("/v1/certificates")).json() == {"items": [], "next": None}
+        assert (await person.get("/v1/requests")).json() == {"items": [], "next": None}
         problem(await person.get(f"/v1/certificates/{theirs['name']}"), 404)
         problem(await person.get(f"/v1/requests/{view.id}"), 404)
     problem(await asker.post(f"/v1/certificates/{theirs['name']}/renew"), 404)

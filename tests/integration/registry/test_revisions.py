@@ -1,9 +1,12 @@
 """Revisions one after another: renewed, failed, replayed, outdated."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from nats.aio.msg import Msg
 
 from certcore.api import CertificateState, EndpointState, Role
 from certcore.events import (
@@ -12,9 +15,8 @@ from certcore.events import (
     ServingVerdict,
     SiteHeartbeat,
 )
-from certkit.topology import topology
 from tests.integration.registry.bus import Bus
-from tests.integration.registry.reported import DURABLE, announced, everywhere, relayed, told
+from tests.integration.registry.reported import DURABLE, announced, everywhere, items, relayed, told
 from tests.integration.registry.stand_ins import StandIns
 from tests.registry_process import RunningRegistry
 
@@ -27,13 +29,15 @@ async def test_reports_about_an_old_revision_are_ignored(services: StandIns, reg
     await services.asker.post(f"/v1/certificates/{certificate.name}/renew")
     second = await services.make_live(certificate, 2)
     await relayed(registry)
+    # Of the first rollout; the second has a later one, and so had what its endpoints should serve in between.
+    generation = 1
     before = registry.process.dump()
     await services.started(certificate, 1)
     await services.announced(certificate, 1, first)
     await services.failed(certificate, 1)
     await services.failed(certificate, 2)
-    await services.delivered(certificate, "host", 1, first)
-    await services.not_delivered(certificate, "host", 1)
+    await services.delivered(certificate, "host", 1, first, generation=generation)
+    await services.not_delivered(certificate, "host", 1, generation=generation)
     await services.announced(certificate, 2, second)
     await services.delivered(certificate, "host", 2, second)
     await services.settled()
@@ -42,8 +46,8 @@ async def test_reports_about_an_old_revision_are_ignored(services: StandIns, reg
     assert after == before
 
 
-async def test_a_replay_of_the_whole_stream_changes_nothing(mortal: RunningRegistry) -> None:
-    async with Bus.connect(mortal.nats_url) as bus:
+async def test_every_report_told_once_more_changes_nothing(mortal: RunningRegistry) -> None:
+    async with Bus.connect(mortal.nats_url) as bus, _listening(bus) as reported:
         services = await StandIns.start(mortal, bus)
         for _ in range(2):
             certificate = await services.requested(everywhere())
@@ -58,21 +62,28 @@ async def test_a_replay_of_the_whole_stream_changes_nothing(mortal: RunningRegis
         before, letters = mortal.process.dump(), len(await bus.dead_letters(DURABLE))
         assert letters > 0
 
-        stored = (await bus.js.stream_info("STATUS")).state.messages
-        assert stored > 30
-        # Stopped meanwhile, it needs not find out that its consumer went away.
-        await mortal.process.stop()
-        await bus.js.delete_consumer("STATUS", DURABLE)
-        [consumer] = [item for item in topology([]).consumers if item.durable == DURABLE]
-        await bus.js.add_consumer("STATUS", consumer.config())
-        await mortal.process.start()
-        await services.settled()
-        info = await bus.js.consumer_info("STATUS", DURABLE)
-        assert info.delivered is not None
-        assert info.delivered.consumer_seq >= stored
+        assert len(reported) > 30
+        for message in list(reported):
+            await bus.publish(message.subject, message.data, message.headers or {})
+            await services.settled()
         assert mortal.process.dump() == before
-        # What was set aside is set aside again, under the same id as before.
-        assert len(await bus.dead_letters(DURABLE)) == letters
+        # What was set aside is set aside again.
+        assert len(await bus.dead_letters(DURABLE)) == 2 * letters
+
+
+@asynccontextmanager
+async def _listening(bus: Bus) -> AsyncIterator[list[Msg]]:
+    """What is reported meanwhile, oldest first."""
+    heard: list[Msg] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message)
+
+    subscriptions = [await bus.client.subscribe(f"certs.{kind}.>", cb=hear) for kind in ("status", "last")]
+    await bus.client.flush()
+    yield heard
+    for subscription in subscriptions:
+        await subscription.unsubscribe()
 
 
 async def test_a_renewal_accepts_both_revisions_until_the_new_one_is_seen(
@@ -103,16 +114,26 @@ async def test_a_renewal_accepts_both_revisions_until_the_new_one_is_seen(
     waiting = await services.shown(certificate.name)
     assert (waiting.state, waiting.endpoints[0].state) == (CertificateState.DELIVERING, EndpointState.PREVIOUS)
     both = (await told(services, certificate, EndpointsExpected))[-1]
-    assert both.wanted_revision == 2
-    assert [item.fingerprint_sha256 for item in both.accepted] == [second.fingerprint, first.fingerprint]
-    asked = [EndpointsExpected.model_validate(item) for item in (await monitor.get("/v1/expectations")).json()]
-    assert both in asked
+    for endpoint in both.endpoints:
+        assert [(item.revision, item.fingerprint_sha256) for item in endpoint.wanted] == [(2, second.fingerprint)]
+        assert [(item.revision, item.fingerprint_sha256) for item in endpoint.accepted] == [(1, first.fingerprint)]
+    [level] = [
+        item
+        for item in await items(monitor, "/v1/expectations", EndpointsExpected)
+        if item.certificate_id == certificate.id
+    ]
+    accepted = {endpoint.url: endpoint.accepted for endpoint in level.endpoints}
+    # Where the new one was seen, the one before is a fault.
+    assert [bool(accepted[endpoint.url]) for endpoint in certificate.endpoints] == [True, False, False, False]
 
     await services.served(certificate, certificate.endpoints[0].url, 2, second)
     await services.settled()
     assert (await services.shown(certificate.name)).state is CertificateState.LIVE
     one = (await told(services, certificate, EndpointsExpected))[-1]
-    assert [item.fingerprint_sha256 for item in one.accepted] == [second.fingerprint]
+    assert one.generation > both.generation
+    assert {item.fingerprint_sha256 for endpoint in one.endpoints for item in endpoint.wanted} == {second.fingerprint}
+    assert not [endpoint for endpoint in one.endpoints if endpoint.accepted]
+    assert one in await items(monitor, "/v1/expectations", EndpointsExpected)
 
 
 async def test_a_revision_that_failed_is_tried_again_under_its_number(services: StandIns, bus: Bus) -> None:

@@ -14,6 +14,7 @@ import yaml
 
 from certcore.inspection import check_pair, read_chain
 from certlocal.kube_servers import KubeApiServer
+from tests.patience import HANG_S
 
 MANIFESTS = Path(__file__).parents[3] / "deploy" / "site"
 _PLURALS = {
@@ -164,7 +165,7 @@ class ClusterAdmin:
     async def _until_answered(self, token: str, path: str, status: int) -> None:
         # The authoriser sees a changed role a moment after it was stored.
         headers = {"authorization": f"Bearer {token}"}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             while (  # noqa: ASYNC110 # nothing tells of it
                 await self._client.get(path, headers=headers)
             ).status_code != status:

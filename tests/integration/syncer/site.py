@@ -22,18 +22,22 @@ from certcore.clock import system_clock
 from certcore.cloudevents import headers_of
 from certcore.events import DeliveryFailed, DeliverySucceeded, DeploymentOrdered, Event, catalogue
 from certcore.inspection import check_pair, read_chain
-from certcore.targets import TargetSpec
+from certcore.intent import Target
+from certcore.sealing import RecipientKey
 from certkit.declare import declare
 from certkit.topology import topology
 from certlocal.process import ChildProcess
-from tests.integration.syncer.registry_stand_in import TOKEN, RegistryStandIn, registry_stand_in
+from certlocal.readiness import answers
+from tests.issuing import SITE, Issued, recipient_key
+from tests.patience import HANG_S
 from tests.ports import free_port
-from tests.unit.syncer.issuing import SITE, Issued, recipient_key
+from tests.registry_standin import RegistryStandin, registry_standin
+from tests.reports import read_reports
 
 EventT = TypeVar("EventT", bound=Event)
 
 
-async def until(condition: Callable[[], bool], what: str, *, timeout_s: float = 30) -> None:
+async def until(condition: Callable[[], bool], what: str, *, timeout_s: float = HANG_S) -> None:
     try:
         async with asyncio.timeout(timeout_s):
             while not condition():  # noqa: ASYNC110 # what is waited for happens in another process
@@ -55,20 +59,30 @@ class Span:
 
 class Site:
     def __init__(
-        self, *, folder: Path, bus_url: str, client: Client, registry: RegistryStandIn, clusters: Mapping[str, Path]
+        self,
+        *,
+        folder: Path,
+        bus_url: str,
+        client: Client,
+        registry: RegistryStandin,
+        key: RecipientKey,
+        clusters: Mapping[str, Path],
     ) -> None:
         self.folder = folder
         self.registry = registry
+        self.key = key
         self.reported: list[tuple[Event, Mapping[str, str]]] = []
         self._bus_url = bus_url
         self._client = client
         self._clusters = dict(clusters)
         self._port = free_port()
+        self._reading: asyncio.Task[None] | None = None
         self.process = ChildProcess(
             name="syncer",
             argv=[sys.executable, "-m", "syncer"],
             log_path=folder / "syncer.log",
             env={"CERTBUS_CONFIG_FILE": str(folder / "syncer.toml")},
+            ports=(self._port,),
         )
 
     @property
@@ -88,27 +102,29 @@ class Site:
 
     def configure(self, stores: Mapping[str, Sequence[str]]) -> None:
         """`stores` by name, each with its reload command, where it has one."""
+        token_file = self.registry.settings(self.folder).token_file
         lines = [
-            f'site = "{SITE}"',
+            f'place = "{SITE}"',
             "reconcile_every_s = 0.5",
             "review_every_s = 60",
             "heartbeat_every_s = 60",
             f'bus = {{ url = "{self._bus_url}", identity = "{SITE}-syncer" }}',
             f"http = {{ port = {self._port} }}",
             f'telemetry = {{ log_level = "debug", trace_file = "{self.folder / "traces.jsonl"}" }}',
-            f'registry = {{ url = "{self.registry.url}", token_file = "{self.folder / "token"}" }}',
-            f'recipient = {{ name = "{self.registry.key.name}", key_file = "{self.folder / "recipient.key"}" }}',
+            f'registry = {{ url = "{self.registry.url}", token_file = "{token_file}" }}',
+            f'recipient = {{ name = "{self.key.name}", key_file = "{self.folder / "recipient.key"}" }}',
         ]
         for name, reload in stores.items():
-            lines += [f"[stores.{name}]", f'directory = "{self.store(name)}"']
+            lines += [f"[targets.files.{name}]", f'directory = "{self.store(name)}"']
             lines += [f"reload = {json.dumps(list(reload))}"] if reload else []
         for name, kubeconfig in self._clusters.items():
-            lines += ["[[clusters]]", f'name = "{name}"', f'kubeconfig = "{kubeconfig}"']
+            lines += [f"[targets.kubernetes.{name}]", f'kubeconfig = "{kubeconfig}"']
         (self.folder / "syncer.toml").write_text("\n".join(lines) + "\n")
 
     async def start(self) -> None:
         self.process.start()
-        await self.process.wait_ready(self._ready, timeout_s=60)
+        check = answers(f"http://127.0.0.1:{self._port}/readyz", instance=self.process.instance)
+        await self.process.wait_ready(check, timeout_s=HANG_S)
 
     async def order(self, order: DeploymentOrdered) -> None:
         headers = headers_of(
@@ -125,7 +141,7 @@ class Site:
 
     async def acknowledged(self) -> None:
         """Wait until no order is left that the syncer did not acknowledge."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             while await self._pending():  # noqa: ASYNC110 # as `until`
                 await asyncio.sleep(0.02)
 
@@ -142,14 +158,19 @@ class Site:
             return (await client.get(f"http://127.0.0.1:{self._port}/metrics")).text
 
     async def hear_reports(self) -> None:
-        """Make the stream of reports where it is missing, and hear all that is in it."""
-        js = self._client.jetstream()
-        await declare(js, topology([SITE]), apply=True)
-        await js.subscribe(subjects.ANY_STATUS, stream=subjects.STATUS, ordered_consumer=True, cb=self.note)
+        """Make the streams of reports where they are missing, and hear all that is in them."""
+        await declare(self._client.jetstream(), topology([SITE]), apply=True)
+        if self._reading is None:
+            self._reading = asyncio.create_task(read_reports(self._client.jetstream(), SITE, self.note))
+
+    async def close(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
 
     async def lose_reports(self) -> None:
         """From now on, no stream takes them."""
-        await self._client.jetstream().delete_stream(subjects.STATUS)
+        await self._client.jetstream().delete_stream(subjects.status_stream(SITE))
 
     async def note(self, message: Msg) -> None:
         headers = message.headers or {}
@@ -168,38 +189,41 @@ class Site:
         info = await self._client.jetstream().consumer_info(subjects.deploy_stream(SITE), f"{SITE}-syncer")
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
-    async def _ready(self) -> bool:
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
-            try:
-                return (await client.get(f"http://127.0.0.1:{self._port}/readyz")).is_success
-            except httpx.HTTPError as error:
-                raise ConnectionError(str(error)) from error
-
 
 class Lineage:
     """One certificate in a test, with an id, a name and a trace of its own."""
 
-    def __init__(self, site: Site, *targets: TargetSpec) -> None:
+    def __init__(self, site: Site, *targets: Target) -> None:
         run = secrets.token_hex(4)
         self.id = f"crt-{run}"
         self.name = f"shop-{run}"
         self.trace_id = secrets.token_hex(16)
-        self.targets: Sequence[TargetSpec] = targets
+        self.targets: Sequence[Target] = targets
         self._site = site
 
-    def want(self, issued: Issued, revision: int) -> DeploymentOrdered:
+    def want(self, issued: Issued, revision: int, *, generation: int | None = None) -> DeploymentOrdered:
         """What the registry wants from now on, without a word to the site."""
         return self._site.registry.want(
-            issued,
-            revision,
-            self.targets,
+            issued.chain_pem.decode(),
+            issued.key_pem.decode(),
+            revision=revision,
+            generation=generation,
+            targets=self.targets,
+            recipient=self._site.key,
             certificate_id=self.id,
             name=self.name,
             traceparent=f"00-{self.trace_id}-{secrets.token_hex(8)}-01",
         )
 
-    async def issue(self, issued: Issued, revision: int) -> DeploymentOrdered:
-        order = self.want(issued, revision)
+    async def issue(self, issued: Issued, revision: int, *, generation: int | None = None) -> DeploymentOrdered:
+        order = self.want(issued, revision, generation=generation)
+        await self._site.order(order)
+        return order
+
+    async def withdraw(self, generation: int) -> DeploymentOrdered:
+        order = self._site.registry.withdraw(
+            certificate_id=self.id, name=self.name, generation=generation, targets=self.targets
+        )
         await self._site.order(order)
         return order
 
@@ -248,13 +272,15 @@ async def site_of(bus_url: str, folder: Path, clusters: Mapping[str, Path] | Non
     key = recipient_key()
     raw = key.private_key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
     (folder / "recipient.key").write_bytes(raw)
-    (folder / "token").write_text(TOKEN)
     async with AsyncExitStack() as stack:
-        registry = stack.enter_context(registry_stand_in(key))
+        registry = await stack.enter_async_context(registry_standin())
         client = await nats.connect(bus_url)
         stack.push_async_callback(client.close)
-        site = Site(folder=folder, bus_url=bus_url, client=client, registry=registry, clusters=clusters or {})
+        site = Site(
+            folder=folder, bus_url=bus_url, client=client, registry=registry, key=key, clusters=clusters or {}
+        )
         site.configure({"default": ()})
+        stack.push_async_callback(site.close)
         await site.hear_reports()
         stack.push_async_callback(site.process.stop)
         yield site

@@ -1,5 +1,6 @@
 """Answers of a registry, for tests that read or show them."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 from certcore.api import (
@@ -14,11 +15,30 @@ from certcore.api import (
     TargetState,
     TargetView,
 )
-from certcore.certificate import CertificateSpec, Exposure, KeyAlgorithm
+from certcore.certificate import CertificateSpec, Exposure, KeyAlgorithm, stored
+from certcore.conditions import Condition, ConditionStatus, ConditionType, Health
+from certcore.door import RequestDoor
+from certcore.intent import Intent
+from certcore.plugins import load_target_kinds
 
-__all__ = ["NOON", "endpoint", "request", "revision", "spec", "summary", "target", "view"]
+__all__ = [
+    "DOOR",
+    "KINDS",
+    "NOON",
+    "condition",
+    "endpoint",
+    "intent",
+    "request",
+    "revision",
+    "spec",
+    "summary",
+    "target",
+    "view",
+]
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+KINDS = load_target_kinds()
+DOOR = RequestDoor(KINDS)
 
 
 def spec(**changes: object) -> CertificateSpec:
@@ -38,7 +58,11 @@ def spec(**changes: object) -> CertificateSpec:
         ],
         "endpoints": [{"url": "https://shop.example.org", "target": "web"}],
     }
-    return CertificateSpec.model_validate({**body, **changes})
+    return DOOR.read(json.dumps({**body, **changes}).encode())
+
+
+def intent(**changes: object) -> Intent:
+    return Intent.model_validate(stored(spec(**changes)))
 
 
 def request(
@@ -55,14 +79,14 @@ def request(
         state=state,
         reason=reason,
         certificate_state=CertificateState.WAITING_FOR_APPROVAL,
-        spec=spec(),
+        spec=intent(),
         created_at=NOON - timedelta(hours=3),
         decided_by="ben" if decided else None,
         decided_at=NOON - timedelta(hours=2) if decided else None,
     )
 
 
-def revision(number: int = 1) -> RevisionView:
+def revision(number: int = 1, *, variant: str = "platform") -> RevisionView:
     return RevisionView(
         number=number,
         serial="3f9a",
@@ -71,14 +95,27 @@ def revision(number: int = 1) -> RevisionView:
         not_after=NOON + timedelta(days=60),
         ca="pebble",
         validation_method="dns-01",
+        variant=variant,
     )
 
 
 def target(
-    state: TargetState = TargetState.VERIFIED, *, name: str = "web", revision: int | None = 1, reason: str = ""
+    state: TargetState = TargetState.VERIFIED,
+    *,
+    name: str = "web",
+    revision: int | None = 1,
+    reason: str = "",
+    variant: str = "platform",
 ) -> TargetView:
     return TargetView(
-        name=name, site="site1", kind="files", state=state, revision=revision, wanted_revision=1, reason=reason
+        name=name,
+        site="site1",
+        kind="files",
+        state=state,
+        revision=revision,
+        wanted_revision=1,
+        variant=variant,
+        reason=reason,
     )
 
 
@@ -91,6 +128,7 @@ def endpoint(
         state=state,
         served_fingerprint_sha256="ab" * 32 if revision else None,
         served_revision=revision,
+        looked_at=NOON - timedelta(seconds=40),
         observed_at=NOON - timedelta(minutes=4),
     )
 
@@ -103,6 +141,10 @@ def view(
     targets: tuple[TargetView, ...] = (),
     endpoints: tuple[EndpointView, ...] = (),
     reason: str = "every endpoint serves it",
+    health: str = Health.OK,
+    health_reason: str = "",
+    conditions: tuple[Condition, ...] = (),
+    variants: tuple[RevisionView, ...] = (),
 ) -> CertificateView:
     return CertificateView(
         id="c-1",
@@ -111,6 +153,10 @@ def view(
         exposure=Exposure.PUBLIC,
         state=state,
         reason=reason,
+        health=health,
+        health_reason=health_reason,
+        conditions=conditions,
+        variants=variants,
         state_since=NOON - timedelta(days=2),
         dns_names=("shop.example.org",),
         key_algorithm=KeyAlgorithm.EC_P256,
@@ -129,14 +175,32 @@ def view(
     )
 
 
-def summary(name: str = "shop", *, not_after: datetime | None = None, reason: str = "") -> CertificateSummary:
+def condition(
+    kind: ConditionType = ConditionType.SERVED, status: ConditionStatus = ConditionStatus.TRUE, *, message: str = ""
+) -> Condition:
+    return Condition(
+        type=kind, status=status, reason="Seen", message=message or "all is well", since=NOON - timedelta(hours=5)
+    )
+
+
+def summary(
+    name: str = "shop",
+    *,
+    not_after: datetime | None = None,
+    reason: str = "",
+    state: str | None = None,
+    health: str = Health.OK,
+    health_reason: str = "",
+) -> CertificateSummary:
     return CertificateSummary(
         id=f"c-{name}",
         name=name,
         owner="team-shop",
         exposure=Exposure.INTERNAL,
-        state=CertificateState.LIVE if not_after else CertificateState.ISSUING,
+        state=state or (CertificateState.LIVE if not_after else CertificateState.ISSUING),
         reason=reason,
+        health=health,
+        health_reason=health_reason,
         dns_names=(f"{name}.example.org",),
         revision=1 if not_after else None,
         not_after=not_after,

@@ -7,14 +7,19 @@ from hypothesis import strategies as st
 from certbus.certificate_views import (
     certificate_facts,
     certificate_table,
+    condition_table,
     endpoint_grid,
     expiry,
+    health_cell,
     served_at,
     state_cell,
     target_grid,
+    variant_table,
+    worse_reason,
 )
 from certcore.api import CertificateState, EndpointState, TargetState
-from tests.unit.certbus.samples import NOON, endpoint, summary, target, view
+from certcore.conditions import ConditionStatus, ConditionType, Health
+from tests.unit.certbus.samples import NOON, condition, endpoint, revision, summary, target, view
 
 
 def test_the_next_to_expire_stands_on_top() -> None:
@@ -36,11 +41,34 @@ def test_every_certificate_has_a_row_of_every_column(expiries: list[None]) -> No
     assert all(len(row) == len(table.columns) for row in table.rows)
 
 
-def test_only_what_is_not_live_needs_a_reason() -> None:
-    live, waiting = certificate_table(
-        [summary("a", not_after=NOON, reason="served"), summary("b", reason="ordered")], NOON
-    ).rows
-    assert (live[-1].text, waiting[-1].text) == ("", "ordered")
+@pytest.mark.parametrize(
+    ("state", "health", "shown"),
+    [
+        ("live", "ok", ""),
+        ("retired", "none", ""),
+        ("live", "degraded", "of the health"),
+        ("live", "unknown", "of the health"),
+        ("renewing", "degraded", "of the health"),
+        ("waiting_for_approval", "progressing", "of the state"),
+        ("failing", "progressing", "of the state"),
+        ("failing", "degraded", "of the state"),
+        ("issuing", "ok", "of the state"),
+        ("paused", "ok", "of the state"),
+        ("live", "limping", "of the health"),
+        ("paused", "degraded", "of the health"),
+    ],
+)
+def test_the_reason_is_that_of_what_is_worse(state: str, health: str, shown: str) -> None:
+    seen = summary(state=CertificateState(state) if state in set(CertificateState) else state, health=health)
+    told = seen.model_copy(update={"reason": "of the state", "health_reason": "of the health"})
+    assert worse_reason(type(seen).model_validate_json(told.model_dump_json())) == shown
+
+
+def test_health_stands_beside_the_state() -> None:
+    table = certificate_table([summary(not_after=NOON, health=Health.DEGRADED, health_reason="expired at web")], NOON)
+    assert table.columns[1:3] == ("STATE", "HEALTH")
+    assert [cell.text for cell in table.rows[0]][1:3] == ["live", "degraded"]
+    assert table.rows[0][-1].text == "expired at web"
 
 
 @pytest.mark.parametrize(
@@ -53,6 +81,51 @@ def test_the_colour_of_an_expiry_warns_as_dashboards_do(days: int, style: str) -
 def test_every_state_can_be_shown() -> None:
     for state in (*CertificateState, *TargetState, *EndpointState):
         assert state_cell(state).text == state.value
+
+
+def test_a_word_that_is_not_known_is_shown_without_a_colour() -> None:
+    assert (state_cell("paused").text, state_cell("paused").style) == ("paused", "")
+    assert (health_cell("limping").text, health_cell("limping").style) == ("limping", "")
+
+
+def test_the_facts_begin_with_the_health_and_its_reason() -> None:
+    facts = certificate_facts(view(health=Health.DEGRADED, health_reason="web serves another"), NOON)
+    assert facts[:2] == [("name", "shop"), ("health", "degraded: web serves another")]
+
+
+def test_the_facts_hold_what_the_team_said_of_it() -> None:
+    said = {"labels": {"tier": "1", "app": "shop"}, "contact": "shop@example.org", "description": "the till"}
+    facts = dict(certificate_facts(view().model_copy(update=said), NOON))
+    assert (facts["labels"], facts["contact"], facts["description"]) == (
+        "app=shop, tier=1",
+        "shop@example.org",
+        "the till",
+    )
+
+
+def test_each_condition_has_a_row_and_the_colour_of_a_fault_only_where_it_is_one() -> None:
+    table = condition_table(
+        view(
+            conditions=(
+                condition(ConditionType.ISSUED),
+                condition(ConditionType.SERVED, ConditionStatus.FALSE, message="web serves another"),
+                condition(ConditionType.DELIVERED, ConditionStatus.UNKNOWN),
+                condition(ConditionType.RENEWING, ConditionStatus.FALSE),
+                condition(ConditionType.RENEWING, ConditionStatus.TRUE),
+            )
+        ),
+        NOON,
+    )
+    assert [cell.text for cell in table.rows[1]] == ["Served", "false", "5 h ago", "Seen", "web serves another"]
+    assert [row[1].style for row in table.rows] == ["green", "red", "yellow", "", "yellow"]
+
+
+def test_variants_are_told_apart() -> None:
+    table = variant_table([revision(2), revision(2, variant="cps")], NOON)
+    assert [[cell.text for cell in row][:2] for row in table.rows] == [["platform", "2"], ["cps", "2"]]
+    columns = target_grid(view(targets=(target(), target(name="edge", variant="cps"))), NOON).columns
+    assert columns[:4] == ("TARGET", "PLACE", "KIND", "VARIANT")
+    assert "VARIANT" not in target_grid(view(), NOON).columns
 
 
 def test_the_facts_say_why_it_waits_and_what_is_served() -> None:
@@ -108,6 +181,7 @@ def test_endpoints_show_when_they_were_seen() -> None:
         "served",
         "1",
         "ab" * 8,
+        "40 s ago",
         "4 min ago",
         "",
     ]

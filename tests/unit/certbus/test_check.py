@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from certbus.check import (
@@ -52,7 +52,22 @@ def test_a_target_is_read(text: str, host: str, port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":443", "host:0", "host:65536", "host:x", "http://host", "a@b", "host/path", "a b", "[::1", "[x]"]
+    "text",
+    [
+        "",
+        ":443",
+        "host:0",
+        "host:65536",
+        "host:x",
+        "http://host",
+        "a@b",
+        "host/path",
+        "a b",
+        "[::1",
+        "[x]",
+        ".",
+        "..:443",
+    ],
 )
 def test_what_names_no_host_is_refused(text: str) -> None:
     with pytest.raises(TargetError):
@@ -60,6 +75,7 @@ def test_what_names_no_host_is_refused(text: str) -> None:
 
 
 @given(st.text())
+@example(".")
 def test_no_argument_crashes_the_reader(text: str) -> None:
     try:
         target = parse_target(text)

@@ -73,6 +73,11 @@ def test_help_documents_every_exit_code(capsys: pytest.CaptureFixture[str]) -> N
         ["request", "create", "shop", "-f", "-"],
         ["request", "create", "shop"],
         ["request", "create", "shop", "--target", "nonsense"],
+        ["request", "create", "shop", "--label", "nonsense"],
+        ["request", "create", "--no-proof", "--endpoint", "https://shop.example.org"],
+        ["request", "create", "--label", "app=shop", "-f", "-"],
+        ["request", "create", "--no-proof", "-f", "-"],
+        ["request", "create", "--contact", "ana", "-f", "-"],
         ["request", "create", "-f", "missing.json"],
         ["cert", "renew", "shop", "--timeout", "0"],
         ["cert", "list"],
@@ -109,6 +114,7 @@ def test_a_registry_that_is_not_there_ends_with_eight(nowhere: Path, capsys: pyt
         ["cert", "list"],
         ["cert", "renew", "shop", "--wait"],
         ["event", "follow"],
+        ["service", "list"],
         ["request", "create", "-f", str(nowhere / "request.json"), "--wait"],
     ):
         assert run([*words, *connection]) == ExitCode.UNREACHABLE
@@ -122,7 +128,7 @@ def test_a_registry_that_is_not_there_ends_with_eight(nowhere: Path, capsys: pyt
 def test_help_and_version_load_nothing_that_takes_long(words: list[str]) -> None:
     program = (
         "import sys; from certbus.cli import run; code = run(sys.argv[1:]); "
-        "slow = {'pydantic', 'httpx', 'rich', 'certcore.api', 'cryptography'}; "
+        "slow = {'pydantic', 'httpx', 'rich', 'certcore.api', 'certcore.plugins', 'cryptography'}; "
         "print(sorted(slow & set(sys.modules)), file=sys.stderr); sys.exit(code)"
     )
     ended = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)

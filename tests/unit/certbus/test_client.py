@@ -1,18 +1,17 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
 import pytest
-from pydantic_core import to_json
 
 from certbus.client import Registry
 from certbus.connection import Connection
 from certbus.errors import CommandError
 from certbus.event_stream import Message
 from certbus.exit_codes import ExitCode
-from certcore.api import Decision
-from tests.unit.certbus.samples import request, spec, view
+from certcore.api import CertificateSummary, Decision, Page, RequestView, ServiceView
+from tests.unit.certbus.samples import request, spec, summary, view
 
 _TOKEN = "cb_secret"
 
@@ -37,12 +36,41 @@ def test_a_call_says_who_asks_and_reads_the_answer() -> None:
 
     def answer(call: httpx.Request) -> httpx.Response:
         seen.append(call)
-        return httpx.Response(200, content=to_json([request()]))
+        return httpx.Response(200, json={"items": [request().model_dump(mode="json")], "next": None})
 
     with registry(answer) as client:
-        assert client.requests(state="waiting") == [request()]
-    assert str(seen[0].url) == "http://registry.test/v1/requests?state=waiting"
+        assert list(client.requests(state="waiting")) == [request()]
+    assert str(seen[0].url) == "http://registry.test/v1/requests?state=waiting&limit=500"
     assert seen[0].headers["authorization"] == f"Bearer {_TOKEN}"
+
+
+@pytest.mark.parametrize("headers", [{}, {"certbus-instance": "another"}])
+def test_who_does_not_show_the_instance_is_shown_no_token(headers: dict[str, str]) -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(call: httpx.Request) -> httpx.Response:
+        seen.append(call)
+        return httpx.Response(200, headers=headers)
+
+    client = Registry(
+        Connection("http://registry.test", _TOKEN, instance="ours"), transport=httpx.MockTransport(answer)
+    )
+    with pytest.raises(CommandError, match="another program"):
+        list(client.sites())
+    with pytest.raises(CommandError, match="another program"), client.events(since_now=True):
+        pass
+    assert [call.url.path for call in seen] == ["/healthz", "/healthz"]
+    assert all(_TOKEN not in str(call.headers.raw) for call in seen)
+
+
+def test_who_shows_the_instance_is_asked() -> None:
+    def answer(call: httpx.Request) -> httpx.Response:
+        if call.url.path == "/healthz":
+            return httpx.Response(200, headers={"certbus-instance": "ours"})
+        return httpx.Response(200, content=Page[RequestView](items=(request(),)).model_dump_json())
+
+    connection = Connection("http://registry.test", _TOKEN, instance="ours")
+    assert list(Registry(connection, transport=httpx.MockTransport(answer)).requests()) == [request()]
 
 
 def test_a_request_is_sent_as_it_was_given() -> None:
@@ -53,7 +81,81 @@ def test_a_request_is_sent_as_it_was_given() -> None:
         return httpx.Response(202, content=request().model_dump_json())
 
     registry(answer).create_request(spec(), dry_run=True)
-    assert bodies == [(b"dry_run=true", spec().model_dump(mode="json"))]
+    registry(answer).create_request(b'{"kind": "new", "name": "shop"}')
+    assert bodies == [
+        (b"dry_run=true", spec().model_dump(mode="json")),
+        (b"", {"kind": "new", "name": "shop"}),
+    ]
+
+
+def pages(*of: Sequence[CertificateSummary], last: str | None = None) -> tuple[Registry, list[str]]:
+    """A registry whose list has these pages, and the cursors that it was asked for."""
+    asked: list[str] = []
+
+    def answer(call: httpx.Request) -> httpx.Response:
+        after = call.url.params.get("after", "")
+        asked.append(after)
+        number = int(after or 0)
+        following = str(number + 1) if number + 1 < len(of) else last
+        page = Page[CertificateSummary](items=tuple(of[number]), next=following)
+        return httpx.Response(200, content=page.model_dump_json())
+
+    return registry(answer), asked
+
+
+def test_a_list_is_followed_to_its_end() -> None:
+    client, asked = pages([summary("a"), summary("b")], [], [summary("c")])
+    assert [one.name for one in client.certificates()] == ["a", "b", "c"]
+    assert asked == ["", "1", "2"]
+
+
+def test_a_page_that_nobody_needs_is_not_asked_for() -> None:
+    client, asked = pages([summary("a")], [summary("b")])
+    assert next(client.certificates()).name == "a"
+    assert asked == [""]
+
+
+def test_a_list_without_an_end_is_not_followed_for_ever() -> None:
+    client, asked = pages([summary("a")], [summary("b")], last="1")
+    with pytest.raises(CommandError, match="has no end"):
+        list(client.certificates())
+    assert len(asked) == 2
+
+
+def test_an_item_that_cannot_be_read_is_told_once_and_the_others_are_shown() -> None:
+    good = summary("good").model_dump(mode="json")
+    broken_view = view().model_dump(mode="json")
+    broken_view["targets"][0].pop("state")
+    told: list[str] = []
+
+    def answer(call: httpx.Request) -> httpx.Response:
+        if call.url.path == "/v1/certificates":
+            return httpx.Response(200, json={"items": [good, {"name": "bad\nname"}, 7], "next": None})
+        return httpx.Response(200, json=broken_view)
+
+    client = Registry(
+        Connection("http://registry.test", _TOKEN), tell=told.append, transport=httpx.MockTransport(answer)
+    )
+    assert [one.name for one in client.certificates()] == ["good"]
+    assert [line.split(",")[0] for line in told] == [
+        "warning: items.1 (bad\nname) is left out",
+        "warning: items.2 is left out",
+    ]
+    assert "dns_names: missing" in told[0]
+    assert [len(client.certificate("shop").targets) for _ in range(2)] == [1, 1]
+    assert told[2:] == ["warning: targets.0 (web) of shop is left out, since it can't be read: state: missing"]
+
+
+def test_services_are_a_list_too() -> None:
+    silent = ServiceView(place="hub", service="issuer", version=None, last_heartbeat=None, silent=True)
+    with always(200, Page[ServiceView](items=(silent,)).model_dump_json().encode()) as client:
+        assert list(client.services()) == [silent]
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b'{"items": 3}', b'{"items": [], "next": 3}'])
+def test_a_list_of_another_form_is_told(content: bytes) -> None:
+    with always(200, content) as client, pytest.raises(CommandError, match="can't be read"):
+        list(client.sites())
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a?b", "a%2fb", "ü", "a" * 65])
@@ -96,7 +198,7 @@ def test_a_lost_answer_is_not_taken_for_a_refusal() -> None:
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadTimeout])
 def test_no_error_shows_the_token(error: type[httpx.TransportError]) -> None:
     with failing(error) as client, pytest.raises(CommandError) as told:
-        client.sites()
+        list(client.sites())
     assert _TOKEN not in "".join(told.value.lines())
 
 
@@ -131,7 +233,7 @@ def test_trust_roots_that_are_not_there_are_named() -> None:
 @pytest.mark.parametrize("url", ["http://exa mple", "http://a\tb", "http://" + "a" * 70_000])
 def test_a_url_that_only_the_http_library_refuses_is_told(url: str) -> None:
     with pytest.raises(CommandError) as told:
-        Registry(Connection(url, _TOKEN)).sites()
+        list(Registry(Connection(url, _TOKEN)).sites())
     assert told.value.exit_code in {ExitCode.INVALID, ExitCode.UNREACHABLE}
 
 

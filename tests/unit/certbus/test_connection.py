@@ -23,6 +23,14 @@ def test_a_local_system_is_found_in_its_folder(home: Path) -> None:
     )
 
 
+def test_the_instance_of_the_folder_goes_with_its_url_and_with_no_other(home: Path) -> None:
+    (home / "client.json").write_text(json.dumps({"url": "http://127.0.0.1:8400", "instance": "one"}))
+    environment = {"CERTBUS_HOME": str(home)}
+    assert find_connection(Options(), environment).instance == "one"
+    assert find_connection(Options(url="https://a.example.org"), environment).instance is None
+    assert find_connection(Options(), {**environment, "CERTBUS_URL": "https://b.example.org"}).instance is None
+
+
 def test_as_picks_another_token(home: Path) -> None:
     environment = {"CERTBUS_HOME": str(home), "CERTBUS_TOKEN_FILE": str(home / "tokens" / "admin")}
     assert find_connection(Options(name="bob"), environment).token == "token-of-bob"

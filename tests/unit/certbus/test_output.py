@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certbus.output import Cell, Table, fitted, print_facts, print_json, print_json_line, print_table, say, visible
+from certbus.output import (
+    Cell,
+    Table,
+    fitted,
+    print_facts,
+    print_json,
+    print_json_line,
+    print_page,
+    print_table,
+    say,
+    visible,
+)
 from tests.unit.certbus.samples import summary, view
 
 _TABLE = Table(
@@ -62,13 +73,16 @@ def test_facts_without_a_value_are_left_out(capsys: pytest.CaptureFixture[str]) 
 def test_json_is_the_model_itself(capsys: pytest.CaptureFixture[str]) -> None:
     print_json(view())
     assert json.loads(capsys.readouterr().out) == view().model_dump(mode="json")
-    print_json([summary(), summary("other")])
-    assert json.loads(capsys.readouterr().out) == [
-        summary().model_dump(mode="json"),
-        summary("other").model_dump(mode="json"),
-    ]
-    print_json([])
-    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_list_has_the_form_of_the_api(capsys: pytest.CaptureFixture[str]) -> None:
+    print_page([summary(), summary("other")])
+    assert json.loads(capsys.readouterr().out) == {
+        "items": [summary().model_dump(mode="json"), summary("other").model_dump(mode="json")],
+        "next": None,
+    }
+    print_page([])
+    assert json.loads(capsys.readouterr().out) == {"items": [], "next": None}
 
 
 def test_a_json_line_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

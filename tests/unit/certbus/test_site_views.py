@@ -1,7 +1,7 @@
 from datetime import datetime, timedelta
 
-from certbus.site_views import review_table, review_warnings, site_table
-from certcore.api import ReviewedSecret, SiteReview, SiteView
+from certbus.site_views import review_table, review_warnings, service_table, site_table
+from certcore.api import ReviewedSecret, ServiceView, SiteReview, SiteView
 from tests.unit.certbus.samples import NOON
 
 
@@ -43,21 +43,43 @@ def test_what_the_table_lacks_is_told() -> None:
     assert "has not reported yet" in review_warnings(review(at=None), NOON)[0]
 
 
-def test_a_site_shows_when_it_was_last_heard_of() -> None:
+def test_a_site_shows_the_service_that_is_silent_and_not_the_one_that_speaks() -> None:
     table = site_table(
         [
             SiteView(
                 name="site1",
                 services=("pusher", "syncer"),
-                last_heartbeat=NOON - timedelta(seconds=9),
+                last_heartbeat=NOON - timedelta(hours=3),
                 targets=3,
                 targets_done=2,
+                silent=("syncer",),
             ),
             SiteView(name="site2", services=(), last_heartbeat=None, targets=0, targets_done=0),
         ],
         NOON,
     )
     assert [[cell.text for cell in row] for row in table.rows] == [
-        ["site1", "pusher, syncer", "2/3", "9 s ago"],
-        ["site2", "-", "0/0", "never"],
+        ["site1", "pusher, syncer", "2/3", "syncer", "3 h ago"],
+        ["site2", "-", "0/0", "-", "never"],
+    ]
+
+
+def test_each_service_of_each_place_has_a_row() -> None:
+    table = service_table(
+        [
+            ServiceView(
+                place="site1",
+                service="syncer",
+                version="0.1.0",
+                last_heartbeat=NOON - timedelta(seconds=9),
+                silent=False,
+                kinds=("files", "kubernetes"),
+            ),
+            ServiceView(place="hub", service="issuer", version=None, last_heartbeat=None, silent=True),
+        ],
+        NOON,
+    )
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["site1", "syncer", "0.1.0", "9 s ago", "ok", "files, kubernetes"],
+        ["hub", "issuer", "-", "never", "silent", "-"],
     ]

@@ -7,6 +7,7 @@ from certbus.errors import CommandError
 from certbus.exit_codes import ExitCode
 from certbus.waiting import wait_until_live
 from certcore.api import CertificateState, CertificateView
+from certcore.conditions import Health
 from tests.unit.certbus.samples import view
 
 _AWAY = CommandError("the registry is away", exit_code=ExitCode.UNREACHABLE)
@@ -87,3 +88,15 @@ def test_the_revision_before_is_not_what_a_renewal_waits_for() -> None:
     watched = Watched(view(issued=1), view(CertificateState.RENEWING, issued=1), view(issued=2))
     assert watched.wait(revision=2) is ExitCode.OK
     assert len(watched.lines) == 3
+
+
+def test_a_live_certificate_is_waited_for_until_its_health_is_known() -> None:
+    watched = Watched(view(health=Health.UNKNOWN), view(health=Health.PROGRESSING), view())
+    assert watched.wait() is ExitCode.OK
+    assert len(watched.lines) == 3
+
+
+def test_a_degraded_certificate_ends_the_waiting_with_its_reason() -> None:
+    watched = Watched(view(health=Health.DEGRADED, health_reason="web serves another"))
+    assert watched.wait() is ExitCode.FAILED
+    assert "health degraded (web serves another)" in watched.lines[-1]

@@ -2,11 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certcore.permissions import Grant, accounts, grants, owner_identity, site_identity
+from certcore.identities import identity, owner_identity
+from certcore.permissions import Grant, accounts, grants
 
 KEY = "U" + "A" * 55
 
-_labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
+_labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True).filter(lambda label: label != "hub")
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -24,7 +25,8 @@ def _overlap(one: str, other: str) -> bool:
     sites=st.lists(_labels, unique=True, min_size=2, max_size=4), owners=st.lists(_labels, unique=True, max_size=4)
 )
 def test_no_outsider_shares_a_subject_with_another(sites: list[str], owners: list[str]) -> None:
-    outsiders = [site_identity(site, service) for site in sites for service in ("syncer", "pusher")]
+    outsiders = [identity(site, service) for site in sites for service in ("syncer", "pusher")]
+    outsiders += ["hub-pusher", "issuer", "monitor"]
     outsiders += [owner_identity(owner) for owner in owners]
     if len(set(outsiders)) < len(outsiders):
         with pytest.raises(ValueError, match="share the identity"):
@@ -32,18 +34,37 @@ def test_no_outsider_shares_a_subject_with_another(sites: list[str], owners: lis
         return
     granted = grants(sites=sites, owners=owners)
 
-    for identity in outsiders:
+    for one in outsiders:
         for other in outsiders:
-            if identity == other:
+            if one == other:
                 continue
             for kind in ("publish", "subscribe"):
-                for ours in getattr(granted[identity], kind):
+                for ours in getattr(granted[one], kind):
                     assert not any(_overlap(ours, theirs) for theirs in getattr(granted[other], kind))
 
 
 def test_an_owner_and_a_site_never_share_an_identity() -> None:
     with pytest.raises(ValueError, match="owner syncer and a site would share"):
         grants(sites=["owner"], owners=["syncer"])
+
+
+def test_no_site_has_the_hub_s_name() -> None:
+    with pytest.raises(ValueError, match="no site may be called hub"):
+        grants(sites=["hub"], owners=[])
+
+
+def test_the_registry_reads_places_and_owners_that_are_declared_later() -> None:
+    assert grants(sites=[], owners=[])["registry"].publish[-9:] == (
+        "$JS.API.CONSUMER.INFO.REQUESTS.*",
+        "$JS.API.CONSUMER.MSG.NEXT.REQUESTS.*",
+        "$JS.ACK.REQUESTS.*.>",
+        "$JS.API.CONSUMER.INFO.*.registry",
+        "$JS.API.CONSUMER.MSG.NEXT.*.registry",
+        "$JS.ACK.*.registry.>",
+        "$JS.API.CONSUMER.INFO.ALERTS.registry-alerts",
+        "$JS.API.CONSUMER.MSG.NEXT.ALERTS.registry-alerts",
+        "$JS.ACK.ALERTS.registry-alerts.>",
+    )
 
 
 def test_an_identity_without_a_key_is_not_rendered() -> None:
@@ -64,9 +85,11 @@ def test_the_hub_exports_to_each_account_only_what_it_is_granted() -> None:
 
     exported = [line for line in rendered.splitlines() if 'accounts: ["owner-payments"]' in line]
     assert [line.split('"')[1] for line in exported] == [
-        "certs.request.payments.>",
-        "$JS.API.DIRECT.GET.CERTS.certs.answer.payments.>",
+        "certs.request.payments.submit",
+        "$JS.API.DIRECT.GET.ANSWERS.certs.answer.payments.>",
+        "$JS.API.CONSUMER.INFO.ALERTS.alerts-payments",
+        "$JS.API.CONSUMER.MSG.NEXT.ALERTS.alerts-payments",
+        "$JS.ACK.ALERTS.alerts-payments.>",
         "$JS.API.INFO",
         "certs.answer.payments.>",
-        "certs.alert.*.payments",
     ]

@@ -1,17 +1,21 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from certlocal.errors import PartMissingError, ProcessFailedError
+from certlocal.errors import PartMissingError, PortTakenError, ProcessFailedError
+from certlocal.listeners import listeners
+from certlocal.ports import is_free
 from certlocal.process import ChildProcess
+from tests.patience import HANG_S
+from tests.ports import free_port
 
 Make = Callable[..., ChildProcess]
 
@@ -46,7 +50,7 @@ def _running(pid: int) -> bool:
     return state != "Z"
 
 
-async def _until(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
+async def _until(condition: Callable[[], bool], *, timeout_s: float = HANG_S) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 # other processes set no event of ours
             await asyncio.sleep(0.01)
@@ -55,7 +59,7 @@ async def _until(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> N
 async def test_output_of_both_kinds_lands_in_the_log(make: Make) -> None:
     process = make("echo out; echo err >&2")
 
-    assert await process.wait(timeout_s=10) == 0
+    assert await process.wait(timeout_s=HANG_S) == 0
     assert process.last_lines() == "out\nerr"
 
 
@@ -69,7 +73,7 @@ async def test_it_is_ready_when_the_check_says_so(make: Make) -> None:
             raise answer
         return answer
 
-    await process.wait_ready(check, timeout_s=10)
+    await process.wait_ready(check, timeout_s=HANG_S)
 
     assert process.alive
 
@@ -78,7 +82,7 @@ async def test_one_that_ends_before_it_is_ready_is_told_with_its_last_words(make
     process = make("echo cannot bind; exit 3")
 
     with pytest.raises(ProcessFailedError, match=r"(?s)script ended with code 3.*cannot bind"):
-        await process.wait_ready(_never, timeout_s=10)
+        await process.wait_ready(_never, timeout_s=HANG_S)
 
 
 async def test_one_that_is_never_ready_is_told_with_its_last_words(make: Make) -> None:
@@ -93,12 +97,76 @@ async def _never() -> bool:
     return False
 
 
+_LISTENING = """
+import socket, sys, time
+with socket.create_server(("127.0.0.1", int(sys.argv[1])), reuse_port=True):
+    time.sleep(60)
+"""
+
+
+def _listening_at(port: int) -> str:
+    return f"exec {sys.executable} -c '{_LISTENING}' {port}"
+
+
+async def test_it_is_ready_when_it_listens_at_its_ports(make: Make) -> None:
+    port = free_port()
+
+    await make(f"sleep 60 & {_listening_at(port)}", ports=[port]).wait_ready()
+
+    assert not is_free(port)
+
+
+async def test_a_child_of_the_child_may_hold_the_port(make: Make) -> None:
+    port = free_port()
+
+    await make(f"({_listening_at(port)}) & wait", ports=[port]).wait_ready()
+
+
+async def test_a_stranger_at_its_port_is_named_and_not_asked(make: Make) -> None:
+    port = free_port()
+    asked = []
+
+    async def check() -> bool:
+        asked.append(port)
+        return True
+
+    with socket.create_server(("127.0.0.1", port)):
+        process = make("exec sleep 60", ports=[port])
+        with pytest.raises(PortTakenError, match=rf"port {port} of 127.0.0.1, where .*\(process {os.getpid()}\)"):
+            await process.wait_ready(check, timeout_s=0.1)
+    assert asked == []
+
+
+async def test_one_that_ends_since_its_port_was_taken_names_the_stranger(make: Make) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        process = make(_listening_at(port), ports=[port])
+        with pytest.raises(PortTakenError, match=rf"(?s)process {os.getpid()}\) listens.*Address already in use"):
+            await process.wait_ready()
+
+
+async def test_a_port_that_it_shares_with_a_stranger_is_not_its_own(make: Make) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port), reuse_port=True):
+        process = make(_listening_at(port), ports=[port])
+        await _until(lambda: len(listeners(port)) == 2)
+        with pytest.raises(PortTakenError):
+            await process.wait_ready(timeout_s=0.1)
+
+
+async def test_each_process_has_an_instance_of_its_own_in_its_environment(make: Make) -> None:
+    first, second = make("echo $CERTBUS_INSTANCE; exec sleep 60"), make("exec sleep 60")
+    await _until(lambda: first.instance in first.last_lines())
+
+    assert first.instance != second.instance
+
+
 async def test_only_the_last_start_is_told_of(make: Make) -> None:
     process = make("echo $$")
-    await process.wait(timeout_s=10)
+    await process.wait(timeout_s=HANG_S)
     first = process.last_lines()
     process.start()
-    await process.wait(timeout_s=10)
+    await process.wait(timeout_s=HANG_S)
 
     assert process.last_lines().strip() not in {"", first}
     assert len(process.log_path.read_text().split()) == 2
@@ -131,7 +199,7 @@ async def test_one_that_does_not_listen_is_killed(make: Make) -> None:
 
 async def test_what_it_started_ends_with_it(make: Make) -> None:
     process = make("sleep 60 & echo $!; exit 0")
-    await process.wait(timeout_s=10)
+    await process.wait(timeout_s=HANG_S)
     left = int(process.last_lines())
     assert _running(left)
 
@@ -151,7 +219,7 @@ async def test_stopping_twice_and_before_the_start_is_harmless(make: Make, tmp_p
 
 async def test_it_gets_the_environment_that_it_is_given(make: Make) -> None:
     process = make("echo $FLAVOUR", env={"FLAVOUR": "sweet"})
-    await process.wait(timeout_s=10)
+    await process.wait(timeout_s=HANG_S)
 
     assert process.last_lines() == "sweet"
 
@@ -168,7 +236,7 @@ async def test_it_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 import time
 from pathlib import Path
 from certlocal.process import ChildProcess
-process = ChildProcess(name="child", argv=["sleep", "60"], log_path=Path({str(tmp_path / "log")!r}))
+process = ChildProcess(name="child", argv=["sleep", "600"], log_path=Path({str(tmp_path / "log")!r}))
 process.start()
 print(process.pid, flush=True)
 time.sleep(60)
@@ -182,6 +250,5 @@ time.sleep(60)
         parent.kill()
         parent.communicate()
 
-    started = time.monotonic()
+    # By itself it would live longer than this waits.
     await _until(lambda: not _running(child))
-    assert time.monotonic() - started < 5

@@ -1,4 +1,4 @@
-"""Jobs and orders for unit tests."""
+"""Jobs and issue orders for unit tests."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -33,7 +33,7 @@ def job(state: JobState = JobState.ACCEPTED, **fields: Any) -> Job:
     return Job(
         **{
             "id": JobId("a-certificate", 1),
-            "order": order(),
+            "issue_order": order(),
             "accepted_at": NOON,
             "ca": "a-ca",
             "state": state,

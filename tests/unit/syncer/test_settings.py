@@ -6,7 +6,7 @@ from certkit.settings import load_settings
 from syncer.settings import SyncerSettings
 
 BASE = """
-site = "site1"
+place = "site1"
 bus = { identity = "site1-syncer" }
 http = {}
 registry = { token_file = "/token" }
@@ -24,21 +24,34 @@ def _load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str = "") -> Sy
 def test_a_host_needs_no_cluster_and_the_rounds_have_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    more = '[stores.default]\ndirectory = "/live"\nreload = ["systemctl", "reload", "nginx"]\n'
+    more = '[targets.files.default]\ndirectory = "/live"\nreload = ["systemctl", "reload", "nginx"]\n'
     settings = _load(tmp_path, monkeypatch, more)
-    assert settings.clusters == ()
-    assert settings.stores["default"].reload == ("systemctl", "reload", "nginx")
+    assert settings.targets == {
+        "files": {"default": {"directory": "/live", "reload": ["systemctl", "reload", "nginx"]}}
+    }
     assert (settings.reconcile_every_s, settings.review_every_s, settings.heartbeat_every_s) == (60, 300, 15)
+
+
+def test_a_destination_can_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CERTBUS_SYNCER_TARGETS__FILES__DEFAULT__DIRECTORY", "/live")
+    monkeypatch.setenv("CERTBUS_SYNCER_TARGETS__FILES__DEFAULT__RELOAD", '["systemctl", "reload", "nginx"]')
+    settings = _load(tmp_path, monkeypatch)
+    assert settings.targets == {
+        "files": {"default": {"directory": "/live", "reload": ["systemctl", "reload", "nginx"]}}
+    }
 
 
 @pytest.mark.parametrize(
     ("more", "fault"),
     [
-        ('[[clusters]]\nname = "a"\n[[clusters]]\nname = "a"\n', "two have the same name"),
-        ('[stores.default]\ndirectory = "/live"\nreload = "nginx -s reload"\n', "stores.default.reload"),
-        ('[stores.default]\ndirectory = "/live"\nreload = []\n', "stores.default.reload"),
-        ("[stores.Default]\n", "stores.Default"),
-        ("[stores.default]\nfolder = '/live'\n", "stores.default.folder"),
+        ('[targets.files.default]\ndirectory = "/live"\nreload = "nginx"\n', "targets.files.default.reload"),
+        ('[targets.files.default]\ndirectory = "/live"\nreload = []\n', "targets.files.default.reload"),
+        ("[targets.files.Default]\n", "targets.files.Default"),
+        ("[targets.files.default]\n", "targets.files.default.directory"),
+        ("[targets.files.default]\nfolder = '/live'\n", "targets.files.default.folder"),
+        ("[targets.kubernetes.blue]\nkubeconfig = 7\n", "targets.kubernetes.blue.kubeconfig"),
+        ("[targets.haproxy.default]\n", "targets.haproxy: is no kind that the syncer delivers to"),
+        ("[stores.default]\ndirectory = '/live'\n", "stores"),
     ],
 )
 def test_a_wrong_setting_is_named(

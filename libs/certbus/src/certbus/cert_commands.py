@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from certbus.exit_codes import ExitCode
-from certbus.output import print_facts, print_json, print_table, say
+from certbus.output import print_facts, print_json, print_page, print_table, say
 from certbus.session import GLOBAL_OPTIONS_HINT, Output, Timeout, connect, present
 from certbus.time_spans import read_span
 
@@ -42,11 +42,14 @@ def list_certificates(
     state: StateOption = None,
     output: Output = "table",
 ) -> None:
-    """List certificates, soonest expiry first."""
+    """List certificates, soonest expiry first.
+
+    REASON is that of the state or of the health, whichever is worse.
+    """
     with connect(context) as registry:
-        certificates = registry.certificates(owner=owner, state=state)
+        certificates = list(registry.certificates(owner=owner, state=state))
     if output == "json":
-        print_json(certificates)
+        print_page(certificates)
         return
     from certbus.certificate_views import certificate_table  # noqa: PLC0415 # imports long
 
@@ -55,20 +58,28 @@ def list_certificates(
 
 @app.command(epilog=GLOBAL_OPTIONS_HINT)
 def show(context: typer.Context, name: CertificateArgument, *, output: Output = "table") -> None:
-    """Show a certificate: facts, why it waits, and where it is wanted, delivered and served."""
+    """Show a certificate: facts, conditions, and where it is wanted, delivered and served."""
     with connect(context) as registry:
         view = registry.certificate(name)
     if output == "json":
         print_json(view)
         return
-    from certbus.certificate_views import certificate_facts, endpoint_grid, target_grid  # noqa: PLC0415 # imports long
+    from certbus.certificate_views import (  # noqa: PLC0415 # imports long
+        certificate_facts,
+        condition_table,
+        endpoint_grid,
+        target_grid,
+        variant_table,
+    )
 
     now = present()
     print_facts(certificate_facts(view, now))
-    print()
-    print_table(target_grid(view, now))
-    print()
-    print_table(endpoint_grid(view, now))
+    tables = [condition_table(view, now), target_grid(view, now), endpoint_grid(view, now)]
+    if len(view.variants) > 1:
+        tables.insert(1, variant_table(view.variants, now))
+    for table in tables:
+        print()
+        print_table(table)
 
 
 @app.command(epilog=GLOBAL_OPTIONS_HINT)
@@ -76,18 +87,21 @@ def renew(
     context: typer.Context,
     name: CertificateArgument,
     *,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow it until every endpoint serves it.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow it until it is live and its health is ok.")] = False,
     timeout: Timeout = "5m",
     output: Output = "table",
 ) -> None:
-    """Renew a certificate now. The old revision is served until the new one is there."""
+    """Renew a certificate now. The old revision is served until the new one is there.
+
+    With --wait it ends as soon as the new revision is live with health ok, or live and degraded.
+    """
     from certbus.waiting import watch_roll_out  # noqa: PLC0415 # imports long
 
     span = read_span(timeout)
     ended = ExitCode.OK
     with connect(context) as registry:
         answer = registry.renew(name)
-        say(f"{answer.name}: {answer.state.value}, revision {answer.revision} ({answer.reason})")
+        say(f"{answer.name}: {answer.state}, revision {answer.revision} ({answer.reason})")
         if wait:
             ended = watch_roll_out(registry, answer.name, revision=answer.revision, timeout=span)
             view = registry.certificate(answer.name)

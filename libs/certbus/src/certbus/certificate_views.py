@@ -1,7 +1,8 @@
 """Certificates as people read them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from certbus.output import Cell, Table
@@ -12,25 +13,32 @@ from certcore.api import (
     CertificateView,
     EndpointState,
     EndpointView,
+    RevisionView,
     TargetState,
     TargetView,
 )
+from certcore.conditions import ConditionStatus, ConditionType, Health
+from certcore.placements import PLATFORM
 
 __all__ = [
     "certificate_facts",
     "certificate_table",
+    "condition_table",
     "endpoint_grid",
     "expiry",
+    "health_cell",
     "served_at",
     "state_cell",
     "target_grid",
+    "variant_table",
+    "worse_reason",
 ]
 
 _GOOD: Final = "green"
 _UNDER_WAY: Final = "yellow"
 _BAD: Final = "red"
 
-_STYLE: Final = {
+_STATE_STYLE: Final[Mapping[str, str]] = {
     CertificateState.LIVE: _GOOD,
     CertificateState.FAILING: _BAD,
     CertificateState.DENIED: _BAD,
@@ -38,14 +46,45 @@ _STYLE: Final = {
     CertificateState.RETIRED: "",
     TargetState.VERIFIED: _GOOD,
     TargetState.FAILED: _BAD,
+    TargetState.WITHDRAWN: "",
     EndpointState.SERVED: _GOOD,
     EndpointState.MISMATCH: _BAD,
     EndpointState.UNREACHABLE: _BAD,
 }
+_HEALTH_STYLE: Final[Mapping[str, str]] = {Health.OK: _GOOD, Health.DEGRADED: _BAD, Health.NONE: ""}
+
+_TARGET_COLUMNS: Final = ("STATE", "WANTED", "DELIVERED", "SERVED", "REASON")
+
+_WELL: Final = 0
+_ON_ITS_WAY: Final = 1
+_UNCLEAR: Final = 2
+_WRONG: Final = 3
+_RANK_OF_STYLE: Final = {_GOOD: _WELL, "": _WELL, _UNDER_WAY: _ON_ITS_WAY, _BAD: _WRONG}
 
 
-def state_cell(state: CertificateState | TargetState | EndpointState) -> Cell:
-    return Cell(state.value, _STYLE.get(state, _UNDER_WAY))
+def state_cell(state: str) -> Cell:
+    """A word that this version doesn't know is shown as it is, without a colour."""
+    return Cell(str(state), _STATE_STYLE.get(state, _UNDER_WAY) if isinstance(state, StrEnum) else "")
+
+
+def health_cell(health: str) -> Cell:
+    return Cell(str(health), _HEALTH_STYLE.get(health, _UNDER_WAY) if isinstance(health, StrEnum) else "")
+
+
+def worse_reason(certificate: CertificateSummary) -> str:
+    """The reason of its state or of its health, whichever is worse; of its state where both are as bad."""
+    state = _rank(certificate.state, state_cell(certificate.state))
+    health = _rank(certificate.health, health_cell(certificate.health))
+    ordered = [(health, certificate.health_reason), (state, certificate.reason)]
+    if state >= health:
+        ordered.reverse()
+    return next((reason for rank, reason in ordered if rank > _WELL and reason), "")
+
+
+def _rank(word: str, shown: Cell) -> int:
+    if word == Health.UNKNOWN or not isinstance(word, StrEnum):
+        return _UNCLEAR
+    return _RANK_OF_STYLE[shown.style]
 
 
 def expiry(not_after: datetime | None, now: datetime) -> Cell:
@@ -60,18 +99,19 @@ def certificate_table(certificates: Iterable[CertificateSummary], now: datetime)
     """Soonest expiry first; those that have none yet come last."""
     ordered = sorted(certificates, key=lambda one: (one.not_after is None, one.not_after or now, one.name))
     return Table(
-        ("NAME", "STATE", "EXPOSURE", "EXPIRES", "REVISION", "TARGETS", "ENDPOINTS", "OWNER", "REASON"),
+        ("NAME", "STATE", "HEALTH", "EXPOSURE", "EXPIRES", "REVISION", "TARGETS", "ENDPOINTS", "OWNER", "REASON"),
         tuple(
             (
                 Cell(one.name),
                 state_cell(one.state),
-                Cell(one.exposure.value),
+                health_cell(one.health),
+                Cell(str(one.exposure)),
                 expiry(one.not_after, now),
                 Cell(_number(one.revision)),
                 Cell(f"{one.targets_done}/{one.targets_total}"),
                 Cell(f"{one.endpoints_done}/{one.endpoints_total}"),
                 Cell(one.owner),
-                Cell("" if one.state is CertificateState.LIVE else one.reason),
+                Cell(worse_reason(one)),
             )
             for one in ordered
         ),
@@ -83,16 +123,20 @@ def certificate_facts(view: CertificateView, now: datetime) -> list[tuple[str, s
     revision = view.revision
     return [
         ("name", view.name),
-        ("state", f"{view.state.value}, since {instant(view.state_since)} ({from_now(view.state_since, now)})"),
+        ("health", f"{view.health}: {view.health_reason}" if view.health_reason else str(view.health)),
+        ("state", f"{view.state}, since {instant(view.state_since)} ({from_now(view.state_since, now)})"),
         ("why", view.reason),
         ("next try", _moment(view.next_try, now)),
         ("dns names", ", ".join(view.dns_names)),
-        ("exposure", view.exposure.value),
+        ("exposure", str(view.exposure)),
         ("owner", view.owner),
+        ("contact", view.contact or ""),
+        ("description", view.description or ""),
+        ("labels", ", ".join(f"{key}={value}" for key, value in sorted(view.labels.items()))),
         ("requested by", view.requester),
         ("approved by", ", ".join(view.approved_by)),
         ("policy", view.approval_policy or ""),
-        ("key", view.key_algorithm.value),
+        ("key", str(view.key_algorithm)),
         ("issuer", revision.ca if revision else view.issuer or ""),
         ("revision", f"{revision.number}, validated by {revision.validation_method}" if revision else ""),
         ("serial", revision.serial if revision else ""),
@@ -105,15 +149,67 @@ def certificate_facts(view: CertificateView, now: datetime) -> list[tuple[str, s
     ]
 
 
-def target_grid(view: CertificateView, now: datetime) -> Table:
-    """Where it is wanted, what lies there, and what the endpoints that prove the place were seen serving."""
+def condition_table(view: CertificateView, now: datetime) -> Table:
+    """What holds now. Renewing is no fault where it is true; of the others, false is one."""
     return Table(
-        ("TARGET", "SITE", "KIND", "STATE", "WANTED", "DELIVERED", "SERVED", "REASON"),
+        ("CONDITION", "STATUS", "SINCE", "REASON", "MESSAGE"),
+        tuple(
+            (
+                Cell(str(condition.type)),
+                Cell(str(condition.status), _condition_style(condition.type, condition.status)),
+                Cell(from_now(condition.since, now)),
+                Cell(condition.reason),
+                Cell(condition.message),
+            )
+            for condition in view.conditions
+        ),
+        empty="no conditions",
+    )
+
+
+def _condition_style(kind: str, status: str) -> str:
+    if not isinstance(kind, StrEnum) or not isinstance(status, StrEnum):
+        return ""
+    if status is ConditionStatus.UNKNOWN:
+        return _UNDER_WAY
+    if kind is ConditionType.RENEWING:
+        return _UNDER_WAY if status is ConditionStatus.TRUE else ""
+    return _GOOD if status is ConditionStatus.TRUE else _BAD
+
+
+def variant_table(variants: Iterable[RevisionView], now: datetime) -> Table:
+    """The X.509 certificates of one revision, one for each key holder."""
+    return Table(
+        ("VARIANT", "REVISION", "EXPIRES", "CA", "SERIAL", "SHA256"),
+        tuple(
+            (
+                Cell(variant.variant),
+                Cell(str(variant.number)),
+                expiry(variant.not_after, now),
+                Cell(variant.ca),
+                Cell(variant.serial),
+                Cell(variant.fingerprint_sha256),
+            )
+            for variant in variants
+        ),
+        empty="no variants",
+    )
+
+
+def target_grid(view: CertificateView, now: datetime) -> Table:
+    """Where it is wanted, what lies there, and what the endpoints that prove the target were seen serving.
+
+    The variant is shown where any target has another than the platform's.
+    """
+    variants = any(target.variant != PLATFORM for target in view.targets)
+    return Table(
+        ("TARGET", "PLACE", "KIND", *(["VARIANT"] if variants else []), *_TARGET_COLUMNS),
         tuple(
             (
                 Cell(target.name),
                 Cell(target.site),
                 Cell(target.kind),
+                *([Cell(target.variant)] if variants else []),
                 state_cell(target.state),
                 Cell(_number(target.wanted_revision)),
                 Cell(_number(target.revision)),
@@ -127,8 +223,9 @@ def target_grid(view: CertificateView, now: datetime) -> Table:
 
 
 def endpoint_grid(view: CertificateView, now: datetime) -> Table:
+    """LAST LOOK is when a worker looked there, LAST CHANGE when it last found something new."""
     return Table(
-        ("ENDPOINT", "PROVES", "STATE", "SERVED", "SHA256", "SEEN", "REASON"),
+        ("ENDPOINT", "PROVES", "STATE", "SERVED", "SHA256", "LAST LOOK", "LAST CHANGE", "REASON"),
         tuple(
             (
                 Cell(endpoint.url),
@@ -136,6 +233,7 @@ def endpoint_grid(view: CertificateView, now: datetime) -> Table:
                 state_cell(endpoint.state),
                 Cell(_number(endpoint.served_revision)),
                 Cell((endpoint.served_fingerprint_sha256 or "-")[:16]),
+                Cell(from_now(endpoint.looked_at, now) if endpoint.looked_at else "never"),
                 Cell(from_now(endpoint.observed_at, now) if endpoint.observed_at else "-"),
                 Cell(endpoint.reason),
             )

@@ -113,7 +113,9 @@ def parse_target(value: str) -> CheckTarget:
         raise TargetError(f"{value!r:.80} is no HOST[:PORT]")
     if not parts.scheme and (parts.path or parts.query or parts.fragment):
         raise TargetError(f"{value!r:.80} is no HOST[:PORT]")
-    return CheckTarget(host.rstrip("."), port or 443)
+    if not (host := host.rstrip(".")):
+        raise TargetError(f"{value!r:.80} is no HOST[:PORT]")
+    return CheckTarget(host, port or 443)
 
 
 def _is_ipv6(text: str) -> bool:

@@ -1,6 +1,7 @@
 """The command's tree, its global options, and how it ends. Nothing that imports long is imported here."""
 
 import io
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from certbus import cert_commands, event_commands, local_commands, request_commands, site_commands
+from certbus import cert_commands, event_commands, local_commands, request_commands, service_commands, site_commands
 from certbus.connection import Options
 from certbus.errors import CommandError
 from certbus.exit_codes import MEANING, ExitCode
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.add_typer(request_commands.app, name="request")
 app.add_typer(cert_commands.app, name="cert")
 app.add_typer(site_commands.app, name="site")
+app.add_typer(service_commands.app, name="service")
 app.add_typer(event_commands.app, name="event")
 local_commands.add_to(app)
 
@@ -94,6 +96,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
+    # Each command promises to leave at Ctrl-C. Under nohup, and behind `&` in a script, SIGINT starts out ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that can't show a character gets its number, not a traceback.

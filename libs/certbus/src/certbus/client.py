@@ -2,25 +2,29 @@
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from certbus.connection import Connection
 from certbus.errors import CommandError
 from certbus.event_stream import EventStreamError, Message, StreamDecoder
 from certbus.exit_codes import ExitCode
+from certbus.output import say
 from certbus.problems import refusal
+from certbus.set_aside import set_aside
 from certcore.api import (
     CertificateSummary,
     CertificateView,
     Decision,
+    Page,
     RenewalAnswer,
     RequestView,
+    ServiceView,
     SignInCode,
     SiteEnrolment,
     SiteReview,
@@ -29,35 +33,47 @@ from certcore.api import (
     TokenView,
 )
 from certcore.certificate import CertificateSpec
+from certcore.instance import INSTANCE_HEADER
+from certcore.reading import ReadModel
 
 __all__ = ["Registry"]
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound=ReadModel)
 
 _TIMEOUT_S: Final = 10.0
 _SILENCE_S: Final = 60.0
 """An event stream that was silent for so long is taken for dead and opened again."""
 
-_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PAGE: Final = 500
 
-_REQUESTS: Final = TypeAdapter(list[RequestView])
-_CERTIFICATES: Final = TypeAdapter(list[CertificateSummary])
-_SITES: Final = TypeAdapter(list[SiteView])
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Registry:
     """One connection pool; use it as a context manager. The token never appears in its errors.
 
+    Lists are read page by page while they are iterated. `tell` gets a line for each item of an answer that can't be
+    read and is left out, each line once.
+
     Raises:
         CommandError: by every method, with the exit code that the registry's answer, or its silence, stands for.
     """
 
-    def __init__(self, connection: Connection, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        tell: Callable[[str], None] = say,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self._url = connection.url
+        self._instance = connection.instance
+        self._authorization = {"authorization": f"Bearer {connection.token}"}
+        self._tell = tell
+        self._told: set[str] = set()
         try:
             self._client = httpx.Client(
                 base_url=connection.url,
-                headers={"authorization": f"Bearer {connection.token}"},
                 timeout=_TIMEOUT_S,
                 trust_env=False,
                 verify=_trust(connection),
@@ -76,46 +92,48 @@ class Registry:
     ) -> None:
         self._client.close()
 
-    def create_request(self, spec: CertificateSpec, *, dry_run: bool = False) -> RequestView:
-        """Submit a request; a dry run is checked in full and stores nothing."""
+    def create_request(self, body: CertificateSpec | bytes, *, dry_run: bool = False) -> RequestView:
+        """Submit a request, as a model or as its JSON; a dry run is checked in full and stores nothing."""
         query = {"dry_run": "true"} if dry_run else {}
-        return _read(RequestView, self._call("POST", "/v1/requests", query=query, body=spec))
+        return self._read(RequestView, self._call("POST", "/v1/requests", query=query, body=body))
 
-    def requests(self, *, state: str | None = None) -> list[RequestView]:
-        return _read_list(_REQUESTS, self._call("GET", "/v1/requests", query=_given(state=state)))
+    def requests(self, *, state: str | None = None) -> Iterator[RequestView]:
+        return self._all(Page[RequestView], "/v1/requests", state=state)
 
     def request(self, request_id: str) -> RequestView:
-        return _read(RequestView, self._call("GET", f"/v1/requests/{_segment(request_id)}"))
+        return self._read(RequestView, self._call("GET", f"/v1/requests/{_segment(request_id)}"))
 
     def decide(self, request_id: str, verdict: Literal["approve", "deny"], decision: Decision) -> RequestView:
         path = f"/v1/requests/{_segment(request_id)}/{verdict}"
-        return _read(RequestView, self._call("POST", path, body=decision))
+        return self._read(RequestView, self._call("POST", path, body=decision))
 
-    def certificates(self, *, owner: str | None = None, state: str | None = None) -> list[CertificateSummary]:
-        query = _given(owner=owner, state=state)
-        return _read_list(_CERTIFICATES, self._call("GET", "/v1/certificates", query=query))
+    def certificates(self, *, owner: str | None = None, state: str | None = None) -> Iterator[CertificateSummary]:
+        return self._all(Page[CertificateSummary], "/v1/certificates", owner=owner, state=state)
 
     def certificate(self, name: str) -> CertificateView:
-        return _read(CertificateView, self._call("GET", f"/v1/certificates/{_segment(name)}"))
+        return self._read(CertificateView, self._call("GET", f"/v1/certificates/{_segment(name)}"))
 
     def renew(self, name: str) -> RenewalAnswer:
-        return _read(RenewalAnswer, self._call("POST", f"/v1/certificates/{_segment(name)}/renew"))
+        return self._read(RenewalAnswer, self._call("POST", f"/v1/certificates/{_segment(name)}/renew"))
 
-    def sites(self) -> list[SiteView]:
-        return _read_list(_SITES, self._call("GET", "/v1/sites"))
+    def sites(self) -> Iterator[SiteView]:
+        return self._all(Page[SiteView], "/v1/sites")
+
+    def services(self) -> Iterator[ServiceView]:
+        return self._all(Page[ServiceView], "/v1/services")
 
     def review(self, site: str) -> SiteReview:
-        return _read(SiteReview, self._call("GET", f"/v1/sites/{_segment(site)}/review"))
+        return self._read(SiteReview, self._call("GET", f"/v1/sites/{_segment(site)}/review"))
 
     def enrol_site(self, site: str, enrolment: SiteEnrolment) -> None:
         self._call("PUT", f"/v1/sites/{_segment(site)}", body=enrolment)
 
     def make_token(self, order: TokenOrder) -> TokenView:
-        return _read(TokenView, self._call("POST", "/v1/tokens", body=order))
+        return self._read(TokenView, self._call("POST", "/v1/tokens", body=order))
 
     def sign_in_code(self) -> str:
         """A code that opens the page once."""
-        return _read(SignInCode, self._call("POST", "/v1/sign-in-codes")).code
+        return self._read(SignInCode, self._call("POST", "/v1/sign-in-codes")).code
 
     @contextmanager
     def events(self, *, since_now: bool, last_id: str = "") -> Iterator[Iterator[Message]]:
@@ -124,7 +142,10 @@ class Registry:
         Raises:
             CommandError: also while it is read; with ExitCode.UNREACHABLE it may be opened again.
         """
-        headers = {"accept": "text/event-stream"} | ({"last-event-id": last_id} if last_id else {})
+        self._recognise()
+        headers = (
+            self._authorization | {"accept": "text/event-stream"} | ({"last-event-id": last_id} if last_id else {})
+        )
         query = {"since": "now"} if since_now and not last_id else {}
         timeout = httpx.Timeout(_TIMEOUT_S, read=_SILENCE_S)
         try:
@@ -135,11 +156,39 @@ class Registry:
         except (httpx.HTTPError, EventStreamError) as error:
             raise self._unreachable("GET /v1/events", error) from None
 
+    def _all(self, page_model: type[Page[ModelT]], path: str, **given: str | None) -> Iterator[ModelT]:
+        query = {key: value for key, value in given.items() if value is not None} | {"limit": str(_PAGE)}
+        cursors: set[str] = set()
+        while True:
+            page = self._read(page_model, self._call("GET", path, query=query))
+            yield from page.items
+            if page.next is None:
+                return
+            if page.next in cursors:
+                raise CommandError(
+                    f"the registry's answer to GET {path} has no end: it names the same next page twice",
+                    exit_code=ExitCode.UNREACHABLE,
+                )
+            cursors.add(page.next)
+            query["after"] = page.next
+
+    def _read(self, model: type[ModelT], body: bytes) -> ModelT:
+        try:
+            answer = model.model_validate_json(body)
+        except ValidationError as error:
+            raise _unreadable(error) from None
+        for line in set_aside(answer):
+            if line not in self._told:
+                self._told.add(line)
+                self._tell(line)
+        return answer
+
     def _call(
-        self, method: str, path: str, *, query: dict[str, str] | None = None, body: BaseModel | None = None
+        self, method: str, path: str, *, query: dict[str, str] | None = None, body: BaseModel | bytes | None = None
     ) -> bytes:
-        headers = {"content-type": "application/json"} if body else {}
-        content = body.model_dump_json() if body else None
+        self._recognise()
+        headers = self._authorization | ({"content-type": "application/json"} if body is not None else {})
+        content = body.model_dump_json().encode() if isinstance(body, BaseModel) else body
         try:
             response = self._client.request(method, path, params=query, headers=headers, content=content)
         except httpx.HTTPError as error:
@@ -147,6 +196,21 @@ class Registry:
         if not response.is_success:
             raise refusal(response.status_code, response.content, call=f"{method} {path}")
         return response.content
+
+    def _recognise(self) -> None:
+        """Before the token is shown to whoever listens there now."""
+        if self._instance is None:
+            return
+        try:
+            shown = self._client.get("/healthz").headers.get(INSTANCE_HEADER)
+        except httpx.HTTPError as error:
+            raise self._unreachable("GET /healthz", error) from None
+        if shown != self._instance:
+            raise CommandError(
+                f"another program than the local system's registry answers at {self._url}",
+                exit_code=ExitCode.UNREACHABLE,
+                next_step="start it with `certbus run`",
+            )
 
     def _unreachable(self, call: str, error: Exception) -> CommandError:
         lost = call.startswith("POST") and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
@@ -182,28 +246,10 @@ def _segment(name: str) -> str:
     return name
 
 
-def _given(**query: str | None) -> dict[str, str]:
-    return {key: value for key, value in query.items() if value is not None}
-
-
 def _messages(response: httpx.Response) -> Iterator[Message]:
     decoder = StreamDecoder()
     for chunk in response.iter_bytes():
         yield from decoder.feed(chunk)
-
-
-def _read(model: type[ModelT], body: bytes) -> ModelT:
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        raise _unreadable(error) from None
-
-
-def _read_list(models: TypeAdapter[list[ModelT]], body: bytes) -> list[ModelT]:
-    try:
-        return models.validate_json(body)
-    except ValidationError as error:
-        raise _unreadable(error) from None
 
 
 def _unreadable(error: ValidationError) -> CommandError:

@@ -31,15 +31,19 @@ class Options:
 
 @dataclass(frozen=True)
 class Connection:
+    """With an `instance`, the token is for the one process that was started with it: see `certcore.instance`."""
+
     url: str
     token: str = field(repr=False)
     ca_file: Path | None = None
+    instance: str | None = None
 
 
 @dataclass(frozen=True)
 class _Defaults:
     url: str | None = None
     ca_file: Path | None = None
+    instance: str | None = None
 
 
 def find_connection(options: Options, environment: Mapping[str, str]) -> Connection:
@@ -50,7 +54,8 @@ def find_connection(options: Options, environment: Mapping[str, str]) -> Connect
     """
     home = Path(environment.get("CERTBUS_HOME") or DEFAULT_HOME)
     defaults = _read_defaults(home / "client.json")
-    url = options.url or environment.get("CERTBUS_URL") or defaults.url
+    named = options.url or environment.get("CERTBUS_URL")
+    url = named or defaults.url
     if not url:
         raise CommandError(
             "no registry is known here",
@@ -63,6 +68,7 @@ def find_connection(options: Options, environment: Mapping[str, str]) -> Connect
         url=_checked_url(url),
         token=_read_token(token_file),
         ca_file=Path(ca_file) if ca_file else defaults.ca_file,
+        instance=None if named else defaults.instance,
     )
 
 
@@ -130,7 +136,7 @@ def _checked_url(url: str) -> str:
 def _read_defaults(file: Path) -> _Defaults:
     try:
         read = json.loads(file.read_bytes())
-        url, ca_file = read["url"], read.get("ca_file")
+        url, ca_file, instance = read["url"], read.get("ca_file"), read.get("instance")
     except FileNotFoundError:
         return _Defaults()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -139,4 +145,6 @@ def _read_defaults(file: Path) -> _Defaults:
             exit_code=ExitCode.INVALID,
             next_step='it must hold {"url": "…"}; `certbus run` writes it anew',
         ) from None
-    return _Defaults(url=str(url), ca_file=Path(ca_file) if ca_file else None)
+    return _Defaults(
+        url=str(url), ca_file=Path(ca_file) if ca_file else None, instance=str(instance) if instance else None
+    )

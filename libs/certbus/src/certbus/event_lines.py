@@ -1,16 +1,19 @@
 """One line for each event that `certbus event follow` shows."""
 
+import re
+from typing import Final
+
 from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, ValidationError
 
 from certbus.event_stories import story
 from certbus.event_stream import Message
 from certbus.time_spans import instant
 from certcore import events
-from certcore.subjects import event_name
 
-__all__ = ["FollowedEvent", "Wanted", "event_line", "read_event"]
+__all__ = ["FollowedEvent", "Wanted", "event_line", "read_event", "shown_type"]
 
-_CATALOGUE = events.catalogue()
+_CATALOGUE: Final = events.catalogue()
+_VERSION: Final = re.compile(r"\.v[0-9]+$")
 
 
 class FollowedEvent(BaseModel):
@@ -36,13 +39,25 @@ class Wanted(BaseModel):
     certificate: str | None = None
 
     def takes(self, event: FollowedEvent) -> bool:
-        """A type is named in full or by its short name (`issued`), a certificate by its name or id."""
-        of_type = not self.types or not self.types.isdisjoint({event.type, short_name(event.type)})
+        """A type is named in full, as it is shown, or by its last word, a certificate by its name or id."""
+        names = {event.type, shown_type(event.type), event.type.removesuffix(_version(event.type)).rpartition(".")[2]}
+        of_type = not self.types or not self.types.isdisjoint(names)
         return of_type and self.certificate in {None, *_about(event)}
 
 
-def short_name(event_type: str) -> str:
-    return event_name(event_type) if event_type.count(".") >= 2 else event_type
+def shown_type(event_type: str) -> str:
+    """`issued` for `certbus.certificate.issued.v1`, `csr.expired` for `certbus.csr.expired.v1`.
+
+    A type that this version doesn't know is shown in full.
+    """
+    if event_type not in _CATALOGUE:
+        return event_type
+    return event_type.removesuffix(_version(event_type)).removeprefix("certbus.").removeprefix("certificate.")
+
+
+def _version(event_type: str) -> str:
+    found = _VERSION.search(event_type)
+    return found[0] if found else ""
 
 
 def read_event(message: Message) -> FollowedEvent | None:
@@ -56,7 +71,7 @@ def read_event(message: Message) -> FollowedEvent | None:
 def event_line(event: FollowedEvent) -> str:
     """Time, type, certificate, and what happened."""
     name = event.data.get("name") or event.data.get("certificate_name") or event.data.get("certificate_id") or "-"
-    return f"{instant(event.time)}  {short_name(event.type):<20}  {name}  {_what(event)}".rstrip()
+    return f"{instant(event.time)}  {shown_type(event.type):<20}  {name}  {_what(event)}".rstrip()
 
 
 def _about(event: FollowedEvent) -> set[str]:

@@ -20,7 +20,7 @@ class ExitCode(IntEnum):
 
 MEANING: Final = {
     ExitCode.OK: "ok",
-    ExitCode.FAILED: "a check failed, or what was waited for failed for good",
+    ExitCode.FAILED: "a check failed, or what was waited for failed for good or is degraded",
     ExitCode.INVALID: "wrong usage or an invalid request; each field at fault is printed",
     ExitCode.NOT_FOUND: "there is no such thing",
     ExitCode.NOT_ALLOWED: "denied, or not allowed with this token",

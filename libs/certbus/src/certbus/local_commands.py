@@ -71,6 +71,10 @@ def run_local(
     *,
     once: Annotated[bool, typer.Option("--once", help="Play the story, print its table, stop everything.")] = False,
     kubernetes: Annotated[bool, typer.Option("--kubernetes", help="Give both sites a real API server.")] = False,
+    without: Annotated[
+        str | None,
+        typer.Option(metavar="SERVICE", help="Leave this one to you: print how to run it, and wait for it."),
+    ] = None,
     home: Annotated[
         Path, typer.Option(envvar="CERTBUS_HOME", metavar="FOLDER", help="Where its state is kept.")
     ] = Path(DEFAULT_HOME),
@@ -85,4 +89,4 @@ def run_local(
             exit_code=ExitCode.INVALID,
             next_step="install the command with its extra: certbus-cli[local]",
         )
-    raise typer.Exit(found[0].load()(home, once=once, kubernetes=kubernetes))
+    raise typer.Exit(found[0].load()(home, once=once, kubernetes=kubernetes, without=without))

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from certcore.reading import ReadModel
+
 __all__ = [
     "Cell",
     "Format",
@@ -22,6 +24,7 @@ __all__ = [
     "print_json",
     "print_json_line",
     "print_line",
+    "print_page",
     "print_table",
     "say",
     "visible",
@@ -66,6 +69,13 @@ def print_json(answer: "BaseModel | Sequence[BaseModel]") -> None:
     from pydantic_core import to_json  # noqa: PLC0415 # what imports long is imported where it is used
 
     print(to_json(answer, indent=2).decode())
+
+
+def print_page(items: "Iterable[ReadModel]") -> None:
+    """A list in the API's form, all pages as one."""
+    from pydantic_core import to_json  # noqa: PLC0415 # as above
+
+    print(to_json({"items": list(items), "next": None}, indent=2).decode())
 
 
 def print_json_line(answer: "BaseModel") -> None:

@@ -2,6 +2,7 @@
 
 from certbus.exit_codes import ExitCode
 from certcore.api import CertificateState, CertificateView, EndpointState, TargetState
+from certcore.conditions import Health
 
 __all__ = ["outcome", "progress_line", "when_time_is_over"]
 
@@ -9,12 +10,16 @@ __all__ = ["outcome", "progress_line", "when_time_is_over"]
 def outcome(view: CertificateView, *, revision: int) -> ExitCode | None:
     """How waiting for this revision ended, or None while it goes on.
 
-    A failing roll-out goes on as long as somebody will try again: only an issuer that gave up ends it.
+    Live alone is no success: it says that the revision was proven once, and health says what holds now. While health
+    is neither ok nor degraded, it goes on. A failing roll-out goes on as long as somebody will try again: only an
+    issuer that gave up ends it.
     """
     issued = view.revision is not None and view.revision.number >= revision
     match view.state:
-        case CertificateState.LIVE if issued:
+        case CertificateState.LIVE if issued and view.health == Health.OK:
             return ExitCode.OK
+        case CertificateState.LIVE if issued and view.health == Health.DEGRADED:
+            return ExitCode.FAILED
         case CertificateState.DENIED:
             return ExitCode.NOT_ALLOWED
         case CertificateState.REVOKED | CertificateState.RETIRED:
@@ -40,16 +45,28 @@ def progress_line(view: CertificateView, *, revision: int) -> str:
         f"{_targets_proven(view, revision)} of {len(view.targets)} targets, "
         f"{_endpoints_proven(view, revision)} of {len(view.endpoints)} endpoints"
     )
-    reason = f" ({view.reason})" if view.reason else ""
-    return f"{view.name}: {view.state.value}{reason}, revision {revision} proven at {counts}"
+    return f"{view.name}: {view.state}{_reason(view.reason)}{_health(view)}, revision {revision} proven at {counts}"
+
+
+def _health(view: CertificateView) -> str:
+    """Empty where it tells nothing beside the state."""
+    if view.health == Health.DEGRADED or (view.state == CertificateState.LIVE and view.health != Health.OK):
+        return f", health {view.health}{_reason(view.health_reason)}"
+    return ""
+
+
+def _reason(reason: str) -> str:
+    return f" ({reason})" if reason else ""
 
 
 def _targets_proven(view: CertificateView, revision: int) -> int:
-    return sum(target.state is TargetState.VERIFIED and (target.revision or 0) >= revision for target in view.targets)
+    # Where nothing can be looked at, the delivery itself is the proof.
+    proven = {TargetState.VERIFIED} if view.endpoints else {TargetState.VERIFIED, TargetState.DELIVERED}
+    return sum(target.state in proven and (target.revision or 0) >= revision for target in view.targets)
 
 
 def _endpoints_proven(view: CertificateView, revision: int) -> int:
     return sum(
-        endpoint.state is EndpointState.SERVED and (endpoint.served_revision or 0) >= revision
+        endpoint.state == EndpointState.SERVED and (endpoint.served_revision or 0) >= revision
         for endpoint in view.endpoints
     )

@@ -7,7 +7,7 @@ import typer
 
 from certbus.errors import CommandError
 from certbus.exit_codes import ExitCode
-from certbus.output import Format, print_facts, print_json, print_table, say
+from certbus.output import Format, print_facts, print_json, print_page, print_table, say
 from certbus.session import GLOBAL_OPTIONS_HINT, Output, Timeout, connect, present
 from certbus.time_spans import read_span
 
@@ -19,7 +19,8 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="Ask for certificates; approve or deny.", epilog=GLOBAL_OPTIONS_HINT)
 
 _SPECS: Final = (
-    "A SPEC is one of these, and may go on with ,name=NAME:\n\n\b\n"
+    "A SPEC is KIND:FIELD=VALUE,FIELD=VALUE, where + stands between the items of a list. Every kind has name=NAME; "
+    "kinds from other packages have fields of their own. Such as:\n\n\b\n"
     "kubernetes:site=SITE,namespaces=ONE+TWO,secret=SECRET[,clusters=ONE+TWO]\n"
     "files:site=SITE[,store=STORE]\n"
     "haproxy:site=SITE[,instance=INSTANCE]\n\n"
@@ -52,7 +53,17 @@ def create(
             "With the name of a target it proves that target alone, else every target.",
         ),
     ] = None,
+    no_proof: Annotated[
+        bool, typer.Option("--no-proof", help="No monitor can reach an endpoint: the delivery itself is the proof.")
+    ] = False,
     owner: Annotated[str | None, typer.Option(metavar="TEAM", help="By default, who asks.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="To find it by; may be repeated.")
+    ] = None,
+    contact: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Whom to ask about it, such as a mail address.")
+    ] = None,
+    description: Annotated[str | None, typer.Option(metavar="TEXT", help="What it is for.")] = None,
     issuer: Annotated[str | None, typer.Option(metavar="CA", help="By default, policy chooses.")] = None,
     key_algorithm: Annotated[
         Literal["ec-p256", "ec-p384", "rsa-2048", "rsa-3072"] | None, typer.Option(help="By default ec-p256.")
@@ -62,17 +73,18 @@ def create(
         typer.Option("-f", "--file", metavar="FILE", help="The whole request as JSON instead; - is stdin."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Have it checked; store nothing.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow it until every endpoint serves it.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow it until it is live and its health is ok.")] = False,
     timeout: Timeout = "5m",
     output: Output = "table",
 ) -> None:
     """Ask for a certificate.
 
-    Tells what the request waits for. With --wait it goes on until the certificate was seen at every endpoint, tells
-    on stderr how far it is, and leaves with the exit code of what was reached.
+    Prints what the request waits for. With --wait it goes on until the certificate is live and its health is ok, or
+    it is live and degraded; tells on stderr how far it is, and leaves with the exit code of what was reached.
     """
-    from certbus.request_body import body_of_options, read_body, read_file  # noqa: PLC0415 # imports long
+    from certbus.request_body import body_of_options, check_body, installed_kinds, read_file  # noqa: PLC0415 # imports long
     from certbus.waiting import watch_roll_out  # noqa: PLC0415 # as above
+    from certcore.certificate import Proof  # noqa: PLC0415 # as above
 
     span = read_span(timeout)
     given = {
@@ -82,16 +94,33 @@ def create(
         "owner": owner,
         "issuer": issuer,
         "key_algorithm": key_algorithm,
+        "contact": contact,
+        "description": description,
     }
     if dry_run and wait:
         raise _contradiction("--dry-run and --wait contradict each other")
-    if file and (target or endpoint or any(given.values())):
+    if no_proof and endpoint:
+        raise _contradiction("--no-proof and --endpoint contradict each other")
+    if file and (target or endpoint or label or no_proof or any(given.values())):
         raise _contradiction("a request comes from --file or from options, not from both")
-    body = read_file(file) if file else body_of_options(given, targets=target or [], endpoints=endpoint or [])
-    spec = read_body(body)
+    kinds = installed_kinds()
+    body = (
+        read_file(file)
+        if file
+        else body_of_options(
+            given,
+            targets=target or [],
+            endpoints=endpoint or [],
+            labels=label or [],
+            proof=Proof.NONE if no_proof else None,
+            kinds=kinds,
+        )
+    )
+    if unknown := check_body(body, kinds):
+        say(f"not checked here, since the registry alone may know targets of the kind {', '.join(unknown)}")
     ended = ExitCode.OK
     with connect(context) as registry:
-        request = registry.create_request(spec, dry_run=dry_run)
+        request = registry.create_request(body, dry_run=dry_run)
         if wait:
             _tell(request)
             ended = watch_roll_out(registry, request.name, revision=1, timeout=span)
@@ -115,9 +144,9 @@ def list_requests(
     from certbus.request_views import request_table  # noqa: PLC0415 # imports long
 
     with connect(context) as registry:
-        requests = registry.requests(state=state)
+        requests = list(registry.requests(state=state))
     if output == "json":
-        print_json(requests)
+        print_page(requests)
     else:
         print_table(request_table(requests, present()))
 

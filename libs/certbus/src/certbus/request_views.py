@@ -1,17 +1,23 @@
 """Requests as people read them."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
 from certbus.output import Cell, Table
 from certbus.time_spans import from_now, instant
 from certcore.api import RequestState, RequestView
-from certcore.targets import TargetSpec
+from certcore.certificate import Proof
+from certcore.intent import Target
 
 __all__ = ["next_step", "request_facts", "request_line", "request_table", "target_text"]
 
-_STYLE: Final = {RequestState.WAITING: "yellow", RequestState.APPROVED: "green", RequestState.DENIED: "red"}
+_STYLE: Final[Mapping[str, str]] = {
+    RequestState.WAITING: "yellow",
+    RequestState.APPROVED: "green",
+    RequestState.DENIED: "red",
+}
 
 
 def request_table(requests: Iterable[RequestView], now: datetime) -> Table:
@@ -21,8 +27,8 @@ def request_table(requests: Iterable[RequestView], now: datetime) -> Table:
             (
                 Cell(request.id),
                 Cell(request.name),
-                Cell(request.state.value, _STYLE[request.state]),
-                Cell(request.spec.exposure.value),
+                Cell(str(request.state), _STYLE.get(request.state, "")),
+                Cell(str(request.spec.exposure)),
                 Cell(request.owner),
                 Cell(request.requester),
                 Cell(from_now(request.created_at, now)),
@@ -35,7 +41,7 @@ def request_table(requests: Iterable[RequestView], now: datetime) -> Table:
 
 
 def request_line(request: RequestView) -> str:
-    return f"request {request.id} for {request.name}: {request.state.value}" + (
+    return f"request {request.id} for {request.name}: {request.state}" + (
         f" ({request.reason})" if request.reason else ""
     )
 
@@ -55,27 +61,37 @@ def request_facts(request: RequestView, now: datetime) -> list[tuple[str, str]]:
     )
     return [
         ("request", request.id),
-        ("state", request.state.value),
+        ("state", str(request.state)),
         ("why", request.reason),
         ("decided by", decided),
-        ("certificate", f"{request.name}, {request.certificate_state.value}"),
+        ("certificate", f"{request.name}, {request.certificate_state}"),
         ("dns names", ", ".join(spec.dns_names)),
-        ("exposure", spec.exposure.value),
+        ("exposure", str(spec.exposure)),
         ("owner", request.owner),
         ("asked by", f"{request.requester}, {instant(request.created_at)} ({from_now(request.created_at, now)})"),
         ("issuer", spec.issuer or "by policy"),
-        ("key", spec.key_algorithm.value),
+        ("key", str(spec.key_algorithm)),
         *(("target", target_text(target)) for target in spec.targets),
         *(
             ("endpoint", endpoint.url + (f" proves {endpoint.target}" if endpoint.target else ""))
             for endpoint in spec.endpoints
         ),
+        ("proof", "" if spec.proof == Proof.ENDPOINTS else f"{spec.proof}: nobody looks whether it is served"),
         ("ends", instant(spec.end_date) if spec.end_date else ""),
+        ("contact", spec.contact or ""),
+        ("description", spec.description or ""),
+        ("labels", ", ".join(f"{key}={value}" for key, value in sorted(spec.labels.items()))),
     ]
 
 
-def target_text(target: TargetSpec) -> str:
+def target_text(target: Target) -> str:
     """In the notation of --target, so that it can be given again."""
-    fields = target.model_dump(exclude={"kind"}, exclude_defaults=True)
-    parts = (f"{key}={value if isinstance(value, str) else '+'.join(value)}" for key, value in fields.items())
-    return f"{target.kind}:{','.join(parts)}"
+    site = {"site": target.site} if target.site else {}
+    fields = {"name": target.name, **site, **target.fields}
+    return f"{target.kind}:{','.join(f'{key}={_value(value)}' for key, value in fields.items() if value != [])}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "+".join(map(_value, value))
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from certbus.output import print_json, print_table, say
+from certbus.output import print_json, print_page, print_table, say
 from certbus.session import GLOBAL_OPTIONS_HINT, Output, connect, present
 
 __all__ = ["app"]
@@ -14,13 +14,13 @@ app = typer.Typer(no_args_is_help=True, help="See sites and what is found there.
 
 @app.command("list", epilog=GLOBAL_OPTIONS_HINT)
 def list_sites(context: typer.Context, *, output: Output = "table") -> None:
-    """List sites, and when each was last heard of."""
+    """List sites, and which of their services are silent."""
     from certbus.site_views import site_table  # noqa: PLC0415 # imports long
 
     with connect(context) as registry:
-        sites = registry.sites()
+        sites = list(registry.sites())
     if output == "json":
-        print_json(sites)
+        print_page(sites)
     else:
         print_table(site_table(sites, present()))
 

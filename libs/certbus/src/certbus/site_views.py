@@ -1,4 +1,4 @@
-"""Sites and what was found there, as people read it."""
+"""Sites, services and what was found at a site, as people read it."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -6,25 +6,49 @@ from datetime import datetime
 from certbus.certificate_views import expiry
 from certbus.output import Cell, Table
 from certbus.time_spans import from_now
-from certcore.api import SiteReview, SiteView
+from certcore.api import ServiceView, SiteReview, SiteView
 
-__all__ = ["review_table", "review_warnings", "site_table"]
+__all__ = ["review_table", "review_warnings", "service_table", "site_table"]
 
 
 def site_table(sites: Iterable[SiteView], now: datetime) -> Table:
+    """SILENT names the services that should have reported by now; OLDEST HEARTBEAT is the one that waits longest."""
     return Table(
-        ("SITE", "SERVICES", "TARGETS", "LAST SEEN"),
+        ("SITE", "SERVICES", "TARGETS", "SILENT", "OLDEST HEARTBEAT"),
         tuple(
             (
                 Cell(site.name),
                 Cell(", ".join(site.services) or "-"),
                 Cell(f"{site.targets_done}/{site.targets}"),
-                Cell(from_now(site.last_heartbeat, now) if site.last_heartbeat else "never"),
+                Cell(", ".join(site.silent), "red") if site.silent else Cell("-"),
+                _heartbeat(site.last_heartbeat, now),
             )
             for site in sites
         ),
         empty="no sites",
     )
+
+
+def service_table(services: Iterable[ServiceView], now: datetime) -> Table:
+    return Table(
+        ("PLACE", "SERVICE", "VERSION", "LAST HEARTBEAT", "STATE", "KINDS"),
+        tuple(
+            (
+                Cell(service.place),
+                Cell(service.service),
+                Cell(service.version or "-"),
+                _heartbeat(service.last_heartbeat, now),
+                Cell("silent", "red") if service.silent else Cell("ok", "green"),
+                Cell(", ".join(service.kinds) or "-"),
+            )
+            for service in services
+        ),
+        empty="no services",
+    )
+
+
+def _heartbeat(then: datetime | None, now: datetime) -> Cell:
+    return Cell(from_now(then, now) if then else "never")
 
 
 def review_table(review: SiteReview, now: datetime) -> Table:

@@ -1,4 +1,4 @@
-"""Waiting for a revision to be live, as `--wait` does."""
+"""Waiting for a revision to be live and well, as `--wait` does."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def wait_until_live(
     now_s: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ExitCode:
-    """Look again and again until the revision is live, has failed for good, or the time is over.
+    """Look again and again until the revision is live with health ok, degraded, has failed, or the time is over.
 
     A registry that is away for a while is waited for as well: the roll-out doesn't depend on who watches it.
 

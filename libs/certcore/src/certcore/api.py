@@ -4,13 +4,17 @@ Field names are stable: new ones may come, none is renamed.
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from certcore.certificate import CertificateSpec, Exposure, KeyAlgorithm
-from certcore.events import DiscoveredSecret
+from certcore.certificate import Exposure, KeyAlgorithm
+from certcore.conditions import Condition, Health
+from certcore.events import DiscoveredSecret, RequestKind
+from certcore.intent import Intent
 from certcore.names import Label
+from certcore.placements import PLATFORM
+from certcore.reading import Items, Open, ReadModel
 from certcore.rejection import Rejection
 
 __all__ = [
@@ -19,12 +23,14 @@ __all__ = [
     "CertificateView",
     "Decision",
     "EndpointView",
+    "Page",
     "Problem",
     "RenewalAnswer",
     "RequestState",
     "RequestView",
     "RevisionView",
     "Role",
+    "ServiceView",
     "SignInCode",
     "SiteEnrolment",
     "SiteReview",
@@ -35,8 +41,18 @@ __all__ = [
 ]
 
 
-class _View(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+ItemT = TypeVar("ItemT", bound=BaseModel)
+
+
+class _View(ReadModel):
+    pass
+
+
+class Page(ReadModel, Generic[ItemT]):
+    """Every list has this form. `next` is an opaque cursor: give it as `after` for what follows; None at the end."""
+
+    items: Items[ItemT]
+    next: str | None = None
 
 
 class CertificateState(StrEnum):
@@ -55,12 +71,17 @@ class CertificateState(StrEnum):
 
 
 class TargetState(StrEnum):
-    """`verified`: an endpoint that proves this target was seen serving the wanted revision."""
+    """`verified`: an endpoint that proves this target was seen serving the wanted revision. `in_progress`: a slow
+    delivery is under way. `withdrawn`: it was ordered to hold nothing, and holds nothing.
+    """
 
     PENDING = "pending"
+    IN_PROGRESS = "in_progress"
     DELIVERED = "delivered"
     VERIFIED = "verified"
     FAILED = "failed"
+    WITHDRAWING = "withdrawing"
+    WITHDRAWN = "withdrawn"
 
 
 class EndpointState(StrEnum):
@@ -112,25 +133,31 @@ class RevisionView(_View):
     not_after: AwareDatetime
     ca: str
     validation_method: str
+    variant: str = PLATFORM
 
 
 class TargetView(_View):
-    """`revision` is the one that lies there, `wanted_revision` the one that should."""
+    """`revision` is the one that lies there, `wanted_revision` the one that should. `site` is the target's place."""
 
     name: str
     site: str
     kind: str
-    state: TargetState
+    state: Open[TargetState]
     revision: int | None
     wanted_revision: int | None
+    variant: str = PLATFORM
+    generation: int = 0
     reason: str = ""
     next_try: AwareDatetime | None = None
 
 
 class EndpointView(_View):
+    """`looked_at` is when a probe worker looked last, `observed_at` when it last found something new."""
+
     url: str
     target: str | None
-    state: EndpointState
+    state: Open[EndpointState]
+    looked_at: AwareDatetime | None = None
     served_fingerprint_sha256: str | None
     served_revision: int | None
     reason: str = ""
@@ -139,12 +166,16 @@ class EndpointView(_View):
 
 
 class CertificateSummary(_View):
+    """`state` is how far its lifecycle has come; `health` is what holds now, and `health_reason` why."""
+
     id: str
     name: str
     owner: str
-    exposure: Exposure
-    state: CertificateState
+    exposure: Open[Exposure]
+    state: Open[CertificateState]
     reason: str
+    health: Open[Health] = Health.UNKNOWN
+    health_reason: str = ""
     dns_names: tuple[str, ...]
     revision: int | None
     not_after: AwareDatetime | None
@@ -157,18 +188,26 @@ class CertificateSummary(_View):
 class CertificateView(_View):
     """One certificate with its grid. `reason` says why it is in its state, and so why it is waiting.
 
-    `revision` is the newest issued one; `trace_id` leads to the trace of its latest roll-out.
+    `revision` is the wanted one, `variants` are all of its X.509 certificates; `wanted_revision` is the highest that
+    any target should hold. `trace_id` leads to the trace of its latest rollout.
     """
 
     id: str
     name: str
     owner: str
-    exposure: Exposure
-    state: CertificateState
+    exposure: Open[Exposure]
+    state: Open[CertificateState]
     reason: str
+    health: Open[Health] = Health.UNKNOWN
+    health_reason: str = ""
+    conditions: Items[Condition] = ()
+    version: int = 0
     state_since: AwareDatetime
     dns_names: tuple[str, ...]
-    key_algorithm: KeyAlgorithm
+    key_algorithm: Open[KeyAlgorithm]
+    labels: dict[str, str] = Field(default_factory=dict)
+    contact: str | None = None
+    description: str | None = None
     issuer: str | None
     requester: str
     approved_by: tuple[str, ...]
@@ -178,22 +217,23 @@ class CertificateView(_View):
     next_try: AwareDatetime | None
     trace_id: str | None
     revision: RevisionView | None
+    variants: Items[RevisionView] = ()
     wanted_revision: int | None
-    targets: tuple[TargetView, ...]
-    endpoints: tuple[EndpointView, ...]
+    targets: Items[TargetView]
+    endpoints: Items[EndpointView]
 
 
 class RequestView(_View):
     id: str
-    kind: Literal["new"]
+    kind: Open[RequestKind]
     certificate_id: str
     name: str
     owner: str
     requester: str
-    state: RequestState
+    state: Open[RequestState]
     reason: str
-    certificate_state: CertificateState
-    spec: CertificateSpec
+    certificate_state: Open[CertificateState]
+    spec: Intent
     created_at: AwareDatetime
     decided_by: str | None
     decided_at: AwareDatetime | None
@@ -211,7 +251,7 @@ class RenewalAnswer(_View):
     certificate_id: str
     name: str
     revision: int
-    state: CertificateState
+    state: Open[CertificateState]
     reason: str
 
 
@@ -231,11 +271,26 @@ class SiteEnrolment(BaseModel):
 
 
 class SiteView(_View):
+    """`last_heartbeat` is that of the service that was silent longest; `silent` names those that are too long so."""
+
     name: str
     services: tuple[str, ...]
     last_heartbeat: AwareDatetime | None
     targets: int
     targets_done: int
+    silent: tuple[str, ...] = ()
+
+
+class ServiceView(_View):
+    """One service at one place. `silent`: it should have reported by now. `kinds` are those that it delivers to."""
+
+    place: str
+    service: str
+    version: str | None
+    last_heartbeat: AwareDatetime | None
+    silent: bool
+    kinds: tuple[str, ...] = ()
+    contract: int | None = None
 
 
 class ReviewedSecret(DiscoveredSecret):
@@ -249,7 +304,7 @@ class SiteReview(_View):
     site: str
     reported_at: AwareDatetime | None
     unreachable: tuple[str, ...]
-    secrets: tuple[ReviewedSecret, ...]
+    secrets: Items[ReviewedSecret]
 
 
 class TokenOrder(BaseModel):

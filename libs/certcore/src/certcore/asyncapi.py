@@ -4,16 +4,22 @@ import json
 from typing import Any, Final
 
 from certcore import events, subjects
+from certcore.door import RequestDoor
 from certcore.events import Event
+from certcore.targets import FILES, HAPROXY, KUBERNETES, TargetKinds
 
 __all__ = ["document"]
 
 # stream → address with its parameters, who writes, and the events that travel there.
 _CHANNELS: Final[dict[str, tuple[str, str, tuple[type[Event], ...]]]] = {
-    subjects.REQUESTS: ("certs.request.{owner}.{name}", "anyone allowed to ask", (events.RequestSubmitted,)),
-    "ANSWERS": (
+    subjects.REQUESTS: (
+        "certs.request.{owner}.submit",
+        "anyone allowed to ask",
+        (events.RequestSubmitted, events.RequestSubmittedV1),
+    ),
+    subjects.ANSWERS: (
         "certs.answer.{owner}.{request_event_id}",
-        "registry, in the stream CERTS",
+        "registry",
         (events.RequestAccepted, events.RequestRejected),
     ),
     subjects.CERTS: (
@@ -23,38 +29,60 @@ _CHANNELS: Final[dict[str, tuple[str, str, tuple[type[Event], ...]]]] = {
             events.CertificateRequested,
             events.CertificateWaiting,
             events.CertificateApproved,
+            events.CertificateApprovedForCsr,
             events.CertificateDenied,
             events.CertificateIssued,
             events.CertificateDelivered,
             events.CertificateLive,
             events.CertificateRenewalDue,
+            events.CertificateRenewalDueForCsr,
             events.CertificateFailing,
+            events.CertificateHealthChanged,
+            events.CsrAccepted,
             events.EndpointsExpected,
+            events.EndpointsExpectedV1,
         ),
     ),
     "DEPLOY": (
-        "certs.deploy.{site}.{service}.{certificate_id}",
-        "registry, in the stream DEPLOY_{site}",
-        (events.DeploymentOrdered,),
+        "certs.deploy.{place}.{service}.{certificate_id}",
+        "registry, in the stream DEPLOY_{place}",
+        (events.DeploymentOrdered, events.DeploymentOrderedV1, events.CsrWanted),
     ),
-    subjects.STATUS: (
-        "certs.status.{site}.{service}.{event}.{about}",
-        "the service that the subject names",
+    "STATUS": (
+        "certs.status.{place}.{service}.{event}.{about}",
+        "the service that the subject names, in the stream STATUS_{place}",
         (
             events.RevisionStarted,
             events.RevisionIssued,
             events.RevisionFailed,
             events.DeliverySucceeded,
+            events.DeliverySucceededV1,
             events.DeliveryFailed,
-            events.EndpointObserved,
-            events.SiteHeartbeat,
+            events.DeliveryFailedV1,
+            events.DeliveryProgressed,
+            events.DeliveryRolledBack,
+            events.DeliveryWithdrawn,
+            events.CsrOffered,
+            events.CsrExpired,
             events.SiteReviewed,
         ),
     ),
+    "LAST": (
+        "certs.last.{place}.{service}.{event}.{key}",
+        "the service that the subject names, in the stream LAST_{place}, which keeps the newest of each subject",
+        (events.EndpointObserved, events.ProbeRound, events.SiteHeartbeat),
+    ),
     subjects.ALERTS: (
-        "certs.alert.{severity}.{owner}",
+        "certs.alert.{owner}.{alert_id}",
         "monitor and registry",
-        (events.AlertRaised, events.AlertResolved),
+        (
+            events.AlertRaised,
+            events.AlertRaisedV1,
+            events.AlertUpdated,
+            events.AlertAcknowledged,
+            events.AlertResolved,
+            events.AlertResolvedV1,
+        ),
     ),
 }
 
@@ -66,7 +94,7 @@ def document() -> dict[str, Any]:
     channels: dict[str, Any] = {}
     for name, (address, writer, kinds) in _CHANNELS.items():
         for kind in kinds:
-            schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+            schema = _schema(kind)
             schemas.update(schema.pop("$defs", {}))
             schemas[kind.__name__] = schema
             messages[kind.type] = {
@@ -95,9 +123,20 @@ def document() -> dict[str, Any]:
     }
 
 
+def _schema(kind: type[Event]) -> dict[str, Any]:
+    template = "#/components/schemas/{model}"
+    if kind not in {events.RequestSubmitted, events.RequestSubmittedV1}:
+        return kind.model_json_schema(ref_template=template)
+    # With the kinds of targets that every installation has; others add their own.
+    door = RequestDoor(TargetKinds([FILES, HAPROXY, KUBERNETES]))
+    return {**door.model.model_json_schema(ref_template=template), "title": kind.__name__}
+
+
 def _headers(kind: type[Event]) -> dict[str, Any]:
     required = (
-        ["ce-id", "ce-type"] if kind is events.RequestSubmitted else ["ce-id", "ce-source", "ce-type", "ce-time"]
+        ["ce-id", "ce-type"]
+        if kind in {events.RequestSubmitted, events.RequestSubmittedV1}
+        else ["ce-id", "ce-source", "ce-type", "ce-time"]
     )
     return {
         "type": "object",

@@ -1,26 +1,27 @@
-"""A revision as it is stored and carried: the chain in clear, the key only sealed."""
+"""One variant of a revision as it is stored and carried: the chain in clear, the key only sealed, if there is one."""
 
 import base64
 import binascii
 import hashlib
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict
-
 from certcore.errors import InspectionError
-from certcore.inspection import Certificate, check_pair, read_chain
+from certcore.inspection import X509Certificate, check_pair, read_chain
+from certcore.placements import PLATFORM
+from certcore.reading import ReadModel
 from certcore.sealing import RecipientKey, SealContext, open_sealed
 
 __all__ = ["Bundle", "IssuedBundle", "SealedBundle", "SealedKey", "digest"]
 
 
-class SealedKey(BaseModel):
-    """One recipient's copy of the private key, in base64."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class SealedKey(ReadModel):
+    """One recipient's copy of the private key, in base64. `key_id` names the recipient's key that it is sealed to;
+    it is missing where it was sealed before keys had ids.
+    """
 
     recipient: str
     sealed: str
+    key_id: str | None = None
 
     def raw(self) -> bytes:
         try:
@@ -29,61 +30,70 @@ class SealedKey(BaseModel):
             raise InspectionError(f"the sealed key for {self.recipient} is not base64") from error
 
     @classmethod
-    def of(cls, recipient: str, sealed: bytes) -> "SealedKey":
-        return cls(recipient=recipient, sealed=base64.b64encode(sealed).decode())
+    def of(cls, recipient: str, sealed: bytes, key_id: str | None) -> "SealedKey":
+        return cls(recipient=recipient, sealed=base64.b64encode(sealed).decode(), key_id=key_id)
 
 
-class IssuedBundle(BaseModel):
-    """What the issuer hands to the registry: one chain, one sealed key for each recipient."""
+class IssuedBundle(ReadModel):
+    """What the issuer hands to the registry: one chain, and one sealed key for each recipient.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    `keys` is empty where the variant's key is held elsewhere.
+    """
 
     chain_pem: str
     keys: tuple[SealedKey, ...]
 
 
-class SealedBundle(BaseModel):
-    """What the registry serves to one recipient."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class SealedBundle(ReadModel):
+    """What the registry serves to one recipient; without a key where the recipient's target made its own."""
 
     certificate_id: str
     revision: int
     chain_pem: str
-    key: SealedKey
+    key: SealedKey | None
+    variant: str = PLATFORM
 
     def sha256(self) -> str:
         return digest(self.chain_pem, self.key)
 
     def open(self, key: RecipientKey) -> "Bundle":
-        """Open and check the bundle: the key must fit the leaf, and the chain must hang together.
+        """Open and check the bundle: the key, if there is one, must fit the leaf, and the chain must hang together.
 
         Raises:
             SealingError: it is not for this recipient, certificate or revision.
             InspectionError: chain and key can't be read or don't fit.
         """
-        context = SealContext(key.name, self.certificate_id, self.revision)
-        key_pem = open_sealed(self.key.raw(), key=key, context=context)
+        key_pem = self._opened(self.key, key) if self.key is not None else None
         chain = read_chain(self.chain_pem.encode())
-        check_pair(chain, key_pem)
-        return Bundle(self.certificate_id, self.revision, chain, self.chain_pem.encode(), key_pem)
+        if key_pem is not None:
+            check_pair(chain, key_pem)
+        return Bundle(self.certificate_id, self.revision, self.variant, chain, self.chain_pem.encode(), key_pem)
+
+    def _opened(self, sealed: SealedKey, key: RecipientKey) -> bytes:
+        context = SealContext(key.name, self.certificate_id, self.revision, self.variant)
+        return open_sealed(sealed.raw(), key=key, context=context, sealed_to=sealed.key_id)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle: lives in memory of a recipient, for as long as a delivery takes."""
+    """An opened bundle: lives in memory of a recipient, for as long as a delivery takes.
+
+    `key_pem` is None where the target made its own key.
+    """
 
     certificate_id: str
     revision: int
-    chain: tuple[Certificate, ...]
+    variant: str
+    chain: tuple[X509Certificate, ...]
     chain_pem: bytes
-    key_pem: bytes = field(repr=False)
+    key_pem: bytes | None = field(repr=False)
 
     @property
-    def leaf(self) -> Certificate:
+    def leaf(self) -> X509Certificate:
         return self.chain[0]
 
 
-def digest(chain_pem: str, key: SealedKey) -> str:
+def digest(chain_pem: str, key: SealedKey | None) -> str:
     """SHA-256 (hex) by which a deployment order refers to one recipient's bundle."""
-    return hashlib.sha256(f"{chain_pem}\n{key.recipient}\n{key.sealed}".encode()).hexdigest()
+    sealed = f"{key.recipient}\n{key.sealed}" if key is not None else ""
+    return hashlib.sha256(f"{chain_pem}\n{sealed}".encode()).hexdigest()

@@ -1,24 +1,30 @@
-"""The intent: what a team asks for, in the one form that API, bus, command and GitOps share."""
+"""The intent: what a team asks for, in the one form that API, bus, command and GitOps share. This is its door."""
 
 import hashlib
-from datetime import datetime
+import unicodedata
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
+import rfc8785
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from certcore.names import MAX_DNS_NAMES, CertificateName, DnsName, Label, matches
-from certcore.targets import TargetSpec
+from certcore.targets import AnyTargetRequest, TargetRequest
 
 __all__ = [
+    "LABEL_VALUE_PATTERN",
     "CertificateSpec",
     "EndpointSpec",
     "Exposure",
     "KeyAlgorithm",
+    "Proof",
     "approval_hash",
     "endpoint_address",
+    "stored",
 ]
+
+MAX_LABELS: Final = 32
 
 
 class Exposure(StrEnum):
@@ -31,6 +37,13 @@ class KeyAlgorithm(StrEnum):
     EC_P384 = "ec-p384"
     RSA_2048 = "rsa-2048"
     RSA_3072 = "rsa-3072"
+
+
+class Proof(StrEnum):
+    """What ends a rollout: a handshake at every endpoint, or where no monitor can reach one, the delivery itself."""
+
+    ENDPOINTS = "endpoints"
+    NONE = "none"
 
 
 def endpoint_address(url: str) -> tuple[str, int]:
@@ -58,6 +71,14 @@ def _check_url(value: str) -> str:
     return f"https://{parts.hostname}:{port}" if port else f"https://{parts.hostname}"
 
 
+def _check_text(value: str) -> str:
+    if any(unicodedata.category(sign) in {"Cc", "Cs"} and sign not in "\n\t" for sign in value):
+        raise ValueError("holds control characters")
+    if "PRIVATE KEY" in value:
+        raise ValueError("holds a private key: consider it as lost")
+    return value
+
+
 class EndpointSpec(BaseModel):
     """A place where the certificate is used: the monitor shakes hands there, with the URL's host as SNI."""
 
@@ -69,11 +90,16 @@ class EndpointSpec(BaseModel):
     )
 
 
+LABEL_VALUE_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$|^$"
+LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE_PATTERN)]
+
+
 class CertificateSpec(BaseModel):
     """A request's body. `owner` may be left out: it is then who asks, and nobody can ask as somebody else."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", title="CertificateSpec")
 
+    kind: Literal["new"] = Field(default="new", description="What is asked for: a new certificate.")
     name: CertificateName = Field(description="Unique name of the certificate, such as shop-checkout.")
     dns_names: Annotated[tuple[DnsName, ...], Field(min_length=1, max_length=MAX_DNS_NAMES)]
     exposure: Exposure
@@ -82,9 +108,15 @@ class CertificateSpec(BaseModel):
         default=None, description="A CA of the issuer; by default policy chooses by exposure."
     )
     key_algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256
-    targets: Annotated[tuple[TargetSpec, ...], Field(min_length=1, max_length=500)]
-    endpoints: Annotated[tuple[EndpointSpec, ...], Field(min_length=1, max_length=500)]
+    targets: Annotated[tuple[AnyTargetRequest, ...], Field(min_length=1, max_length=500)]
+    endpoints: Annotated[tuple[EndpointSpec, ...], Field(max_length=500)] = ()
+    proof: Proof = Field(
+        default=Proof.ENDPOINTS, description="none: no monitor can reach an endpoint; delivery ends the rollout."
+    )
     end_date: AwareDatetime | None = Field(default=None, description="No renewal is ordered after it.")
+    labels: Annotated[dict[Label, LabelValue], Field(max_length=MAX_LABELS)] = Field(default_factory=dict)
+    contact: Annotated[str, AfterValidator(_check_text), Field(max_length=200)] | None = None
+    description: Annotated[str, AfterValidator(_check_text), Field(max_length=2000)] | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -92,6 +124,12 @@ class CertificateSpec(BaseModel):
         _no_twin("dns_names", self.dns_names)
         _no_twin("targets", [target.name for target in self.targets])
         _no_twin("endpoints", [endpoint.url for endpoint in self.endpoints])
+        if self.proof is Proof.ENDPOINTS and not self.endpoints:
+            raise ValueError(
+                'endpoints: is empty: give at least one, or say "proof": "none" if no monitor can reach it'
+            )
+        if self.proof is Proof.NONE and self.endpoints:
+            raise ValueError('proof: is "none", but endpoints are given: leave one of the two out')
         known = {target.name for target in self.targets}
         for number, endpoint in enumerate(self.endpoints):
             if endpoint.target is not None and endpoint.target not in known:
@@ -110,18 +148,36 @@ def _no_twin(field: str, values: tuple[str, ...] | list[str]) -> None:
         seen.add(value)
 
 
+def stored(spec: CertificateSpec) -> dict[str, Any]:
+    """The one form in which an intent is stored. Defaults are left out: a new field changes nothing stored.
+
+    Read it again as `certcore.intent.Intent`.
+    """
+    found = spec.model_dump(mode="json", exclude_defaults=True, exclude={"kind", "targets"})
+    found["targets"] = [_stored_target(target) for target in spec.targets]
+    return found
+
+
+def _stored_target(target: TargetRequest) -> dict[str, Any]:
+    return {"kind": target.kind, **target.model_dump(mode="json", exclude_defaults=True)}
+
+
 def approval_hash(spec: CertificateSpec, *, owner: str) -> str:
-    """SHA-256 (hex) of everything that an approval covers: any change of it needs a new approval."""
-    covered = spec.model_copy(
-        update={
-            "owner": owner,
-            "dns_names": tuple(sorted(spec.dns_names)),
-            "targets": tuple(sorted(spec.targets, key=lambda target: target.name)),
-            "endpoints": tuple(sorted(spec.endpoints, key=lambda endpoint: endpoint.url)),
-        }
-    )
-    return hashlib.sha256(covered.model_dump_json().encode()).hexdigest()
+    """`v1:` and the SHA-256 (hex) of what an approval covers, in RFC 8785's form: a change of it needs a new one.
 
-
-def ended(spec: CertificateSpec, now: datetime) -> bool:
-    return spec.end_date is not None and spec.end_date <= now
+    Endpoints, labels, contact and description are not covered. A field that has its default is left out, so that a
+    field which a later version adds changes no hash.
+    """
+    covered: dict[str, Any] = {
+        "owner": owner,
+        "name": spec.name,
+        "dns_names": sorted(spec.dns_names),
+        "exposure": spec.exposure.value,
+        "key_algorithms": [spec.key_algorithm.value],
+        "targets": [_stored_target(target) for target in sorted(spec.targets, key=lambda target: target.name)],
+    }
+    if spec.issuer is not None:
+        covered["issuer"] = spec.issuer
+    if spec.end_date is not None:
+        covered["end_date"] = int(spec.end_date.timestamp())
+    return f"v1:{hashlib.sha256(rfc8785.dumps(covered)).hexdigest()}"

@@ -16,12 +16,22 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from certcore.certificate import KeyAlgorithm
 from certcore.errors import InspectionError
 
-__all__ = ["Certificate", "check_pair", "read_certificate", "read_chain", "read_csr_names", "spki_sha256"]
+__all__ = [
+    "CertificateRequest",
+    "X509Certificate",
+    "check_pair",
+    "read_certificate",
+    "read_chain",
+    "read_csr",
+    "spki_sha256",
+]
 
 MAX_PEM_BYTES: Final = 256 * 1024
 _BLOCK: Final = re.compile(
@@ -30,7 +40,7 @@ _BLOCK: Final = re.compile(
 
 
 @dataclass(frozen=True)
-class Certificate:
+class X509Certificate:
     """The facts of one X.509 certificate. `serial` is lower-case hex without leading zeros, as OpenSSL shows it
     but for case; fingerprints and hashes are lower-case hex of SHA-256.
     """
@@ -38,6 +48,7 @@ class Certificate:
     serial: str
     fingerprint_sha256: str
     spki_sha256: str
+    key_algorithm: KeyAlgorithm | None
     dns_names: tuple[str, ...]
     subject: str
     issuer: str
@@ -76,7 +87,7 @@ def spki_sha256(key: PublicKeyTypes) -> str:
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
-def read_certificate(der: bytes) -> Certificate:
+def read_certificate(der: bytes) -> X509Certificate:
     """Read one certificate.
 
     Raises:
@@ -88,17 +99,18 @@ def read_certificate(der: bytes) -> Certificate:
         return _facts(x509.load_der_x509_certificate(der))
 
 
-def _facts(certificate: x509.Certificate) -> Certificate:
+def _facts(certificate: x509.Certificate) -> X509Certificate:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         dns_names = tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
     except x509.ExtensionNotFound:
         dns_names = ()
     der = certificate.public_bytes(Encoding.DER)
-    return Certificate(
+    return X509Certificate(
         serial=f"{certificate.serial_number:x}",
         fingerprint_sha256=hashlib.sha256(der).hexdigest(),
         spki_sha256=spki_sha256(certificate.public_key()),
+        key_algorithm=_key_algorithm(certificate.public_key()),
         dns_names=dns_names,
         subject=certificate.subject.rfc4514_string(),
         issuer=certificate.issuer.rfc4514_string(),
@@ -108,7 +120,7 @@ def _facts(certificate: x509.Certificate) -> Certificate:
     )
 
 
-def read_chain(pem: bytes) -> tuple[Certificate, ...]:
+def read_chain(pem: bytes) -> tuple[X509Certificate, ...]:
     """Read a PEM chain, leaf first; each certificate must have signed the one before it.
 
     Raises:
@@ -136,7 +148,7 @@ def _tidy(block: bytes) -> bytes:
     return b"\n".join(line.strip() for line in block.splitlines() if line.strip())
 
 
-def check_pair(chain: tuple[Certificate, ...], key_pem: bytes) -> None:
+def check_pair(chain: tuple[X509Certificate, ...], key_pem: bytes) -> None:
     """Check that the private key is the leaf's.
 
     Raises:
@@ -148,15 +160,52 @@ def check_pair(chain: tuple[Certificate, ...], key_pem: bytes) -> None:
             raise InspectionError(f"the private key doesn't fit the certificate with serial {chain[0].serial}")
 
 
-def read_csr_names(der: bytes) -> tuple[str, ...]:
-    """The DNS names that a certificate signing request asks for.
+@dataclass(frozen=True)
+class CertificateRequest:
+    """The facts of a signing request (PKCS #10). `pem` is the request alone, whatever stood around it."""
+
+    dns_names: tuple[str, ...]
+    spki_sha256: str
+    key_algorithm: KeyAlgorithm | None
+    pem: str
+
+
+def read_csr(encoded: bytes) -> CertificateRequest:
+    """Read a signing request in DER or PEM.
 
     Raises:
-        InspectionError: it can't be read or its signature is wrong.
+        InspectionError: it can't be read, asks for no DNS name or for other names beside, or its signature is wrong.
     """
     with _typed("signing request"):
-        csr = x509.load_der_x509_csr(der)
+        if len(encoded) > MAX_PEM_BYTES:
+            raise InspectionError(f"signing request is larger than {MAX_PEM_BYTES} bytes")
+        pem = encoded.lstrip().startswith(b"-----BEGIN")
+        csr = x509.load_pem_x509_csr(encoded) if pem else x509.load_der_x509_csr(encoded)
         if not csr.is_signature_valid:
             raise InspectionError("signing request has a wrong signature")
-        names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        return tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
+        try:
+            names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            raise InspectionError("signing request asks for no DNS name") from None
+        dns_names = tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
+        if not dns_names:
+            raise InspectionError("signing request asks for no DNS name")
+        if len(dns_names) != len(list(names)):
+            # A CA that signs what the request says would sign an address, too.
+            raise InspectionError("signing request asks for other names than DNS names")
+        return CertificateRequest(
+            dns_names=dns_names,
+            spki_sha256=spki_sha256(csr.public_key()),
+            key_algorithm=_key_algorithm(csr.public_key()),
+            pem=csr.public_bytes(Encoding.PEM).decode(),
+        )
+
+
+def _key_algorithm(key: PublicKeyTypes) -> KeyAlgorithm | None:
+    match key:
+        case ec.EllipticCurvePublicKey():
+            return {"secp256r1": KeyAlgorithm.EC_P256, "secp384r1": KeyAlgorithm.EC_P384}.get(key.curve.name)
+        case rsa.RSAPublicKey():
+            return {2048: KeyAlgorithm.RSA_2048, 3072: KeyAlgorithm.RSA_3072}.get(key.key_size)
+        case _:
+            return None

@@ -12,11 +12,14 @@ from publicsuffixlist import PublicSuffixList
 from pydantic import AfterValidator, StringConstraints
 
 __all__ = [
+    "KUBERNETES_PATTERN",
+    "LABEL_PATTERN",
     "MAX_DNS_NAMES",
     "CertificateName",
     "DnsName",
     "KubernetesName",
     "Label",
+    "is_kubernetes_name",
     "is_label",
     "matches",
     "subject_token",
@@ -26,13 +29,21 @@ MAX_DNS_NAMES: Final = 100
 """Let's Encrypt's limit for its classic profile; no CA that certbus orders from allows more."""
 
 _LABEL: Final = re.compile(r"^(?!-)[a-z0-9-]{1,63}(?<!-)$")
-_NAME: Final = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+LABEL_PATTERN: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+KUBERNETES_PATTERN: Final = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+_NAME: Final = re.compile(LABEL_PATTERN)
+_KUBERNETES_NAME: Final = re.compile(KUBERNETES_PATTERN)
 _TOKEN: Final = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 
 
 def is_label(value: str) -> bool:
     """Whether the value is a `Label`, for names that come in a subject instead of a model."""
     return _NAME.fullmatch(value) is not None
+
+
+def is_kubernetes_name(value: str) -> bool:
+    """Whether the value is a `KubernetesName`: it becomes a part of an API server's path."""
+    return _KUBERNETES_NAME.fullmatch(value) is not None
 
 
 def subject_token(value: str) -> bool:
@@ -42,14 +53,14 @@ def subject_token(value: str) -> bool:
 
 Label = Annotated[
     str,
-    StringConstraints(pattern=_NAME.pattern),
+    StringConstraints(pattern=LABEL_PATTERN),
 ]
 """Sites, owners, targets: lower-case letters, digits and hyphens, at most 63."""
 
 CertificateName = Label
 KubernetesName = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"),
+    StringConstraints(pattern=KUBERNETES_PATTERN),
 ]
 """RFC 1123 subdomain, as Secrets and namespaces are named."""
 

@@ -10,32 +10,33 @@ from dataclasses import dataclass
 from typing import Final
 
 from certcore import subjects
-from certcore.durables import DURABLES
+from certcore.identities import (
+    ALERTS_DURABLE,
+    HUB,
+    OPERATOR,
+    READS_REPORTS,
+    Service,
+    alerts_durable,
+    deliverers_at,
+    durable,
+    identity,
+    owner_identity,
+    places,
+    requests_durable,
+)
 
-__all__ = ["OPERATOR", "Grant", "accounts", "grants", "owner_identity", "site_identity"]
-
-OPERATOR: Final = "operator"
-"""Declares streams and consumers; it publishes no event."""
-
+__all__ = ["Grant", "accounts", "grants"]
 
 HUB_ACCOUNT: Final = "certbus"
 """The account that holds the streams."""
 
-# What these publish, others subscribe to, and the broker doesn't pass on what came in through an import.
-_IN_HUB: Final = frozenset({"registry", "monitor"})
+# Owners subscribe to what the registry publishes, and the broker doesn't pass on what came in through an import.
+_IN_HUB: Final = frozenset({identity(HUB, Service.REGISTRY)})
 
 _INBOX: Final = "_INBOX."
 _JETSTREAM_API: Final = "$JS.API.>"
 _JETSTREAM_INFO: Final = "$JS.API.INFO"
 _PULL: Final = "$JS.API.CONSUMER.MSG.NEXT."
-
-
-def site_identity(site: str, service: str) -> str:
-    return f"{site}-{service}"
-
-
-def owner_identity(owner: str) -> str:
-    return f"owner-{owner}"
 
 
 @dataclass(frozen=True)
@@ -47,57 +48,81 @@ class Grant:
 
 
 def grants(*, sites: Iterable[str], owners: Iterable[str]) -> dict[str, Grant]:
-    """What each identity of a bus may do. Identities are the services, those of each site, and the owners.
+    """What each identity of a bus may do. Identities are the services of the hub, those of each site, and the owners.
 
     Raises:
-        ValueError: a site and an owner would share an identity.
+        ValueError: a site and an owner would share an identity, or a site has the hub's name.
     """
+    owners = sorted(set(owners))
+    issuer, monitor = identity(HUB, Service.ISSUER), identity(HUB, Service.MONITOR)
     found = {
         OPERATOR: _grant(OPERATOR, publish=(_JETSTREAM_API,)),
-        "registry": _grant(
-            "registry",
-            publish=(subjects.ANY_EVENT, subjects.ANY_ANSWER, "certs.deploy.>", subjects.ANY_ALERT),
-            consumes=(
-                (subjects.REQUESTS, DURABLES.REGISTRY_REQUESTS),
-                (subjects.STATUS, DURABLES.REGISTRY_STATUS),
-                (subjects.ALERTS, DURABLES.REGISTRY_ALERTS),
-            ),
+        identity(HUB, Service.REGISTRY): _registry(owners),
+        issuer: _grant(
+            issuer,
+            publish=(*_reports(HUB, Service.ISSUER), subjects.dead_letter(HUB, issuer)),
+            consumes=((subjects.CERTS, durable(HUB, Service.ISSUER)),),
         ),
-        "issuer": _grant(
-            "issuer",
-            publish=(f"certs.status.{subjects.HUB}.issuer.>",),
-            consumes=((subjects.CERTS, DURABLES.ISSUER),),
-        ),
-        "monitor": _grant(
-            "monitor",
-            publish=(f"certs.status.{subjects.HUB}.monitor.>", subjects.ANY_ALERT),
-            consumes=((subjects.CERTS, DURABLES.MONITOR),),
+        monitor: _grant(
+            monitor,
+            publish=(*_reports(HUB, Service.MONITOR), subjects.ANY_ALERT, subjects.dead_letter(HUB, monitor)),
+            consumes=((subjects.CERTS, durable(HUB, Service.MONITOR)),),
         ),
     }
-    for site in sorted(set(sites)):
-        for service in ("syncer", "pusher"):
-            identity = site_identity(site, service)
-            found[identity] = _grant(
-                identity,
-                publish=(f"certs.status.{site}.{service}.>",),
-                consumes=((subjects.deploy_stream(site), DURABLES.of(site, service)),),
-            )
-    for owner in sorted(set(owners)):
-        identity = owner_identity(owner)
-        if identity in found:
-            raise ValueError(f"owner {owner} and a site would share the identity {identity}")
-        answers = f"certs.answer.{owner}.>"
-        found[identity] = _grant(
-            identity,
+    for place in places(sites):
+        for service in deliverers_at(place):
+            found[identity(place, service)] = _deliverer(place, service)
+    for owner in owners:
+        name = owner_identity(owner)
+        if name in found:
+            raise ValueError(f"owner {owner} and a site would share the identity {name}")
+        answers = subjects.answers(owner)
+        found[name] = _grant(
+            name,
             # The stored answer is read by its subject, without a consumer.
-            publish=(f"certs.request.{owner}.>", f"$JS.API.DIRECT.GET.{subjects.CERTS}.{answers}"),
-            subscribe=(answers, f"certs.alert.*.{owner}"),
+            publish=(subjects.request(owner), f"$JS.API.DIRECT.GET.{subjects.ANSWERS}.{answers}"),
+            subscribe=(answers,),
+            consumes=((subjects.ALERTS, alerts_durable(owner)),),
         )
     return found
 
 
+def _registry(owners: Iterable[str]) -> Grant:
+    """Consumers are granted by wildcard: it reads those of places and owners that are declared after its start."""
+    read = (READS_REPORTS, ALERTS_DURABLE, *map(requests_durable, owners))
+    name = identity(HUB, Service.REGISTRY)
+    return _grant(
+        name,
+        publish=(
+            subjects.ANY_EVENT,
+            subjects.ANY_ANSWER,
+            subjects.ANY_DEPLOY,
+            subjects.ANY_ALERT,
+            subjects.ANY_ANCHOR,
+            # It looks for places and owners by the streams and consumers that are there.
+            "$JS.API.STREAM.NAMES",
+            f"$JS.API.CONSUMER.NAMES.{subjects.REQUESTS}",
+            *(subjects.dead_letter(HUB, consumer) for consumer in read),
+        ),
+        consumes=((subjects.REQUESTS, "*"), ("*", READS_REPORTS), (subjects.ALERTS, ALERTS_DURABLE)),
+    )
+
+
+def _deliverer(place: str, service: Service) -> Grant:
+    name = identity(place, service)
+    return _grant(
+        name,
+        publish=(*_reports(place, service), subjects.dead_letter(place, durable(place, service))),
+        consumes=((subjects.deploy_stream(place), durable(place, service)),),
+    )
+
+
+def _reports(place: str, service: Service) -> tuple[str, ...]:
+    return subjects.statuses(place, service), subjects.lasts(place, service)
+
+
 def _grant(
-    identity: str,
+    name: str,
     *,
     publish: tuple[str, ...],
     subscribe: tuple[str, ...] = (),
@@ -105,57 +130,56 @@ def _grant(
 ) -> Grant:
     """`consumes` are (stream, durable): a pull consumer that is only used, never made."""
     rights = list(publish)
-    for stream, durable in consumes:
+    for stream, consumer in consumes:
         rights += [
-            f"$JS.API.CONSUMER.INFO.{stream}.{durable}",
-            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}",
-            f"$JS.ACK.{stream}.{durable}.>",
-            subjects.dead_letter(durable),
+            f"$JS.API.CONSUMER.INFO.{stream}.{consumer}",
+            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}",
+            f"$JS.ACK.{stream}.{consumer}.>",
         ]
     # An inbox of one's own: with the default _INBOX.> everybody could read everybody's replies.
-    return Grant(tuple(rights), (*subscribe, f"_INBOX.{identity}.>"))
+    return Grant(tuple(rights), (*subscribe, f"_INBOX.{name}.>"))
 
 
 def accounts(granted: Mapping[str, Grant], public_keys: Mapping[str, str]) -> str:
     """The `accounts` block of a nats-server configuration; `public_keys` are NKeys of users (`U…`).
 
     Permissions alone don't bind an identity: whoever may publish to a stream chooses the subject that the broker's
-    acknowledgement goes to, and the broker asks nobody whether he might publish there. So sites, owners, issuer and
-    operator have an account each, where their replies stay, and import from the hub's account what they are granted.
+    acknowledgement goes to, and the broker asks nobody whether he might publish there. So everybody but the registry
+    has an account of its own, where replies stay, and imports from the hub's account what it is granted.
     The permissions hold as well: a refusal tells its reason, an absent import doesn't.
 
     Raises:
         ValueError: an identity has no key, or what stands for its key is not a public one.
     """
     residents, exports, members = [], [], []
-    for identity, grant in sorted(granted.items()):
-        user = _user(identity, grant, public_keys.get(identity, ""))
-        if identity in _IN_HUB:
+    for name, grant in sorted(granted.items()):
+        user = _user(name, grant, public_keys.get(name, ""))
+        if name in _IN_HUB:
             residents.append(user)
             continue
         services = _services(grant)
         streams = [subject for subject in grant.subscribe if not subject.startswith(_INBOX)]
-        exports += [_export(identity, "service", subject) for subject in services]
-        exports += [_export(identity, "stream", subject) for subject in streams]
+        exports += [_export(name, "service", subject) for subject in services]
+        exports += [_export(name, "stream", subject) for subject in streams]
         imports = [_import("service", subject) for subject in services]
         imports += [_import("stream", subject) for subject in streams]
-        members.append(f"  {_text(identity)} {{\n{_block('users', [user])}{_block('imports', imports)}  }}\n")
+        members.append(f"  {_text(name)} {{\n{_block('users', [user])}{_block('imports', imports)}  }}\n")
     hub = f"    jetstream: enabled\n{_block('users', residents)}{_block('exports', exports)}"
     return f"accounts {{\n  {_text(HUB_ACCOUNT)} {{\n{hub}  }}\n{''.join(members)}}}\n"
 
 
-def _user(identity: str, grant: Grant, public_key: str) -> str:
+def _user(name: str, grant: Grant, public_key: str) -> str:
     if not (len(public_key) == 56 and public_key.startswith("U")):
-        raise ValueError(f"{identity} has no public NKey of a user")
+        raise ValueError(f"{name} has no public NKey of a user")
     publish, subscribe = json.dumps(grant.publish), json.dumps(grant.subscribe)
     rights = f"publish: {{ allow: {publish} }}, subscribe: {{ allow: {subscribe} }}"
-    return f"{{ nkey: {public_key}, permissions: {{ {rights} }} }} # {identity}"
+    return f"{{ nkey: {public_key}, permissions: {{ {rights} }} }} # {name}"
 
 
-def _export(identity: str, kind: str, subject: str) -> str:
+def _export(name: str, kind: str, subject: str) -> str:
     # Pulling is one request with many answers.
     answers = ", response_type: Stream" if subject.startswith(_PULL) else ""
-    return f"{{ {kind}: {_text(subject)}, accounts: [{_text(identity)}]{answers} }}"
+    return f"{{ {kind}: {_text(subject)}, accounts: [{_text(name)}]{answers} }}"
 
 
 def _import(kind: str, subject: str) -> str:

@@ -1,11 +1,12 @@
 """Private keys sealed to one recipient by HPKE (RFC 9180: X25519, HKDF-SHA256, AES-256-GCM).
 
-The `info` of each seal names recipient, certificate and revision, so that a sealed key can't be replayed for
+The `info` of each seal names recipient, certificate, revision and variant, so that a sealed key can't be replayed for
 another. Nobody between issuer and recipient can open one: not the registry, not the broker, not a backup.
 """
 
 import base64
 import binascii
+import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = [
     "SealContext",
     "encode_public_key",
     "generate_recipient_key",
+    "key_id",
     "open_sealed",
     "seal",
 ]
@@ -37,8 +39,13 @@ class SealContext:
     recipient: str
     certificate_id: str
     revision: int
+    variant: str
 
     def info(self) -> bytes:
+        return f"certbus/v2|{self.recipient}|{self.certificate_id}|{self.revision}|{self.variant}".encode()
+
+    def first_info(self) -> bytes:
+        """What keys were bound to before there were variants."""
         return f"certbus/v1|{self.recipient}|{self.certificate_id}|{self.revision}".encode()
 
 
@@ -52,6 +59,10 @@ class RecipientKey:
     @property
     def public_key(self) -> str:
         return encode_public_key(self.private_key.public_key())
+
+    @property
+    def key_id(self) -> str:
+        return key_id(self.public_key)
 
     @classmethod
     def load(cls, name: str, path: Path) -> "RecipientKey":
@@ -81,6 +92,15 @@ def generate_recipient_key(name: str, path: Path) -> RecipientKey:
     return RecipientKey(name, key)
 
 
+def key_id(public_key: str) -> str:
+    """Names a recipient's key: the first 16 hex digits of the SHA-256 of its raw public half.
+
+    Raises:
+        SealingError: `public_key` is no X25519 public key.
+    """
+    return hashlib.sha256(decode_public_key(public_key).public_bytes_raw()).hexdigest()[:16]
+
+
 def encode_public_key(key: X25519PublicKey) -> str:
     return base64.b64encode(key.public_bytes_raw()).decode()
 
@@ -106,14 +126,21 @@ def seal(key_pem: bytes, *, public_key: str, context: SealContext) -> bytes:
     return _SUITE.encrypt(key_pem, decode_public_key(public_key), info=context.info())
 
 
-def open_sealed(sealed: bytes, *, key: RecipientKey, context: SealContext) -> bytes:
-    """Open a sealed key.
+def open_sealed(sealed: bytes, *, key: RecipientKey, context: SealContext, sealed_to: str | None) -> bytes:
+    """Open a sealed key. `sealed_to` is the id of the key that it was sealed to; None for one sealed before keys had
+    ids, which is bound to no variant.
 
     Raises:
         SealingError: it was sealed to somebody else, for another certificate or revision, or was changed.
     """
+    if sealed_to is not None and sealed_to != key.key_id:
+        raise SealingError(
+            f"the key of certificate {context.certificate_id} revision {context.revision} is sealed to the key"
+            f" {sealed_to[:16]} of {context.recipient}, and this is {key.key_id}: it must be sealed again"
+        )
+    info = context.first_info() if sealed_to is None else context.info()
     try:
-        return _SUITE.decrypt(sealed, key.private_key, info=context.info())
+        return _SUITE.decrypt(sealed, key.private_key, info=info)
     except (InvalidTag, ValueError) as error:
         raise SealingError(
             f"the sealed key of certificate {context.certificate_id} revision {context.revision}"

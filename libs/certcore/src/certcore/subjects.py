@@ -1,13 +1,18 @@
-"""Subjects and stream names, built here and nowhere else (DESIGN §3).
+"""Subjects and stream names, built here and nowhere else.
 
 | stream | subjects |
 |---|---|
-| REQUESTS | certs.request.<owner>.> |
-| CERTS | certs.ev.<event>.<certificate id>, certs.answer.<owner>.<request event id> |
-| DEPLOY_<site> | certs.deploy.<site>.<service>.<certificate id> |
-| STATUS | certs.status.<site>.<service>.<event>.<certificate id>, where services without a site are at `hub` |
-| ALERTS | certs.alert.<severity>.<owner> |
-| DLQ | certs.dlq.<durable> |
+| REQUESTS | certs.request.<owner>.submit |
+| ANSWERS | certs.answer.<owner>.<request event id> |
+| CERTS | certs.ev.<event>.<certificate id> |
+| DEPLOY_<place> | certs.deploy.<place>.<service>.<certificate id> |
+| STATUS_<place> | certs.status.<place>.<service>.<event>.<certificate id> |
+| LAST_<place> | certs.last.<place>.<service>.<event>.<key> |
+| ALERTS | certs.alert.<owner>.<alert id> |
+| ANCHOR | certs.anchor.> |
+| DLQ_<place> | certs.dlq.<place>.<durable> |
+
+A place is a site or `hub`. Subjects may go on below the certificate id of a deployment, so filters end in `>`.
 """
 
 import hashlib
@@ -15,36 +20,59 @@ from dataclasses import dataclass
 from typing import Final
 
 from certcore.errors import PermanentError
+from certcore.events import EndpointObserved, Event, ProbeRound, SiteHeartbeat
 from certcore.names import subject_token
 
 REQUESTS: Final = "REQUESTS"
+ANSWERS: Final = "ANSWERS"
 CERTS: Final = "CERTS"
-STATUS: Final = "STATUS"
 ALERTS: Final = "ALERTS"
-DLQ: Final = "DLQ"
+ANCHOR: Final = "ANCHOR"
 
-HUB: Final = "hub"
-"""The place of services that belong to no site; no site may be called so."""
+# What the names of the streams of a place begin with.
+DEPLOY: Final = "DEPLOY_"
+STATUS: Final = "STATUS_"
+LAST: Final = "LAST_"
+DLQ: Final = "DLQ_"
 
-ANY_REQUEST: Final = "certs.request.>"
+ANY_REQUEST: Final = "certs.request.*.submit"
 ANY_EVENT: Final = "certs.ev.>"
 ANY_ANSWER: Final = "certs.answer.>"
-ANY_STATUS: Final = "certs.status.>"
+ANY_DEPLOY: Final = "certs.deploy.>"
 ANY_ALERT: Final = "certs.alert.>"
-ANY_DEAD_LETTER: Final = "certs.dlq.>"
+ANY_ANCHOR: Final = "certs.anchor.>"
+
+# Nouns that an event's subject leaves out: of each noun that may stand there, only these are so short of it.
+_SILENT_NOUNS: Final = frozenset({"certificate", "endpoint", "endpoints", "site"})
 
 
-def deploy_stream(site: str) -> str:
-    return f"DEPLOY_{site}"
+def deploy_stream(place: str) -> str:
+    return f"{DEPLOY}{place}"
+
+
+def status_stream(place: str) -> str:
+    return f"{STATUS}{place}"
+
+
+def last_stream(place: str) -> str:
+    return f"{LAST}{place}"
+
+
+def dead_letter_stream(place: str) -> str:
+    return f"{DLQ}{place}"
 
 
 def event_name(event_type: str) -> str:
-    """The subject token of a type: `certbus.certificate.renewal_due.v1` → `renewal_due`."""
-    return event_type.rsplit(".", 2)[1]
+    """The subject token of a type, the same for all its versions and for no other type.
+
+    `certbus.certificate.renewal_due.v1` → `renewal_due`, `certbus.delivery.failed.v1` → `delivery_failed`.
+    """
+    _, noun, name, _ = event_type.split(".")
+    return name if noun in _SILENT_NOUNS else f"{noun}_{name}"
 
 
-def request(owner: str, name: str) -> str:
-    return f"certs.request.{owner}.{name}"
+def request(owner: str) -> str:
+    return f"certs.request.{owner}.submit"
 
 
 def event(event_type: str, certificate_id: str) -> str:
@@ -62,47 +90,112 @@ def answer(owner: str, request_event_id: str) -> str:
     """
     token = request_event_id
     if not subject_token(token):
-        token = "sha256-" + hashlib.sha256(token.encode()).hexdigest()[:32]
+        token = "sha256-" + _digest(token)
     return f"certs.answer.{owner}.{token}"
 
 
-def deploy(site: str, service: str, certificate_id: str) -> str:
-    return f"certs.deploy.{site}.{service}.{certificate_id}"
+def answers(owner: str) -> str:
+    return f"certs.answer.{owner}.>"
 
 
-def deploys(site: str, service: str) -> str:
-    return f"certs.deploy.{site}.{service}.>"
+def deploy(place: str, service: str, certificate_id: str) -> str:
+    return f"certs.deploy.{place}.{service}.{certificate_id}"
+
+
+def csr(place: str, service: str, certificate_id: str, target: str) -> str:
+    """Beside the deployments of a certificate: one target is asked for a signing request."""
+    return f"{deploy(place, service, certificate_id)}.csr.{target}"
+
+
+def deploys(place: str, service: str) -> str:
+    return f"certs.deploy.{place}.{service}.>"
+
+
+def deploys_at(place: str) -> str:
+    return f"certs.deploy.{place}.>"
 
 
 def status(place: str, service: str, event_type: str, about: str) -> str:
-    """`about` is a certificate id, or the site itself for heartbeats and reviews."""
+    """`about` is a certificate id, or the site itself for its review."""
     return f"certs.status.{place}.{service}.{event_name(event_type)}.{about}"
 
 
-def alert(severity: str, owner: str) -> str:
-    return f"certs.alert.{severity}.{owner}"
+def statuses(place: str, service: str = "") -> str:
+    """All reports of a service, or of a place."""
+    return f"certs.status.{place}.{service}.>" if service else f"certs.status.{place}.>"
 
 
-def dead_letter(durable: str) -> str:
-    return f"certs.dlq.{durable}"
+def last(place: str, service: str, event_type: str, key: str) -> str:
+    """The newest event of a type about one thing replaces the one before; `key` is that thing."""
+    return f"certs.last.{place}.{service}.{event_name(event_type)}.{key}"
+
+
+def lasts(place: str, service: str = "") -> str:
+    return f"certs.last.{place}.{service}.>" if service else f"certs.last.{place}.>"
+
+
+def observation_key(certificate_id: str, url: str) -> str:
+    """The key of an observation in LAST: a certificate's endpoint, as a token."""
+    return _digest(f"{certificate_id} {url}")
+
+
+def alert(owner: str, alert_id: str) -> str:
+    """An alert id that can't be a subject token stands there as its digest, as in `answer`."""
+    token = alert_id if subject_token(alert_id) else "sha256-" + _digest(alert_id)
+    return f"certs.alert.{owner}.{token}"
+
+
+def alerts(owner: str) -> str:
+    return f"certs.alert.{owner}.>"
+
+
+def dead_letter(place: str, durable: str) -> str:
+    return f"certs.dlq.{place}.{durable}"
+
+
+def dead_letters(place: str) -> str:
+    return f"certs.dlq.{place}.>"
+
+
+@dataclass(frozen=True)
+class Route:
+    stream: str
+    subject: str
+
+
+def route(event: Event, *, place: str, service: str, about: str) -> Route:
+    """Where a report travels: to LAST where only the newest counts, else to STATUS.
+
+    `about` is a certificate id, or the site itself.
+    """
+    match event:
+        case EndpointObserved(certificate_id=certificate_id, url=url):
+            key = observation_key(certificate_id, url)
+        case SiteHeartbeat():
+            key = service
+        case ProbeRound(worker=worker):
+            key = worker if subject_token(worker) else _digest(worker)
+        case _:
+            return Route(status_stream(place), status(place, service, event.type, about))
+    return Route(last_stream(place), last(place, service, event.type, key))
 
 
 @dataclass(frozen=True)
 class Reporter:
-    """Who published a status report: the broker's permissions bind both to the connection."""
+    """Who published a report: the broker's permissions bind both to the connection."""
 
     place: str
     service: str
 
 
 def reporter(subject: str) -> Reporter:
-    """Read the reporter of a STATUS subject.
+    """Read the reporter of a STATUS or LAST subject.
 
     Raises:
         PermanentError: it names none.
     """
     match subject.split("."):
-        case ["certs", "status", place, service, *_]:
+        case ["certs", "status" | "last", place, service, _, *_]:
             return Reporter(place, service)
     raise PermanentError(f"the subject {subject} names no reporter")
 
@@ -110,3 +203,8 @@ def reporter(subject: str) -> Reporter:
 def owner_of_request(subject: str) -> str:
     """Read who asks from a REQUESTS subject."""
     return subject.split(".")[2]
+
+
+def _digest(text: str) -> str:
+    """32 hex digits of SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

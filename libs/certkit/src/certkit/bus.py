@@ -7,7 +7,7 @@ so that none is silently dropped; naks carry the only delays, so consumers have 
 import ssl
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import nats.errors
 import stamina
@@ -18,6 +18,7 @@ from faststream.nats.opentelemetry.provider import NatsTelemetrySettingsProvider
 from faststream.nats.prometheus import NatsPrometheusMiddleware
 from faststream.nats.response import NatsPublishCommand
 from faststream.nats.security import NatsNKey
+from faststream.nats.subscriber.usecases import LogicSubscriber
 from faststream.opentelemetry.middleware import TelemetryMiddleware
 from nats.aio.msg import Msg
 from nats.js.errors import APIError, NoStreamResponseError
@@ -32,12 +33,28 @@ from certkit.failure_policy import FailureLimits, FailurePolicy
 from certkit.settings import BusSettings
 from certkit.telemetry import Telemetry
 
-__all__ = ["EventPublisher", "Handler", "make_broker", "parse_envelope", "subscribe"]
+__all__ = [
+    "EventPublisher",
+    "Handler",
+    "RawHandler",
+    "Reader",
+    "Upgradable",
+    "make_broker",
+    "parse_envelope",
+    "subscribe",
+    "upgrading",
+]
 
 log = structlog.get_logger()
 
 Handler = Callable[[Any, Envelope], Awaitable[None]]
 """Handles one event of the type that it is registered for. Must bear redelivery of the same event."""
+
+RawHandler = Callable[[NatsMessage], Awaitable[None]]
+"""Handles every message of a consumer, whatever its type and body."""
+
+Reader = LogicSubscriber[Any]
+"""Reads one consumer between `start` and `stop`."""
 
 _PUBLISH_TIMEOUT_S = 5.0
 
@@ -63,20 +80,24 @@ class _Telemetry(TelemetryMiddleware[NatsPublishCommand]):
 def make_broker(
     settings: BusSettings,
     *,
+    place: str,
     service: str,
     telemetry: Telemetry,
     metrics: CollectorRegistry,
     limits: FailureLimits | None = None,
 ) -> NatsBroker:
-    """A broker that is not connected yet. It reconnects for ever and drains when it is stopped."""
+    """A broker that is not connected yet. It reconnects for ever and drains when it is stopped.
+
+    Dead letters go to those of the place; `service` names the process in its metrics.
+    """
 
     async def publish_dead_letter(body: bytes, durable: str, headers: dict[str, str]) -> None:
         headers.pop("traceparent", None)
         await broker.publish(
             body,
-            subjects.dead_letter(durable),
+            subjects.dead_letter(place, durable),
             headers=headers,
-            stream=subjects.DLQ,
+            stream=subjects.dead_letter_stream(place),
             timeout=_PUBLISH_TIMEOUT_S,
         )
 
@@ -103,7 +124,7 @@ def make_broker(
 
 
 async def _leave_encoded(message: NatsMessage) -> bytes:
-    # FastStream would decode each body before a handler sees it: what is no JSON would count as a failure that may
+    # FastStream would decode each body before a handler gets it: what is no JSON would count as a failure that may
     # pass, and be tried for half an hour.
     return message.body
 
@@ -116,12 +137,12 @@ def _security(settings: BusSettings) -> NatsNKey | None:
 
 
 async def _log_error(error: Exception) -> None:
-    # A refused permission shows at the caller as a mere timeout: the cause is only told here.
+    # A refused permission is a mere timeout for the caller: only this log line has the cause.
     log.warning("bus_error", error=f"{type(error).__name__}: {error}"[:300])
 
 
 class EventPublisher:
-    """Publishes to a stream and knows that it was stored: a timeout is repeated under the same message id."""
+    """Publishes to a stream and waits until it is stored: after a timeout it repeats, under the same message id."""
 
     def __init__(
         self,
@@ -166,6 +187,22 @@ class EventPublisher:
             raise TransientError(f"stream {stream} didn't store {subject}: {type(error).__name__}") from error
 
 
+@runtime_checkable
+class Upgradable(Protocol):
+    """An event of an earlier contract."""
+
+    def upgraded(self) -> Event: ...
+
+
+def upgrading(handler: Handler) -> Handler:
+    """A handler of an event's predecessor, which becomes that event first."""
+
+    async def handle(event: Upgradable, envelope: Envelope) -> None:
+        await handler(event.upgraded(), envelope)
+
+    return handle
+
+
 def parse_envelope(message: NatsMessage) -> Envelope:
     raw = message.raw_message
     return envelope_of(message.headers, subject=raw.subject, tries=raw.metadata.num_delivered)
@@ -176,22 +213,32 @@ def subscribe(
     *,
     stream: str,
     durable: str,
-    subject: str,
     identity: str,
-    handlers: Mapping[type[Event], Handler],
-) -> None:
-    """Consume a durable that `certkit.declare` made; events of other types are parked as dead letters."""
-    subscriber = broker.subscriber(
-        subject,
+    handlers: Mapping[type[Event], Handler] | RawHandler,
+    lasting: bool = True,
+) -> Reader:
+    """Consume a durable that `certkit.declare` made; events of other types are parked as dead letters.
+
+    It is read from the broker's start on, and where that is past, from the reader's own. One that is not `lasting`
+    is forgotten by the broker when nobody holds it any more.
+    """
+    reader: Reader = broker.subscriber(
+        # Which messages come is the consumer's business: it is there already.
+        f"{stream}.{durable}",
         stream=JStream(stream, declare=False),
         durable=durable,
         pull_sub=PullSub(batch_size=1, timeout=5),
         # FastStream doesn't hand the broker's own inbox prefix to pull subscribers.
         inbox_prefix=f"_INBOX.{identity}.".encode(),
+        persistent=lasting,
     )
-    for event_type, handler in handlers.items():
-        subscriber(_consume(event_type, handler), filter=_is_of(event_type))
-    subscriber(_park)
+    if isinstance(handlers, Mapping):
+        for event_type, handler in handlers.items():
+            reader(_consume(event_type, handler), filter=_is_of(event_type))
+        reader(_park)
+    else:
+        reader(handlers)
+    return reader
 
 
 def _is_of(event_type: type[Event]) -> Callable[[NatsMessage], Awaitable[bool]]:
@@ -203,7 +250,10 @@ def _is_of(event_type: type[Event]) -> Callable[[NatsMessage], Awaitable[bool]]:
 
 def _consume(event_type: type[Event], handler: Handler) -> Callable[..., Awaitable[None]]:
     async def consume(message: NatsMessage) -> None:
-        await handler(event_type.model_validate_json(message.body), parse_envelope(message))
+        event = event_type.model_validate_json(message.body)
+        for item in event.unreadable:
+            log.warning("item_unreadable", source=event.type, item=item.item, name=item.name, problem=item.problem)
+        await handler(event, parse_envelope(message))
 
     return consume
 

@@ -1,12 +1,16 @@
-"""The one step that makes streams and consumers and tells where they drifted: `python -m certkit.declare`.
+"""The one step that makes streams and consumers and reports their drift: `python -m certkit.declare`.
 
-Exit codes: 0 as declared, 1 drift was found (and left, unless --apply), 2 the broker didn't answer.
+Streams of the form before are moved into their successors (`certkit.migration`).
+
+Exit codes: 0 as declared, 1 drift was found (and left, unless --apply), 2 the broker didn't answer, 3 what an old
+stream holds can't be moved.
 """
 
 import argparse
 import asyncio
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +18,13 @@ import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
+from nats.js.api import RetentionPolicy, StreamConfig, StreamInfo
 from nats.js.errors import NotFoundError
 
+from certcore import subjects
+from certcore.errors import CertbusError
+from certcore.identities import OPERATOR
+from certkit.migration import Migrated, migrate, outdated
 from certkit.topology import Topology, topology
 
 __all__ = ["Drift", "declare"]
@@ -29,9 +38,12 @@ _STREAM_FIELDS: Final = (
     "max_msg_size",
     "max_msgs_per_subject",
     "discard",
+    "discard_new_per_subject",
     "max_age",
     "duplicate_window",
     "allow_direct",
+    "sources",
+    "metadata",
 )
 _CONSUMER_FIELDS: Final = (
     "deliver_policy",
@@ -53,26 +65,35 @@ class Drift:
     declared: str
     found: str | None
 
+    def line(self, *, applied: bool) -> str:
+        found = "missing" if self.found is None else f"{self.field} is {self.found}, declared {self.declared}"
+        return f"{self.name}: {found}{' (mended)' if applied else ''}"
 
-async def declare(js: JetStreamContext, wanted: Topology, *, apply: bool) -> list[Drift]:
+
+async def declare(js: JetStreamContext, wanted: Topology, *, apply: bool) -> list[Drift | Migrated]:
     """Compare the broker with the topology; with `apply`, create what is missing and update what differs.
 
-    Streams and consumers that nobody declared are left alone.
+    Streams and consumers that nobody declared are left alone, but for those of the form before: they are moved. It
+    may be broken off anywhere and started again.
+
+    Raises:
+        PermanentError, TransientError: as `certkit.migration.migrate`.
     """
-    found: list[Drift] = []
+    found: list[Drift | Migrated] = []
+    found += await migrate(js, wanted) if apply else await outdated(js)
     for config in wanted.streams:
         name = config.name or ""
         try:
-            present = (await js.stream_info(name)).config
+            present = await js.stream_info(name)
         except NotFoundError:
             found.append(Drift(name, "stream", "present", None))
             if apply:
                 await js.add_stream(config)
             continue
-        drift = _compare(name, config, present, _STREAM_FIELDS)
+        drift = _compare(name, config, present.config, _STREAM_FIELDS)
         found += drift
         if drift and apply:
-            await js.update_stream(config)
+            await js.update_stream(await _roomy(js, config, present))
     for consumer in wanted.consumers:
         name = f"{consumer.stream}/{consumer.durable}"
         try:
@@ -87,7 +108,34 @@ async def declare(js: JetStreamContext, wanted: Topology, *, apply: bool) -> lis
         if drift and apply:
             # The server takes a create for an existing durable as an update.
             await js.add_consumer(consumer.stream, consumer.config())
-    return found
+    return found + await _unread_requests(js, wanted)
+
+
+async def _roomy(js: JetStreamContext, config: StreamConfig, present: StreamInfo) -> StreamConfig:
+    """The limits, but for those that would drop what nobody has read yet: they are mended by a later run."""
+    name = config.name or ""
+    consumers = await js.consumers_info(name)
+    if config.retention is not RetentionPolicy.WORK_QUEUE and any(not info.num_pending for info in consumers):
+        return config
+    most = max(((await js.stream_info(name, subjects_filter=">")).state.subjects or {"": 0}).values())
+    newest, size = config.max_msgs_per_subject, config.max_bytes or -1
+    return replace(
+        config,
+        max_msgs_per_subject=max(newest, most) if newest > 1 else newest,
+        max_bytes=max(size, present.state.bytes) if size > 0 else size,
+    )
+
+
+async def _unread_requests(js: JetStreamContext, wanted: Topology) -> list[Drift | Migrated]:
+    try:
+        info = await js.stream_info(subjects.REQUESTS, subjects_filter=">")
+    except NotFoundError:
+        return []
+    owners = {subjects.owner_of_request(subject) for subject in info.state.subjects or {}}
+    return [
+        Migrated(subjects.REQUESTS, f"requests of {owner} wait and nobody reads them: declare the owner")
+        for owner in sorted(owners - set(wanted.owners))
+    ]
 
 
 def _compare(name: str, declared: Any, present: Any, fields: tuple[str, ...]) -> list[Drift]:
@@ -100,12 +148,15 @@ def _compare(name: str, declared: Any, present: Any, fields: tuple[str, ...]) ->
 
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
-        return sorted(value) or None
+        return sorted(getattr(item, "name", item) for item in value) or None
+    if isinstance(value, Mapping):
+        # The broker notes its own version beside ours.
+        return {key: entry for key, entry in value.items() if not key.startswith("_nats")} or None
     return getattr(value, "value", value)
 
 
 async def _told_by_the_end(_: Exception) -> None:
-    """Each failed try would print a traceback; the last one is told in a line."""
+    """nats-py prints a traceback for each failed try; here the last one is reported in a line."""
 
 
 async def _connect(url: str, seed_file: Path | None, identity: str) -> Client:
@@ -114,7 +165,7 @@ async def _connect(url: str, seed_file: Path | None, identity: str) -> Client:
         nkeys_seed=str(seed_file) if seed_file else None,
         inbox_prefix=f"_INBOX.{identity}".encode(),
         allow_reconnect=False,
-        # The first connection is repeated as well: a broker that just starts is waited for, one that is away is told.
+        # Also for the first connection: waits for a broker that just starts, and reports an unreachable one.
         max_reconnect_attempts=3,
         reconnect_time_wait=1,
         connect_timeout=5,
@@ -126,24 +177,27 @@ async def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m certkit.declare", description=__doc__)
     parser.add_argument("--url", default="nats://127.0.0.1:4222")
     parser.add_argument("--nkey-seed-file", type=Path)
-    parser.add_argument("--identity", default="operator")
+    parser.add_argument("--identity", default=OPERATOR)
     parser.add_argument("--site", action="append", default=[], help="a site; repeat for each")
+    parser.add_argument("--owner", action="append", default=[], help="who may ask over the bus; repeat for each")
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--apply", action="store_true", help="create and update; without it only report")
     options = parser.parse_args(arguments)
     try:
         client = await _connect(options.url, options.nkey_seed_file, options.identity)
         try:
-            wanted = topology(options.site, replicas=options.replicas)
+            wanted = topology(options.site, owners=options.owner, replicas=options.replicas)
             drift = await declare(client.jetstream(), wanted, apply=options.apply)
         finally:
             await client.close()
     except (NatsError, OSError) as error:
         print(f"the broker at {options.url} didn't answer: {error}", file=sys.stderr)  # noqa: T201 # a command
         return 2
+    except CertbusError as error:
+        print(str(error), file=sys.stderr)  # noqa: T201 # a command
+        return 3
     for item in drift:
-        found = "missing" if item.found is None else f"{item.field} is {item.found}, declared {item.declared}"
-        print(f"{item.name}: {found}{' (mended)' if options.apply else ''}")  # noqa: T201 # a command
+        print(item.line(applied=options.apply))  # noqa: T201 # a command
     return 1 if drift and not options.apply else 0
 
 

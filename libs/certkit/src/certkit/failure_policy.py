@@ -87,7 +87,7 @@ def describe(error: BaseException) -> str:
 
 
 class FailurePolicy:
-    """Middleware factory, as FastStream wants it: called for each message."""
+    """Middleware factory, as FastStream requires it: called for each message."""
 
     def __init__(self, *, limits: FailureLimits, publish_dead_letter: PublishDeadLetter) -> None:
         self.limits = limits

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
@@ -12,6 +13,7 @@ from faststream.asgi.types import ASGIApp, Receive, Scope, Send
 from prometheus_client import CollectorRegistry, make_asgi_app
 from uvicorn.lifespan.on import LifespanOn
 
+from certcore.instance import INSTANCE_VARIABLE, instance_headers
 from certkit.settings import HttpSettings
 
 __all__ = ["Readiness", "health_routes", "run"]
@@ -31,16 +33,20 @@ class _Metrics:
 
 
 def health_routes(*, readiness: Readiness, metrics: CollectorRegistry) -> Sequence[tuple[str, ASGIApp]]:
-    """/healthz: the process answers. /readyz: it can do its work, else 503 with the reason. /metrics: Prometheus."""
+    """/healthz: the process answers. /readyz: it can do its work, else 503 with the reason. /metrics: Prometheus.
+
+    By a header of the first two, the launcher recognises this process: see `certcore.instance`.
+    """
+    headers = instance_headers(os.environ.get(INSTANCE_VARIABLE, ""))
 
     @get
     async def healthz(_: object) -> AsgiResponse:
-        return AsgiResponse(b"ok", status_code=200)
+        return AsgiResponse(b"ok", status_code=200, headers=headers)
 
     @get
     async def readyz(_: object) -> AsgiResponse:
         reason = await readiness()
-        return AsgiResponse((reason or "ready").encode(), status_code=503 if reason else 200)
+        return AsgiResponse((reason or "ready").encode(), status_code=503 if reason else 200, headers=headers)
 
     return [("/healthz", healthz), ("/readyz", readyz), ("/metrics", _Metrics(metrics))]
 

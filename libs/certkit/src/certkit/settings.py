@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, TypeVar
 
@@ -21,7 +23,9 @@ __all__ = [
     "RecipientSettings",
     "RegistrySettings",
     "ServiceSettings",
+    "SettingFault",
     "TelemetrySettings",
+    "faults_of",
     "load_settings",
 ]
 
@@ -65,6 +69,20 @@ class TelemetrySettings(_Settings):
     trace_file: Path | None = Field(default=None, description="Spans as JSON lines.")
 
 
+@dataclass(frozen=True)
+class SettingFault:
+    field: tuple[str, ...]
+    problem: str
+
+
+def faults_of(error: ValidationError, *under: str) -> list[SettingFault]:
+    """What a settings model refuses; `under` is where it stands in the settings as a whole."""
+    return [
+        SettingFault((*under, *map(str, item["loc"])), item["msg"])
+        for item in error.errors(include_url=False, include_input=False)
+    ]
+
+
 class ServiceSettings(BaseSettings):
     """Base of each service's settings: environment first, then the TOML file that CERTBUS_CONFIG_FILE names.
 
@@ -78,6 +96,10 @@ class ServiceSettings(BaseSettings):
     bus: BusSettings
     http: HttpSettings
     telemetry: TelemetrySettings = TelemetrySettings()
+
+    def faults(self) -> Sequence[SettingFault]:
+        """What is wrong with settings whose model another package has, as a driver does."""
+        return ()
 
     @classmethod
     def settings_customise_sources(
@@ -99,12 +121,17 @@ SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 def load_settings(kind: type[SettingsT]) -> SettingsT:
     """Read the settings of a process, or leave it with exit code 2 and a line for each field at fault."""
     try:
-        return kind()
+        settings = kind()
     except ValidationError as error:
-        prefix = kind.model_config.get("env_prefix", "")
-        for item in error.errors(include_url=False, include_input=False):
-            field = ".".join(map(str, item["loc"]))
-            variable = prefix + "__".join(map(str, item["loc"])).upper()
-            message = f"setting {field}: {item['msg']} (set {variable}, or {field} in ${kind.CONFIG_FILE})"
-            print(message, file=sys.stderr)  # noqa: T201 # logging isn't set up yet
-        sys.exit(2)
+        faults: Sequence[SettingFault] = faults_of(error)
+    else:
+        faults = settings.faults()
+        if not faults:
+            return settings
+    prefix = kind.model_config.get("env_prefix", "")
+    for fault in faults:
+        field = ".".join(fault.field)
+        variable = prefix + "__".join(fault.field).upper()
+        message = f"setting {field}: {fault.problem} (set {variable}, or {field} in ${kind.CONFIG_FILE})"
+        print(message, file=sys.stderr)  # noqa: T201 # logging isn't set up yet
+    sys.exit(2)

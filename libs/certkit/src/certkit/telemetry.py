@@ -108,7 +108,7 @@ def _configure_logging(level: str, service: str) -> None:
         _trace_id,
     ]
     rendered: list[structlog.typing.Processor] = [
-        # Without the frames' local variables: keys and tokens lie in them, with no mark to know them by.
+        # Without the frames' local variables: they may hold keys and tokens, which can't be recognised.
         structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
         redact,
         structlog.processors.JSONRenderer(),

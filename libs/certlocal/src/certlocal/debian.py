@@ -11,8 +11,11 @@ from certlocal.tools import Tell
 
 __all__ = ["debian_program"]
 
-# Where Debian has its daemons; an ordinary user's PATH often lacks them.
+# Where Debian has its daemons; an ordinary user's PATH often lacks them, and PostgreSQL's are in nobody's.
 _DAEMONS: Final = ("/usr/local/sbin", "/usr/sbin")
+_POSTGRESQL: Final = Path("/usr/lib/postgresql")
+# Seconds. Another launcher may be installing something.
+_LOCK_TIMEOUT: Final = "DPkg::Lock::Timeout=300"
 
 
 def debian_program(program: str, *, package: str, tell: Tell) -> Path:
@@ -30,7 +33,7 @@ def debian_program(program: str, *, package: str, tell: Tell) -> Path:
     tell(f"installing {package} with apt-get")
     for arguments in (["update"], ["install", "--yes", "--no-install-recommends", package]):
         done = subprocess.run(
-            ["apt-get", "--quiet", *arguments],
+            ["apt-get", "--quiet", "-o", _LOCK_TIMEOUT, *arguments],
             env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -50,6 +53,7 @@ def debian_program(program: str, *, package: str, tell: Tell) -> Path:
 
 
 def _find(program: str) -> Path | None:
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_DAEMONS))
+    versions = sorted(map(str, _POSTGRESQL.glob("*/bin")), reverse=True)
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_DAEMONS, *versions))
     found = shutil.which(program, path=path)
     return Path(found) if found else None

@@ -43,7 +43,7 @@ frontend edge
   bind 127.0.0.1:{port} ssl crt-list {crt_list}
   http-request return status 200 content-type text/plain string "served by the balancer of site1\\n"
 """
-    return HaproxyServer(folder=home.sockets, configuration=configuration, tell=tell), socket
+    return HaproxyServer(folder=home.sockets, configuration=configuration, ports=(port,), tell=tell), socket
 
 
 def _placeholder() -> bytes:

@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -30,8 +31,11 @@ def haproxy_program(tell: Tell = print) -> Path:
 
 
 class HaproxyServer:
-    def __init__(self, *, folder: Path, configuration: str, tell: Tell = print) -> None:
-        """`folder` gets the master's socket, so its path must be short.
+    def __init__(self, *, folder: Path, configuration: str, ports: Sequence[int] = (), tell: Tell = print) -> None:
+        """`folder` gets the master's socket, so its path must be short. `ports` are those of the configuration.
+
+        HAProxy shares its ports with whoever asks for that too, such as another HAProxy: one that it shares is
+        not taken for ready.
 
         Raises:
             PartMissingError: HAProxy is not installed, and can't be from here.
@@ -52,6 +56,7 @@ class HaproxyServer:
             ],
             log_path=folder / "haproxy.log",
             cwd=folder,
+            ports=ports,
         )
 
     async def start(self) -> None:

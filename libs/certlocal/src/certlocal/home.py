@@ -45,6 +45,6 @@ class Home:
     def keep_token(self, name: str, token: str) -> None:
         write_private(self.token_file(name), f"{token}\n".encode())
 
-    def describe_client(self, url: str) -> None:
-        """Tell the certbus command where this system's registry is."""
-        self.path("client.json").write_text(json.dumps({"url": url}) + "\n")
+    def describe_client(self, url: str, *, instance: str) -> None:
+        """Tell the certbus command where this system's registry is, and by what it is recognised."""
+        self.path("client.json").write_text(json.dumps({"url": url, "instance": instance}) + "\n")

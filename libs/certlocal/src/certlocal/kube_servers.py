@@ -73,6 +73,7 @@ class EtcdServer:
                 "--log-level=warn",
             ],
             log_path=folder / "etcd.log",
+            ports=(client_port, peer_port),
         )
 
     async def start(self) -> None:
@@ -132,6 +133,7 @@ class KubeApiServer:
                 "--v=0",
             ],
             log_path=folder / "kube-apiserver.log",
+            ports=(port,),
         )
         self._key_file = key_file
 
@@ -150,7 +152,7 @@ class KubeApiServer:
         self.write_kubeconfig(ADMIN, self.kubeconfig)
         self.process.start()
         # Its readiness includes the hook that writes the default roles; etcd is included as well.
-        await self.process.wait_ready(answers(f"{self.server}/readyz", ca_file=self.ca_file), timeout_s=90.0)
+        await self.process.wait_ready(answers(f"{self.server}/readyz", ca_file=self.ca_file))
         await self._grant()
 
     async def stop(self) -> None:

@@ -43,6 +43,7 @@ class NatsServer:
             name="nats-server",
             argv=[_program(), "--config", str(folder / "nats.conf")],
             log_path=folder / "nats-server.log",
+            ports=(port, monitor_port),
         )
 
     async def start(self) -> None:

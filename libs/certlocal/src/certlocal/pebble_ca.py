@@ -41,6 +41,7 @@ class ChallengeDns:
                 *off,
             ],
             log_path=folder / "pebble-challtestsrv.log",
+            ports=(dns_port, management_port),
         )
 
     async def start(self) -> None:
@@ -94,6 +95,7 @@ class PebbleCa:
             name="pebble",
             argv=[str(program), "-strict", "-config", str(folder / "pebble.json"), "-dnsserver", dns],
             log_path=self.log_path,
+            ports=(ports.acme, ports.management),
             env={
                 "PEBBLE_VA_NOSLEEP": "1",
                 "PEBBLE_WFE_NONCEREJECT": str(bad_nonces_percent),

@@ -3,6 +3,7 @@
 import json
 import random
 import socket
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ __all__ = ["PortBook", "free_port", "is_free"]
 # Below the range that Linux hands to outgoing connections: a client of ours never takes a server's port.
 _FIRST: Final = 18000
 _LAST: Final = 32000
-_HANDED_OUT: Final[set[int]] = set()
+_RESERVED: Final[set[int]] = set()
 _CHOICE: Final = random.SystemRandom()
 
 
@@ -33,13 +34,33 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that this process was not given before."""
+    """A port that nobody listens on, and that neither this process nor another launcher was given before."""
     for _ in range(1000):
         port = _CHOICE.randrange(_FIRST, _LAST)
-        if port not in _HANDED_OUT and is_free(port):
-            _HANDED_OUT.add(port)
+        if is_free(port) and _reserve(port):
             return port
     raise PortTakenError(f"no free port between {_FIRST} and {_LAST} on 127.0.0.1")
+
+
+def _reserve(port: int) -> bool:
+    """Keep a port for this process until it ends; False where it, or another launcher, has it already.
+
+    Two launchers that look at once both find a port free. So each first binds a name in the abstract namespace of
+    unix sockets: the kernel gives it to one of them, within the same bounds as the ports (a network namespace), and
+    takes it back at the end of the process, however that comes.
+    """
+    if port in _RESERVED:
+        return False
+    if sys.platform == "linux":
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mark:
+            try:
+                mark.bind(f"\0certbus/port/{port}")
+            except OSError:
+                return False
+            # From here on only the end of the process closes it.
+            mark.detach()
+    _RESERVED.add(port)
+    return True
 
 
 class PortBook:
@@ -50,24 +71,26 @@ class PortBook:
         self._ports: dict[str, int] = {}
         with suppress(FileNotFoundError):
             self._ports = {str(name): int(port) for name, port in json.loads(path.read_text()).items()}
-        _HANDED_OUT.update(self._ports.values())
+        for port in self._ports.values():
+            _reserve(port)
 
     def port(self, name: str, *, wanted: int | None = None, fixed: bool = False) -> int:
         """The port of this name, chosen at the first call: `wanted` if it is free.
 
-        A kept port that somebody else took meanwhile is replaced, unless it is `fixed`: others know it.
+        A kept port that somebody else took meanwhile is replaced, unless it is `fixed`: others know it. No other
+        launcher on this machine is given a port of this book while this process lives.
 
         Raises:
             PortTakenError: a fixed port is in use.
         """
         kept = self._ports.get(name)
-        if kept is not None and is_free(kept):
+        if kept is not None and kept in _RESERVED and is_free(kept):
             return kept
         if kept is not None and fixed:
             raise PortTakenError(f"port {kept} ({name}) is in use on 127.0.0.1: stop what listens there")
-        port = wanted if kept is None and wanted is not None and is_free(wanted) else free_port()
+        takes_wanted = kept is None and wanted is not None and is_free(wanted) and _reserve(wanted)
+        port = wanted if takes_wanted and wanted is not None else free_port()
         self._ports[name] = port
-        _HANDED_OUT.add(port)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text(json.dumps(self._ports, indent=2, sort_keys=True) + "\n")
         return port

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -12,8 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from certcore.instance import INSTANCE_VARIABLE
 from certlocal import parent_guard
-from certlocal.errors import PartMissingError, ProcessFailedError
+from certlocal.errors import LocalError, PartMissingError, PortTakenError, ProcessFailedError
+from certlocal.listeners import holder, listeners, opened_by_session
 
 __all__ = ["Check", "ChildProcess"]
 
@@ -39,12 +42,16 @@ class ChildProcess:
         log_path: Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        ports: Sequence[int] = (),
     ) -> None:
-        """`env` is added to the parent's environment."""
+        """`env` is added to the parent's environment. At `ports` of 127.0.0.1 it must listen to be ready (TCP)."""
         self.name = name
         self.argv = tuple(argv)
         self.log_path = log_path
-        self._env = dict(env or {})
+        self.ports = tuple(ports)
+        self.instance = secrets.token_hex(16)
+        """What a service of ours answers to show that it is this process: see `certcore.instance`."""
+        self.env = {**(env or {}), INSTANCE_VARIABLE: self.instance}
         self._cwd = cwd
         self._popen: subprocess.Popen[bytes] | None = None
         self._log_start = 0
@@ -69,7 +76,7 @@ class ChildProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**_environment(), **self._env},
+                env={**_environment(), **self.env},
                 cwd=self._cwd,
                 start_new_session=True,
             )
@@ -87,21 +94,26 @@ class ChildProcess:
     def alive(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
 
-    async def wait_ready(self, check: Check, *, timeout_s: float = 30.0) -> None:
-        """Ask `check` until it says yes.
+    async def wait_ready(self, check: Check | None = None, *, timeout_s: float = 90.0) -> None:
+        """Wait until it alone listens at its ports, then ask `check` until it says yes.
 
         Raises:
+            PortTakenError: as below, and another program listens at one of its ports.
             ProcessFailedError: it ended, or was not ready in time.
         """
         deadline = time.monotonic() + timeout_s
         while True:
             if not self.alive:
-                raise ProcessFailedError(f"{self.name} {self._ending()}{self._told()}")
-            with suppress(OSError, TimeoutError):
-                if await asyncio.wait_for(check(), max(0.1, deadline - time.monotonic())):
+                raise self._failure(self._ending())
+            # Who else listens there is not even asked.
+            if self._has_its_ports():
+                if check is None:
                     return
+                with suppress(OSError, TimeoutError):
+                    if await asyncio.wait_for(check(), max(0.1, deadline - time.monotonic())):
+                        return
             if time.monotonic() >= deadline:
-                raise ProcessFailedError(f"{self.name} was not ready after {timeout_s:g} s{self._told()}")
+                raise self._failure(f"was not ready after {timeout_s:g} s")
             await asyncio.sleep(_POLL_S)
 
     async def wait(self, *, timeout_s: float) -> int | None:
@@ -142,6 +154,27 @@ class ChildProcess:
         except OSError:
             return ""
         return "\n".join(lines[-count:])
+
+    def _has_its_ports(self) -> bool:
+        if sys.platform != "linux":
+            # Nothing tells elsewhere; a server whose port is taken ends, and is found out by that.
+            return True
+        found = [listeners(port) for port in self.ports]
+        return all(found) and all(self._owns(sockets) for sockets in found)
+
+    def _owns(self, sockets: frozenset[int]) -> bool:
+        return self._popen is not None and opened_by_session(sockets, self._popen.pid)
+
+    def _failure(self, what: str) -> LocalError:
+        if sys.platform == "linux":
+            for port in self.ports:
+                sockets = listeners(port)
+                if sockets and not self._owns(sockets):
+                    return PortTakenError(
+                        f"{self.name} needs port {port} of 127.0.0.1, where {holder(sockets)} listens: "
+                        f"stop that, or start again{self._told()}"
+                    )
+        return ProcessFailedError(f"{self.name} {what}{self._told()}")
 
     def _ending(self) -> str:
         code = self.returncode

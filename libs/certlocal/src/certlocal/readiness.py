@@ -1,15 +1,15 @@
 """Checks for `ChildProcess.wait_ready`."""
 
-import asyncio
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 
+from certcore.instance import INSTANCE_HEADER
 from certlocal.process import Check
 
-__all__ = ["answers", "listens", "trusting"]
+__all__ = ["answers", "trusting"]
 
 
 def trusting(ca_file: Path) -> ssl.SSLContext:
@@ -17,9 +17,13 @@ def trusting(ca_file: Path) -> ssl.SSLContext:
 
 
 def answers(
-    url: str, *, ca_file: Path | None = None, accept: Callable[[int], bool] = lambda status: status == 200
+    url: str,
+    *,
+    instance: str | None = None,
+    ca_file: Path | None = None,
+    accept: Callable[[int], bool] = lambda status: status == 200,
 ) -> Check:
-    """Whether a GET is answered with an accepted status."""
+    """Whether a GET is answered with an accepted status, by the service that was given this `instance`."""
     verify: ssl.SSLContext | None = None
 
     async def check() -> bool:
@@ -32,17 +36,8 @@ def answers(
                 response = await client.get(url)
         except httpx.HTTPError:
             return False
+        if instance is not None and response.headers.get(INSTANCE_HEADER) != instance:
+            return False
         return accept(response.status_code)
-
-    return check
-
-
-def listens(port: int) -> Check:
-    """Whether a TCP connection to 127.0.0.1 is taken."""
-
-    async def check() -> bool:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.close()
-        return True
 
     return check

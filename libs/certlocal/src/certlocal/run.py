@@ -6,23 +6,35 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from certbus.errors import CommandError
+from certbus.exit_codes import ExitCode
 from certlocal.errors import LocalError
 from certlocal.home import Home
+from certlocal.services import SERVICES
 from certlocal.story import Story
 from certlocal.system import LocalSystem
 
 __all__ = ["run_local_system"]
 
 
-def run_local_system(home: Path, *, once: bool, kubernetes: bool) -> int:
-    """Run in the foreground; with `once`, leave after the story.
+def run_local_system(home: Path, *, once: bool, kubernetes: bool, without: str | None = None) -> int:
+    """Run in the foreground; with `once`, leave after the story. The service `without` is left to somebody else.
 
     Returns the exit code: 0 if every promise of the story held, 130 after Ctrl-C in the middle of it.
+
+    Raises:
+        CommandError: INVALID, where there is no service of that name.
     """
-    return asyncio.run(_run(home, once=once, kubernetes=kubernetes))
+    if without is not None and without not in SERVICES:
+        raise CommandError(
+            f"there is no service {without!r} to leave out",
+            exit_code=ExitCode.INVALID,
+            next_step=f"give one of {', '.join(SERVICES)}",
+        )
+    return asyncio.run(_run(home, once=once, kubernetes=kubernetes, without=without))
 
 
-async def _run(folder: Path, *, once: bool, kubernetes: bool) -> int:
+async def _run(folder: Path, *, once: bool, kubernetes: bool, without: str | None) -> int:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -30,7 +42,7 @@ async def _run(folder: Path, *, once: bool, kubernetes: bool) -> int:
     try:
         _say(f"certbus: starting a local system in {folder}")
         began = time.monotonic()
-        system = LocalSystem(Home(folder), kubernetes=kubernetes, tell=_say)
+        system = LocalSystem(Home(folder), kubernetes=kubernetes, tell=_say, without=without)
         playing = asyncio.create_task(_play(system, began))
         waiting = asyncio.create_task(stopped.wait())
         await asyncio.wait({playing, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,18 +1,27 @@
 """How the services of a local system are started: their settings, and nothing that they share but files and ports."""
 
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from typing import Final
 
-from certcore.permissions import site_identity
+from certcore.identities import identity, recipient_name
 from certlocal.home import Home
 from certlocal.nats_identities import NatsIdentities
 from certlocal.process import ChildProcess
 
-__all__ = ["INTERNAL_CA", "PUBLIC_CA", "SITES", "Service", "Surroundings", "service_processes"]
+__all__ = ["INTERNAL_CA", "PUBLIC_CA", "SERVICES", "SITES", "Service", "Surroundings", "service_processes"]
 
 SITES: Final = ("site1", "site2")
+SERVICES: Final = (
+    "registry",
+    "issuer",
+    "monitor",
+    *(identity(site, "syncer") for site in SITES),
+    identity("site1", "pusher"),
+)
+"""The services of a local system by name, in the order of their start."""
 INTERNAL_CA: Final = "pebble-internal"
 PUBLIC_CA: Final = "pebble-public"
 
@@ -44,6 +53,11 @@ class Service:
     process: ChildProcess
     url: str
 
+    def by_hand(self) -> str:
+        """What to type in a shell to run it: its environment, which holds paths and no secrets, and its command."""
+        exports = [f"export {name}={shlex.quote(value)}" for name, value in sorted(self.process.env.items())]
+        return "\n".join([*exports, shlex.join(self.process.argv)])
+
 
 def service_processes(home: Home, around: Surroundings, identities: NatsIdentities) -> dict[str, Service]:
     """The services by name, not started yet; each listens on loopback and logs into <home>/logs."""
@@ -52,8 +66,8 @@ def service_processes(home: Home, around: Surroundings, identities: NatsIdentiti
         start.service("registry", "registry", _registry(home), port=around.registry_port),
         start.service("issuer", "issuer", _issuer(home, around)),
         start.service("monitor", "monitor", _monitor(home, around)),
-        *(start.service(site_identity(site, "syncer"), "syncer", _syncer(home, around, site)) for site in SITES),
-        start.service(site_identity("site1", "pusher"), "cdn_pusher", _pusher(home, around)),
+        *(start.service(identity(site, "syncer"), "syncer", _syncer(home, around, site)) for site in SITES),
+        start.service(identity("site1", "pusher"), "cdn_pusher", _pusher(home, around)),
     ]
     return {service.name: service for service in found}
 
@@ -90,6 +104,7 @@ class _Starter:
             argv=[sys.executable, "-m", module],
             log_path=self.home.path("logs", f"{name}.log"),
             env=env,
+            ports=(port,),
         )
         return Service(name, process, f"http://127.0.0.1:{port}")
 
@@ -135,37 +150,40 @@ def _monitor(home: Home, around: Surroundings) -> dict[str, Value]:
         "database_url": _database(home, "monitor"),
         "ca_file": around.acme_roots_file,
         "dns_servers": [around.dns],
-        "period_s": 10,
+        # Short, so that a fault is seen while somebody watches.
+        "period_s": 5,
         "rollout_period_s": 0.5,
     }
 
 
 def _syncer(home: Home, around: Surroundings, site: str) -> dict[str, Value]:
-    name = site_identity(site, "syncer")
-    settings: dict[str, Value] = {
-        "site": site,
+    name = recipient_name(site, "syncer")
+    targets: dict[str, Value] = {"files": {"default": {"directory": str(home.path("sites", site, "files"))}}}
+    if site in around.clusters:
+        targets["kubernetes"] = {site: {"kubeconfig": around.clusters[site]}}
+    return {
+        "place": site,
         "recipient": {"name": name, "key_file": str(home.path("sites", site, "syncer.key"))},
-        "stores": {"default": {"directory": str(home.path("sites", site, "files"))}},
+        "targets": targets,
         "reconcile_every_s": 15,
         "review_every_s": 30,
         "heartbeat_every_s": 5,
     }
-    if site in around.clusters:
-        settings["clusters"] = [{"name": site, "kubeconfig": around.clusters[site]}]
-    return settings
 
 
 def _pusher(home: Home, around: Surroundings) -> dict[str, Value]:
-    name = site_identity("site1", "pusher")
+    name = recipient_name("site1", "pusher")
     return {
-        "site": "site1",
+        "place": "site1",
         "recipient": {"name": name, "key_file": str(home.path("sites", "site1", "pusher.key"))},
-        "instances": {
-            "default": {
-                "socket": around.haproxy_socket,
-                "directory": str(home.path("haproxy", "certificates")),
-                "crt_list": str(home.path("haproxy", "crt-list.txt")),
-                "probe": [f"127.0.0.1:{around.haproxy_port}"],
+        "targets": {
+            "haproxy": {
+                "default": {
+                    "socket": around.haproxy_socket,
+                    "directory": str(home.path("haproxy", "certificates")),
+                    "crt_list": str(home.path("haproxy", "crt-list.txt")),
+                    "probe": [f"127.0.0.1:{around.haproxy_port}"],
+                }
             }
         },
         "reconcile_every_s": 15,

@@ -11,10 +11,13 @@ from certbus.errors import CommandError
 from certbus.exit_codes import ExitCode
 from certcore.api import CertificateState, CertificateView, Decision, RequestState
 from certcore.certificate import CertificateSpec, endpoint_address
+from certcore.conditions import Health
 from certlocal.clients import Tally, handshaking
 from certlocal.errors import LocalError
 from certlocal.requests import EDGE, edge_request, orders_request, shop_request
 from certlocal.secrets import secret_serials
+from certlocal.services import SITES
+from certlocal.shown_health import shown_health
 from certlocal.system import LocalSystem
 from certlocal.trace_tree import read_trace, render
 from certprobe.handshake import HandshakeError, Prober
@@ -46,7 +49,7 @@ class Story:
         self._prober = Prober(ca_file=system.pebble.roots_file)
 
     async def play(self) -> bool:
-        """Play it and print the table; True if every promise held.
+        """Play it and print the table; True if every expectation was met.
 
         Raises:
             LocalError: it can't go on: a certificate doesn't become live.
@@ -60,6 +63,7 @@ class Story:
         shop = await self._public_name()
         edge = await self._balancer_name()
         edge = await self._renewal(edge)
+        await self._outage(shop)
         if system.clusters:
             await self._clusters(orders.name)
         await self._trace(orders)
@@ -95,7 +99,7 @@ class Story:
         known = await self._request("alice", spec)
         waiting = [
             item
-            for item in await self._ask("bob", lambda registry: registry.requests(state=RequestState.WAITING))
+            for item in await self._ask("bob", lambda registry: list(registry.requests(state=RequestState.WAITING)))
             if item.name == spec.name
         ]
         for request in waiting:
@@ -146,6 +150,35 @@ class Story:
             " → ".join(serial[:8] for serial in tally.serials),
         )
 
+    async def _outage(self, view: CertificateView) -> None:
+        """What serves the certificate at one site stops, and comes back."""
+        site = SITES[-1]
+        application = self._system.applications[site]
+        self._say(f"what serves {view.dns_names[0]} at {site} stops: live says what was proven, health what holds")
+        await application.stop()
+        after, reason = await self._healthy(view.name, Health.DEGRADED)
+        self._promise(
+            "an endpoint that stops serving shows in list, show and page",
+            reason is not None,
+            f"degraded after {after:.1f} s: {reason}" if reason else f"not degraded after {after:.0f} s",
+        )
+        application.start()
+        after, reason = await self._healthy(view.name, Health.OK)
+        held = reason is not None
+        self._promise("and is well again by itself", held, f"ok {after:.1f} s after it was started again")
+
+    async def _healthy(self, name: str, health: Health) -> tuple[float, str | None]:
+        """Wait until list, show and page say this health: after how many seconds, and the reason; None if never."""
+        began = time.monotonic()
+        while time.monotonic() - began < _PATIENCE_S:
+            shown = await asyncio.to_thread(shown_health, self._system, name)
+            if set(shown.values()) == {health.value}:
+                view = await self._ask("admin", lambda registry: registry.certificate(name))
+                self._say(f"  {name}: {view.health}, {view.health_reason}")
+                return time.monotonic() - began, view.health_reason
+            await asyncio.sleep(0.2)
+        return time.monotonic() - began, None
+
     async def _clusters(self, name: str) -> None:
         view = await self._ask("admin", lambda registry: registry.certificate(name))
         serials = await secret_serials(self._system)
@@ -159,7 +192,7 @@ class Story:
     async def _trace(self, view: CertificateView) -> None:
         trace_id = view.trace_id or ""
         spans = read_trace(self._system.home.path("traces"), trace_id)
-        handshakes = {span.attributes.get("url") for span in spans if span.name == "tls.handshake"}
+        handshakes = {span.attributes.get("certbus.url") for span in spans if span.name == "tls.handshake"}
         sites = {target.site for target in view.targets}
         delivered = {span.service for span in spans if span.service.endswith("syncer")}
         self._promise(
@@ -254,7 +287,9 @@ class Story:
 
     async def _revisions(self) -> int:
         """How many revisions were issued ever."""
-        return sum(item.revision or 0 for item in await self._ask("admin", lambda registry: registry.certificates()))
+        return sum(
+            item.revision or 0 for item in await self._ask("admin", lambda registry: list(registry.certificates()))
+        )
 
     async def _until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + _PATIENCE_S
@@ -271,6 +306,6 @@ class Story:
 
     def _table(self) -> None:
         width = max(len(promise.text) for promise in self._promises)
-        self._tell("\nWhat was promised, and what was seen")
+        self._tell("\nWhat was expected, and what was seen")
         for promise in self._promises:
             self._tell(f"  {'✓' if promise.held else '✗'} {promise.text:<{width}}  {promise.figure}")

@@ -13,9 +13,11 @@ import nats
 from certbus.client import Registry
 from certbus.connection import Connection
 from certcore.api import RecipientEnrolment, Role, SiteEnrolment, TokenOrder
-from certcore.permissions import OPERATOR, accounts, grants, site_identity
+from certcore.identities import OPERATOR, identity, recipient_name
+from certcore.permissions import accounts, grants
 from certcore.sealing import generate_recipient_key
 from certkit.declare import declare
+from certkit.migration import Migrated
 from certkit.topology import topology
 from certlocal.edge import make_edge
 from certlocal.home import Home
@@ -24,7 +26,7 @@ from certlocal.nats_identities import NatsIdentities
 from certlocal.nats_server import NatsServer
 from certlocal.pebble_ca import ChallengeDns, PebbleCa, PebblePorts
 from certlocal.process import ChildProcess
-from certlocal.readiness import answers, listens
+from certlocal.readiness import answers
 from certlocal.requests import NAMESPACES, SECRET, Places
 from certlocal.services import SITES, Service, Surroundings, service_processes
 from certlocal.tools import ETCD, KUBE_APISERVER, PEBBLE, PEBBLE_CHALLTESTSRV, Toolbox
@@ -48,13 +50,16 @@ OWNERS: Final = ("team-shop",)
 class LocalSystem:
     """Start it, use it, stop it. A service that dies meanwhile is started again."""
 
-    def __init__(self, home: Home, *, kubernetes: bool, tell: Tell) -> None:
+    def __init__(self, home: Home, *, kubernetes: bool, tell: Tell, without: str | None = None) -> None:
+        """The service `without`, one of SERVICES, is left to somebody else to run; the start waits for it."""
         self.home = home
         self.kubernetes = kubernetes or home.has_kubernetes
         self.services: dict[str, Service] = {}
         self.clusters: dict[str, KubeApiServer] = {}
+        self.applications: dict[str, ChildProcess] = {}
         self.restarts = 0
-        self._held: set[str] = set()
+        self._without = without
+        self._held: set[str] = {without} if without else set()
         self._tell = tell
         self._started: list[Callable[[], Awaitable[None]]] = []
         self._watching: asyncio.Task[None] | None = None
@@ -98,8 +103,9 @@ class LocalSystem:
         self.edge, self._edge_socket = make_edge(home, self.places.edge, tell)
 
     def connect(self, name: str = "admin") -> Registry:
-        """The registry's API, as somebody whose token this folder holds."""
-        return Registry(Connection(self.registry_url, self.home.token(name) or ""))
+        """The registry's API, as somebody whose token this folder holds; the token is shown to nobody else."""
+        instance = self.services["registry"].process.instance
+        return Registry(Connection(self.registry_url, self.home.token(name) or "", instance=instance))
 
     async def start(self) -> None:
         """Start everything, telling each part that is ready.
@@ -154,13 +160,21 @@ class LocalSystem:
         await self.ready(name)
 
     async def ready(self, name: str) -> None:
-        """Wait until a service is ready.
+        """Wait until a service is ready; without end for the one that somebody else runs.
 
         Raises:
             ProcessFailedError: it is not in time.
         """
         service = self.services[name]
-        await service.process.wait_ready(answers(f"{service.url}/readyz"), timeout_s=60.0)
+        check = answers(f"{service.url}/readyz", instance=service.process.instance)
+        if name == self._without:
+            while not await check():  # noqa: ASYNC110 # somebody starts it by hand
+                await asyncio.sleep(0.2)
+            return
+        watched = self._watching is not None and name not in self._held
+        while watched and not service.process.alive:  # noqa: ASYNC110 # it was just killed, and is started again
+            await asyncio.sleep(0.02)
+        await service.process.wait_ready(check)
 
     def sign_in_link(self) -> str:
         """A link that opens the page once."""
@@ -183,7 +197,9 @@ class LocalSystem:
             inbox_prefix=f"_INBOX.{OPERATOR}".encode(),
         )
         try:
-            await declare(client.jetstream(), topology(SITES), apply=True)
+            for item in await declare(client.jetstream(), topology(SITES, owners=OWNERS), apply=True):
+                if isinstance(item, Migrated):
+                    self._tell(f"  {item.line(applied=True)}")
         finally:
             await client.close()
 
@@ -208,7 +224,7 @@ class LocalSystem:
         await asyncio.gather(*(self._start_cluster(site, programs[1], folder / site, etcd.url) for site in SITES))
 
     async def _start_cluster(self, site: str, program: Path, folder: Path, etcd_url: str) -> None:
-        syncer = site_identity(site, "syncer")
+        syncer = identity(site, "syncer")
         reader = f"{site}-ingress"
         cluster = KubeApiServer(
             program=program,
@@ -232,19 +248,18 @@ class LocalSystem:
         async def start_registry() -> None:
             await self._start_service(registry)
             await asyncio.to_thread(self._enrol)
-            self.home.describe_client(self.registry_url)
+            self.home.describe_client(self.registry_url, instance=registry.process.instance)
 
-        if all(self.home.token(service.name) for service in others):
-            # Everybody knows the registry from an earlier start, and waits for it.
-            starts = [self._start_service(service) for service in others]
-            await asyncio.gather(start_registry(), *starts, *apps)
-        else:
-            await asyncio.gather(start_registry(), *apps)
-            await asyncio.gather(*(self._start_service(service) for service in others))
+        # The others show their tokens to whoever listens at the registry's port: it must be the registry by then.
+        await asyncio.gather(start_registry(), *apps)
+        await asyncio.gather(*(self._start_service(service) for service in others))
 
     async def _start_service(self, service: Service) -> None:
         began = time.monotonic()
-        service.process.start()
+        if service.name == self._without:
+            self._tell(f"  … waiting for {service.name}; run it in another shell:\n{service.by_hand()}")
+        else:
+            service.process.start()
         await self.ready(service.name)
         self._tell(f"  ✓ {service.name} ({time.monotonic() - began:.1f} s)")
 
@@ -257,7 +272,7 @@ class LocalSystem:
             for site in SITES:
                 recipients = []
                 for kind in ("syncer", "pusher") if site == "site1" else ("syncer",):
-                    name = site_identity(site, kind)
+                    name = recipient_name(site, kind)
                     key = generate_recipient_key(name, self.home.path("sites", site, f"{kind}.key"))
                     recipients.append(
                         RecipientEnrolment.model_validate({"service": kind, "public_key": key.public_key})
@@ -283,11 +298,12 @@ class LocalSystem:
             name=f"application {name}",
             argv=[sys.executable, "-m", "certlocal.site_application", str(config)],
             log_path=self.home.path("logs", f"application-{name}.log"),
+            ports=[int(str(listener["listen"]).rpartition(":")[2]) for listener in listeners],
         )
 
         async def start() -> None:
             process.start()
-            await process.wait_ready(listens(int(str(listeners[0]["listen"]).rpartition(":")[2])))
+            await process.wait_ready()
 
         await self._timed(process.name, start, process.stop)
         return process
@@ -308,7 +324,7 @@ class LocalSystem:
                 "secret": SECRET,
             }
             listeners.append({"listen": f"127.0.0.1:{self.places.clusters[site]}", "kubernetes": secret})
-        await self.serve(site, listeners)
+        self.applications[site] = await self.serve(site, listeners)
 
     async def _watch(self) -> None:
         while True:

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 __all__ = ["Span", "read_trace", "render"]
+
+_BARE: Final = frozenset({"url", "address", "revision", "verdict"})
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,10 @@ def _span(line: str) -> Span:
         name=found["name"],
         start=datetime.fromisoformat(found["start_time"]),
         end=datetime.fromisoformat(found["end_time"]),
-        attributes={key: str(value) for key, value in found["attributes"].items()},
+        # Handshakes that were traced before attributes had our prefix are known by their bare names.
+        attributes={
+            f"certbus.{key}" if key in _BARE else key: str(value) for key, value in found["attributes"].items()
+        },
     )
 
 
@@ -64,7 +70,7 @@ def render(spans: list[Span]) -> Iterator[str]:
             since = (span.start - start).total_seconds()
             took = (span.end - span.start).total_seconds() * 1000
             name = span.name.removesuffix(" process")
-            where = span.attributes.get("url") or span.attributes.get("certbus.target") or ""
+            where = span.attributes.get("certbus.url") or span.attributes.get("certbus.target") or ""
             yield f"{since:7.2f} s {prefix}{'└─ ' if last else '├─ '}{span.service}: {name} {where} ({took:.0f} ms)"
             yield from lines(span.span_id, prefix + ("   " if last else "│  "))
 

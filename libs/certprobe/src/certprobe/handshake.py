@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from certcore.errors import CertbusError, InspectionError, PermanentError
-from certcore.inspection import Certificate, read_certificate
+from certcore.inspection import X509Certificate, read_certificate
 
 __all__ = ["Handshake", "HandshakeError", "HandshakeProblem", "Prober", "TrustProblem", "TrustRootsError"]
 
@@ -75,7 +75,7 @@ class Handshake:
     """
 
     address: str
-    leaf: Certificate
+    leaf: X509Certificate
     protocol: str
     trust_problem: TrustProblem | None
     presented: tuple[str, ...] = ()

@@ -1,10 +1,11 @@
 """The one place that builds the issuer's objects."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -13,14 +14,16 @@ from prometheus_client import CollectorRegistry
 
 from certcore import subjects
 from certcore.clock import system_clock
-from certcore.events import CertificateApproved, CertificateRenewalDue
+from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccepted
+from certcore.identities import HUB, Service, durable, source
 from certcore.sealing import generate_recipient_key
+from certkit.background import Background
 from certkit.bus import EventPublisher, make_broker, subscribe
 from certkit.database import make_engine, upgrade
+from certkit.lifecycle import readiness_of, service_app
 from certkit.registry_client import RegistryClient
-from certkit.service import health_routes
+from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
-from certkit.topology import DURABLES
 from issuer.adapters.acme_ca import AcmeCa
 from issuer.adapters.challtestsrv_dns01 import ChalltestsrvDns01
 from issuer.adapters.http01 import Http01Responder
@@ -32,16 +35,18 @@ from issuer.domain.challenge import ChallengeSolver
 from issuer.domain.choice import CaPolicy
 from issuer.domain.key_material import ESCROW
 from issuer.handlers.issuance import Issuance
+from issuer.handlers.issue_orders import Handlers
 from issuer.handlers.metrics import Metrics
 from issuer.handlers.order_watch import OrderWatch
-from issuer.handlers.orders import Handlers
-from issuer.handlers.worker import Worker
+from issuer.handlers.worker import UPKEEP_S, Worker
 from issuer.settings import CaSettings, Settings
 
 __all__ = ["create_app"]
 
-_SERVICE: Final = "issuer"
+_SERVICE: Final = Service.ISSUER
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_TAKE_JOBS: Final = "jobs"
+_TAKING_ENDS_S: Final = 5.0
 _JOBS_PER_THREAD: Final = 4
 """Most of a job's time is waiting for the CA, which takes no thread."""
 
@@ -56,9 +61,12 @@ def create_app(settings: Settings) -> AsgiFastStream:
     executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="acme")
     cas = {ca.name: _ca(ca, settings, journal, executor) for ca in settings.cas}
     responder, dns = _responder(settings, journal), _dns(settings, journal)
-    broker = make_broker(settings.bus, service=_SERVICE, telemetry=telemetry, metrics=metrics)
-    publisher = EventPublisher(broker=broker, source=f"certbus/{_SERVICE}", clock=system_clock)
-    reports = StatusStream(publisher=publisher)
+    background = Background()
+    broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
+    publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
+    reports = StatusStream(
+        StatusReports(publisher=publisher, place=HUB, service=_SERVICE), version=version("certbus-issuer")
+    )
     registry = RegistryClient(settings.registry)
     policy = CaPolicy(internal=settings.policy.internal, public=settings.policy.public)
     issuance = Issuance(
@@ -92,41 +100,44 @@ def create_app(settings: Settings) -> AsgiFastStream:
     subscribe(
         broker,
         stream=subjects.CERTS,
-        durable=DURABLES.ISSUER,
-        subject=subjects.ANY_EVENT,
+        durable=durable(HUB, _SERVICE),
         identity=settings.bus.identity,
-        handlers={CertificateApproved: handlers.approved, CertificateRenewalDue: handlers.renewal_due},
+        handlers={
+            CertificateApproved: handlers.approved,
+            CertificateRenewalDue: handlers.renewal_due,
+            CsrAccepted: handlers.csr_accepted,
+        },
     )
 
-    async def readiness() -> str | None:
-        if not worker.alive:
-            return "the worker is not running"
-        return None if await broker.ping(timeout=1.0) else "the bus doesn't answer"
-
-    @asynccontextmanager
-    async def lifespan() -> AsyncGenerator[None]:
-        async with AsyncExitStack() as stack:
-            stack.callback(identity.release)
-            stack.callback(telemetry.provider.shutdown)
-            stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-            stack.push_async_callback(engine.dispose)
-            await upgrade(engine, _MIGRATIONS)
-            await stack.enter_async_context(registry)
-            if dns is not None:
-                await stack.enter_async_context(dns)
-            if responder is not None:
-                await responder.start()
-                stack.push_async_callback(responder.stop)
-            yield
-
-    return AsgiFastStream(
+    background.add(_TAKE_JOBS, worker.take_jobs)
+    background.add_round("upkeep", UPKEEP_S, worker.keep_up)
+    background.add_round("heartbeat", settings.heartbeat_every_s, reports.heartbeat)
+    return service_app(
         broker,
-        lifespan=lifespan,
-        after_startup=[worker.start],
-        on_shutdown=[worker.stop],
-        asgi_routes=health_routes(readiness=readiness, metrics=metrics),
-        logger=None,
+        telemetry=telemetry,
+        metrics=metrics,
+        readiness=readiness_of(broker, background),
+        background=background,
+        before=[partial(upgrade, engine, _MIGRATIONS)],
+        resources=[_held(identity, executor), journal, registry, *_solving(responder, dns)],
+        # Those of its life before a crash, too.
+        after_start=[journal.release_leases],
+        at_shutdown=[
+            worker.stop,
+            partial(background.drain, _TAKE_JOBS, within_s=_TAKING_ENDS_S),
+            worker.drain,
+        ],
     )
+
+
+@asynccontextmanager
+async def _held(identity: WorkerIdentity, executor: ThreadPoolExecutor) -> AsyncIterator[None]:
+    """What is there from the beginning, and is given back when everything else has ended."""
+    try:
+        yield
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+        identity.release()
 
 
 def _ca(ca: CaSettings, settings: Settings, journal: Journal, executor: ThreadPoolExecutor) -> AcmeCa:
@@ -148,6 +159,12 @@ def _dns(settings: Settings, journal: Journal) -> ChalltestsrvDns01 | None:
     if settings.dns is None:
         return None
     return ChalltestsrvDns01(url=settings.dns.url, records_at=partial(journal.records_at, ChallengeKind.DNS_01))
+
+
+def _solving(
+    responder: Http01Responder | None, dns: ChalltestsrvDns01 | None
+) -> list[AbstractAsyncContextManager[object]]:
+    return [solver for solver in (dns, responder) if solver is not None]
 
 
 def _solvers(

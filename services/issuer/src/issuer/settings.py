@@ -30,12 +30,15 @@ class CaSettings(_Settings):
         description="In order of preference. Wildcards need dns-01."
     )
     contact: str | None = Field(default=None, description="Mail address that the CA may write to.")
-    profile: str | None = Field(default=None, description="Profile to ask for, where the CA has profiles.")
+    profile: str | None = Field(
+        default=None,
+        description="Profile to ask for, where the CA has profiles; that of an issue order goes before it.",
+    )
     eab: EabSettings | None = None
 
 
 class PolicySettings(_Settings):
-    """Which CA issues by exposure; a request may name another one."""
+    """Which CA issues by exposure, where neither the issue order nor the request names one."""
 
     internal: Label
     public: Label
@@ -66,6 +69,7 @@ class Settings(ServiceSettings):
     http01: Http01Settings = Http01Settings()
     dns: ChalltestsrvSettings | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="Threads that talk to CAs.")
+    heartbeat_every_s: Annotated[float, Field(gt=0)] = 15.0
     order_patience_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0,
         description="A CA that answers, but not about one order, for this long has lost that order.",

@@ -1,9 +1,8 @@
 """The monitor, put together."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -12,15 +11,18 @@ from prometheus_client import CollectorRegistry
 
 from certcore import subjects
 from certcore.clock import system_clock
-from certcore.events import EndpointsExpected
-from certkit.bus import EventPublisher, make_broker, subscribe
+from certcore.events import EndpointsExpected, EndpointsExpectedV1
+from certcore.identities import HUB, Service, durable, source
+from certkit.background import Background
+from certkit.bus import EventPublisher, make_broker, subscribe, upgrading
 from certkit.database import make_engine, upgrade
+from certkit.lifecycle import readiness_of, service_app
 from certkit.registry_client import RegistryClient
-from certkit.service import health_routes
+from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
-from certkit.topology import DURABLES
 from certprobe.handshake import Prober
 from monitor.adapters.gauges import Gauges
+from monitor.adapters.reports import Reports
 from monitor.adapters.store import Store
 from monitor.adapters.system_resolver import SystemResolver
 from monitor.domain.dns_server import DnsServer
@@ -29,23 +31,35 @@ from monitor.domain.roster import Roster
 from monitor.domain.schedule import Periods
 from monitor.handlers.alerts import AlertRelay
 from monitor.handlers.expectations import Expectations
-from monitor.handlers.observations import SERVICE, Observations
+from monitor.handlers.handshakes import Handshakes
+from monitor.handlers.observations import Observations
 from monitor.handlers.patrol import Patrol
+from monitor.handlers.rounds import ProbeRounds
 from monitor.settings import Settings
 
 __all__ = ["create_app"]
 
+_SERVICE: Final = Service.MONITOR
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_PATROL: Final = "patrol"
+_ALERTS_EVERY_S: Final = 5.0
+_LAST_LOOKS_S: Final = 3.0
+"""So long a shutdown waits for looks that were begun."""
 
 
 def create_app(settings: Settings) -> AsgiFastStream:
-    telemetry = configure_telemetry(SERVICE, settings.telemetry)
+    telemetry = configure_telemetry(_SERVICE, settings.telemetry)
     metrics = CollectorRegistry()
-    broker = make_broker(settings.bus, service=SERVICE, telemetry=telemetry, metrics=metrics)
-    publisher = EventPublisher(broker=broker, source=f"/certbus/{SERVICE}", clock=system_clock)
+    broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
+    publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
     registry = RegistryClient(settings.registry)
     engine = make_engine(settings.database_url)
+    closing = AsyncExitStack()
+    closing.push_async_callback(engine.dispose)
     store, roster, gauges = Store(engine), Roster(), Gauges(metrics)
+    reports = Reports(
+        StatusReports(publisher=publisher, place=HUB, service=_SERVICE), version=version("certbus-monitor")
+    )
     relay = AlertRelay(store=store, publisher=publisher)
     periods = Periods(
         routine=timedelta(seconds=settings.period_s),
@@ -53,13 +67,13 @@ def create_app(settings: Settings) -> AsgiFastStream:
         grace=timedelta(seconds=settings.rollout_grace_s),
     )
     trust = settings.ca_file is not None
+    prober = Prober(ca_file=settings.ca_file, timeout_s=settings.timeout_s, verify=trust)
     patrol = Patrol(
         roster=roster,
         store=store,
-        resolver=_resolver(settings),
-        prober=Prober(ca_file=settings.ca_file, timeout_s=settings.timeout_s, verify=trust),
+        handshakes=Handshakes(resolver=_resolver(settings), prober=prober),
         trust=trust,
-        observations=Observations(publisher=publisher, tracer=telemetry.tracer),
+        observations=Observations(reports=reports, tracer=telemetry.tracer),
         relay=relay,
         gauges=gauges,
         clock=system_clock,
@@ -74,51 +88,42 @@ def create_app(settings: Settings) -> AsgiFastStream:
         wake=patrol.wake,
         clock=system_clock,
         periods=periods,
-        refresh_every=timedelta(seconds=settings.refresh_every_s),
     )
+    rounds = ProbeRounds(roster=roster, reports=reports, clock=system_clock, period=periods.routine)
     subscribe(
         broker,
         stream=subjects.CERTS,
-        durable=DURABLES.MONITOR,
-        subject=subjects.events(EndpointsExpected.type),
+        durable=durable(HUB, _SERVICE),
         identity=settings.bus.identity,
-        handlers={EndpointsExpected: expectations.on_endpoints_expected},
+        handlers={
+            EndpointsExpected: expectations.on_endpoints_expected,
+            EndpointsExpectedV1: upgrading(expectations.on_endpoints_expected),
+        },
     )
-    background: list[asyncio.Task[None]] = []
+    background = Background()
+    background.add(_PATROL, patrol.run)
+    background.add_round("expectations", settings.refresh_every_s, expectations.refresh)
+    background.add_round("alerts", _ALERTS_EVERY_S, relay.flush)
+    background.add_round("heartbeat", settings.heartbeat_every_s, reports.heartbeat)
+    background.add_round("probe_round", settings.period_s, rounds.complete)
 
-    @asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
+    async def bring_up() -> None:
         await upgrade(engine, _MIGRATIONS)
         await patrol.remember()
-        async with registry:
-            yield
-        await engine.dispose()
 
-    async def begin() -> None:
-        background.extend(
-            asyncio.create_task(work)
-            for work in (patrol.run(), expectations.keep_refreshing(), relay.keep_flushing())
-        )
+    async def finish_looks() -> None:
+        patrol.leave()
+        await background.drain(_PATROL, within_s=_LAST_LOOKS_S)
 
-    async def finish() -> None:
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
-
-    async def readiness() -> str | None:
-        if not await broker.ping(timeout=2.0):
-            return "the bus doesn't answer"
-        if any(task.done() for task in background):
-            return "a part of the service has ended: see its log"
-        return None if expectations.read_once else "the registry's expectations were not read yet"
-
-    return AsgiFastStream(
+    return service_app(
         broker,
-        asgi_routes=health_routes(readiness=readiness, metrics=metrics),
-        logger=None,
-        lifespan=lifespan,
-        after_startup=[begin],
-        on_shutdown=[finish],
+        telemetry=telemetry,
+        metrics=metrics,
+        readiness=readiness_of(broker, background, expectations.not_read),
+        background=background,
+        before=[bring_up],
+        resources=[closing, registry],
+        at_shutdown=[finish_looks],
     )
 
 

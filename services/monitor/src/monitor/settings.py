@@ -32,10 +32,14 @@ class Settings(ServiceSettings):
     dns_servers: tuple[Annotated[str, AfterValidator(_server)], ...] = Field(
         default=(), description="address:port of the resolvers to ask; empty: the system's own."
     )
-    period_s: Seconds = Field(default=60.0, description="Between two looks at an endpoint where nothing is new.")
+    period_s: Seconds = Field(
+        default=60.0,
+        description="The longest time between two looks where nothing is new, and the length of a probe round.",
+    )
     rollout_period_s: Seconds = Field(default=1.0, description="Between two looks while a new revision is awaited.")
     rollout_grace_s: Annotated[float, Field(ge=0)] = Field(
-        default=300.0, description="For so long a roll-out may be under way before that is a finding."
+        default=300.0, description="So long a rollout may take before that is a fault."
     )
     timeout_s: Seconds = Field(default=5.0, description="Limit of one name lookup, and of one handshake.")
+    heartbeat_every_s: Seconds = Field(default=15.0, description="Between two heartbeats.")
     refresh_every_s: Seconds = Field(default=180.0, description="Between two readings of all expectations.")

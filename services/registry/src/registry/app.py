@@ -1,44 +1,55 @@
 """The registry, put together: the only place that builds its objects."""
 
-import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import structlog
 from fastapi import FastAPI
-from faststream.nats import JStream, NatsBroker, PullSub
+from faststream.nats import NatsBroker
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
 from certcore import subjects
 from certcore.api import Role
 from certcore.clock import system_clock
-from certkit.bus import EventPublisher, make_broker, subscribe
+from certcore.door import RequestDoor
+from certcore.events import Event
+from certcore.identities import ALERTS_DURABLE, HUB, READS_REPORTS, REQUESTS_DURABLES, Service
+from certcore.plugins import load_target_kinds
+from certkit.background import Background
+from certkit.bus import EventPublisher, Handler, make_broker
 from certkit.database import make_engine, upgrade
+from certkit.discovery import Discovery, EachConsumer, EachStream
 from certkit.service import health_routes
 from certkit.telemetry import configure_telemetry
-from certkit.topology import DURABLES
 from registry.adapters.outbox import SOURCE, Bell, Outbox, Relay
 from registry.adapters.store import Store
 from registry.domain.access import Principal
 from registry.handlers.bundles import Bundles
+from registry.handlers.changes import Changes
+from registry.handlers.deployments import Deployments
+from registry.handlers.health import HealthSweep
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.certificates_api import certificates_router
 from registry.handlers.http.events_api import events_router
-from registry.handlers.http.page import page_router
 from registry.handlers.http.problems import install_problems
 from registry.handlers.http.requests_api import requests_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
 from registry.handlers.intake import Intake
 from registry.handlers.renewals import Renewals
-from registry.handlers.reports import Reports
+from registry.handlers.reports.deliveries import DeliveryReports
+from registry.handlers.reports.observations import ObservationReports
+from registry.handlers.reports.once import Once
+from registry.handlers.reports.revisions import RevisionReports
+from registry.handlers.reports.sites import SiteReports
 from registry.handlers.requests import Requests
+from registry.handlers.web.page import page_router
 from registry.settings import Settings
 
 __all__ = ["create_app"]
@@ -62,48 +73,60 @@ def create_app(settings: Settings) -> FastAPI:
     engine = make_engine(settings.database_url)
     store = Store(engine)
     bell = Bell()
-    broker = make_broker(settings.bus, service="registry", telemetry=telemetry, metrics=metrics)
+    background = Background()
+    broker = make_broker(settings.bus, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=SOURCE, clock=system_clock)
     outbox = Outbox(clock=system_clock, new_id=_new_id)
+    changes = Changes(outbox=outbox, clock=system_clock)
+    kinds = load_target_kinds()
+    door = RequestDoor(kinds)
     requests = Requests(
         store=store,
-        outbox=outbox,
+        changes=changes,
         clock=system_clock,
         new_id=_new_id,
         tracer=telemetry.tracer,
         issuers=frozenset(settings.issuers),
+        kinds=kinds,
     )
-    renewals = Renewals(store=store, outbox=outbox, bell=bell, clock=system_clock, tracer=telemetry.tracer)
-    reports = Reports(store=store, outbox=outbox, bell=bell, clock=system_clock)
-    intake = Intake(store=store, requests=requests, outbox=outbox, bell=bell, clock=system_clock)
+    renewals = Renewals(store=store, changes=changes, bell=bell, clock=system_clock, tracer=telemetry.tracer)
+    health = HealthSweep(store=store, changes=changes, bell=bell, clock=system_clock)
+    levels = Deployments(changes=changes)
+    once = Once(store=store, bell=bell, clock=system_clock)
+    reports = {
+        **RevisionReports(once=once, changes=changes, clock=system_clock).handlers(),
+        **DeliveryReports(once=once, changes=changes, clock=system_clock).handlers(),
+        **ObservationReports(once=once, changes=changes, clock=system_clock).handlers(),
+        **SiteReports(once=once, deployments=levels, clock=system_clock).handlers(),
+    }
+    intake = Intake(store=store, requests=requests, door=door, outbox=outbox, bell=bell, clock=system_clock)
     authenticator = Authenticator(store=store, clock=system_clock)
-    _subscribe(broker, settings.bus.identity, reports, intake)
+    discovery = _discovery(broker, settings.bus.identity, reports, intake)
+
+    relay = Relay(store=store, publisher=publisher, bell=bell, clock=system_clock)
+    background.add("discovery", discovery.run)
+    background.add("relay", relay.run)
+    background.add_round("renewals", settings.renewal_sweep_every_s, renewals.sweep)
+    background.add_round("health", settings.health_sweep_every_s, health.sweep)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await upgrade(engine, _MIGRATIONS)
-        await _make_first_token(store, settings.state_folder)
-        relay = Relay(store=store, publisher=publisher, bell=bell, clock=system_clock)
-        async with broker:
+        async with AsyncExitStack() as stack:
+            stack.callback(telemetry.provider.shutdown)
+            stack.push_async_callback(engine.dispose)
+            await upgrade(engine, _MIGRATIONS)
+            await _make_first_token(store, settings.state_folder)
+            await stack.enter_async_context(broker)
             await broker.start()
-            tasks = [
-                asyncio.create_task(relay.run(), name="relay"),
-                asyncio.create_task(renewals.run(settings.renewal_sweep_every_s), name="renewals"),
-            ]
-            app.state.tasks = tasks
+            stack.push_async_callback(background.stop)
+            await background.start()
             log.info("registry_started", url=f"http://{settings.http.host}:{settings.http.port}")
             yield
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        await engine.dispose()
-        telemetry.provider.shutdown()
 
     async def readiness() -> str | None:
         if not await broker.ping(timeout=1.0):
             return "the bus can't be reached"
-        stopped = [task.get_name() for task in app.state.tasks if task.done()]
-        return f"stopped: {', '.join(stopped)}" if stopped else None
+        return f"ended: {', '.join(background.ended)}" if background.ended else discovery.not_listed
 
     app = FastAPI(
         title="certbus registry",
@@ -123,45 +146,37 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.authenticator = authenticator
     app.state.leave = bell.silence
-    app.state.tasks = []
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
     install_problems(app)
-    app.include_router(requests_router(store=store, requests=requests, bell=bell))
-    app.include_router(certificates_router(store=store, renewals=renewals, bell=bell))
-    app.include_router(sites_router(store=store, clock=system_clock))
-    app.include_router(services_router(store=store, bundles=Bundles(store=store, clock=system_clock)))
-    app.include_router(events_router(store=store, bell=bell))
-    app.include_router(page_router(store=store, authenticator=authenticator, clock=system_clock))
+    bundles = Bundles(store=store, clock=system_clock)
+    for router in (
+        requests_router(store=store, requests=requests, door=door, bell=bell),
+        certificates_router(store=store, renewals=renewals, bell=bell),
+        sites_router(store=store, clock=system_clock, enrolled=discovery.look_soon),
+        services_router(store=store, bundles=bundles, levels=levels, clock=system_clock),
+        events_router(store=store, bell=bell),
+        page_router(store=store, authenticator=authenticator, clock=system_clock),
+    ):
+        app.include_router(router)
     for path, route in health_routes(readiness=readiness, metrics=metrics):
         app.router.routes.append(Route(path, endpoint=route))
     return app
 
 
-def _subscribe(broker: NatsBroker, identity: str, reports: Reports, intake: Intake) -> None:
-    subscribe(
-        broker,
-        stream=subjects.STATUS,
-        durable=DURABLES.REGISTRY_STATUS,
-        subject=subjects.ANY_STATUS,
+def _discovery(
+    broker: NatsBroker, identity: str, handlers: Mapping[type[Event], Handler], intake: Intake
+) -> Discovery:
+    return Discovery(
+        broker=broker,
         identity=identity,
-        handlers=reports.handlers(),
+        rules=(
+            EachStream(subjects.STATUS, READS_REPORTS, handlers),
+            EachStream(subjects.LAST, READS_REPORTS, handlers),
+            EachStream(subjects.ALERTS, ALERTS_DURABLE, intake.alert_handlers()),
+            # Requests are read raw: a body that is no JSON gets an answer too.
+            EachConsumer(subjects.REQUESTS, REQUESTS_DURABLES, intake.on_request),
+        ),
     )
-    subscribe(
-        broker,
-        stream=subjects.ALERTS,
-        durable=DURABLES.REGISTRY_ALERTS,
-        subject=subjects.ANY_ALERT,
-        identity=identity,
-        handlers=intake.alert_handlers(),
-    )
-    # Requests are read raw: a body that is no JSON gets an answer too.
-    broker.subscriber(
-        subjects.ANY_REQUEST,
-        stream=JStream(subjects.REQUESTS, declare=False),
-        durable=DURABLES.REGISTRY_REQUESTS,
-        pull_sub=PullSub(batch_size=1, timeout=5),
-        inbox_prefix=f"_INBOX.{identity}.".encode(),
-    )(intake.on_request)
 
 
 def _new_id() -> str:
@@ -170,7 +185,7 @@ def _new_id() -> str:
 
 async def _make_first_token(store: Store, folder: Path) -> None:
     async with store.transaction() as transaction:
-        if await transaction.has_tokens():
+        if await transaction.tokens.exist():
             return
         token = new_token()
         path = folder / "tokens" / "admin"
@@ -180,5 +195,5 @@ async def _make_first_token(store: Store, folder: Path) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(token + "\n")
-        await transaction.add_token(hash_token(token), _FIRST_TOKEN, now=system_clock())
+        await transaction.tokens.add(hash_token(token), _FIRST_TOKEN, now=system_clock())
     log.info("first_token_made", path=str(path))

@@ -16,4 +16,5 @@ class Settings(ServiceSettings):
     database_url: str = Field(description="sqlite+aiosqlite:///… or postgresql+asyncpg://…")
     state_folder: Path = Field(description="Where the first token is put, mode 0600.")
     issuers: tuple[Label, ...] = Field(default=(), description="Names of the issuer's CAs that a request may choose.")
+    health_sweep_every_s: Annotated[float, Field(gt=0)] = 10.0
     renewal_sweep_every_s: Annotated[float, Field(gt=0)] = 60.0

@@ -1,129 +1,79 @@
 """Builds the syncer of one site: everything that lives as long as the process."""
 
-import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from faststream.asgi import AsgiFastStream
-from faststream.nats import NatsBroker
 from prometheus_client import CollectorRegistry
 
 from certcore import subjects
 from certcore.clock import system_clock
-from certcore.events import DeploymentOrdered
+from certcore.identities import durable, identity, source
 from certcore.sealing import RecipientKey
+from certdelivery.drivers import built, load_drivers
+from certdelivery.engine import Engine
+from certdelivery.reports import Reports
+from certdelivery.target import DriverContext
+from certkit.background import Background
 from certkit.bus import EventPublisher, make_broker, subscribe
+from certkit.lifecycle import readiness_of, service_app
 from certkit.registry_client import RegistryClient
-from certkit.service import Readiness, health_routes
+from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
-from certkit.topology import DURABLES
-from syncer.adapters.bundles import Bundles
-from syncer.adapters.files_target import FileStore
-from syncer.adapters.reports import SERVICE, Reports
-from syncer.domain.placement import Place, PlaceKind
-from syncer.domain.target import Target
-from syncer.handlers.delivery import Delivery
-from syncer.handlers.deployments import DeploymentHandlers
-from syncer.handlers.metrics import Metrics
-from syncer.handlers.rounds import Round, Rounds
-from syncer.handlers.site_review import Lister, SiteReview
-from syncer.settings import ClusterSettings, SyncerSettings
+from syncer.handlers.site_review import Listing, SiteReview
+from syncer.settings import SyncerSettings
 
 __all__ = ["create_app"]
 
 
 def create_app(settings: SyncerSettings) -> AsgiFastStream:
     """The application; nothing is connected before it is started."""
-    identity = f"{settings.site}-{SERVICE}"
-    telemetry = configure_telemetry(identity, settings.telemetry)
-    collectors = CollectorRegistry()
-    metrics = Metrics(collectors)
-    broker = make_broker(settings.bus, service=identity, telemetry=telemetry, metrics=collectors)
+    place, service, release = settings.place, settings.SERVICE, version("certbus-syncer")
+    telemetry = configure_telemetry(identity(place, service), settings.telemetry)
+    metrics = CollectorRegistry()
+    broker = make_broker(settings.bus, place=place, service=service, telemetry=telemetry, metrics=metrics)
+    drivers = load_drivers(service)
+    context = DriverContext(place=place, user_agent=f"certbus-{service}/{release}", clock=system_clock)
+    ports = built(drivers, settings.targets, context)
+    clusters = {destination.name: port for destination, port in ports.items() if isinstance(port, Listing)}
+    publisher = EventPublisher(broker=broker, source=source(place, service), clock=system_clock)
     reports = Reports(
-        publisher=EventPublisher(broker=broker, source=identity, clock=system_clock),
-        site=settings.site,
-        version=_version(),
-        clusters=[cluster.name for cluster in settings.clusters],
+        StatusReports(publisher=publisher, place=place, service=service),
+        place=place,
+        service=service,
+        version=release,
+        kinds=list(drivers),
+        clusters=list(clusters),
     )
     registry = RegistryClient(settings.registry)
-    key = RecipientKey.load(settings.recipient.name, settings.recipient.key_file)
-    targets: dict[Place, Target] = {
-        Place(PlaceKind.STORE, name): FileStore(name=name, directory=store.directory, reload=store.reload)
-        for name, store in settings.stores.items()
-    }
-    listers: dict[str, Lister] = {}
-    for cluster in settings.clusters:
-        targets[Place(PlaceKind.CLUSTER, cluster.name)], listers[cluster.name] = _cluster(cluster)
-    handlers = DeploymentHandlers(
+    engine = Engine(
+        place=place,
+        drivers=drivers,
+        ports=ports,
         registry=registry,
-        targets=targets,
-        delivery=Delivery(
-            site=settings.site,
-            targets=targets,
-            bundles=Bundles(registry=registry, key=key),
-            reports=reports,
-            tracer=telemetry.tracer,
-            metrics=metrics,
-            clock=system_clock,
-            jitter=random.random,
-        ),
+        key=RecipientKey.load(settings.recipient.name, settings.recipient.key_file),
+        reports=reports,
+        tracer=telemetry.tracer,
         metrics=metrics,
         clock=system_clock,
     )
     subscribe(
         broker,
-        stream=subjects.deploy_stream(settings.site),
-        durable=DURABLES.of(settings.site, SERVICE),
-        subject=subjects.deploys(settings.site, SERVICE),
+        stream=subjects.deploy_stream(place),
+        durable=durable(place, service),
         identity=settings.bus.identity,
-        handlers={DeploymentOrdered: handlers.on_ordered},
+        handlers=engine.handlers,
     )
-    rounds = Rounds(
-        Round("reconcile", settings.reconcile_every_s, handlers.reconcile),
-        Round("review", settings.review_every_s, SiteReview(listers=listers, reports=reports).review),
-        Round("heartbeat", settings.heartbeat_every_s, reports.heartbeat),
-    )
-
-    @asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
-        async with registry:
-            yield
-        telemetry.provider.shutdown()
-
-    return AsgiFastStream(
+    background = Background()
+    background.add_round("reconcile", settings.reconcile_every_s, engine.reconcile)
+    background.add_round("review", settings.review_every_s, SiteReview(clusters=clusters, reports=reports).review)
+    background.add_round("heartbeat", settings.heartbeat_every_s, reports.heartbeat)
+    return service_app(
         broker,
-        logger=None,
-        lifespan=lifespan,
-        asgi_routes=health_routes(readiness=_readiness(broker, handlers), metrics=collectors),
-        after_startup=[rounds.start],
-        on_shutdown=[rounds.stop, handlers.close],
+        telemetry=telemetry,
+        metrics=metrics,
+        readiness=readiness_of(broker, background, engine.not_ready),
+        background=background,
+        resources=[registry],
+        # The rounds first: they would begin what the engine is about to end.
+        at_shutdown=[background.stop, engine.close],
     )
-
-
-def _cluster(settings: ClusterSettings) -> tuple[Target, Lister]:
-    # Imported here: it costs a second and 40 MB, which a host that only has files need not pay.
-    from syncer.adapters.kubernetes_api import ClusterApi  # noqa: PLC0415 # see above
-    from syncer.adapters.kubernetes_review import discovered_secrets  # noqa: PLC0415 # see above
-    from syncer.adapters.kubernetes_target import KubernetesCluster  # noqa: PLC0415 # see above
-
-    api = ClusterApi(
-        name=settings.name,
-        kubeconfig=settings.kubeconfig,
-        context=settings.context,
-        user_agent=f"certbus-{SERVICE}/{_version()}",
-    )
-    return KubernetesCluster(api=api), lambda: discovered_secrets(api)
-
-
-def _version() -> str:
-    return version("certbus-syncer")
-
-
-def _readiness(broker: NatsBroker, handlers: DeploymentHandlers) -> Readiness:
-    async def readiness() -> str | None:
-        if not await broker.ping(timeout=1.0):
-            return "the bus can't be reached"
-        return handlers.not_read
-
-    return readiness

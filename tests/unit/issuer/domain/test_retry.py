@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from issuer.domain.errors import AcmeProblemError
+from issuer.domain.failure import FailureReason, JobFailedError
 from issuer.domain.job import JobState
-from issuer.domain.retry import FailureReason, JobFailedError, decide_retry, reason_of_problem
+from issuer.domain.retry import decide_retry, reason_of_problem
 from tests.unit.issuer.samples import NOON, job
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -67,12 +68,20 @@ def test_only_an_order_that_is_dead_is_replaced(reason: FailureReason) -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", [FailureReason.UNKNOWN_CA, FailureReason.NO_CHALLENGE, FailureReason.RECIPIENT_UNFIT]
+    "reason",
+    [
+        FailureReason.UNKNOWN_CA,
+        FailureReason.NO_CHALLENGE,
+        FailureReason.RECIPIENT_UNFIT,
+        FailureReason.ISSUE_ORDER_UNFIT,
+        FailureReason.ISSUE_ORDER_UNSUPPORTED,
+    ],
 )
 def test_what_only_a_person_can_mend_is_given_up_and_reported(reason: FailureReason) -> None:
     verdict = decide_retry(job(), JobFailedError(reason, "a detail"), now=NOON)
     assert verdict.next_try is None
     assert verdict.job.given_up
+    assert verdict.job.reason is reason
     assert verdict.job.report_at == NOON
 
 

@@ -1,13 +1,13 @@
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certcore.events import AlertRaised, AlertResolved, ServingVerdict
-from monitor.domain.alerting import ALERT_REASON, Decision, Reason, alert_of, decide, resolution
-from monitor.domain.watched import EndpointRecord
+from certcore.events import AlertRaised, AlertResolved, AlertUpdated, ServingVerdict, alert_id
+from monitor.domain.alerting import ALERT_REASON, AlertEvent, Decision, Reason, decide
+from monitor.domain.watched import EndpointRecord, Expected
 from tests.unit.monitor.expectations import NOON, URL, expected, look
 
 GRACE = timedelta(minutes=5)
@@ -20,26 +20,25 @@ CRITICAL = {ServingVerdict.EXPIRED, ServingVerdict.WRONG_HOST, ServingVerdict.UN
 
 @dataclass
 class Endpoint:
-    """An endpoint and everything that was announced of it."""
+    """An endpoint and everything that was announced of it. Each look comes a second after the one before."""
 
     record: EndpointRecord
-    told: list[AlertRaised | AlertResolved] = field(default_factory=list)
+    told: list[AlertEvent] = field(default_factory=list)
+    now: datetime = NOON
 
     def shows(self, verdict: ServingVerdict, *, age: timedelta = OLD, fails: bool | None = None) -> Decision:
+        self.now += timedelta(seconds=1)
         shown = look(verdict, clients_fail=verdict in CRITICAL if fails is None else fails)
-        decision = decide(self.record, shown, rollout_age=age, grace=GRACE)
-        record = decision.record
-        if decision.ends:
-            assert record.alert is not None
-            self.told.append(resolution(record.alert, now=NOON))
-            record = record.model_copy(update={"alert": None})
-        if decision.begins is not None:
-            record = record.model_copy(update={"episode": record.episode + 1})
-            alert = alert_of(record, shown, expected(), severity=decision.begins, now=NOON)
-            self.told.append(alert)
-            record = record.model_copy(update={"alert": alert})
-        self.record = record
+        wants = Expected.follow(expected().event, known=None, now=self.now - age)
+        decision = decide(self.record, shown, expected=wants, now=self.now, grace=GRACE)
+        self.record = decision.record
+        if decision.announcement is not None:
+            self.told.append(decision.announcement)
         return decision
+
+    @property
+    def story(self) -> list[tuple[str, str]]:
+        return [(type(item).__name__, str(item.severity)) for item in self.told]
 
 
 @pytest.mark.parametrize("verdict", BAD)
@@ -51,8 +50,11 @@ def test_two_bad_looks_in_a_row_raise_one_alert(verdict: ServingVerdict) -> None
     [alert] = endpoint.told
     assert isinstance(alert, AlertRaised)
     assert alert.severity == ("critical" if verdict in CRITICAL else "warning")
-    assert (alert.reason, alert.owner, alert.url) == (ALERT_REASON, "team-shop", URL)
+    assert (alert.reason, alert.owner, alert.subject) == (ALERT_REASON, "team-shop", URL)
+    assert (alert.certificate_id, alert.certificate_name, alert.url) == ("c1", "shop", URL)
+    assert alert.alert_id == alert_id(owner="team-shop", about=f"c1 {URL}", reason=ALERT_REASON)
     assert URL in alert.summary
+    assert alert.summary.endswith("wanted is revision 2 of shop")
 
 
 def test_one_bad_look_raises_nothing() -> None:
@@ -72,7 +74,7 @@ def test_the_previous_revision_is_no_finding_within_the_grace() -> None:
 
 
 @pytest.mark.parametrize("verdict", BAD)
-def test_an_endpoint_that_never_served_has_the_grace_for_its_first_roll_out(verdict: ServingVerdict) -> None:
+def test_an_endpoint_that_never_served_has_the_grace_for_its_first_rollout(verdict: ServingVerdict) -> None:
     endpoint = Endpoint(FRESH)
     for _ in range(10):
         assert endpoint.shows(verdict, age=YOUNG).reason is Reason.ROLLING_OUT
@@ -93,20 +95,46 @@ def test_only_the_wanted_revision_resolves() -> None:
     assert resolved.alert_id == raised.alert_id
 
 
-def test_a_finding_that_gets_worse_becomes_critical_once() -> None:
+def test_a_finding_that_gets_worse_is_updated_once() -> None:
     endpoint = Endpoint(SERVED)
     endpoint.shows(ServingVerdict.PREVIOUS)
     endpoint.shows(ServingVerdict.PREVIOUS)
     assert endpoint.shows(ServingVerdict.EXPIRED).reason is Reason.STILL_OPEN
-    assert endpoint.shows(ServingVerdict.EXPIRED).reason is Reason.WORSE
+    assert endpoint.shows(ServingVerdict.EXPIRED).reason is Reason.UPDATED
+    assert endpoint.shows(ServingVerdict.EXPIRED).reason is Reason.STILL_OPEN
     endpoint.shows(ServingVerdict.PREVIOUS)
     endpoint.shows(ServingVerdict.EXPIRED)
     endpoint.shows(ServingVerdict.EXPIRED)
-    assert [(type(item).__name__, item.severity) for item in endpoint.told] == [
-        ("AlertRaised", "warning"),
-        ("AlertResolved", "warning"),
+    assert endpoint.story == [("AlertRaised", "warning"), ("AlertUpdated", "critical")]
+    raised, updated = endpoint.told
+    assert (updated.alert_id, updated.since) == (raised.alert_id, raised.since)
+    assert isinstance(updated, AlertUpdated)
+    assert updated.updated_at > updated.since
+    assert "expired" in updated.summary
+
+
+def test_clients_that_fail_for_changing_reasons_make_it_critical() -> None:
+    endpoint = Endpoint(SERVED)
+    endpoint.shows(ServingVerdict.PREVIOUS)
+    endpoint.shows(ServingVerdict.PREVIOUS)
+    endpoint.shows(ServingVerdict.EXPIRED)
+    assert endpoint.shows(ServingVerdict.UNTRUSTED).reason is Reason.UPDATED
+
+
+def test_another_finding_updates_the_alert_when_two_looks_agree() -> None:
+    endpoint = Endpoint(SERVED)
+    for verdict in (ServingVerdict.EXPIRED, ServingVerdict.OTHER, ServingVerdict.UNREACHABLE):
+        endpoint.shows(verdict)
+        endpoint.shows(verdict)
+    endpoint.shows(ServingVerdict.OTHER)
+    endpoint.shows(ServingVerdict.WANTED)
+    assert endpoint.story == [
         ("AlertRaised", "critical"),
+        ("AlertUpdated", "warning"),
+        ("AlertUpdated", "warning"),
+        ("AlertResolved", "warning"),
     ]
+    assert "can't be reached" in endpoint.told[-1].summary
 
 
 def test_a_foreign_certificate_that_clients_refuse_is_critical() -> None:
@@ -116,13 +144,29 @@ def test_a_foreign_certificate_that_clients_refuse_is_critical() -> None:
     assert [item.severity for item in endpoint.told] == ["critical"]
 
 
-def test_each_episode_has_an_id_of_its_own() -> None:
+def test_what_is_found_again_is_the_same_alert_since_another_time() -> None:
     endpoint = Endpoint(SERVED)
     for _ in range(3):
         endpoint.shows(ServingVerdict.OTHER)
         endpoint.shows(ServingVerdict.OTHER)
         endpoint.shows(ServingVerdict.WANTED)
-    assert len({item.alert_id for item in endpoint.told}) == 3
+    assert len({item.alert_id for item in endpoint.told}) == 1
+    assert len({item.since for item in endpoint.told}) == 3
+
+
+def test_an_alert_of_another_id_goes_on_under_it() -> None:
+    endpoint = Endpoint(SERVED)
+    endpoint.shows(ServingVerdict.OTHER)
+    endpoint.shows(ServingVerdict.OTHER)
+    assert endpoint.record.alert is not None
+    old = endpoint.record.alert.model_copy(update={"alert_id": "a0c20996-8f76-5e31-bbb4-76995a693c2b"})
+    endpoint.record = endpoint.record.model_copy(update={"alert": old, "alerted": None})
+    for verdict in (ServingVerdict.EXPIRED, ServingVerdict.EXPIRED, ServingVerdict.WANTED):
+        endpoint.shows(verdict)
+    assert [item.alert_id for item in endpoint.told[1:]] == [old.alert_id] * 2
+    endpoint.shows(ServingVerdict.OTHER)
+    endpoint.shows(ServingVerdict.OTHER)
+    assert endpoint.told[-1].alert_id == endpoint.told[0].alert_id
 
 
 STEPS = st.lists(st.tuples(st.sampled_from(ServingVerdict), st.booleans(), st.booleans()), max_size=60)
@@ -143,12 +187,15 @@ def test_alerts_never_flap(steps: list[tuple[ServingVerdict, bool, bool]], ever_
         if verdict is ServingVerdict.WANTED:
             assert endpoint.record.alert is None
         previous = verdict
-    kinds = [type(item) for item in endpoint.told]
-    assert kinds[::2] == [AlertRaised] * len(kinds[::2])
-    assert kinds[1::2] == [AlertResolved] * len(kinds[1::2])
-    for raised, resolved in zip(endpoint.told[::2], endpoint.told[1::2], strict=False):
-        assert (raised.alert_id, raised.severity) == (resolved.alert_id, resolved.severity)
-    assert len({item.alert_id for item in endpoint.told[::2]}) == len(endpoint.told[::2])
+    assert {item.alert_id for item in endpoint.told} <= {endpoint.told[0].alert_id} if endpoint.told else True
+    is_open = False
+    for item in endpoint.told:
+        assert is_open is not isinstance(item, AlertRaised)
+        is_open = not isinstance(item, AlertResolved)
+    by_severity = [(item.since, item.severity, item.summary) for item in endpoint.told]
+    for one, item in zip(by_severity, endpoint.told[1:], strict=False):
+        if isinstance(item, AlertUpdated):
+            assert one != (item.since, item.severity, item.summary)
 
 
 @given(STEPS)

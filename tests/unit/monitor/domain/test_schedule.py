@@ -4,46 +4,66 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certcore.events import ServingVerdict
-from monitor.domain.schedule import REPORT_EVERY, Pace, Periods, first_look, next_look
+from monitor.domain.reporting import REPORT_EVERY
+from monitor.domain.schedule import NextLook, Pace, Periods, first_look, next_look
 
 PERIODS = Periods(routine=timedelta(seconds=60), rollout=timedelta(seconds=1), grace=timedelta(seconds=300))
 JITTER = st.floats(0, 1, exclude_max=True)
 LONG = timedelta(hours=1)
 
 
-def pace(verdict: ServingVerdict, age: timedelta, dead: int = 0) -> Pace:
-    return next_look(verdict=verdict, rollout_age=age, dead_looks=dead, periods=PERIODS, jitter=0.5).pace
+def following(
+    verdict: ServingVerdict,
+    age: timedelta,
+    *,
+    dead: int = 0,
+    bad: int = 0,
+    jitter: float = 0.5,
+    periods: Periods = PERIODS,
+) -> NextLook:
+    return next_look(verdict=verdict, bad_looks=bad, rollout_age=age, dead_looks=dead, periods=periods, jitter=jitter)
 
 
-def test_a_roll_out_is_watched_closely_until_it_is_seen_or_old() -> None:
+def test_a_rollout_is_watched_closely_until_it_is_seen_or_old() -> None:
     young = timedelta(seconds=10)
-    assert pace(ServingVerdict.PREVIOUS, young) is Pace.ROLLING_OUT
-    assert pace(ServingVerdict.UNREACHABLE, young, dead=50) is Pace.ROLLING_OUT
-    assert pace(ServingVerdict.WANTED, young) is Pace.ROUTINE
-    assert pace(ServingVerdict.PREVIOUS, LONG) is Pace.ROUTINE
+    assert following(ServingVerdict.PREVIOUS, young).pace is Pace.ROLLING_OUT
+    assert following(ServingVerdict.UNREACHABLE, young, dead=50).pace is Pace.ROLLING_OUT
+    assert following(ServingVerdict.WANTED, young).pace is Pace.ROUTINE
+    assert following(ServingVerdict.PREVIOUS, LONG).pace is Pace.ROUTINE
 
 
-def test_a_dead_endpoint_is_backed_off_from_only_after_a_second_failure() -> None:
-    assert pace(ServingVerdict.UNREACHABLE, LONG, dead=1) is Pace.ROUTINE
-    assert pace(ServingVerdict.UNREACHABLE, LONG, dead=2) is Pace.BACKED_OFF
-
-
-@given(st.sampled_from(ServingVerdict), st.integers(0, 10**6), st.integers(0, 10**6), JITTER)
-def test_every_endpoint_is_seen_often_enough_to_be_reported(
-    verdict: ServingVerdict, age_s: int, dead: int, jitter: float
+@given(st.sampled_from(ServingVerdict), st.integers(0, 10**6), st.floats(0.01, 10**5), JITTER)
+def test_a_first_bad_look_is_repeated_within_seconds(
+    verdict: ServingVerdict, age_s: int, rollout_s: float, jitter: float
 ) -> None:
-    after = next_look(
-        verdict=verdict, rollout_age=timedelta(seconds=age_s), dead_looks=dead, periods=PERIODS, jitter=jitter
-    ).after
-    assert timedelta(seconds=0.9) <= after < REPORT_EVERY
+    periods = Periods(routine=LONG, rollout=timedelta(seconds=rollout_s), grace=timedelta(seconds=300))
+    soon = following(verdict, timedelta(seconds=age_s), bad=1, dead=1, jitter=jitter, periods=periods)
+    assert soon.pace is Pace.CONFIRMING
+    assert soon.after <= min(timedelta(seconds=3), periods.rollout)
+
+
+def test_a_dead_endpoint_is_asked_less_often_from_the_second_failure_on() -> None:
+    assert following(ServingVerdict.UNREACHABLE, LONG, dead=1).pace is Pace.ROUTINE
+    assert following(ServingVerdict.UNREACHABLE, LONG, dead=2, bad=2).pace is Pace.BACKED_OFF
+
+
+@given(st.sampled_from(ServingVerdict), st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6), JITTER)
+def test_no_look_is_so_old_that_it_shows_nothing_before_the_next(
+    verdict: ServingVerdict, age_s: int, dead: int, bad: int, jitter: float
+) -> None:
+    after = following(verdict, timedelta(seconds=age_s), dead=dead, bad=bad, jitter=jitter).after
+    assert timedelta(seconds=0.9) <= after <= 1.5 * PERIODS.routine < REPORT_EVERY
+
+
+@given(st.integers(0, 10**6), JITTER)
+def test_where_nothing_is_new_the_period_is_the_longest_wait(age_s: int, jitter: float) -> None:
+    assert following(ServingVerdict.WANTED, timedelta(seconds=age_s), jitter=jitter).after <= PERIODS.routine
 
 
 @given(st.integers(1, 100), JITTER)
 def test_a_dead_endpoint_is_never_asked_more_often_the_longer_it_is_dead(dead: int, jitter: float) -> None:
     waits = [
-        next_look(
-            verdict=ServingVerdict.UNREACHABLE, rollout_age=LONG, dead_looks=count, periods=PERIODS, jitter=jitter
-        ).after
+        following(ServingVerdict.UNREACHABLE, LONG, dead=count, bad=2, jitter=jitter).after
         for count in (dead, dead + 1)
     ]
     assert waits[0] <= waits[1]
@@ -51,14 +71,11 @@ def test_a_dead_endpoint_is_never_asked_more_often_the_longer_it_is_dead(dead: i
 
 def test_looks_that_were_due_together_drift_apart() -> None:
     waits = [
-        next_look(
-            verdict=ServingVerdict.WANTED, rollout_age=LONG, dead_looks=0, periods=PERIODS, jitter=number / 1000
-        ).after.total_seconds()
-        for number in range(1000)
+        following(ServingVerdict.WANTED, LONG, jitter=number / 1000).after.total_seconds() for number in range(1000)
     ]
-    assert min(waits) < 49
-    assert max(waits) > 71
-    assert abs(sum(waits) / 1000 - 60) < 0.1
+    assert min(waits) < 37
+    assert max(waits) > 59
+    assert abs(sum(waits) / 1000 - 48) < 0.1
 
 
 @given(st.integers(0, 100_000), JITTER)

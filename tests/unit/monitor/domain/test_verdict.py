@@ -4,22 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certcore.events import AddressObserved, ServingVerdict
+from certcore.events import AddressObserved, EndpointExpected, ServingVerdict
 from certcore.inspection import read_chain
 from certprobe.handshake import Handshake, HandshakeError, HandshakeProblem, TrustProblem
 from monitor.domain.verdict import AddressLook, judge, summarize, unresolved, worst
 from tests.authority import Authority, Issued
-from tests.unit.monitor.expectations import HOST, expected
+from tests.unit.monitor.expectations import HOST, URL, leaf
 
 AUTHORITY = Authority()
 WANTED, PREVIOUS, OTHER = (AUTHORITY.issue(HOST) for _ in range(3))
-EXPECTED = expected(2, accepted={1: PREVIOUS.fingerprint, 2: WANTED.fingerprint})
+EXPECTED = EndpointExpected(url=URL, wanted=(leaf(2, WANTED.fingerprint),), accepted=(leaf(1, PREVIOUS.fingerprint),))
 NOW = WANTED.leaf.not_valid_before_utc + timedelta(days=1)
 
 
 def seen(issued: Issued, problem: TrustProblem | None = None) -> Handshake:
-    leaf = read_chain(issued.chain_pem.encode())[0]
-    return Handshake("192.0.2.1", leaf, "TLSv1.3", problem, (issued.fingerprint,))
+    return Handshake("192.0.2.1", read_chain(issued.chain_pem.encode())[0], "TLSv1.3", problem, (issued.fingerprint,))
 
 
 def verdict(found: Handshake | HandshakeError, *, trust: bool = True, host: str = HOST) -> AddressLook:
@@ -31,22 +30,33 @@ def test_the_wanted_revision_is_known_by_its_fingerprint() -> None:
     assert found.observed == AddressObserved(
         address="192.0.2.1", verdict=ServingVerdict.WANTED, fingerprint_sha256=WANTED.fingerprint
     )
-    assert (found.revision, found.clients_fail) == (2, False)
+    assert (found.served, found.clients_fail) == (EXPECTED.wanted[0], False)
 
 
 def test_an_accepted_revision_is_the_previous_one() -> None:
     found = verdict(seen(PREVIOUS))
-    assert (found.observed.verdict, found.revision) == (ServingVerdict.PREVIOUS, 1)
+    assert (found.verdict, found.served) == (ServingVerdict.PREVIOUS, EXPECTED.accepted[0])
 
 
-def test_every_fingerprint_of_the_wanted_revision_counts() -> None:
-    twice = expected(2, accepted={2: OTHER.fingerprint})
-    both = twice.event.model_copy(update={"accepted": (*twice.event.accepted, *EXPECTED.event.accepted)})
-    for issued in (WANTED, OTHER):
-        found = judge(
-            "a", seen(issued), host=HOST, expected=twice.model_copy(update={"event": both}), now=NOW, trust=True
-        )
-        assert found.observed.verdict is ServingVerdict.WANTED
+def test_each_variant_of_the_wanted_revision_proves_the_endpoint() -> None:
+    wanted = (leaf(2, WANTED.fingerprint), leaf(2, OTHER.fingerprint, variant="cdn"))
+    both = EXPECTED.model_copy(update={"wanted": wanted})
+    for issued, variant in ((WANTED, "platform"), (OTHER, "cdn")):
+        whole = summarize([judge("a", seen(issued), host=HOST, expected=both, now=NOW, trust=True)])
+        assert (whole.verdict, whole.served_revision, whole.served_variant) == (ServingVerdict.WANTED, 2, variant)
+
+
+def test_after_a_rollback_the_later_revision_is_the_previous_one() -> None:
+    back = EXPECTED.model_copy(update={"wanted": EXPECTED.accepted, "accepted": EXPECTED.wanted})
+    found = judge("a", seen(WANTED), host=HOST, expected=back, now=NOW, trust=True)
+    assert (found.verdict, found.served) == (ServingVerdict.PREVIOUS, EXPECTED.wanted[0])
+    found = judge("a", seen(PREVIOUS), host=HOST, expected=back, now=NOW, trust=True)
+    assert found.verdict is ServingVerdict.WANTED
+
+
+def test_a_leaf_that_is_wanted_and_accepted_is_wanted() -> None:
+    both = EXPECTED.model_copy(update={"accepted": EXPECTED.wanted})
+    assert judge("a", seen(WANTED), host=HOST, expected=both, now=NOW, trust=True).verdict is ServingVerdict.WANTED
 
 
 def test_a_foreign_certificate_names_who_issued_it() -> None:
@@ -101,7 +111,8 @@ def addresses() -> st.SearchStrategy[list[AddressLook]]:
         st.builds(
             lambda number, verdict, revision, fails: AddressLook(
                 AddressObserved(address=f"192.0.2.{number}", verdict=verdict, fingerprint_sha256=str(revision)),
-                revision,
+                verdict,
+                leaf(revision),
                 fails,
             ),
             st.integers(1, 254),
@@ -118,11 +129,9 @@ def addresses() -> st.SearchStrategy[list[AddressLook]]:
 def test_one_bad_address_of_many_decides(looks: list[AddressLook]) -> None:
     whole = summarize(looks)
     order = list(ServingVerdict)
-    assert all(order.index(look.observed.verdict) <= order.index(whole.verdict) for look in looks)
-    assert whole.verdict in {look.observed.verdict for look in looks}
-    assert (whole.verdict is ServingVerdict.WANTED) == all(
-        look.observed.verdict is ServingVerdict.WANTED for look in looks
-    )
+    assert all(order.index(look.verdict) <= order.index(whole.verdict) for look in looks)
+    assert whole.verdict in {look.verdict for look in looks}
+    assert (whole.verdict is ServingVerdict.WANTED) == all(look.verdict is ServingVerdict.WANTED for look in looks)
     assert whole.clients_fail == any(look.clients_fail for look in looks)
 
 

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certcore.api import Role
+from certcore.errors import PermanentError
 from certcore.rejection import RejectedError
-from registry.domain.access import Principal, owner_for, require, sees
+from certcore.subjects import Reporter
+from registry.domain.access import Principal, check_reporter, owner_for, require, sees
 from registry.domain.errors import ForbiddenError
 from tests.unit.registry.samples import spec
 
@@ -56,3 +58,10 @@ def test_only_an_operator_asks_for_another_team(role: Role) -> None:
 def test_a_token_without_roles_can_t_ask_for_another_team() -> None:
     with pytest.raises(RejectedError):
         owner_for(spec(owner="treasury"), somebody())
+
+
+def test_a_report_counts_only_from_the_service_and_place_that_it_speaks_for() -> None:
+    check_reporter(Reporter("site1", "syncer"), Reporter("site1", "syncer"))
+    for other in (Reporter("site2", "syncer"), Reporter("site1", "pusher")):
+        with pytest.raises(PermanentError, match="can't report for syncer at site1"):
+            check_reporter(other, Reporter("site1", "syncer"))

@@ -6,9 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certcore.api import CertificateState
-from registry.domain.certificate import Approval, Certificate, Revision
-from registry.domain.renewal import Renewal, RenewalReason, decide, renew_at
-from tests.unit.registry.samples import NOON, approval, certificate, revision, spec
+from certcore.events import CertificateRenewalDue, CertificateRenewalDueForCsr, IssueCause
+from registry.domain.certificate import Approval, Certificate
+from registry.domain.change import Change
+from registry.domain.renewal import Renewal, RenewalReason, decide, order, renew_at
+from registry.domain.revision import Revision, SigningState
+from registry.domain.rollout import Rollout
+from registry.domain.signing import WantedCsr
+from tests.unit.registry.samples import (
+    NOON,
+    approval,
+    certificate,
+    intent,
+    placement,
+    revision,
+    rollout,
+    signing,
+    site,
+)
 
 lifetimes = st.timedeltas(min_value=timedelta(minutes=1), max_value=timedelta(days=400))
 states = st.sampled_from(CertificateState)
@@ -58,7 +73,7 @@ def test_a_decision_tells_its_reason(state: CertificateState, asked: bool, reaso
 
 
 def test_nothing_is_renewed_after_its_end_date() -> None:
-    ending = certificate(spec=spec(end_date=NOON + timedelta(days=10)))
+    ending = certificate(intent=intent(end_date=NOON + timedelta(days=10)))
     for day, reason in ((9, RenewalReason.ASKED), (10, RenewalReason.ENDED), (80, RenewalReason.ENDED)):
         found = decide(ending, revision(), approval(), now=NOON + timedelta(days=day), asked=True)
         assert found.reason is reason
@@ -77,12 +92,12 @@ def test_nothing_is_renewed_without_an_approval() -> None:
 
 
 def test_what_was_never_issued_is_not_renewed() -> None:
-    issuing = certificate(CertificateState.ISSUING, wanted=0, proven=0)
+    issuing = certificate(CertificateState.ISSUING)
     assert decide(issuing, None, approval(), now=NOON, asked=True).reason is RenewalReason.NOTHING_ISSUED
 
 
 def test_what_failed_before_anything_was_issued_is_tried_again_when_asked() -> None:
-    failing = certificate(CertificateState.FAILING, wanted=0, proven=0)
+    failing = certificate(CertificateState.FAILING)
     assert decide(failing, None, approval(), now=NOON, asked=True) == Renewal(due=True, reason=RenewalReason.ASKED)
 
 
@@ -108,12 +123,13 @@ def test_what_is_due_stays_due(lifetime: timedelta, now: datetime, later: timede
 
 
 certificates = st.builds(
-    lambda state, ordered, ends: replace(
-        certificate(state, ordered=ordered), spec=spec(end_date=ends) if ends else spec()
+    lambda state, ordered, ends, unreadable: certificate(
+        state, ordered=ordered, intent=intent().model_copy(update={"end_date": ends}), unreadable=unreadable
     ),
     states,
     st.integers(min_value=1, max_value=3),
     st.none() | instants,
+    st.none() | st.just("it can't be read"),
 )
 revisions = st.none() | st.builds(lambda lifetime: revision(lifetime=lifetime), lifetimes)
 approvals = st.none() | st.just(approval()) | st.just(approval("f" * 64))
@@ -133,7 +149,8 @@ def test_a_renewal_always_has_a_valid_approval_and_an_active_certificate(
         assert given_by is not None
         assert given_by.spec_hash == of.spec_hash
         assert of.state not in _INACTIVE
-        assert of.spec.end_date is None or now < of.spec.end_date
+        assert of.unreadable is None
+        assert of.intent.end_date is None or now < of.intent.end_date
         assert (found.reason is RenewalReason.ASKED) == asked
 
 
@@ -143,3 +160,65 @@ def test_nobody_needs_to_ask_for_what_is_due(
 ) -> None:
     by_calendar = decide(of, newest, given_by, now=now, asked=False)
     assert by_calendar.due <= decide(of, newest, given_by, now=now, asked=True).due
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_nothing_is_ordered_by_an_intent_that_can_not_be_read(asked: bool) -> None:  # noqa: FBT001 # a column
+    of = certificate(unreadable="dns_names can't be read")
+    found = decide(of, revision(), approval(), now=NOON + timedelta(days=80), asked=asked)
+    assert found == Renewal(due=False, reason=RenewalReason.NOT_READABLE)
+
+
+def ordered(of: Rollout) -> Change:
+    return order(
+        of,
+        approval(),
+        [site()],
+        RenewalReason.DUE,
+        traceparent="00-trace-span-01",
+        now=NOON,
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "ordered_before", "number"), [(CertificateState.LIVE, 1, 2), (CertificateState.FAILING, 2, 2)]
+)
+def test_the_next_revision_is_ordered_or_the_failed_one_again(
+    state: CertificateState, ordered_before: int, number: int
+) -> None:
+    newest = replace(revision(), ari_id="ari")
+    change = ordered(rollout(certificate(state, ordered=ordered_before), revisions=(newest,)))
+    assert change.certificate is not None
+    assert (change.certificate.state, change.certificate.ordered) == (CertificateState.RENEWING, number)
+    assert change.certificate.traceparent == "00-trace-span-01"
+    assert change.reason == f"revision {number} ordered: due"
+    [due] = change.announced
+    assert isinstance(due, CertificateRenewalDue)
+    assert (due.order.revision, due.order.replaces, due.order.cause) == (number, "ari", IssueCause.RENEWAL)
+
+
+def test_where_every_target_makes_its_own_key_the_renewal_asks_for_their_requests() -> None:
+    of = certificate(
+        intent=intent(targets=[{"kind": "cdn", "name": "cdn"}], endpoints=[{"url": "https://checkout.example.org"}])
+    )
+    cdn = placement("cdn", holds=1, own_key=True)
+    change = ordered(rollout(of, revisions=(revision(variant="cdn"),), placements=(cdn,)))
+    due, asked = change.announced
+    assert isinstance(due, CertificateRenewalDueForCsr)
+    assert (due.revision, due.targets) == (2, ("cdn",))
+    assert isinstance(asked, WantedCsr)
+    assert asked.event.traceparent == "00-trace-span-01"
+
+
+def test_the_next_revision_drops_an_unfinished_variant_unless_its_request_was_sent() -> None:
+    targets = [{"kind": "files", "name": "web", "site": "site1"}, {"kind": "cdn", "name": "cdn"}]
+    of = certificate(intent=intent(targets=targets))
+    placed = (placement(holds=1), placement("cdn", wanted=None, own_key=True))
+    waits = ordered(rollout(of, placements=placed, signing=(signing(),)))
+    assert [(item.revision, item.state) for item in waits.signing] == [
+        (1, SigningState.DROPPED),
+        (2, SigningState.WANTED),
+    ]
+    sent = ordered(rollout(of, placements=placed, signing=(signing(SigningState.ORDERED),)))
+    assert sent.signing == ()
+    assert [type(item) for item in sent.announced] == [CertificateRenewalDue]

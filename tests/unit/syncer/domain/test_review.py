@@ -2,7 +2,7 @@ from datetime import timedelta
 
 from certcore.events import DiscoveredSecret, SiteReviewed
 from syncer.domain.review import fitting
-from tests.unit.syncer.issuing import NOON
+from tests.issuing import NOON
 
 
 def _secret(name: str, days: int | None) -> DiscoveredSecret:

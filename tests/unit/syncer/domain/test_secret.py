@@ -3,6 +3,7 @@ from datetime import timedelta
 
 import pytest
 
+from certdelivery.model import Held, Wanted, Withdrawal, WriteReason
 from syncer.domain.origin import OwnerReference, SecretMarks
 from syncer.domain.secret import (
     Conflict,
@@ -11,25 +12,31 @@ from syncer.domain.secret import (
     Keep,
     KeepReason,
     Pair,
+    Remove,
     Write,
     annotations_for,
     judge,
+    judge_withdrawal,
     labels_for,
 )
-from syncer.domain.target import Wanted, WriteReason
-from tests.unit.syncer.issuing import NOON, kubernetes_target
+from tests.issuing import NOON, kubernetes_target
 
 WANTED = Wanted(
     certificate_id="crt-0001",
     name="shop",
-    revision=3,
-    fingerprint_sha256="3" * 64,
-    not_after=NOON + timedelta(days=30),
-    site="site1",
     target=kubernetes_target("shop"),
+    place="site1",
+    generation=3,
+    revision=3,
+    variant="platform",
+    fingerprint_sha256="3" * 64,
+    serial="3",
+    not_after=NOON + timedelta(days=30),
 )
-OLDER = replace(WANTED, revision=2, fingerprint_sha256="2" * 64, not_after=NOON + timedelta(days=20))
-NEWER = replace(WANTED, revision=4, fingerprint_sha256="4" * 64, not_after=NOON + timedelta(days=40))
+OLDER = replace(WANTED, generation=2, revision=2, fingerprint_sha256="2" * 64, not_after=NOON + timedelta(days=20))
+NEWER = replace(WANTED, generation=4, revision=4, fingerprint_sha256="4" * 64, not_after=NOON + timedelta(days=40))
+BACK = replace(OLDER, generation=4)
+"""A rollback: a higher generation with an earlier revision."""
 
 
 def _holding(held: Wanted) -> ExistingSecret:
@@ -41,6 +48,14 @@ def _holding(held: Wanted) -> ExistingSecret:
         uid="u",
         resource_version="7",
     )
+
+
+def _before_generations(held: Wanted) -> ExistingSecret:
+    """As it was written before there were generations."""
+    existing = _holding(held)
+    unknown = {"certbus.dev/generation", "certbus.dev/marks-sha256"}
+    annotations = {name: value for name, value in existing.marks.annotations.items() if name not in unknown}
+    return replace(existing, marks=SecretMarks(existing.marks.labels, annotations))
 
 
 def _with_marks(
@@ -64,14 +79,33 @@ def test_a_right_secret_is_kept() -> None:
     assert judge(_holding(WANTED), WANTED) == Keep(KeepReason.RIGHT)
 
 
-def test_an_older_revision_is_replaced_and_a_newer_one_is_kept() -> None:
+def test_a_lower_generation_is_replaced_and_a_higher_one_is_kept_whatever_the_revision() -> None:
     assert judge(_holding(OLDER), WANTED) == Write(WriteReason.OLDER)
-    assert judge(_holding(NEWER), WANTED) == Keep(KeepReason.NEWER)
+    assert judge(_holding(NEWER), WANTED) == Keep(KeepReason.NEWER, Held(4, "4" * 64, 4))
+    assert judge(_holding(WANTED), BACK) == Write(WriteReason.OLDER)
+    assert judge(_holding(BACK), WANTED) == Keep(KeepReason.NEWER, Held(2, "2" * 64, 4))
+    assert judge(_holding(BACK), BACK) == Keep(KeepReason.RIGHT)
+
+
+def test_the_same_revision_for_a_later_order_gets_its_generation() -> None:
+    again = replace(WANTED, generation=4)
+    assert judge(_holding(WANTED), again) == Write(WriteReason.OLDER)
+    assert judge(_holding(again), WANTED) == Keep(KeepReason.NEWER, Held(3, "3" * 64, 4))
+
+
+def test_what_was_written_before_there_were_generations_counts_by_its_revision() -> None:
+    assert judge(_before_generations(WANTED), WANTED) == Keep(KeepReason.RIGHT)
+    assert judge(_before_generations(OLDER), WANTED) == Write(WriteReason.OLDER)
+    assert judge(_before_generations(WANTED), BACK) == Write(WriteReason.OLDER)
+    assert judge(_before_generations(NEWER), WANTED) == Keep(KeepReason.NEWER, Held(4, "4" * 64))
+    claiming = _with_marks(_before_generations(OLDER), annotations={"certbus.dev/revision": "999"})
+    assert judge(claiming, WANTED) == Write(WriteReason.EDITED)
 
 
 def test_an_annotation_that_only_claims_to_be_newer_is_not_believed() -> None:
-    claiming = _with_marks(_holding(OLDER), annotations={"certbus.dev/revision": "999"})
-    assert judge(claiming, WANTED) == Write(WriteReason.EDITED)
+    for held in (OLDER, WANTED):
+        claiming = _with_marks(_holding(held), annotations={"certbus.dev/generation": "999"})
+        assert judge(claiming, WANTED) == Write(WriteReason.EDITED)
     claiming = _with_marks(_holding(WANTED), annotations={"certbus.dev/revision": "999"})
     assert judge(claiming, WANTED) == Write(WriteReason.EDITED)
     broken = replace(_holding(NEWER), pair=None)
@@ -92,9 +126,10 @@ def test_edited_data_is_written_again(pair: Pair | None) -> None:
     assert judge(replace(_holding(WANTED), pair=pair), WANTED) == Write(WriteReason.EDITED)
 
 
-@pytest.mark.parametrize("revision", ["", "three", "-3", "٣", "3.0"])
-def test_an_edited_revision_is_written_again(revision: str) -> None:
-    edited = _with_marks(_holding(WANTED), annotations={"certbus.dev/revision": revision})
+@pytest.mark.parametrize("number", ["", "three", "-3", "٣", "3.0", "9" * 5000])
+@pytest.mark.parametrize("mark", ["revision", "generation"])
+def test_an_edited_number_is_written_again(mark: str, number: str) -> None:
+    edited = _with_marks(_holding(WANTED), annotations={f"certbus.dev/{mark}": number})
     assert judge(edited, WANTED) == Write(WriteReason.EDITED)
 
 
@@ -126,3 +161,22 @@ def test_a_secret_that_a_controller_would_write_again_is_left_to_it_even_with_ou
     assert judge(owned, WANTED) == Conflict(ConflictReason.OWNED, "belongs to cert-manager Certificate shop-cert")
     owned = _with_marks(_holding(OLDER), owners=(OwnerReference("SealedSecret", "shop", "bitnami.com/v1"),))
     assert judge(owned, WANTED) == Conflict(ConflictReason.OWNED, "belongs to SealedSecret shop")
+
+
+def test_only_our_own_copy_of_this_very_certificate_is_removed() -> None:
+    withdrawal = Withdrawal("crt-0001", "shop", WANTED.target, "site1", generation=4)
+    assert judge_withdrawal(_holding(WANTED), withdrawal) == Remove()
+    assert judge_withdrawal(_before_generations(WANTED), withdrawal) == Remove()
+    assert judge_withdrawal(None, withdrawal) == Keep(KeepReason.GONE)
+    for stranger in (
+        replace(_holding(WANTED), marks=SecretMarks(labels={"app.kubernetes.io/managed-by": "Helm"})),
+        replace(_holding(WANTED), type="Opaque"),
+        _holding(replace(WANTED, certificate_id="crt-0002")),
+        _with_marks(_holding(WANTED), annotations={"cert-manager.io/certificate-name": "shop-cert"}),
+    ):
+        assert judge_withdrawal(stranger, withdrawal) == Keep(KeepReason.NOT_OURS)
+
+
+def test_a_copy_of_a_later_order_outlives_an_older_withdrawal() -> None:
+    withdrawal = Withdrawal("crt-0001", "shop", WANTED.target, "site1", generation=3)
+    assert judge_withdrawal(_holding(NEWER), withdrawal) == Keep(KeepReason.NEWER, Held(4, "4" * 64, 4))

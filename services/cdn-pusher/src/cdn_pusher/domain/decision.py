@@ -1,23 +1,16 @@
-"""What has to be done at a target, from what is there and what is wanted."""
+"""Decides what has to be written, from what is held and what is wanted."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Decision", "Held", "Listing", "Loaded", "OnDisk", "Reason", "Wanted", "decide"]
+from certdelivery.model import Held, Wanted, WriteReason
 
-
-@dataclass(frozen=True)
-class Wanted:
-    """`digest` is the SHA-256 of the whole PEM, where it is known because it was written before."""
-
-    fingerprint_sha256: str
-    serial: str
-    digest: str | None = None
+__all__ = ["Decision", "Listing", "Loaded", "Noted", "OnDisk", "Reason", "Seen", "decide"]
 
 
 @dataclass(frozen=True)
 class OnDisk:
-    """A file that could be read to its end; `normal` tells that it has the form that HAProxy should get."""
+    """A file that could be read to its end; `normal`: it has the form that HAProxy should get."""
 
     fingerprint_sha256: str
     sha1: str
@@ -44,20 +37,38 @@ class Listing(StrEnum):
 
 
 @dataclass(frozen=True)
-class Held:
-    """Everything that a target holds of one certificate."""
+class Noted:
+    """The order for which a file was last written; `digest` is the SHA-256 of the whole PEM."""
+
+    certificate_id: str
+    generation: int
+    revision: int
+    fingerprint_sha256: str
+    digest: str
+
+    @property
+    def held(self) -> Held:
+        return Held(self.revision, self.fingerprint_sha256, self.generation)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One certificate on disk and in memory; `noted` is None where it was written before there were notes."""
 
     disk: OnDisk | None
     loaded: Loaded | None
     listing: Listing
+    noted: Noted | None
 
 
 class Reason(StrEnum):
-    """Why something is done, or nothing: metric label and log key."""
+    """Why something is done, or nothing: field of the log line."""
 
     HELD = "held"
+    NEWER = "newer"
     NEW = "new"
     NEW_REVISION = "new_revision"
+    NEW_ORDER = "new_order"
     DISK_LOST = "disk_lost"
     DISK_CHANGED = "disk_changed"
     MEMORY_LOST = "memory_lost"
@@ -66,30 +77,57 @@ class Reason(StrEnum):
     UNLISTED = "unlisted"
 
 
+_WRITES = {
+    Reason.NEW: WriteReason.MISSING,
+    Reason.NEW_REVISION: WriteReason.OLDER,
+    Reason.NEW_ORDER: WriteReason.OLDER,
+}
+
+
 @dataclass(frozen=True)
 class Decision:
-    """`push`: bring the bundle; without it everything is as wanted."""
+    """`newer` is what is held, where that has a higher generation than the wanted one."""
 
-    push: bool
     reason: Reason
+    newer: Held | None = None
+
+    @property
+    def part(self) -> WriteReason | Held | None:
+        """As `Finding.of` takes it."""
+        if self.reason in {Reason.HELD, Reason.NEWER}:
+            return self.newer
+        return _WRITES.get(self.reason, WriteReason.EDITED)
 
 
-def decide(held: Held, wanted: Wanted) -> Decision:
-    reason = _difference(held, wanted)
-    return Decision(push=reason is not Reason.HELD, reason=reason)
+def decide(seen: Seen, wanted: Wanted) -> Decision:
+    noted = seen.noted
+    if noted is not None and noted.certificate_id != wanted.certificate_id:
+        # Names are unique: the other one is retired, and its generations don't apply to this one.
+        noted = None
+    if noted is not None and noted.generation > wanted.generation and _is_noted(seen, noted):
+        return Decision(Reason.NEWER, noted.held)
+    reason = _difference(seen, wanted, noted)
+    if reason is Reason.HELD and seen.noted is not None and (noted is None or noted.generation != wanted.generation):
+        return Decision(Reason.NEW_ORDER)
+    return Decision(reason)
 
 
-def _difference(held: Held, wanted: Wanted) -> Reason:
-    disk, loaded = held.disk, held.loaded
+def _is_noted(seen: Seen, noted: Noted) -> bool:
+    return seen.disk is not None and seen.disk.fingerprint_sha256 == noted.fingerprint_sha256
+
+
+def _difference(seen: Seen, wanted: Wanted, noted: Noted | None) -> Reason:
+    disk, loaded = seen.disk, seen.loaded
     if disk is None:
         return Reason.NEW if loaded is None else Reason.DISK_LOST
+    written = noted is not None and noted.fingerprint_sha256 == wanted.fingerprint_sha256
     if disk.fingerprint_sha256 != wanted.fingerprint_sha256:
-        return Reason.NEW_REVISION
-    if not disk.normal or (wanted.digest is not None and disk.digest != wanted.digest):
+        return Reason.DISK_CHANGED if written else Reason.NEW_REVISION
+    if not disk.normal or (noted is not None and written and disk.digest != noted.digest):
         return Reason.DISK_CHANGED
     if loaded is None or loaded.serial is None:
         return Reason.MEMORY_LOST
-    return _difference_in_memory(loaded, disk, wanted, held.listing)
+    return _difference_in_memory(loaded, disk, wanted, seen.listing)
 
 
 def _difference_in_memory(loaded: Loaded, disk: OnDisk, wanted: Wanted, listing: Listing) -> Reason:

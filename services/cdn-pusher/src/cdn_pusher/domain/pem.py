@@ -1,6 +1,6 @@
 """The one form in which HAProxy gets a certificate: leaf, chain, key; LF; nothing before, between or after.
 
-A blank line would end the payload of a runtime command: the key would arrive and the chain be lost.
+A blank line would end the payload of a runtime command, and the chain after it would be lost.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from certcore.errors import InspectionError
-from certcore.inspection import Certificate, check_pair, read_chain
+from certcore.inspection import X509Certificate, check_pair, read_chain
 
 __all__ = ["HaproxyPem", "normal_pem", "read_pem"]
 
@@ -22,16 +22,16 @@ _MARK: Final = b"CERTIFICATE-----"
 
 @dataclass(frozen=True)
 class HaproxyPem:
-    chain: tuple[Certificate, ...]
+    chain: tuple[X509Certificate, ...]
     content: bytes = field(repr=False)
 
     @property
-    def leaf(self) -> Certificate:
+    def leaf(self) -> X509Certificate:
         return self.chain[0]
 
     @property
     def sha1(self) -> str:
-        """By this, in upper-case hex, HAProxy names the leaf that it has in memory."""
+        """Upper-case hex, as HAProxy shows it for the leaf in memory."""
         return hashlib.sha1(self.leaf.der, usedforsecurity=False).hexdigest().upper()
 
     @property
@@ -52,7 +52,7 @@ def normal_pem(chain_pem: bytes, key_pem: bytes) -> HaproxyPem:
     """
     chain = read_chain(chain_pem)
     if chain_pem.count(_MARK) != 2 * len(chain):
-        # A block with a broken border would be passed over, and the chain be short of it.
+        # A block with a broken BEGIN or END line would be skipped, and missing from the chain.
         raise InspectionError("chain holds a certificate whose borders are broken")
     key = _KEY.search(key_pem)
     if key is None:
@@ -65,7 +65,7 @@ def normal_pem(chain_pem: bytes, key_pem: bytes) -> HaproxyPem:
 
 
 def read_pem(content: bytes) -> HaproxyPem:
-    """Read what lies on disk; its `content` equals the file's only where that is in normal form.
+    """Read a file's content; the result's `content` equals it only if it is in normal form.
 
     Raises:
         InspectionError: it can't be read or doesn't fit together.

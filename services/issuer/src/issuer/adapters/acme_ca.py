@@ -84,22 +84,27 @@ class AcmeCa:
         self._account: str | None = None
         self._registering = asyncio.Lock()
 
-    async def open_order(self, names: tuple[str, ...], *, replaces: str | None) -> OrderView:
-        """A new order. A CA that doesn't take `replaces` for this certificate is asked without it."""
+    async def open_order(self, names: tuple[str, ...], *, replaces: str | None, profile: str | None) -> OrderView:
+        """A new order; `profile` None asks for the CA's configured one. A CA that refuses `replaces` is asked without
+        it.
+        """
+        order = _NewOrder(
+            identifiers=[messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name) for name in names],
+            profile=profile or self._settings.profile,
+            replaces=replaces,
+        )
         try:
-            return await self._call(lambda client, account: self._open(client, account, names, replaces))
+            return await self._call(lambda client, account: self._open(client, account, order))
         except AcmeProblemError as problem:
             if replaces is None or problem.type in _WITH_REPLACES_OR_NOT or problem.status == 429:
                 raise
             log.info("replacement_not_taken", ca=self.name, replaces=replaces, problem=str(problem))
-        return await self._call(lambda client, account: self._open(client, account, names, None))
+        alone = order.update(replaces=None)
+        return await self._call(lambda client, account: self._open(client, account, alone))
 
-    def _open(self, client: _Client, account: str, names: tuple[str, ...], replaces: str | None) -> OrderView:
-        order = _NewOrder(
-            identifiers=[messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name) for name in names],
-            profile=self._settings.profile,
-            replaces=replaces if "renewalInfo" in client.directory.to_partial_json() else None,
-        )
+    def _open(self, client: _Client, account: str, order: _NewOrder) -> OrderView:
+        if "renewalInfo" not in client.directory.to_partial_json():
+            order = order.update(replaces=None)
         response = client.post(client.directory["newOrder"], order, account=account)
         return order_view(response, self._location(response))
 
@@ -123,7 +128,7 @@ class AcmeCa:
                 raise
 
     async def finalize(self, finalize_url: str, csr_der: bytes) -> OrderView:
-        """Ask for the certificate. The answer has no URL of its own; `url` is empty."""
+        """Ask for the X.509 certificate. The answer has no URL of its own; `url` is empty."""
         request = messages.CertificateRequest(csr=x509.load_der_x509_csr(csr_der))
         return await self._call(
             lambda client, account: order_view(client.post(finalize_url, request, account=account), "")

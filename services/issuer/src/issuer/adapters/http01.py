@@ -6,7 +6,7 @@ import logging
 import re
 import socket
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from typing import Final
+from typing import Final, Self
 
 import uvicorn
 from faststream.asgi.types import Receive, Scope, Send
@@ -31,7 +31,7 @@ class _Server(uvicorn.Server):
 
 
 class Http01Responder:
-    """A ChallengeSolver and the ASGI app that shows its records."""
+    """A ChallengeSolver and the ASGI app that shows its records; use it as an async context manager."""
 
     def __init__(self, *, host: str, port: int, find: FindValue) -> None:
         self._host = host
@@ -50,7 +50,7 @@ class Http01Responder:
         for record in records:
             self._values.pop(record.record_name, None)
 
-    async def start(self) -> None:
+    async def __aenter__(self) -> Self:
         """Listen from now on.
 
         Raises:
@@ -70,8 +70,9 @@ class Http01Responder:
         )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        return self
 
-    async def stop(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._server is not None and self._serving is not None:
             self._server.should_exit = True
             await self._serving

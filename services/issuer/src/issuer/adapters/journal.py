@@ -1,4 +1,4 @@
-"""The order journal in SQL. Every write of a job is a compare-and-set on its version: whoever wrote first wins,
+"""The journal of jobs in SQL. Every write of a job is a compare-and-set on its version: whoever wrote first wins,
 and a worker whose lease was taken over can change nothing any more.
 """
 
@@ -7,13 +7,14 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
+import structlog
 from sqlalchemy import Select, and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from issuer.adapters.journal_rows import identity, job_of, record_of, record_row, row_of
+from issuer.adapters.journal_rows import identity, job_id_of, job_of, record_of, record_row, row_of, stored_order
 from issuer.adapters.tables import account, challenge, job
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
@@ -22,10 +23,17 @@ from issuer.domain.job import Job, JobId, JobState
 
 __all__ = ["Journal"]
 
-_IS_JOB: Final = and_(job.c.certificate_id == bindparam("of_certificate"), job.c.revision == bindparam("of_revision"))
+log = structlog.get_logger()
+
+_IS_JOB: Final = and_(
+    job.c.certificate_id == bindparam("of_certificate"),
+    job.c.revision == bindparam("of_revision"),
+    job.c.variant == bindparam("of_variant"),
+)
 _OF_JOB: Final = and_(
     challenge.c.certificate_id == bindparam("of_certificate"),
     challenge.c.revision == bindparam("of_revision"),
+    challenge.c.variant == bindparam("of_variant"),
 )
 # Statements are built once: building them costs as much as running them.
 _FIND: Final = select(job).where(_IS_JOB)
@@ -54,26 +62,37 @@ _NEXT_DUE: Final = select(job.c.due_at).where(job.c.due_at > bindparam("now")).o
 _RELEASE: Final = (
     update(job).where(job.c.lease_owner == bindparam("of_owner")).values(lease_owner=None, lease_until=None)
 )
+_SET_ASIDE: Final = update(job).where(_IS_JOB)
 _EXTEND: Final = update(job).where(_IS_JOB, job.c.lease_owner == bindparam("of_owner"))
 _RECORDS_NOT_NEEDED: Final = (JobState.ACCEPTED, JobState.KEYED, JobState.ISSUED, JobState.STORED)
 _LEFTOVER: Final = (
     select(challenge)
     .join(
         job,
-        and_(challenge.c.certificate_id == job.c.certificate_id, challenge.c.revision == job.c.revision),
+        and_(
+            challenge.c.certificate_id == job.c.certificate_id,
+            challenge.c.revision == job.c.revision,
+            challenge.c.variant == job.c.variant,
+        ),
     )
     .where(or_(job.c.state.in_(_RECORDS_NOT_NEEDED), job.c.given_up))
 )
 
 
 class Journal:
-    """`worker` names this process in leases."""
+    """`worker` names this process in leases. As an async context manager it closes the engine at the end."""
 
     def __init__(self, *, engine: AsyncEngine, worker: str) -> None:
         self._engine = engine
         self._worker = worker
         # SQLite lets one write at a time and has the others try again after a nap: in turn is several times quicker.
         self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._engine.dispose()
 
     async def accept(self, new: Job) -> Job:
         """Store a job, or find the one that is stored under its id."""
@@ -95,16 +114,26 @@ class Journal:
     async def claim(
         self, *, now: datetime, until: datetime, limit: int, running: Collection[JobId]
     ) -> tuple[list[Job], datetime | None]:
-        """Lease the jobs that are due, oldest first, and tell when the next one will be."""
+        """Lease the jobs that are due, oldest first, and tell when the next one will be. A row that can't be read is
+        logged and left out.
+        """
         claimed: list[Job] = []
         lease = {"lease_owner": self._worker, "lease_until": until}
         async with self._transaction() as connection:
             due = (await connection.execute(_DUE, {"now": now, "most": limit})).all()
             for row in due:
                 # Another worker may have been quicker since it was read, or this one kept a lease too short.
-                if JobId(row.certificate_id, row.revision) not in running:
-                    with suppress(JobTakenError):
-                        claimed.append(await _write(connection, mine := job_of(row), lease, expected=mine))
+                if job_id_of(row) in running:
+                    continue
+                try:
+                    mine = job_of(row)
+                except (ValueError, TypeError) as error:
+                    # Written by a newer issuer, or damaged. It is leased, so that it doesn't stand before the others.
+                    log.error("job_unreadable", job=str(job_id_of(row)), error=type(error).__name__)  # noqa: TRY400 # a traceback quotes the row
+                    await connection.execute(_SET_ASIDE, {**_named(job_id_of(row)), **lease})
+                    continue
+                with suppress(JobTakenError):
+                    claimed.append(await _write(connection, mine, lease, expected=mine))
             later = await connection.execute(_NEXT_DUE, {"now": now})
             return claimed, later.scalar_one_or_none()
 
@@ -146,12 +175,11 @@ class Journal:
         return written
 
     async def nudge(self, before: Job, after: Job, *, now: datetime) -> bool:
-        """Write to a job that waits or rests; False where somebody works on it or wrote to it."""
+        """Write to a job that waits or rests, also its issue order; False where it is leased or was written to."""
         idle = or_(job.c.lease_owner.is_(None), job.c.lease_until < now)
         async with self._transaction() as connection:
-            result = await connection.execute(
-                _WRITE.where(idle), {**row_of(after), **_expected(before), "version": before.version + 1}
-            )
+            values = {**row_of(after), "issue_order": stored_order(after), "version": before.version + 1}
+            result = await connection.execute(_WRITE.where(idle), {**values, **_expected(before)})
         return result.rowcount == 1
 
     async def records(self, job_id: JobId) -> list[ChallengeRecord]:
@@ -214,7 +242,11 @@ async def _forget(connection: AsyncConnection, removed: Sequence[ChallengeRecord
 
 
 def _named(job_id: JobId) -> dict[str, object]:
-    return {"of_certificate": job_id.certificate_id, "of_revision": job_id.revision}
+    return {
+        "of_certificate": job_id.certificate_id,
+        "of_revision": job_id.revision,
+        "of_variant": job_id.variant,
+    }
 
 
 def _expected(before: Job) -> dict[str, object]:

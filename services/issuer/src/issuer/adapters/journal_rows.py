@@ -8,22 +8,28 @@ from certcore.bundles import SealedKey
 from certcore.events import IssueOrder
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
+from issuer.domain.failure import FailureReason
 from issuer.domain.job import CaOrder, Job, JobId, JobState, due_at
 from issuer.domain.key_material import KeyMaterial
 
-__all__ = ["identity", "job_of", "record_of", "record_row", "row_of"]
+__all__ = ["identity", "job_id_of", "job_of", "record_of", "record_row", "row_of", "stored_order"]
 
 
 def identity(new: Job) -> dict[str, object]:
     return {
         "certificate_id": new.id.certificate_id,
         "revision": new.id.revision,
-        "name": new.order.name,
-        "order": new.order.model_dump(mode="json"),
+        "variant": new.id.variant,
+        "name": new.issue_order.name,
+        "issue_order": stored_order(new),
         "accepted_at": new.accepted_at,
         "traceparent": new.traceparent,
         "version": new.version,
     }
+
+
+def stored_order(of: Job) -> dict[str, object]:
+    return of.issue_order.model_dump(mode="json")
 
 
 def row_of(of: Job) -> dict[str, object]:
@@ -44,6 +50,7 @@ def row_of(of: Job) -> dict[str, object]:
         "setbacks": of.setbacks,
         "wait_until": of.wait_until,
         "given_up": of.given_up,
+        "reason": of.reason,
         "problem": of.problem,
         "problem_at": of.problem_at,
         "report_at": of.report_at,
@@ -51,10 +58,14 @@ def row_of(of: Job) -> dict[str, object]:
     }
 
 
+def job_id_of(row: Row[Any]) -> JobId:
+    return JobId(row.certificate_id, row.revision, row.variant)
+
+
 def job_of(row: Row[Any]) -> Job:
     return Job(
-        id=JobId(row.certificate_id, row.revision),
-        order=IssueOrder.model_validate(row.order),
+        id=job_id_of(row),
+        issue_order=IssueOrder.model_validate(row.issue_order),
         accepted_at=row.accepted_at,
         traceparent=row.traceparent,
         state=JobState(row.state),
@@ -69,10 +80,18 @@ def job_of(row: Row[Any]) -> Job:
         setbacks=row.setbacks,
         wait_until=row.wait_until,
         given_up=row.given_up,
+        reason=_reason(row.reason),
         problem=row.problem,
         problem_at=row.problem_at,
         report_at=row.report_at,
     )
+
+
+def _reason(stored: str | None) -> FailureReason | None:
+    """A reason that a newer issuer stored counts as unforeseen: the text beside it still names it."""
+    if stored is None:
+        return None
+    return FailureReason(stored) if stored in set(FailureReason) else FailureReason.UNFORESEEN
 
 
 def _key(row: Row[Any]) -> KeyMaterial | None:
@@ -84,7 +103,7 @@ def _key(row: Row[Any]) -> KeyMaterial | None:
 
 def record_of(row: Row[Any]) -> ChallengeRecord:
     return ChallengeRecord(
-        job=JobId(row.certificate_id, row.revision),
+        job=job_id_of(row),
         kind=ChallengeKind(row.kind),
         url=row.url,
         identifier=row.identifier,
@@ -98,6 +117,7 @@ def record_row(record: ChallengeRecord) -> dict[str, object]:
         "url": record.url,
         "certificate_id": record.job.certificate_id,
         "revision": record.job.revision,
+        "variant": record.job.variant,
         "kind": record.kind,
         "identifier": record.identifier,
         "record_name": record.record_name,

@@ -1,9 +1,12 @@
-"""What the registry is told of a job. Repeated reports carry the same id, so that a stream keeps one of them."""
+"""What the registry is told of jobs, and of the issuer itself. Repeated reports of a job carry the same id, so that a
+stream keeps one of them.
+"""
 
-from certcore import subjects
-from certcore.events import Event, RevisionFailed, RevisionIssued, RevisionStarted
+from certcore.events import CONTRACT, Event, RevisionFailed, RevisionIssued, RevisionStarted, SiteHeartbeat
+from certcore.identities import HUB, Service
 from certcore.inspection import read_chain
-from certkit.bus import EventPublisher
+from certkit.reports import StatusReports
+from issuer.domain.failure import REPORTED_AS, FailureReason
 from issuer.domain.issued import ari_id
 from issuer.domain.job import Job, JobId, JobState
 
@@ -13,30 +16,31 @@ __all__ = ["StatusStream"]
 class StatusStream:
     """Its calls raise TransientError where no stream acknowledged the report."""
 
-    def __init__(self, *, publisher: EventPublisher) -> None:
-        self._publisher = publisher
+    def __init__(self, reports: StatusReports, *, version: str) -> None:
+        self._reports = reports
+        self._version = version
+
+    async def heartbeat(self) -> None:
+        """Report that this issuer runs, and which contract level it reads."""
+        event = SiteHeartbeat(site=HUB, service=Service.ISSUER, version=self._version, contract=CONTRACT)
+        await self._publish(event, about=HUB)
 
     async def started(self, job: JobId, *, ca: str) -> None:
-        event = RevisionStarted(certificate_id=job.certificate_id, revision=job.revision, ca=ca)
-        await self._publish(event, job, f"started-{ca}")
+        event = RevisionStarted(certificate_id=job.certificate_id, revision=job.revision, variant=job.variant, ca=ca)
+        await self._publish(event, about=job.certificate_id, event_id=f"started/{ca}/{job}")
 
     async def stands(self, job: Job) -> None:
         """Tell how the job stands: issued, or failed and when it is tried again."""
         if job.state is JobState.STORED:
-            await self._publish(_issued(job), job.id, "issued")
+            await self._publish(_issued(job), about=job.id.certificate_id, event_id=f"issued/{job.id}")
         else:
             # The time of the failure tells one of a revision from another.
             failed_at = job.problem_at or job.accepted_at
-            await self._publish(_failed(job), job.id, f"failed-{failed_at.timestamp():.3f}")
+            event_id = f"failed/{failed_at.timestamp():.3f}/{job.id}"
+            await self._publish(_failed(job), about=job.id.certificate_id, event_id=event_id)
 
-    async def _publish(self, event: Event, job: JobId, what: str) -> None:
-        await self._publisher.publish(
-            event,
-            subject=subjects.status(subjects.HUB, "issuer", event.type, job.certificate_id),
-            stream=subjects.STATUS,
-            about=job.certificate_id,
-            event_id=f"{what}-{job.certificate_id}-{job.revision}",
-        )
+    async def _publish(self, event: Event, *, about: str, event_id: str | None = None) -> None:
+        await self._reports.publish(event, about=about, event_id=event_id)
 
 
 def _issued(job: Job) -> RevisionIssued:
@@ -44,6 +48,7 @@ def _issued(job: Job) -> RevisionIssued:
     return RevisionIssued(
         certificate_id=job.id.certificate_id,
         revision=job.id.revision,
+        variant=job.id.variant,
         fingerprint_sha256=leaf.fingerprint_sha256,
         ca=job.ca or "",
         validation_method=job.validation_method,
@@ -52,9 +57,13 @@ def _issued(job: Job) -> RevisionIssued:
 
 
 def _failed(job: Job) -> RevisionFailed:
+    reported = REPORTED_AS[job.reason or FailureReason.UNFORESEEN]
     return RevisionFailed(
         certificate_id=job.id.certificate_id,
         revision=job.id.revision,
+        variant=job.id.variant,
+        code=reported.code,
+        must_act=reported.must_act,
         reason=job.problem or "",
         next_try=job.wait_until,
     )

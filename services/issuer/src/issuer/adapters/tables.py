@@ -35,8 +35,9 @@ job: Final = Table(
     metadata,
     Column("certificate_id", String(64), primary_key=True),
     Column("revision", Integer, primary_key=True),
+    Column("variant", String(63), primary_key=True),
     Column("name", String(63), nullable=False),
-    Column("order", JSON, nullable=False),
+    Column("issue_order", JSON, nullable=False),
     Column("accepted_at", UtcDateTime, nullable=False),
     Column("traceparent", String(64)),
     Column("state", String(16), nullable=False),
@@ -55,6 +56,7 @@ job: Final = Table(
     Column("setbacks", Integer, nullable=False),
     Column("wait_until", UtcDateTime),
     Column("given_up", Boolean, nullable=False),
+    Column("reason", String(32)),
     Column("problem", Text),
     Column("problem_at", UtcDateTime),
     Column("report_at", UtcDateTime),
@@ -68,11 +70,14 @@ challenge: Final = Table(
     metadata,
     Column("certificate_id", String(64), primary_key=True),
     Column("revision", Integer, primary_key=True),
+    Column("variant", String(63), primary_key=True),
     # Two jobs may have one: some CAs give a pending authorization to a second order for the same name.
     Column("url", String(500), primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("identifier", String(255), nullable=False),
     Column("record_name", String(300), nullable=False, index=True),
     Column("record_value", String(300), nullable=False),
-    ForeignKeyConstraint(["certificate_id", "revision"], ["job.certificate_id", "job.revision"]),
+    ForeignKeyConstraint(
+        ["certificate_id", "revision", "variant"], ["job.certificate_id", "job.revision", "job.variant"]
+    ),
 )

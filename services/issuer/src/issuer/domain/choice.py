@@ -1,4 +1,4 @@
-"""Which CA gets an order, and which challenge proves a name: each choice comes with its reason."""
+"""Which CA gets the order of a job, and which challenge proves a name: each choice comes with its reason."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,15 @@ from enum import StrEnum
 
 from certcore.certificate import Exposure
 from issuer.domain.ca_order import AuthorizationView, ChallengeKind, ChallengeOffer
-from issuer.domain.errors import NoChallengeError, UnknownCaError
+from issuer.domain.errors import NoChallengeError, UnknownCaError, UnsupportedIssueOrderError
 
 __all__ = ["CaChoice", "CaPolicy", "CaReason", "ChallengeChoice", "ChallengeReason", "choose_ca", "choose_challenge"]
 
 
 class CaReason(StrEnum):
-    NAMED_BY_ORDER = "named_by_order"
+    FIRST_ALLOWED = "first_allowed"
+    FIRST_ALLOWED_AND_KNOWN = "first_allowed_and_known"
+    NAMED_BY_REQUEST = "named_by_request"
     POLICY_INTERNAL = "policy_internal"
     POLICY_PUBLIC = "policy_public"
 
@@ -31,21 +33,36 @@ class CaChoice:
     reason: CaReason
 
 
-def choose_ca(*, named: str | None, exposure: Exposure, policy: CaPolicy, known: Collection[str]) -> CaChoice:
-    """The CA that the order names, else the policy's for its exposure.
+def choose_ca(
+    *, allowed: Sequence[str], named: str | None, exposure: str, policy: CaPolicy, known: Collection[str]
+) -> CaChoice:
+    """The first known of the CAs that the registry's policy allows, which are in order of preference. Where it names
+    none: the CA that the request names, else the one of this issuer's own policy.
 
     Raises:
-        UnknownCaError: no CA of that name is configured.
+        UnknownCaError: no CA of that name, or of any of those names, is configured.
+        UnsupportedIssueOrderError: the own policy has to choose, and does not know the exposure.
     """
+    if allowed:
+        return _first_known(allowed, known)
     if named is not None:
-        choice = CaChoice(named, CaReason.NAMED_BY_ORDER)
-    elif exposure is Exposure.PUBLIC:
+        choice = CaChoice(named, CaReason.NAMED_BY_REQUEST)
+    elif exposure == Exposure.PUBLIC:
         choice = CaChoice(policy.public, CaReason.POLICY_PUBLIC)
-    else:
+    elif exposure == Exposure.INTERNAL:
         choice = CaChoice(policy.internal, CaReason.POLICY_INTERNAL)
+    else:
+        raise UnsupportedIssueOrderError(f"the policy names no CA for the exposure {exposure[:80]!r}")
     if choice.ca not in known:
         raise UnknownCaError(choice.ca)
     return choice
+
+
+def _first_known(allowed: Sequence[str], known: Collection[str]) -> CaChoice:
+    for number, ca in enumerate(allowed):
+        if ca in known:
+            return CaChoice(ca, CaReason.FIRST_ALLOWED_AND_KNOWN if number else CaReason.FIRST_ALLOWED)
+    raise UnknownCaError(*allowed)
 
 
 class ChallengeReason(StrEnum):

@@ -5,7 +5,8 @@ CertbusError
 ├── CaUnreachableError     (TransientError) it didn't answer
 ├── SolverError            (TransientError) a challenge record couldn't be shown or removed
 ├── JobTakenError          (TransientError) another worker wrote to the job
-├── UnknownCaError, NoChallengeError, UnfitCertificateError   (PermanentError)
+├── UnidentifiedIssueOrderError (PermanentError) an issue order names no job that could be stored and reported
+└── UnsupportedIssueOrderError, UnknownCaError, NoChallengeError, UnfitCertificateError   (PermanentError)
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ __all__ = [
     "SolverError",
     "Subproblem",
     "UnfitCertificateError",
+    "UnidentifiedIssueOrderError",
     "UnknownCaError",
+    "UnsupportedIssueOrderError",
 ]
 
 
@@ -74,9 +77,17 @@ class JobTakenError(TransientError):
         super().__init__(f"job {job} was written by another worker")
 
 
+class UnidentifiedIssueOrderError(PermanentError):
+    """An issue order that is set aside: no job can be made of it."""
+
+
+class UnsupportedIssueOrderError(PermanentError):
+    """An issue order asks for what this issuer does not know."""
+
+
 class UnknownCaError(PermanentError):
-    def __init__(self, ca: str) -> None:
-        super().__init__(f"no CA named {ca} is configured")
+    def __init__(self, *cas: str) -> None:
+        super().__init__(f"no CA named {' or '.join(cas)} is configured"[:300])
 
 
 class NoChallengeError(PermanentError):
@@ -86,4 +97,4 @@ class NoChallengeError(PermanentError):
 
 
 class UnfitCertificateError(PermanentError):
-    """The CA signed something else than was asked for."""
+    """The CA signed another X.509 certificate than was asked for."""

@@ -8,7 +8,7 @@ from typing import Final
 from cryptography import x509
 
 from certcore.errors import InspectionError
-from certcore.inspection import Certificate, read_chain
+from certcore.inspection import X509Certificate, read_chain
 from issuer.domain.errors import UnfitCertificateError
 
 __all__ = ["ari_id", "check_issued"]
@@ -16,7 +16,7 @@ __all__ = ["ari_id", "check_issued"]
 _CLOCK_SKEW: Final = timedelta(hours=1)
 
 
-def check_issued(chain_pem: str, *, spki_sha256: str, dns_names: Collection[str], now: datetime) -> Certificate:
+def check_issued(chain_pem: str, *, spki_sha256: str, dns_names: Collection[str], now: datetime) -> X509Certificate:
     """The leaf, if it has our key and exactly the names asked for, its chain hangs together and it is valid now.
 
     Raises:
@@ -27,22 +27,24 @@ def check_issued(chain_pem: str, *, spki_sha256: str, dns_names: Collection[str]
     except InspectionError as error:
         raise UnfitCertificateError(str(error)) from error
     if leaf.spki_sha256 != spki_sha256:
-        raise UnfitCertificateError(f"the certificate with serial {leaf.serial} has another key than the request")
+        raise UnfitCertificateError(
+            f"the X.509 certificate with serial {leaf.serial} has another key than the request"
+        )
     asked, signed = {name.lower() for name in dns_names}, set(leaf.dns_names)
     if asked != signed:
         raise UnfitCertificateError(
-            f"the certificate with serial {leaf.serial} has other names than asked for:"
+            f"the X.509 certificate with serial {leaf.serial} has other names than asked for:"
             f" missing {sorted(asked - signed)}, added {sorted(signed - asked)}"
         )
     if leaf.not_before > now + _CLOCK_SKEW or leaf.not_after <= now:
         raise UnfitCertificateError(
-            f"the certificate with serial {leaf.serial} is valid from {leaf.not_before:%Y-%m-%dT%H:%MZ}"
+            f"the X.509 certificate with serial {leaf.serial} is valid from {leaf.not_before:%Y-%m-%dT%H:%MZ}"
             f" to {leaf.not_after:%Y-%m-%dT%H:%MZ}, which is not now"
         )
     return leaf
 
 
-def ari_id(leaf: Certificate) -> str | None:
+def ari_id(leaf: X509Certificate) -> str | None:
     """The leaf's identifier for renewal information (RFC 9773 §4.1); None where it names no authority key."""
     certificate = x509.load_der_x509_certificate(leaf.der)
     try:

@@ -1,10 +1,10 @@
-"""One revision on its way from order to stored bundle: a pure state machine.
+"""One variant of a revision on its way from issue order to stored bundle: a pure state machine.
 
 Each state says what is already stored, so that a crash at any point goes on from the last intent:
 
 | state | stored |
 |---|---|
-| accepted | the order |
+| accepted | the issue order |
 | keyed | sealed key and CSR |
 | ordered | URL of the CA's order |
 | validating | the challenge records, before they are presented |
@@ -19,6 +19,8 @@ from enum import StrEnum
 from typing import Final
 
 from certcore.events import IssueOrder
+from certcore.placements import PLATFORM
+from issuer.domain.failure import FailureReason
 from issuer.domain.key_material import KeyMaterial
 
 __all__ = ["CaOrder", "Job", "JobId", "JobState", "Step", "due_at", "next_step"]
@@ -52,9 +54,10 @@ class Step(StrEnum):
 class JobId:
     certificate_id: str
     revision: int
+    variant: str = PLATFORM
 
     def __str__(self) -> str:
-        return f"{self.certificate_id}/{self.revision}"
+        return f"{self.certificate_id}/{self.revision}/{self.variant}"
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,12 @@ class Job:
     """A job as stored. `version` is its fencing token: a write counts only if nobody wrote since.
 
     `refusals` counts what the CA turned down, `setbacks` the failures in a row that were nobody's verdict,
-    `abandoned` the orders that were given up. `report_at` is when people are to be told how the job stands.
+    `abandoned` the orders that were given up. `reason` and `problem` tell of the
+    last failure. `report_at` is when people are to be told how the job stands.
     """
 
     id: JobId
-    order: IssueOrder
+    issue_order: IssueOrder
     accepted_at: datetime
     traceparent: str | None = None
     state: JobState = JobState.ACCEPTED
@@ -92,6 +96,7 @@ class Job:
     setbacks: int = 0
     wait_until: datetime | None = None
     given_up: bool = False
+    reason: FailureReason | None = None
     problem: str | None = None
     problem_at: datetime | None = None
     report_at: datetime | None = None

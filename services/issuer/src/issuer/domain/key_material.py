@@ -11,12 +11,13 @@ from certcore.bundles import SealedKey
 from certcore.certificate import KeyAlgorithm
 from certcore.events import IssueOrder, Recipient
 from certcore.inspection import spki_sha256
-from certcore.sealing import SealContext, seal
+from certcore.sealing import SealContext, key_id, seal
+from issuer.domain.errors import UnsupportedIssueOrderError
 
 __all__ = ["ESCROW", "KeyMaterial", "make_key_material"]
 
 ESCROW = "escrow"
-"""Name of the issuer's own recipient: it can seal again for a site that comes later."""
+"""Name of the issuer's own recipient, which can seal keys again for a site that comes later."""
 
 
 @dataclass(frozen=True)
@@ -32,30 +33,32 @@ class KeyMaterial:
         return tuple(key for key in self.sealed if key.recipient != ESCROW)
 
 
-def make_key_material(order: IssueOrder, *, escrow_public_key: str) -> KeyMaterial:
-    """Make a fresh key, ask for the order's names with it, seal it to each recipient and to escrow.
+def make_key_material(issue_order: IssueOrder, *, escrow_public_key: str) -> KeyMaterial:
+    """Make a fresh key, a CSR for the issue order's names, and a sealed copy for each recipient and for escrow.
 
     Raises:
         SealingError: a recipient's public key is none.
+        UnsupportedIssueOrderError: the key algorithm is unknown.
     """
-    key = _generate(order.key_algorithm)
-    names = x509.SubjectAlternativeName([x509.DNSName(name) for name in order.dns_names])
+    key = _generate(issue_order.key_algorithm)
+    names = x509.SubjectAlternativeName([x509.DNSName(name) for name in issue_order.dns_names])
     csr = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(names, critical=False)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    recipients = (*order.recipients, Recipient(name=ESCROW, public_key=escrow_public_key))
+    recipients = (*issue_order.recipients, Recipient(name=ESCROW, public_key=escrow_public_key))
     return KeyMaterial(
         csr_der=csr.sign(key, SHA256()).public_bytes(Encoding.DER),
         spki_sha256=spki_sha256(key.public_key()),
-        sealed=tuple(_sealed(pem, recipient, order) for recipient in recipients),
+        sealed=tuple(_sealed(pem, recipient, issue_order) for recipient in recipients),
     )
 
 
-def _sealed(pem: bytes, recipient: Recipient, order: IssueOrder) -> SealedKey:
-    context = SealContext(recipient.name, order.certificate_id, order.revision)
-    return SealedKey.of(recipient.name, seal(pem, public_key=recipient.public_key, context=context))
+def _sealed(pem: bytes, recipient: Recipient, issue_order: IssueOrder) -> SealedKey:
+    context = SealContext(recipient.name, issue_order.certificate_id, issue_order.revision, issue_order.variant)
+    sealed = seal(pem, public_key=recipient.public_key, context=context)
+    return SealedKey.of(recipient.name, sealed, key_id(recipient.public_key))
 
 
-def _generate(algorithm: KeyAlgorithm) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+def _generate(algorithm: str) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
     match algorithm:
         case KeyAlgorithm.EC_P256:
             return ec.generate_private_key(ec.SECP256R1())
@@ -65,3 +68,4 @@ def _generate(algorithm: KeyAlgorithm) -> ec.EllipticCurvePrivateKey | rsa.RSAPr
             return rsa.generate_private_key(public_exponent=65537, key_size=2048)
         case KeyAlgorithm.RSA_3072:
             return rsa.generate_private_key(public_exponent=65537, key_size=3072)
+    raise UnsupportedIssueOrderError(f"the key algorithm {algorithm[:80]!r} is unknown")

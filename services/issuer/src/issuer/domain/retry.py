@@ -6,47 +6,14 @@ then daily. What merely didn't answer is asked again within seconds.
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 from certcore.backoff import delay_after
 from issuer.domain.errors import AcmeProblemError
+from issuer.domain.failure import FailureReason, JobFailedError
 from issuer.domain.job import Job, JobState
 
-__all__ = ["FailureReason", "JobFailedError", "Verdict", "decide_retry", "reason_of_problem"]
-
-
-class FailureReason(StrEnum):
-    """Metric label, and first word of what people see."""
-
-    CA_UNREACHABLE = "ca_unreachable"
-    CA_TROUBLE = "ca_trouble"
-    CA_REFUSED = "ca_refused"
-    RATE_LIMITED = "rate_limited"
-    ORDER_INVALID = "order_invalid"
-    ORDER_LOST = "order_lost"
-    ORDER_UNANSWERED = "order_unanswered"
-    ORDER_STALLED = "order_stalled"
-    ORDER_SLOW = "order_slow"
-    CERTIFICATE_UNFIT = "certificate_unfit"
-    SOLVER_UNREACHABLE = "solver_unreachable"
-    REGISTRY_UNREACHABLE = "registry_unreachable"
-    REGISTRY_REFUSED = "registry_refused"
-    UNKNOWN_CA = "unknown_ca"
-    NO_CHALLENGE = "no_challenge"
-    RECIPIENT_UNFIT = "recipient_unfit"
-    UNFORESEEN = "unforeseen"
-
-
-class JobFailedError(Exception):
-    """Ends the run of a job; `decide_retry` says what follows."""
-
-    def __init__(self, reason: FailureReason, detail: str, *, retry_after: timedelta | None = None) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-        self.retry_after = retry_after
-
+__all__ = ["Verdict", "decide_retry", "reason_of_problem"]
 
 _VERDICTS: Final = frozenset(
     {
@@ -57,7 +24,15 @@ _VERDICTS: Final = frozenset(
         FailureReason.REGISTRY_REFUSED,
     }
 )
-_HOPELESS: Final = frozenset({FailureReason.UNKNOWN_CA, FailureReason.NO_CHALLENGE, FailureReason.RECIPIENT_UNFIT})
+_HOPELESS: Final = frozenset(
+    {
+        FailureReason.UNKNOWN_CA,
+        FailureReason.NO_CHALLENGE,
+        FailureReason.RECIPIENT_UNFIT,
+        FailureReason.ISSUE_ORDER_UNFIT,
+        FailureReason.ISSUE_ORDER_UNSUPPORTED,
+    }
+)
 _NEEDS_NEW_ORDER: Final = frozenset(
     {
         FailureReason.ORDER_INVALID,
@@ -115,6 +90,7 @@ def decide_retry(job: Job, failure: JobFailedError, *, now: datetime) -> Verdict
         counted,
         wait_until=next_try,
         given_up=hopeless,
+        reason=reason,
         problem=f"{reason}: {failure.detail}",
         problem_at=now,
         report_at=now if told else job.report_at,

@@ -36,11 +36,13 @@ from issuer.domain.errors import (
     SolverError,
     UnfitCertificateError,
     UnknownCaError,
+    UnsupportedIssueOrderError,
 )
+from issuer.domain.failure import FailureReason, JobFailedError
 from issuer.domain.issued import check_issued
 from issuer.domain.job import CaOrder, Job, JobState, Step, next_step
 from issuer.domain.key_material import make_key_material
-from issuer.domain.retry import FailureReason, JobFailedError, Verdict, decide_retry, reason_of_problem
+from issuer.domain.retry import Verdict, decide_retry, reason_of_problem
 from issuer.handlers.order_watch import OrderWatch
 
 __all__ = ["Issuance", "Progress"]
@@ -141,9 +143,11 @@ class Issuance:
         job = at.job
         try:
             ca = job.ca or self._choose_ca(job)
-            make = partial(make_key_material, job.order, escrow_public_key=self._escrow_public_key)
+            make = partial(make_key_material, job.issue_order, escrow_public_key=self._escrow_public_key)
             # An RSA key takes a tenth of a second: not on the event loop.
             key = await asyncio.get_running_loop().run_in_executor(self._executor, make)
+        except UnsupportedIssueOrderError as error:
+            raise JobFailedError(FailureReason.ISSUE_ORDER_UNSUPPORTED, str(error)) from error
         except UnknownCaError as error:
             raise JobFailedError(FailureReason.UNKNOWN_CA, str(error)) from error
         except SealingError as error:
@@ -151,13 +155,22 @@ class Issuance:
         return Progress(await self._forward(job, replace(job, state=JobState.KEYED, ca=ca, key=key)))
 
     def _choose_ca(self, job: Job) -> str:
-        named, exposure = job.order.issuer, job.order.exposure
-        return choose_ca(named=named, exposure=exposure, policy=self._policy, known=self._cas).ca
+        wanted = job.issue_order
+        choice = choose_ca(
+            allowed=wanted.cas,
+            named=wanted.issuer,
+            exposure=wanted.exposure,
+            policy=self._policy,
+            known=self._cas,
+        )
+        log.info("ca_chosen", ca=choice.ca, reason=choice.reason)
+        return choice.ca
 
     async def _open_order(self, at: Progress) -> Progress:
         job = at.job
-        replaces = job.order.replaces if job.abandoned == 0 else None
-        view = await self._watch.ca_of(job).open_order(job.order.dns_names, replaces=replaces)
+        wanted = job.issue_order
+        replaces = wanted.replaces if job.abandoned == 0 else None
+        view = await self._watch.ca_of(job).open_order(wanted.dns_names, replaces=replaces, profile=wanted.profile)
         order = CaOrder(view.url, view.finalize_url)
         ordered = await self._forward(job, replace(job, state=JobState.ORDERED, ca_order=order))
         log.info("order_opened", order=view.url, status=view.status)
@@ -231,7 +244,7 @@ class Issuance:
                 case OrderMove.FETCH:
                     chain = await self._watch.ca_of(job).certificate(view.certificate_url or "")
                     issued = await self._forward(job, replace(job, state=JobState.ISSUED, chain_pem=chain))
-                    log.info("certificate_signed", order=view.url)
+                    log.info("chain_fetched", order=view.url)
                     return Progress(issued, records=at.records)
                 case OrderMove.PROVE:
                     return Progress(await self._forward(job, replace(job, state=JobState.ORDERED)), view)
@@ -258,12 +271,12 @@ class Issuance:
         if key is None:
             raise JobFailedError(FailureReason.UNFORESEEN, "the journal has a chain without its key")
         try:
-            check_issued(chain, spki_sha256=key.spki_sha256, dns_names=job.order.dns_names, now=self._clock())
+            check_issued(chain, spki_sha256=key.spki_sha256, dns_names=job.issue_order.dns_names, now=self._clock())
         except UnfitCertificateError as error:
             raise JobFailedError(FailureReason.CERTIFICATE_UNFIT, str(error)) from error
         bundle = IssuedBundle(chain_pem=chain, keys=key.for_recipients())
         try:
-            await self._registry.store_bundle(job.id.certificate_id, job.id.revision, bundle)
+            await self._registry.store_bundle(job.id.certificate_id, job.id.revision, bundle, job.id.variant)
         except TransientError as error:
             raise JobFailedError(FailureReason.REGISTRY_UNREACHABLE, str(error)) from error
         except PermanentError as error:

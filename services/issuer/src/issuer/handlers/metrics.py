@@ -1,22 +1,17 @@
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
+from certkit import metric_names
+from issuer.domain.failure import FailureReason
 from issuer.domain.job import Job, Step
-from issuer.domain.retry import FailureReason
 
 __all__ = ["Metrics"]
 
 
 class Metrics:
     def __init__(self, *, registry: CollectorRegistry) -> None:
-        self._issued = Counter(
-            "certbus_issuer_certificates_issued", "Revisions handed over", ["ca"], registry=registry
-        )
-        self._failures = Counter(
-            "certbus_issuer_failures", "Runs of jobs that failed", ["ca", "reason"], registry=registry
-        )
-        self._abandoned = Counter(
-            "certbus_issuer_orders_abandoned", "Orders given up", ["ca", "reason"], registry=registry
-        )
+        self._issued = metric_names.counter(metric_names.ISSUER_ISSUED, registry)
+        self._failures = metric_names.counter(metric_names.ISSUER_FAILURES, registry)
+        self._abandoned = metric_names.counter(metric_names.ISSUER_ABANDONED, registry)
 
     def stepped(self, job: Job, step: Step) -> None:
         if step is Step.STORE_BUNDLE:

@@ -1,4 +1,4 @@
-"""Watching an order at its CA, with an eye for what has become of it."""
+"""Watches an order at its CA until it moves, and tells an order that is lost from a CA that is away."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from issuer.adapters.acme_ca import AcmeCa
 from issuer.adapters.journal import Journal
 from issuer.domain.ca_order import OrderMove, OrderView, judge_order
 from issuer.domain.errors import AcmeProblemError, CaUnreachableError
+from issuer.domain.failure import FailureReason, JobFailedError
 from issuer.domain.job import Job
 from issuer.domain.polling import delay_before_look
-from issuer.domain.retry import FailureReason, JobFailedError
 
 __all__ = ["OrderWatch"]
 

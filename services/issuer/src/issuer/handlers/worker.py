@@ -13,20 +13,21 @@ import structlog
 from opentelemetry.trace import Tracer
 
 from certcore.clock import Clock
-from certkit.telemetry import context_of
+from certkit import attributes
+from certkit.telemetry import parent_of
 from issuer.adapters.journal import Journal
 from issuer.domain.errors import JobTakenError
+from issuer.domain.failure import FailureReason, JobFailedError
 from issuer.domain.job import Job, JobId, Step, next_step
-from issuer.domain.retry import FailureReason, JobFailedError
 from issuer.handlers.issuance import Issuance, Progress
 from issuer.handlers.metrics import Metrics
 
-__all__ = ["Worker"]
+__all__ = ["UPKEEP_S", "Worker"]
 
 log = structlog.get_logger()
 
 _LEASE: Final = timedelta(seconds=60)
-_UPKEEP_S: Final = 20.0
+UPKEEP_S: Final = 20.0
 _LONGEST_SLEEP_S: Final = 5.0
 _PAUSE_AFTER_FAULT_S: Final = 2.0
 _DRAIN_S: Final = 5.0
@@ -53,28 +54,19 @@ class Worker:
         self._in_flight = in_flight
         self._running: dict[JobId, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._loops: list[asyncio.Task[None]] = []
-
-    @property
-    def alive(self) -> bool:
-        return bool(self._loops) and not any(loop.done() for loop in self._loops)
+        self._stopping = False
 
     def wake(self) -> None:
         """Look for due jobs now."""
         self._woken.set()
 
-    async def start(self) -> None:
-        await self._journal.release_leases()
-        self._loops = [asyncio.create_task(self._take_jobs()), asyncio.create_task(self._upkeep())]
-
     async def stop(self) -> None:
-        """Take nothing new, let steps end that end soon, and give the leases back."""
-        if not self._loops:
-            return
-        self._stopping.set()
+        """Take nothing new: `take_jobs` ends soon."""
+        self._stopping = True
         self.wake()
-        await asyncio.gather(*self._loops)
+
+    async def drain(self) -> None:
+        """When `take_jobs` has ended: let steps end that end soon, and give the leases back."""
         if self._running:
             _, late = await asyncio.wait(self._running.values(), timeout=_DRAIN_S)
             for task in late:
@@ -82,13 +74,13 @@ class Worker:
             await asyncio.gather(*late, return_exceptions=True)
         await self._journal.release_leases()
 
-    async def _take_jobs(self) -> None:
-        while not self._stopping.is_set():
+    async def take_jobs(self) -> None:
+        """Work until `stop`."""
+        while not self._stopping:
             self._woken.clear()
             try:
                 sleep_s = await self._take_due()
             except Exception:  # the journal is away: nothing is lost while nothing is begun
-                # The journal is away: nothing can be lost while nothing is begun.
                 log.exception("journal_failed")
                 sleep_s = _PAUSE_AFTER_FAULT_S
             with contextlib.suppress(TimeoutError):
@@ -96,7 +88,7 @@ class Worker:
                     await self._woken.wait()
 
     async def _take_due(self) -> float:
-        """Begin what is due and tell how long nothing else will be."""
+        """Begin what is due, and return for how many seconds nothing else will be."""
         free = self._in_flight - len(self._running)
         if free <= 0:
             return _LONGEST_SLEEP_S
@@ -115,31 +107,29 @@ class Worker:
         del self._running[job_id]
         self.wake()
 
-    async def _upkeep(self) -> None:
-        """Keep leases of long steps, and remove challenge records that a crash left behind."""
-        while not self._stopping.is_set():
-            try:
-                await self._journal.extend_leases(frozenset(self._running), until=self._clock() + _LEASE)
-                leftover = await self._journal.leftover_records(running=frozenset(self._running))
-                await self._issuance.tidy(leftover)
-            except Exception:  # upkeep is tried again with the next round
-                # As above: it is tried again.
-                log.exception("upkeep_failed")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_UPKEEP_S):
-                    await self._stopping.wait()
+    async def keep_up(self) -> None:
+        """Keep the leases of long steps, and remove challenge records that a crash left behind. Call it each
+        `UPKEEP_S` seconds.
+        """
+        await self._journal.extend_leases(frozenset(self._running), until=self._clock() + _LEASE)
+        leftover = await self._journal.leftover_records(running=frozenset(self._running))
+        await self._issuance.tidy(leftover)
 
     async def _work(self, job: Job) -> None:
-        parent = context_of({"traceparent": job.traceparent}) if job.traceparent else None
-        attributes: dict[str, str | int] = {
-            "certbus.certificate_id": job.id.certificate_id,
-            "certbus.revision": job.id.revision,
-            "certbus.names": len(job.order.dns_names),
-            "certbus.ca": job.ca or "",
-        }
         with (
-            self._tracer.start_as_current_span("acme.order", context=parent, attributes=attributes),
-            structlog.contextvars.bound_contextvars(certificate_id=job.id.certificate_id, revision=job.id.revision),
+            self._tracer.start_as_current_span(
+                "acme.order",
+                context=parent_of(job.traceparent),
+                attributes={
+                    attributes.CERTIFICATE: job.id.certificate_id,
+                    attributes.REVISION: job.id.revision,
+                    attributes.VARIANT: job.id.variant,
+                    attributes.CA: job.ca or "",
+                },
+            ),
+            structlog.contextvars.bound_contextvars(
+                certificate_id=job.id.certificate_id, revision=job.id.revision, variant=job.id.variant
+            ),
         ):
             try:
                 await self._run(Progress(job))
@@ -147,15 +137,15 @@ class Worker:
                 log.info("job_left", reason=str(error))
                 await self._journal.release(job.id)
             except Exception:  # one job's fault must not stop the others
-                # One job's fault must not stop the others. It is taken up again when its lease has run out.
+                # It is taken up again when its lease has run out.
                 log.exception("job_broke_off")
 
     async def _run(self, at: Progress) -> None:
-        while not self._stopping.is_set():
+        while not self._stopping:
             step = next_step(at.job, now=self._clock())
             if step in {Step.WAIT, Step.REST}:
                 return
-            with self._tracer.start_as_current_span(f"acme.{step}"):
+            with self._tracer.start_as_current_span(f"acme.{step}", attributes={attributes.STEP: step}):
                 try:
                     at = await self._issuance.take(step, at)
                 except JobTakenError:
@@ -163,7 +153,6 @@ class Worker:
                 except JobFailedError as failure:
                     at = await self._fail(at.job, failure)
                 except Exception as error:  # whatever it was, people are told and it is tried again
-                    # Whatever it was, people are told and it is tried again.
                     log.exception("step_broke_off", step=step)
                     at = await self._fail(at.job, JobFailedError(FailureReason.UNFORESEEN, type(error).__name__))
                 else:

@@ -1,39 +1,31 @@
-"""Metrics: one series a URL for what dashboards know from blackbox_exporter, one a verdict for all the rest."""
+"""Metrics: by URL those that blackbox_exporter made known, by verdict all others."""
 
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from certcore.events import ServingVerdict
+from certkit import metric_names
+from certkit.metric_names import counter, gauge
+from monitor.domain.verdict import OURS
 from monitor.domain.watched import Key
 
 __all__ = ["Gauges"]
 
-_SUCCESS = frozenset({ServingVerdict.WANTED, ServingVerdict.PREVIOUS})
-
 
 class Gauges:
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._success = Gauge(
-            "probe_success", "1 where every address serves an accepted revision", ["url"], registry=registry
-        )
-        self._expiry = Gauge(
-            "probe_ssl_earliest_cert_expiry",
-            "Unix time at which the first of the served leaves expires",
-            ["url"],
-            registry=registry,
-        )
-        self._verdicts = Gauge(
-            "certbus_endpoint_verdict", "Endpoints by what the last look found", ["verdict"], registry=registry
-        )
-        self._looks = Counter("certbus_endpoint_looks", "Looks by verdict", ["verdict"], registry=registry)
+        self._success = gauge(metric_names.ENDPOINT_SUCCESS, registry)
+        self._expiry = gauge(metric_names.ENDPOINT_NOT_AFTER, registry)
+        self._verdicts = gauge(metric_names.ENDPOINT_VERDICTS, registry)
+        self._looks = counter(metric_names.ENDPOINT_LOOKS, registry)
         self._last: dict[Key, ServingVerdict] = {}
         for verdict in ServingVerdict:
             self._verdicts.labels(verdict=verdict).set(0)
 
     def show(self, key: Key, verdict: ServingVerdict, earliest_expiry: datetime | None) -> None:
         _, url = key
-        self._success.labels(url=url).set(verdict in _SUCCESS)
+        self._success.labels(url=url).set(verdict in OURS)
         if earliest_expiry is not None:
             self._expiry.labels(url=url).set(earliest_expiry.timestamp())
         self._looks.labels(verdict=verdict).inc()

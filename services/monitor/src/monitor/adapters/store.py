@@ -1,15 +1,18 @@
 """What survives a restart: expectations, records of endpoints, and alerts that the bus hasn't taken yet."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from certcore.events import AlertRaised, AlertResolved
+from certcore.events import AlertRaised, AlertResolved, AlertUpdated
 from monitor.adapters.tables import announcement, endpoint, expectation
+from monitor.domain.alerting import AlertEvent
 from monitor.domain.watched import EndpointRecord, Expected, Key
 
 __all__ = ["Announcement", "Store"]
@@ -17,18 +20,21 @@ __all__ = ["Announcement", "Store"]
 
 @dataclass(frozen=True)
 class Announcement:
-    """An alert on its way. Its id is the same at every try, so that the bus takes it once."""
+    """An alert's event to publish. Its id is the same at every try, so that a stream keeps it once."""
 
-    event: AlertRaised | AlertResolved
+    event: AlertEvent
+    event_id: str
 
-    @property
-    def event_id(self) -> str:
-        what = "raised" if isinstance(self.event, AlertRaised) else "resolved"
-        return f"{self.event.alert_id}-{what}"
+    @classmethod
+    def of(cls, event: AlertEvent) -> Self:
+        """The id tells apart the steps of an alert, and its findings: each has a `since` of its own."""
+        step = event.updated_at if isinstance(event, AlertUpdated) else None
+        identity = f"{event.type}\n{event.alert_id}\n{event.since.isoformat()}\n{step.isoformat() if step else ''}"
+        return cls(event, hashlib.sha256(identity.encode()).hexdigest())
 
 
 class Store:
-    """One transaction at a time: SQLite has one writer, and a hundred that wait for it give up on each other."""
+    """One transaction at a time: SQLite has one writer. A hundred that wait for its lock would time out."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -51,7 +57,7 @@ class Store:
                 await connection.execute(insert(expectation).values(certificate_id=certificate_id, body=body))
 
     async def save_record(self, record: EndpointRecord, announcements: Sequence[Announcement] = ()) -> None:
-        """Keep a record together with the alerts that it tells of: both or none."""
+        """Store a record together with the alerts that it led to: both or none."""
         certificate_id, url = record.key
         body = record.model_dump(mode="json")
         here = (endpoint.c.certificate_id == certificate_id) & (endpoint.c.url == url)
@@ -74,10 +80,10 @@ class Store:
 
     async def unsent(self) -> list[Announcement]:
         """Alerts that the bus hasn't taken yet, in the order in which they were decided."""
-        kinds = {kind.type: kind for kind in (AlertRaised, AlertResolved)}
+        kinds: dict[str, type[AlertEvent]] = {kind.type: kind for kind in (AlertRaised, AlertUpdated, AlertResolved)}
         async with self._transaction() as connection:
             rows = await connection.execute(select(announcement).order_by(announcement.c.sequence))
-            return [Announcement(kinds[row.event_type].model_validate(row.body)) for row in rows]
+            return [Announcement(kinds[row.event_type].model_validate(row.body), row.event_id) for row in rows]
 
     async def sent(self, item: Announcement) -> None:
         async with self._transaction() as connection:

@@ -1,23 +1,27 @@
-"""When a finding becomes an alert, and when it ends. One bad look is none: a probe may fail once."""
+"""When a finding becomes an alert, changes, and ends. One bad look raises none: a probe may fail once."""
 
-import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final
 
-from certcore.events import AlertRaised, AlertResolved, ServingVerdict
-from monitor.domain.verdict import Look
-from monitor.domain.watched import EndpointRecord, Expected
+from certcore.events import (
+    AlertRaised,
+    AlertResolved,
+    AlertUpdated,
+    EndpointExpected,
+    ServingVerdict,
+    Severity,
+    alert_id,
+)
+from monitor.domain.verdict import OURS, Look
+from monitor.domain.watched import FAULT_FROM, EndpointRecord, Expected, Finding
 
-__all__ = ["ALERT_REASON", "LOOKS_TO_RAISE", "Decision", "Reason", "alert_of", "decide", "resolution"]
+__all__ = ["ALERT_REASON", "AlertEvent", "Decision", "Reason", "decide", "resolution"]
 
 ALERT_REASON: Final = "serves_other_than_wanted"
-LOOKS_TO_RAISE: Final = 2
 
-Severity = Literal["warning", "critical"]
-
-_NAMESPACE: Final = uuid.UUID("6f0b4a5c-5a0e-4d1c-9a43-6d2f3c0c6e11")
+AlertEvent = AlertRaised | AlertUpdated | AlertResolved
 
 _FINDINGS: Final = {
     ServingVerdict.WANTED: "serves what is wanted",
@@ -32,55 +36,56 @@ _FINDINGS: Final = {
 
 
 class Reason(StrEnum):
-    """Why an alert was raised, made worse, resolved, or none of that."""
+    """Why an alert was raised, updated or resolved, or why nothing was done about it."""
 
     GOOD = "good"
     ROLLING_OUT = "rolling_out"
     FIRST_BAD_LOOK = "first_bad_look"
     STILL_OPEN = "still_open"
     RAISED = "raised"
-    WORSE = "worse"
+    UPDATED = "updated"
     RESOLVED = "resolved"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """`record` with its new counts; `ends` and `begins` are what to do about the alert in it."""
+    """`record` follows the endpoint through the look; `announcement` is the event to publish of its alert, if any."""
 
     record: EndpointRecord
     reason: Reason
-    ends: bool = False
-    begins: Severity | None = None
+    announcement: AlertEvent | None = None
 
 
-def decide(record: EndpointRecord, look: Look, *, rollout_age: timedelta, grace: timedelta) -> Decision:
-    """Follow an endpoint through one look.
+def decide(record: EndpointRecord, look: Look, *, expected: Expected, now: datetime, grace: timedelta) -> Decision:
+    """Follow an endpoint through one look. The expectation names the endpoint.
 
-    Until an endpoint has served any revision of ours, whatever it does is its first roll-out, which has the grace.
-    A finding that gets worse ends the alert and begins a critical one, so that every subscriber of a severity hears
-    both the beginning and the end.
+    Until an endpoint has served any accepted leaf, this is its first rollout: then every verdict has the grace.
+    An open alert is updated where two looks in a row agree on another finding, or clients fail at two in a row.
     """
-    bad = _is_bad(look.verdict, ever_served=record.ever_served, in_grace=rollout_age < grace)
-    severity: Severity = "critical" if look.clients_fail else "warning"
+    in_grace = now - expected.rollouts[record.url].since < grace
+    bad = _is_bad(look.verdict, ever_served=record.ever_served, in_grace=in_grace)
+    finding = _finding(look)
     record = record.model_copy(
         update={
-            # Counted no further than it matters, so that a dead endpoint isn't written to disk at every look.
-            "bad_looks": min(record.bad_looks + 1, LOOKS_TO_RAISE) if bad else 0,
-            "critical_looks": min(record.critical_looks + 1, LOOKS_TO_RAISE) if bad and look.clients_fail else 0,
-            "ever_served": record.ever_served or look.verdict in {ServingVerdict.WANTED, ServingVerdict.PREVIOUS},
+            "bad_looks": record.bad_looks + 1 if bad else 0,
+            "critical_looks": record.critical_looks + 1 if bad and look.clients_fail else 0,
+            "same_looks": record.same_looks + 1 if finding == record.found else 1,
+            "found": finding,
+            "ever_served": record.ever_served or look.verdict in OURS,
         }
     )
     if record.alert is not None:
-        if look.verdict is ServingVerdict.WANTED:
-            return Decision(record, Reason.RESOLVED, ends=True)
-        if record.alert.severity != "critical" and record.critical_looks >= LOOKS_TO_RAISE:
-            return Decision(record, Reason.WORSE, ends=True, begins="critical")
-        return Decision(record, Reason.STILL_OPEN)
+        return _follow(record, record.alert, look, expected, now)
     if not bad:
         return Decision(record, Reason.GOOD if look.verdict is ServingVerdict.WANTED else Reason.ROLLING_OUT)
-    if record.bad_looks < LOOKS_TO_RAISE:
+    if record.bad_looks < FAULT_FROM:
         return Decision(record, Reason.FIRST_BAD_LOOK)
-    return Decision(record, Reason.RAISED, begins=severity)
+    raised = _raised(record, finding, look, expected, now)
+    return Decision(record.model_copy(update={"alert": raised, "alerted": finding}), Reason.RAISED, raised)
+
+
+def _finding(look: Look) -> Finding:
+    return Finding(verdict=look.verdict, severity=Severity.CRITICAL if look.clients_fail else Severity.WARNING)
 
 
 def _is_bad(verdict: ServingVerdict, *, ever_served: bool, in_grace: bool) -> bool:
@@ -93,23 +98,34 @@ def _is_bad(verdict: ServingVerdict, *, ever_served: bool, in_grace: bool) -> bo
             return ever_served or not in_grace
 
 
-def alert_of(
-    record: EndpointRecord, look: Look, expected: Expected, *, severity: Severity, now: datetime
-) -> AlertRaised:
-    """The alert of the record's present episode."""
+def _follow(record: EndpointRecord, alert: AlertRaised, look: Look, expected: Expected, now: datetime) -> Decision:
+    finding = _finding(look)
+    if look.verdict is ServingVerdict.WANTED:
+        record = record.model_copy(update={"alert": None, "alerted": None})
+        return Decision(record, Reason.RESOLVED, resolution(alert, now=now))
+    another = finding != record.alerted and record.same_looks >= FAULT_FROM
+    worse = alert.severity != Severity.CRITICAL and record.critical_looks >= FAULT_FROM
+    if not (another or worse):
+        return Decision(record, Reason.STILL_OPEN)
+    summary = _summary(record.url, look, expected)
+    alert = alert.model_copy(update={"severity": finding.severity, "summary": summary})
+    record = record.model_copy(update={"alert": alert, "alerted": finding})
+    return Decision(record, Reason.UPDATED, AlertUpdated(**alert.model_dump(), updated_at=now))
+
+
+def _raised(record: EndpointRecord, finding: Finding, look: Look, expected: Expected, now: datetime) -> AlertRaised:
     event = expected.event
-    # The instant is part of it too: a monitor that lost its database begins to count anew.
-    identity = f"{record.certificate_id}|{record.url}|{record.episode}|{now.isoformat()}"
     return AlertRaised(
-        alert_id=str(uuid.uuid5(_NAMESPACE, identity)),
-        severity=severity,
+        alert_id=alert_id(owner=event.owner, about=f"{record.certificate_id} {record.url}", reason=ALERT_REASON),
+        severity=finding.severity,
         owner=event.owner,
         reason=ALERT_REASON,
+        subject=record.url,
+        summary=_summary(record.url, look, expected),
+        since=now,
         certificate_id=record.certificate_id,
         certificate_name=event.name,
         url=record.url,
-        summary=_summary(record.url, look, expected),
-        since=now,
     )
 
 
@@ -118,7 +134,12 @@ def _summary(url: str, look: Look, expected: Expected) -> str:
     if look.served_revision is not None:
         finding += f": revision {look.served_revision}"
     detail = f" ({look.detail})" if look.detail else ""
-    return f"{finding}{detail}; wanted is revision {expected.event.wanted_revision} of {expected.event.name}"
+    return f"{finding}{detail}; wanted is {_wanted(expected.endpoint(url))} of {expected.event.name}"
+
+
+def _wanted(endpoint: EndpointExpected | None) -> str:
+    revisions = sorted({item.revision for item in endpoint.wanted}) if endpoint else []
+    return f"revision {' or '.join(map(str, revisions))}" if revisions else "no revision"
 
 
 def resolution(alert: AlertRaised, *, now: datetime) -> AlertResolved:

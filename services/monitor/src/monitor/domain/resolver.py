@@ -6,7 +6,7 @@ __all__ = ["ResolutionError", "Resolver"]
 
 
 class ResolutionError(CertbusError):
-    """The name has no address, or nobody says so in time."""
+    """The name has no address, or no answer came in time."""
 
 
 class Resolver(Protocol):

@@ -25,31 +25,35 @@ class News(StrEnum):
 
 @dataclass
 class Watch:
-    """One endpoint under watch. `owed`: somebody waits for an observation, changed or not.
+    """One endpoint under watch. `asked`: an observation must be published, changed or not.
 
-    `heard` counts the expectations that concern it: a look that began before the latest one doesn't answer it.
+    `calls` counts the expectations that asked for a look: one that began before the last call doesn't answer it.
+    `looked_at` is when the last look was finished, and `reported` what this process published last.
     """
 
     record: EndpointRecord
     due: datetime
-    owed: bool = True
-    heard: int = 0
+    asked: bool = True
+    calls: int = 0
     looking: bool = False
     dead_looks: int = 0
+    looked_at: datetime | None = None
     reported: EndpointObserved | None = field(default=None, repr=False)
 
 
 @dataclass
 class _Certificate:
+    """`moment` is the roster's, when the expectation came."""
+
     expected: Expected
-    heard: int
+    moment: int
 
 
 class Roster:
     def __init__(self) -> None:
         self._certificates: dict[str, _Certificate] = {}
         self._watches: dict[Key, Watch] = {}
-        self._heard = 0
+        self._moment = 0
 
     def __len__(self) -> int:
         return len(self._watches)
@@ -64,10 +68,14 @@ class Roster:
         found = self._certificates.get(certificate_id)
         return found.expected if found else None
 
+    def looked_at(self) -> dict[Key, datetime | None]:
+        """When the last look at each endpoint was finished; None where there was none since the start."""
+        return {key: watch.looked_at for key, watch in self._watches.items()}
+
     def remember(self, expected: Iterable[Expected], records: Iterable[EndpointRecord], *, now: datetime) -> None:
-        """Take in what was kept over a restart. Every endpoint is due, and its observation is owed."""
+        """Take in what was stored before a restart. Every endpoint is due, and its observation asked for."""
         for item in expected:
-            self._certificates[item.event.certificate_id] = _Certificate(item, heard=self._heard)
+            self._certificates[item.event.certificate_id] = _Certificate(item, moment=self._moment)
             for endpoint in item.event.endpoints:
                 key = (item.event.certificate_id, endpoint.url)
                 self._watches[key] = Watch(EndpointRecord(certificate_id=key[0], url=key[1]), due=now)
@@ -84,30 +92,28 @@ class Roster:
         listed_at: int | None = None,
         delay: timedelta = _NOW,
     ) -> News:
-        """Take in an expectation; the newest wanted revision wins, and over a list what was heard since `listed_at`.
+        """Take in an expectation. The highest generation counts, and what came since `listed_at` more than a list.
 
-        With `asked`, as by an event, every endpoint's observation is owed even where nothing is new: the registry
-        may have lost the last one. Looks that this calls for are due after `delay`.
+        With `asked`, as by an event, every endpoint's observation is published even where nothing is new: the
+        registry may have lost the last one. Looks that this calls for are due after `delay`.
         """
-        known = self._certificates.get(event.certificate_id)
-        if known is not None and (
-            event.wanted_revision < known.expected.event.wanted_revision
-            or (listed_at is not None and known.heard > listed_at)
+        certificate = self._certificates.get(event.certificate_id)
+        known = certificate.expected if certificate else None
+        if certificate is not None and (
+            event.generation < certificate.expected.event.generation
+            or (listed_at is not None and certificate.moment > listed_at)
         ):
             return News.OLDER
-        if known is None:
-            news, since = News.NEW, now
-        elif event.wanted_revision > known.expected.event.wanted_revision:
-            news, since = News.CHANGED, now
-        else:
-            same = _facts(event) == _facts(known.expected.event)
-            news, since = News.KNOWN if same else News.CHANGED, known.expected.since
+        event = _completed(event, known.event if known else None)
+        news = News.NEW
+        if known is not None:
+            news = News.KNOWN if _facts(event) == _facts(known.event) else News.CHANGED
         if news is News.KNOWN and known is not None:
-            event = event.model_copy(update={"traceparent": event.traceparent or known.expected.event.traceparent})
+            event = event.model_copy(update={"traceparent": event.traceparent or known.event.traceparent})
         if listed_at is None:
-            self._heard += 1
-        heard = self._heard if listed_at is None else listed_at
-        self._certificates[event.certificate_id] = _Certificate(Expected(event=event, since=since), heard)
+            self._moment += 1
+        moment = self._moment if listed_at is None else listed_at
+        self._certificates[event.certificate_id] = _Certificate(Expected.follow(event, known=known, now=now), moment)
         if asked or news is not News.KNOWN:
             self._call_up(event, now + delay)
         return news
@@ -118,12 +124,12 @@ class Roster:
             record = EndpointRecord(certificate_id=event.certificate_id, url=endpoint.url)
             watch = self._watches.setdefault(key, Watch(record, due=due))
             watch.due = min(watch.due, due)
-            watch.owed = True
-            watch.heard += 1
+            watch.asked = True
+            watch.calls += 1
             watch.dead_looks = 0
 
     def dismiss(self, certificate_id: str) -> list[Watch]:
-        """Drop the endpoints of a certificate that its expectation doesn't name any more."""
+        """Stop watching the endpoints of a certificate that its expectation doesn't name any more; returns them."""
         expected = self.expected(certificate_id)
         urls = {endpoint.url for endpoint in expected.event.endpoints} if expected else set()
         gone = [
@@ -137,14 +143,14 @@ class Roster:
 
     def moment(self) -> int:
         """What to give as `listed_at` for a list that is asked for now."""
-        return self._heard
+        return self._moment
 
     def keep_only(self, certificate_ids: Collection[str], *, listed_at: int) -> list[str]:
-        """Forget the certificates that a list doesn't name, unless one was heard of since; returns their ids."""
+        """Forget the certificates that a list doesn't name, unless an event named one since; returns their ids."""
         gone = [
             certificate_id
             for certificate_id, known in self._certificates.items()
-            if certificate_id not in certificate_ids and known.heard <= listed_at
+            if certificate_id not in certificate_ids and known.moment <= listed_at
         ]
         for certificate_id in gone:
             del self._certificates[certificate_id]
@@ -156,6 +162,15 @@ class Roster:
 
     def next_due(self) -> datetime | None:
         return min((watch.due for watch in self._watches.values() if not watch.looking), default=None)
+
+
+def _completed(event: EndpointsExpected, known: EndpointsExpected | None) -> EndpointsExpected:
+    """An endpoint that couldn't be read is not one that is expected no more: those that were known stay."""
+    if not event.unreadable or known is None:
+        return event
+    named = {endpoint.url for endpoint in event.endpoints}
+    kept = tuple(endpoint for endpoint in known.endpoints if endpoint.url not in named)
+    return event.model_copy(update={"endpoints": (*event.endpoints, *kept)})
 
 
 def _facts(event: EndpointsExpected) -> EndpointsExpected:

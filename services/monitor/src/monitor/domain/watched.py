@@ -1,49 +1,118 @@
-"""What the monitor remembers over a restart."""
+"""What the monitor stores of endpoints, so that it goes on after a restart."""
+
+from typing import Final, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from certcore.events import AlertRaised, EndpointObserved, EndpointsExpected
+from certcore.events import (
+    AlertRaised,
+    EndpointExpected,
+    EndpointObserved,
+    EndpointsExpected,
+    ServingVerdict,
+    Severity,
+)
 
-__all__ = ["EndpointRecord", "Expected", "Key"]
+__all__ = ["FAULT_FROM", "EndpointRecord", "Expected", "Finding", "Key", "Rollout", "facts_of"]
 
 Key = tuple[str, str]
 """Certificate id and URL: the same URL may be watched for two certificates, and judged differently."""
 
+FAULT_FROM: Final = 2
+"""Looks in a row that make a bad look a fault, for readers and for alerts. No decision tells higher counts apart."""
 
-class _Kept(BaseModel):
+
+class _Stored(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Expected(_Kept):
-    """`since`: when the wanted revision was first heard of, which is the start of its roll-out."""
+class Rollout(_Stored):
+    """At one endpoint. It began at `since`, with the expectation of this generation; later ones may confirm it."""
 
-    event: EndpointsExpected
+    generation: int
     since: AwareDatetime
 
-    def revision_of(self, fingerprint_sha256: str) -> int | None:
-        """The accepted revision that has this fingerprint; a revision may have several."""
-        return next(
-            (item.revision for item in self.event.accepted if item.fingerprint_sha256 == fingerprint_sha256), None
-        )
+
+class Expected(_Stored):
+    """The newest expectation of a certificate, with the rollout of each endpoint by its URL."""
+
+    event: EndpointsExpected
+    rollouts: dict[str, Rollout]
+
+    @classmethod
+    def follow(cls, event: EndpointsExpected, *, known: "Expected | None", now: AwareDatetime) -> Self:
+        """Where an endpoint wants what it wanted before, its rollout goes on; else one begins."""
+        before = {endpoint.url: _leaves(endpoint) for endpoint in known.event.endpoints} if known else {}
+        rollouts = {}
+        for endpoint in event.endpoints:
+            if known and before.get(endpoint.url) == _leaves(endpoint):
+                rollouts[endpoint.url] = known.rollouts[endpoint.url]
+            else:
+                rollouts[endpoint.url] = Rollout(generation=event.generation, since=now)
+        return cls(event=event, rollouts=rollouts)
+
+    def endpoint(self, url: str) -> EndpointExpected | None:
+        return next((endpoint for endpoint in self.event.endpoints if endpoint.url == url), None)
 
 
-class EndpointRecord(_Kept):
-    """`proven_revision` is the newest that was ever seen here as wanted, `ever_served` tells of any accepted one.
+def _leaves(endpoint: EndpointExpected) -> set[str]:
+    return {item.fingerprint_sha256 for item in endpoint.wanted}
 
-    `bad_looks` counts those in a row, `critical_looks` those among them at which clients would have failed;
-    `episode` counts the alerts that were ever raised, and `alert` is the open one.
+
+class Finding(_Stored):
+    """What is wrong with an endpoint, as far as an alert tells findings apart."""
+
+    verdict: ServingVerdict
+    severity: Severity
+
+
+class EndpointRecord(_Stored):
+    """`observed` is the last observation that was published, `proven_generation` that of the last proven rollout.
+
+    `ever_served`: any accepted leaf was seen here. `bad_looks` counts those in a row, `critical_looks` those among
+    them at which clients would have failed, `same_looks` those that found what the last one `found`. `alert` is the
+    open one as it was last published, and `alerted` what it says.
     """
 
     certificate_id: str
     url: str
     observed: EndpointObserved | None = None
-    proven_revision: int | None = None
+    proven_generation: int | None = None
     ever_served: bool = False
     bad_looks: int = 0
     critical_looks: int = 0
-    episode: int = 0
+    same_looks: int = 0
+    found: Finding | None = None
     alert: AlertRaised | None = None
+    alerted: Finding | None = None
 
     @property
     def key(self) -> Key:
         return (self.certificate_id, self.url)
+
+    def with_observed(self, observed: EndpointObserved) -> "EndpointRecord":
+        """After an observation was published. A repetition isn't worth a write."""
+        same = self.observed is not None and facts_of(self.observed) == facts_of(observed)
+        return self if same else self.model_copy(update={"observed": observed})
+
+    def differs_from(self, stored: "EndpointRecord") -> bool:
+        """Whether it must be stored again. A count that only grows further isn't worth a write at each look."""
+        return _capped(self) != _capped(stored)
+
+
+def facts_of(observed: EndpointObserved) -> tuple[object, ...]:
+    """What makes an observation another one. The wording of a failure doesn't, nor how long it lasts."""
+    return (
+        observed.generation,
+        observed.verdict,
+        (observed.in_a_row or 0) >= FAULT_FROM,
+        observed.served_revision,
+        observed.served_variant,
+        observed.served_fingerprint_sha256,
+        [(item.address, item.verdict, item.fingerprint_sha256) for item in observed.addresses],
+    )
+
+
+def _capped(record: EndpointRecord) -> EndpointRecord:
+    counts = {name: min(getattr(record, name), FAULT_FROM) for name in ("bad_looks", "critical_looks", "same_looks")}
+    return record.model_copy(update=counts)

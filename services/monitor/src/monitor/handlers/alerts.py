@@ -1,21 +1,17 @@
-"""Alerts on their way to the bus: decided once, stored with what they tell of, published until the bus took them."""
+"""Alerts on their way to the bus: stored with the record that they belong to, published until the bus took them."""
 
 import asyncio
-from typing import Final
 
 import structlog
 
 from certcore import subjects
 from certcore.errors import TransientError
-from certcore.events import AlertRaised
 from certkit.bus import EventPublisher
 from monitor.adapters.store import Announcement, Store
 
 __all__ = ["AlertRelay"]
 
 log = structlog.get_logger()
-
-_RETRY_S: Final = 5.0
 
 
 class AlertRelay:
@@ -32,21 +28,22 @@ class AlertRelay:
                     await self._publish(item)
                     await self._store.sent(item)
             except TransientError as error:
-                log.warning("alert_not_stored", error=str(error))
-
-    async def keep_flushing(self) -> None:
-        while True:
-            await self.flush()
-            await asyncio.sleep(_RETRY_S)
+                log.warning("alert_not_published", error=str(error))
 
     async def _publish(self, item: Announcement) -> None:
         event = item.event
         await self._publisher.publish(
             event,
-            subject=subjects.alert(event.severity, event.owner),
+            subject=subjects.alert(event.owner, event.alert_id),
             stream=subjects.ALERTS,
-            about=event.certificate_id,
+            about=event.subject,
             event_id=item.event_id,
         )
-        name = "alert_raised" if isinstance(event, AlertRaised) else "alert_resolved"
-        log.info(name, alert_id=event.alert_id, severity=event.severity, owner=event.owner, summary=event.summary)
+        log.info(
+            "alert_published",
+            step=subjects.event_name(event.type),
+            alert_id=event.alert_id,
+            severity=event.severity,
+            owner=event.owner,
+            summary=event.summary,
+        )

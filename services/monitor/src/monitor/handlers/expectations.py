@@ -1,15 +1,13 @@
-"""What should be served comes by events and, all of it, by the registry's API."""
+"""What should be served: changes come by events, all of it is read from the registry's API."""
 
-import asyncio
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
 from certcore.clock import Clock
 from certcore.cloudevents import Envelope
-from certcore.errors import PermanentError, TransientError
 from certcore.events import EndpointsExpected
 from certkit.registry_client import RegistryClient
 from certkit.telemetry import current_traceparent
@@ -37,7 +35,6 @@ class Expectations:
         wake: Callable[[], None],
         clock: Clock,
         periods: Periods,
-        refresh_every: timedelta,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._roster = roster
@@ -48,49 +45,45 @@ class Expectations:
         self._wake = wake
         self._clock = clock
         self._periods = periods
-        self._refresh_every = refresh_every
         self._jitter = jitter
-        self.read_once = False
+        self._read_once = False
+
+    def not_read(self) -> str | None:
+        """Why the service isn't ready yet."""
+        return None if self._read_once else "the registry's expectations were not read yet"
 
     async def on_endpoints_expected(self, event: EndpointsExpected, _: Envelope) -> None:
         # The trace of the event itself, of which the stored one may be an earlier part.
         event = event.model_copy(update={"traceparent": current_traceparent() or event.traceparent})
         news = self._roster.expect(event, now=self._clock(), asked=True)
-        log.info("endpoints_expected", certificate=event.name, revision=event.wanted_revision, news=news)
+        log.info("endpoints_expected", certificate=event.name, generation=event.generation, news=news)
         await self._keep(event, news, asked=True)
 
     async def refresh(self) -> None:
-        """Take in all expectations of the registry, and stop watching what it doesn't name any more.
+        """Read all expectations of the registry, and stop watching what it doesn't name any more.
+
+        Where a part of its answer can't be read, everything stays watched.
 
         Raises:
             TransientError: the registry can't be reached.
             PermanentError: its answer can't be read.
         """
         listed_at = self._roster.moment()
-        events = await self._registry.expectations()
-        endpoints = sum(len(event.endpoints) for event in events)
-        for event in events:
+        listed = await self._registry.expectations()
+        endpoints = sum(len(event.endpoints) for event in listed.items)
+        for event in listed.items:
             delay = first_look(endpoints=endpoints, periods=self._periods, jitter=self._jitter())
             news = self._roster.expect(event, now=self._clock(), asked=False, listed_at=listed_at, delay=delay)
             await self._keep(event, news, asked=False)
-        ids = {event.certificate_id for event in events}
+        if listed.complete:
+            await self._drop_others({event.certificate_id for event in listed.items}, listed_at)
+        self._read_once = True
+
+    async def _drop_others(self, ids: set[str], listed_at: int) -> None:
         for certificate_id in self._roster.keep_only(ids, listed_at=listed_at):
             log.info("certificate_no_longer_watched", certificate_id=certificate_id)
             await self._dismiss(certificate_id, self._clock())
             await self._store.drop_expected(certificate_id)
-        self.read_once = True
-
-    async def keep_refreshing(self) -> None:
-        longest = self._refresh_every.total_seconds()
-        pause = 1.0
-        while True:
-            try:
-                await self.refresh()
-                pause = longest
-            except (TransientError, PermanentError) as error:
-                log.warning("expectations_not_read", error=str(error))
-                pause = min(pause * 2, longest)
-            await asyncio.sleep(pause)
 
     async def _keep(self, event: EndpointsExpected, news: News, *, asked: bool) -> None:
         expected = self._roster.expected(event.certificate_id)
@@ -101,12 +94,12 @@ class Expectations:
         self._wake()
 
     async def _dismiss(self, certificate_id: str, now: datetime) -> None:
-        """End the watch over endpoints that are expected no more; an alert that nobody could end ends with it."""
+        """Stop watching endpoints that are expected no more. Their alerts are resolved here: no look will do it."""
         gone = self._roster.dismiss(certificate_id)
         if not gone:
             return
         alerts = [watch.record.alert for watch in gone if watch.record.alert is not None]
-        ended = [Announcement(resolution(alert, now=now)) for alert in alerts]
+        ended = [Announcement.of(resolution(alert, now=now)) for alert in alerts]
         await self._store.drop_records([watch.record.key for watch in gone], ended)
         for watch in gone:
             self._gauges.forget(watch.record.key)

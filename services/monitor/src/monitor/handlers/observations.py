@@ -1,55 +1,45 @@
-"""What the monitor tells the registry, and the proof that ends a roll-out's trace."""
+"""Observations are reported; the one that proves a rollout ends its trace."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from opentelemetry import trace
 from opentelemetry.trace import Tracer
 
-from certcore import subjects
 from certcore.events import EndpointObserved
-from certkit.bus import EventPublisher
+from certkit import attributes
 from certkit.telemetry import parent_of
-from monitor.domain.watched import Expected
+from monitor.adapters.reports import Reports
+from monitor.handlers.handshakes import Shake
 
-__all__ = ["SERVICE", "Observations", "Shake"]
-
-SERVICE = "monitor"
-
-
-@dataclass(frozen=True)
-class Shake:
-    """When one address was tried, in nanoseconds since 1970."""
-
-    address: str
-    began: int
-    ended: int
+__all__ = ["Observations"]
 
 
 class Observations:
     """Raises TransientError where the bus didn't store a report."""
 
-    def __init__(self, *, publisher: EventPublisher, tracer: Tracer) -> None:
-        self._publisher = publisher
+    def __init__(self, *, reports: Reports, tracer: Tracer) -> None:
+        self._reports = reports
         self._tracer = tracer
 
     async def report(self, observed: EndpointObserved) -> None:
-        subject = subjects.status(subjects.HUB, SERVICE, observed.type, observed.certificate_id)
-        await self._publisher.publish(
-            observed, subject=subject, stream=subjects.STATUS, about=observed.certificate_id
-        )
+        await self._reports.observed(observed)
 
-    async def prove(self, observed: EndpointObserved, shakes: Sequence[Shake], expected: Expected) -> None:
-        """Report the first look that shows a revision: its handshakes are spans of the trace that led to it."""
-        parent = parent_of(expected.event.traceparent)
+    async def prove(self, observed: EndpointObserved, shakes: Sequence[Shake], *, traceparent: str | None) -> None:
+        """Report the first look that proves a rollout: its handshakes are spans of the rollout's trace."""
+        parent = parent_of(traceparent)
         verdicts = {address.address: address.verdict for address in observed.addresses}
         last = None
         for shake in sorted(shakes, key=lambda shake: shake.ended):
             last = self._tracer.start_span("tls.handshake", context=parent, start_time=shake.began)
-            last.set_attribute("url", observed.url)
-            last.set_attribute("address", shake.address)
-            last.set_attribute("revision", expected.event.wanted_revision)
-            last.set_attribute("verdict", verdicts[shake.address])
+            last.set_attribute(attributes.CERTIFICATE, observed.certificate_id)
+            last.set_attribute(attributes.URL, observed.url)
+            last.set_attribute(attributes.ADDRESS, shake.address)
+            last.set_attribute(attributes.VERDICT, verdicts[shake.address])
+            last.set_attribute(attributes.VARIANT, observed.served_variant)
+            if observed.served_revision is not None:
+                last.set_attribute(attributes.REVISION, observed.served_revision)
+            if observed.generation is not None:
+                last.set_attribute(attributes.GENERATION, observed.generation)
             last.end(shake.ended)
         with trace.use_span(last or trace.INVALID_SPAN, end_on_exit=False):
             await self.report(observed)

@@ -1,61 +1,37 @@
-"""The rounds: each endpoint is looked at when it is due, judged, reported where that matters, and alerted on."""
+"""The looks: each endpoint is looked at when it is due, judged, reported where that matters, and alerted on."""
 
 import asyncio
 import random
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
-from certcore.certificate import endpoint_address
 from certcore.clock import Clock
 from certcore.errors import TransientError
 from certcore.events import EndpointObserved, ServingVerdict
-from certprobe.handshake import Handshake, HandshakeError, Prober, TrustRootsError
+from certprobe.handshake import TrustRootsError
 from monitor.adapters.gauges import Gauges
 from monitor.adapters.store import Announcement, Store
-from monitor.domain.alerting import Decision, alert_of, decide, resolution
-from monitor.domain.resolver import ResolutionError, Resolver
+from monitor.domain.alerting import AlertEvent, decide
+from monitor.domain.reporting import decide_report, observation
 from monitor.domain.roster import Roster, Watch
-from monitor.domain.schedule import REPORT_EVERY, Periods, first_look, next_look
-from monitor.domain.verdict import Look, judge, summarize, unresolved
+from monitor.domain.schedule import Periods, first_look, next_look
+from monitor.domain.verdict import Look
 from monitor.domain.watched import EndpointRecord, Expected
 from monitor.handlers.alerts import AlertRelay
-from monitor.handlers.observations import Observations, Shake
+from monitor.handlers.handshakes import Handshakes, Sight
+from monitor.handlers.observations import Observations
 
 __all__ = ["Patrol"]
 
 log = structlog.get_logger()
 
-_HANDSHAKES_AT_ONCE: Final = 64
 _GATHER_S: Final = 0.02
 """Looks that end together are scheduled together: the roster is read at most 50 times a second."""
 
 _DEAD: Final = frozenset({ServingVerdict.UNREACHABLE, ServingVerdict.TLS_FAILED})
-
-
-class _Sight:
-    """What one look met: a handshake or its failure at each address, or no address at all."""
-
-    def __init__(self) -> None:
-        self.found: list[tuple[Shake, Handshake | HandshakeError]] = []
-        self.no_address: str | None = None
-
-    def judged(self, expected: Expected, *, host: str, now: datetime, trust: bool) -> Look:
-        if self.no_address is not None:
-            return unresolved(self.no_address)
-        return summarize(
-            [
-                judge(shake.address, found, host=host, expected=expected, now=now, trust=trust)
-                for shake, found in self.found
-            ]
-        )
-
-    def earliest_expiry(self) -> datetime | None:
-        seen = [found.leaf.not_after for _, found in self.found if isinstance(found, Handshake)]
-        return min(seen, default=None)
 
 
 class Patrol:
@@ -64,8 +40,7 @@ class Patrol:
         *,
         roster: Roster,
         store: Store,
-        resolver: Resolver,
-        prober: Prober,
+        handshakes: Handshakes,
         trust: bool,
         observations: Observations,
         relay: AlertRelay,
@@ -76,8 +51,7 @@ class Patrol:
     ) -> None:
         self._roster = roster
         self._store = store
-        self._resolver = resolver
-        self._prober = prober
+        self._handshakes = handshakes
         self._trust = trust
         self._observations = observations
         self._relay = relay
@@ -86,13 +60,18 @@ class Patrol:
         self._periods = periods
         self._jitter = jitter
         self._news = asyncio.Event()
-        self._slots = asyncio.Semaphore(_HANDSHAKES_AT_ONCE)
+        self._leaving = False
 
     def wake(self) -> None:
         self._news.set()
 
+    def leave(self) -> None:
+        """Begin no more looks; `run` returns when those that were begun have ended."""
+        self._leaving = True
+        self.wake()
+
     async def remember(self) -> None:
-        """Go on where the last process stopped: what it watched is watched, whether the registry answers or not."""
+        """Watch what the last process watched, whether the registry answers or not."""
         expected, records = await self._store.load()
         self._roster.remember(expected, records, now=self._clock())
         watches = self._roster.watches()
@@ -101,7 +80,7 @@ class Patrol:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as looks:
-            while True:
+            while not self._leaving:
                 self._news.clear()
                 for watch in self._roster.due(now=self._clock()):
                     watch.looking = True
@@ -119,14 +98,14 @@ class Patrol:
             return
 
     async def _look(self, watch: Watch) -> None:
-        heard = watch.heard
+        calls = watch.calls
         # Should anything go wrong, it is looked at again all the same.
         watch.due = self._clock() + self._periods.routine
         try:
-            await self._conclude(watch, await self._see(watch), heard)
+            await self._conclude(watch, await self._handshakes.at(watch.record.url), calls)
         except TransientError as error:
-            # The bus didn't take the report: it is still owed, and made at the next look.
-            watch.owed = True
+            # The bus didn't take the report: the next look makes it.
+            watch.asked = True
             log.warning("observation_not_stored", url=watch.record.url, error=str(error))
         except TrustRootsError as error:
             log.warning("look_not_judged", url=watch.record.url, error=str(error))
@@ -134,66 +113,61 @@ class Patrol:
             log.exception("look_broke_off", url=watch.record.url)
         finally:
             watch.looking = False
-            if watch.heard != heard:
+            if watch.calls != calls:
                 watch.due = self._clock()
             self._news.set()
 
-    async def _see(self, watch: Watch) -> _Sight:
-        sight = _Sight()
-        host, port = endpoint_address(watch.record.url)
-        try:
-            async with self._slots:
-                addresses = await self._resolver.addresses(host)
-        except ResolutionError as error:
-            sight.no_address = str(error)
-            return sight
-        sight.found = list(await asyncio.gather(*(self._shake(address, port, host) for address in addresses)))
-        return sight
-
-    async def _shake(self, address: str, port: int, host: str) -> tuple[Shake, Handshake | HandshakeError]:
-        async with self._slots:
-            began = time.time_ns()
-            found: Handshake | HandshakeError
-            try:
-                found = await self._prober.shake(address, port, server_name=host)
-            except HandshakeError as error:
-                found = error
-            return Shake(address, began, time.time_ns()), found
-
-    async def _conclude(self, watch: Watch, sight: _Sight, heard: int) -> None:
+    async def _conclude(self, watch: Watch, sight: Sight, calls: int) -> None:
         expected = self._roster.expected(watch.record.certificate_id)
-        if expected is None or self._roster.watch(watch.record.key) is not watch:
+        endpoint = expected.endpoint(watch.record.url) if expected else None
+        if expected is None or endpoint is None or self._roster.watch(watch.record.key) is not watch:
             return
         now = self._clock()
-        host, _ = endpoint_address(watch.record.url)
-        look = sight.judged(expected, host=host, now=now, trust=self._trust)
-        age = now - expected.since
-        self._schedule(watch, look, age, now)
-        self._gauges.show(watch.record.key, look.verdict, sight.earliest_expiry())
-        decision = decide(watch.record, look, rollout_age=age, grace=self._periods.grace)
-        observed = _observed(watch.record, look, now)
-        record, announcements = _following(decision, look, expected, observed)
-        if announcements:
-            # An alert is kept before it is told, so that it is told once whatever happens in between.
+        look = sight.judged(endpoint, now=now, trust=self._trust)
+        decision = decide(watch.record, look, expected=expected, now=now, grace=self._periods.grace)
+        record = decision.record
+        rollout = expected.rollouts[record.url]
+        self._schedule(watch, record, look, now - rollout.since, now)
+        self._gauges.show(record.key, look.verdict, sight.earliest_expiry())
+        if decision.announcement is not None:
             log.info("alert_decided", url=record.url, reason=decision.reason, verdict=look.verdict)
-            await self._store.save_record(record, announcements)
-            watch.record = record
-            await self._relay.flush()
+            await self._announce(watch, record, decision.announcement)
+        observed = observation(record, look, generation=expected.event.generation, now=now)
+        last = watch.reported or record.observed
+        reporting = decide_report(observed, record=record, last=last, asked=watch.asked, rollout=rollout)
         try:
-            if watch.owed or watch.reported is None or _news(watch.reported, observed):
+            if reporting.published:
                 record = await self._report(record, sight, expected, observed)
                 watch.reported = observed
                 # What was asked for while this look was under way is answered by the next one.
-                watch.owed = watch.heard != heard
+                watch.asked = watch.calls != calls
+            watch.looked_at = now
         finally:
-            if record != watch.record and self._roster.watch(record.key) is watch:
-                await self._store.save_record(record)
-                watch.record = record
+            await self._store_record(watch, record)
 
-    def _schedule(self, watch: Watch, look: Look, age: timedelta, now: datetime) -> None:
+    async def _announce(self, watch: Watch, record: EndpointRecord, event: AlertEvent) -> None:
+        """Store the alert before it is published, so that it is published once whatever happens in between."""
+        # Whoever ends the watch meanwhile finds the alert in its record, and resolves it.
+        before, watch.record = watch.record, record
+        try:
+            await self._store.save_record(record, [Announcement.of(event)])
+        except BaseException:  # what was not stored was not decided
+            watch.record = before
+            raise
+        await self._relay.flush()
+
+    async def _store_record(self, watch: Watch, record: EndpointRecord) -> None:
+        if self._roster.watch(record.key) is not watch:
+            return
+        if record.differs_from(watch.record):
+            await self._store.save_record(record)
+        watch.record = record
+
+    def _schedule(self, watch: Watch, record: EndpointRecord, look: Look, age: timedelta, now: datetime) -> None:
         watch.dead_looks = watch.dead_looks + 1 if look.verdict in _DEAD else 0
         following = next_look(
             verdict=look.verdict,
+            bad_looks=record.bad_looks,
             rollout_age=age,
             dead_looks=watch.dead_looks,
             periods=self._periods,
@@ -202,56 +176,16 @@ class Patrol:
         watch.due = now + following.after
 
     async def _report(
-        self, record: EndpointRecord, sight: _Sight, expected: Expected, observed: EndpointObserved
+        self, record: EndpointRecord, sight: Sight, expected: Expected, observed: EndpointObserved
     ) -> EndpointRecord:
-        wanted = expected.event.wanted_revision
-        if observed.verdict is not ServingVerdict.WANTED or record.proven_revision == wanted:
+        """The record after the report was stored."""
+        rollout = expected.rollouts[record.url]
+        if observed.verdict is ServingVerdict.WANTED and record.proven_generation != rollout.generation:
+            await self._observations.prove(observed, sight.shakes, traceparent=expected.event.traceparent)
+            log.info(
+                "rollout_proven", url=observed.url, revision=observed.served_revision, variant=observed.served_variant
+            )
+            record = record.model_copy(update={"proven_generation": rollout.generation})
+        else:
             await self._observations.report(observed)
-            return record
-        await self._observations.prove(observed, [shake for shake, _ in sight.found], expected)
-        log.info("revision_proven", url=observed.url, revision=wanted, fingerprint=observed.served_fingerprint_sha256)
-        return record.model_copy(update={"proven_revision": wanted})
-
-
-def _following(
-    decision: Decision, look: Look, expected: Expected, observed: EndpointObserved
-) -> tuple[EndpointRecord, list[Announcement]]:
-    """The record after a look, and what is to be told of its alert."""
-    now, record, announcements = observed.observed_at, decision.record, []
-    if decision.ends and record.alert is not None:
-        announcements.append(Announcement(resolution(record.alert, now=now)))
-        record = record.model_copy(update={"alert": None})
-    if decision.begins is not None:
-        record = record.model_copy(update={"episode": record.episode + 1})
-        alert = alert_of(record, look, expected, severity=decision.begins, now=now)
-        announcements.append(Announcement(alert))
-        record = record.model_copy(update={"alert": alert})
-    if record.observed is None or _differ(record.observed, observed):
-        record = record.model_copy(update={"observed": observed})
-    return record, announcements
-
-
-def _observed(record: EndpointRecord, look: Look, now: datetime) -> EndpointObserved:
-    return EndpointObserved(
-        certificate_id=record.certificate_id,
-        url=record.url,
-        verdict=look.verdict,
-        served_revision=look.served_revision,
-        served_fingerprint_sha256=look.served_fingerprint_sha256,
-        addresses=look.addresses,
-        observed_at=now,
-    )
-
-
-def _news(reported: EndpointObserved, observed: EndpointObserved) -> bool:
-    return _differ(reported, observed) or observed.observed_at - reported.observed_at >= REPORT_EVERY
-
-
-def _differ(one: EndpointObserved, other: EndpointObserved) -> bool:
-    """Whether two looks found different things; how a failure was worded is none of them."""
-    return _facts(one) != _facts(other)
-
-
-def _facts(observed: EndpointObserved) -> tuple[object, ...]:
-    addresses = [(item.address, item.verdict, item.fingerprint_sha256) for item in observed.addresses]
-    return (observed.verdict, observed.served_revision, observed.served_fingerprint_sha256, addresses)
+        return record.with_observed(observed)

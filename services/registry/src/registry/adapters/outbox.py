@@ -11,17 +11,21 @@ from certcore import subjects
 from certcore.clock import Clock
 from certcore.cloudevents import stored_headers
 from certcore.errors import PermanentError, TransientError
-from certcore.events import DeploymentOrdered, Event
+from certcore.events import Event
+from certcore.identities import HUB, Service, source
 from certkit.bus import EventPublisher
 from certkit.telemetry import current_traceparent, parent_of
-from registry.adapters.store import Store, StoredEvent, Transaction
+from registry.adapters.store import Store, Transaction
+from registry.adapters.store.events import StoredEvent
 from registry.domain.certificate import Certificate
+from registry.domain.deployment import Deployment
+from registry.domain.signing import WantedCsr
 
 __all__ = ["Bell", "Outbox", "Relay"]
 
 log = structlog.get_logger()
 
-SOURCE = "certbus/registry"
+SOURCE = source(HUB, Service.REGISTRY)
 _BATCH = 100
 _MAX_EVENT_BYTES = 900 * 1024
 
@@ -71,21 +75,31 @@ class Outbox:
         await self._add(
             transaction,
             event,
-            stream=subjects.CERTS,
+            stream=subjects.ANSWERS,
             subject=subjects.answer(owner, request_event_id),
             about=request_event_id[:128],
             traceparent=current_traceparent(),
         )
 
-    async def order(
-        self, transaction: Transaction, certificate: Certificate, site: str, service: str, event: DeploymentOrdered
-    ) -> None:
-        """Order one service of a site to deliver."""
+    async def order(self, transaction: Transaction, certificate: Certificate, deployment: Deployment) -> None:
+        """Order one service of a place to deliver."""
+        place, service, event = deployment.place, deployment.service, deployment.order
         await self._add(
             transaction,
             event,
-            stream=subjects.deploy_stream(site),
-            subject=subjects.deploy(site, service, certificate.id),
+            stream=subjects.deploy_stream(place),
+            subject=subjects.deploy(place, service, certificate.id),
+            about=certificate.id,
+            traceparent=trace_of(certificate),
+        )
+
+    async def ask_for_csr(self, transaction: Transaction, certificate: Certificate, wanted: WantedCsr) -> None:
+        """Ask one target of a place for a signing request."""
+        await self._add(
+            transaction,
+            wanted.event,
+            stream=subjects.deploy_stream(wanted.place),
+            subject=subjects.csr(wanted.place, wanted.service, certificate.id, wanted.event.target.name),
             about=certificate.id,
             traceparent=trace_of(certificate),
         )
@@ -103,7 +117,7 @@ class Outbox:
         # One that the bus can't take would stop every event behind it, for ever: better its change is refused.
         if len(event.model_dump_json()) > _MAX_EVENT_BYTES:
             raise PermanentError(f"an event {event.type} about {about} would be too large for the bus")
-        await transaction.add_event(
+        await transaction.events.add(
             event,
             event_id=self._new_id(),
             source=SOURCE,
@@ -146,11 +160,11 @@ class Relay:
 
     async def _send_batch(self) -> int:
         async with self._store.transaction() as transaction:
-            events = await transaction.unsent_events(_BATCH)
+            events = await transaction.events.unsent(_BATCH)
         for event in events:
             await self._send(event)
             async with self._store.transaction() as transaction:
-                await transaction.mark_sent(event.sequence, self._clock())
+                await transaction.events.mark_sent(event.sequence, self._clock())
             log.info("event_published", event_type=event.type, event_id=event.id, subject=event.subject)
         return len(events)
 
@@ -158,10 +172,12 @@ class Relay:
         headers = stored_headers(
             event_type=event.type, event_id=event.id, source=event.source, time=event.time, about=event.about
         )
+        # Answers had no stream of their own when these were written.
+        stream = subjects.ANSWERS if event.subject.startswith("certs.answer.") else event.stream
         token = context.attach(parent_of(event.traceparent))
         try:
             await self._publisher.publish_raw(
-                event.data.encode(), subject=event.subject, stream=event.stream, headers=headers
+                event.data.encode(), subject=event.subject, stream=stream, headers=headers
             )
         finally:
             context.detach(token)

@@ -4,8 +4,10 @@ from typing import Final
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -33,17 +35,20 @@ certificate: Final = Table(
     Column("requester", String(127), nullable=False),
     Column("exposure", String(16), nullable=False),
     Column("spec", JSON, nullable=False),
-    Column("spec_hash", String(64), nullable=False),
+    Column("spec_hash", String(80), nullable=False),
     Column("state", String(32), nullable=False, index=True),
     Column("reason", Text, nullable=False),
     Column("state_since", UtcDateTime, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("ordered", Integer, nullable=False),
-    Column("wanted", Integer, nullable=False),
-    Column("proven", Integer, nullable=False),
+    Column("generation", BigInteger, nullable=False),
     Column("approval_id", _ID),
     Column("next_try", UtcDateTime),
     Column("traceparent", String(64)),
+    Column("health", String(16), nullable=False, index=True),
+    Column("health_reason", Text, nullable=False),
+    Column("conditions", JSON, nullable=False),
+    Column("version", Integer, nullable=False),
 )
 
 request: Final = Table(
@@ -55,13 +60,15 @@ request: Final = Table(
     Column("requester", String(127), nullable=False),
     Column("owner", String(63), nullable=False, index=True),
     Column("spec", JSON, nullable=False),
-    Column("spec_hash", String(64), nullable=False),
+    Column("spec_hash", String(80), nullable=False),
     Column("state", String(16), nullable=False, index=True),
     Column("reason", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("traceparent", String(64)),
     Column("decided_by", String(63)),
     Column("decided_at", UtcDateTime),
+    Column("name", String(63), nullable=False),
+    Column("version", Integer, nullable=False),
 )
 
 approval: Final = Table(
@@ -70,7 +77,7 @@ approval: Final = Table(
     Column("id", _ID, primary_key=True),
     Column("certificate_id", _ID, ForeignKey("certificate.id"), nullable=False, index=True),
     Column("request_id", _ID, ForeignKey("request.id"), nullable=False),
-    Column("spec_hash", String(64), nullable=False),
+    Column("spec_hash", String(80), nullable=False),
     Column("approved_by", JSON, nullable=False),
     Column("policy", String(64), nullable=False),
     Column("granted_at", UtcDateTime, nullable=False),
@@ -100,22 +107,46 @@ bundle: Final = Table(
     metadata,
     Column("certificate_id", _ID, ForeignKey("certificate.id"), primary_key=True),
     Column("revision", Integer, primary_key=True),
+    Column("variant", String(63), primary_key=True),
     Column("recipient", String(127), primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
+    Column("key_id", String(16)),
 )
 
-delivery: Final = Table(
-    "delivery",
+signing_request: Final = Table(
+    "signing_request",
+    metadata,
+    Column("certificate_id", _ID, ForeignKey("certificate.id"), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("variant", String(63), primary_key=True),
+    Column("target", String(63), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("csr_pem", Text),
+    Column("spki_sha256", String(64)),
+    Column("failure", Text, nullable=False),
+)
+
+placement: Final = Table(
+    "placement",
     metadata,
     Column("certificate_id", _ID, ForeignKey("certificate.id"), primary_key=True),
     Column("target", String(63), primary_key=True),
-    Column("site", String(63), nullable=False, index=True),
+    Column("place", String(63), nullable=False),
     Column("service", String(16), nullable=False),
     Column("kind", String(32), nullable=False),
-    Column("revision", Integer),
-    Column("failed_revision", Integer),
+    Column("variant", String(63), nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("wanted", Integer),
+    Column("ordered_at", UtcDateTime),
+    Column("held", Integer),
+    Column("held_generation", BigInteger),
+    Column("failed_generation", BigInteger),
     Column("failure", Text, nullable=False),
     Column("next_try", UtcDateTime),
+    Column("step", Text, nullable=False),
+    Index("ix_placement_place_service", "place", "service"),
 )
 
 endpoint: Final = Table(
@@ -130,6 +161,21 @@ endpoint: Final = Table(
     Column("detail", Text, nullable=False),
     Column("addresses", JSON, nullable=False),
     Column("observed_at", UtcDateTime),
+    Column("in_a_row", Integer),
+    Column("proven", Integer, nullable=False),
+    Column("looked_at", UtcDateTime),
+)
+
+probe_worker: Final = Table(
+    "probe_worker",
+    metadata,
+    Column("place", String(63), primary_key=True),
+    Column("name", String(63), primary_key=True),
+    Column("started", UtcDateTime, nullable=False),
+    Column("ended", UtcDateTime, nullable=False),
+    Column("period_s", Float, nullable=False),
+    Column("looked", Integer, nullable=False),
+    Column("missed", JSON, nullable=False),
 )
 
 site: Final = Table(
@@ -137,7 +183,6 @@ site: Final = Table(
     metadata,
     Column("name", String(63), primary_key=True),
     Column("enrolled_at", UtcDateTime, nullable=False),
-    Column("last_heartbeat", UtcDateTime),
     Column("reviewed_at", UtcDateTime),
     Column("review", JSON),
 )
@@ -146,10 +191,22 @@ recipient: Final = Table(
     "recipient",
     metadata,
     Column("name", String(127), primary_key=True),
-    Column("site", String(63), ForeignKey("site.name"), nullable=False, index=True),
+    # A site, or the hub, which is none.
+    Column("place", String(63), nullable=False, index=True),
     Column("service", String(16), nullable=False),
     Column("public_key", String(64), nullable=False),
-    UniqueConstraint("site", "service"),
+    UniqueConstraint("place", "service"),
+)
+
+service: Final = Table(
+    "service",
+    metadata,
+    Column("place", String(63), primary_key=True),
+    Column("service", String(16), primary_key=True),
+    Column("version", String(64)),
+    Column("last_heartbeat", UtcDateTime, nullable=False),
+    Column("kinds", JSON(none_as_null=True)),
+    Column("contract", Integer),
 )
 
 token: Final = Table(
@@ -174,7 +231,7 @@ event: Final = Table(
     Column("id", String(128), nullable=False, unique=True),
     Column("type", String(128), nullable=False),
     Column("source", String(128), nullable=False),
-    Column("stream", String(64), nullable=False),
+    Column("stream", String(80), nullable=False),
     Column("subject", String(255), nullable=False),
     Column("about", String(128), nullable=False),
     Column("time", UtcDateTime, nullable=False),

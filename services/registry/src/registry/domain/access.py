@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from certcore.api import Role
 from certcore.certificate import CertificateSpec
+from certcore.errors import PermanentError
 from certcore.rejection import RejectedError, Rejection
-from registry.domain.errors import ForbiddenError
+from certcore.subjects import Reporter
+from registry.domain.errors import ForbiddenError, NotFoundError
 
-__all__ = ["Principal", "owner_for", "require", "sees"]
+__all__ = ["Principal", "check_reporter", "owner_for", "owner_listed", "require", "sees"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,22 @@ def require(principal: Principal, *roles: Role) -> None:
 
 
 def sees(principal: Principal, owner: str) -> bool:
-    """Operators, approvers and auditors see everything, others what their own team owns."""
+    """Operators, approvers and auditors may read everything, others what their own team owns."""
     broad = {Role.OPERATOR, Role.APPROVER, Role.AUDITOR}
     return not principal.roles.isdisjoint(broad) or principal.owner == owner
+
+
+def owner_listed(principal: Principal, asked: str | None) -> str | None:
+    """Whose rows a list shows; None for everybody's.
+
+    Raises:
+        NotFoundError: others' rows are requested, which the caller may not read.
+    """
+    if asked is None:
+        return None if sees(principal, "") else principal.owner
+    if not sees(principal, asked):
+        raise NotFoundError(f"there is no owner {asked}")
+    return asked
 
 
 def owner_for(spec: CertificateSpec, principal: Principal) -> str:
@@ -50,3 +65,13 @@ def owner_for(spec: CertificateSpec, principal: Principal) -> str:
         return spec.owner
     message = f"must be left out or be {principal.owner}: a request is made for the team that asks"
     raise RejectedError([Rejection(field="owner", message=message)])
+
+
+def check_reporter(who: Reporter, expected: Reporter) -> None:
+    """Check that a report comes from the service and place that it is about.
+
+    Raises:
+        PermanentError: it comes from another.
+    """
+    if who != expected:
+        raise PermanentError(f"{who.service} at {who.place} can't report for {expected.service} at {expected.place}")

@@ -1,4 +1,4 @@
-"""Who must say yes before a certificate is issued."""
+"""Which approvals a certificate needs before it is issued."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -55,12 +55,12 @@ def check_reason(reason: str) -> None:
     """Check that a decision's reason can be kept, published and shown.
 
     Raises:
-        RejectedError: it is too long for an event, or holds what no database and no terminal should be given.
+        RejectedError: it is too long for an event, or holds control characters or a private key.
     """
     if len(reason) > MAX_REASON:
         raise RejectedError([Rejection(field="reason", message=f"is longer than {MAX_REASON} characters")])
     if any(unicodedata.category(sign) in {"Cc", "Cs"} and sign not in "\n\t" for sign in reason):
         raise RejectedError([Rejection(field="reason", message="holds control characters")])
     if "PRIVATE KEY" in reason:
-        # Pasted by mistake, it would lie in the database, on the bus and on the page.
+        # Pasted by mistake, it would be stored in the database, published on the bus and shown on the page.
         raise RejectedError([Rejection(field="reason", message="holds a private key: consider it as lost")])

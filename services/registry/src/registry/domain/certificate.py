@@ -1,55 +1,66 @@
-"""The certificate as the registry knows it: the intent, what was issued for it, and what was seen of it."""
+"""The certificate as the registry stores it: the intent, who asked for it, and what holds of it now."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
 from certcore.api import CertificateState
-from certcore.certificate import CertificateSpec
-from certcore.events import ServingVerdict
-from certcore.targets import SERVICE_OF_KIND, TargetSpec
+from certcore.conditions import Condition, Health
+from certcore.intent import Intent
 
-__all__ = ["Approval", "Certificate", "Delivery", "Endpoint", "Request", "Revision"]
+__all__ = ["Approval", "Certificate", "Request"]
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """Three revision numbers, each 0 until there is one: `ordered` from the issuer, `wanted` at the targets, `proven`
-    the last one that every endpoint was seen serving. `traceparent` names the trace of the latest roll-out.
+    """`ordered` is the revision that was last ordered from the issuer, 0 before the first.
+
+    `generation` is the number that was last given to one of its placements, or to what its endpoints should serve.
+    `traceparent` names the trace of the latest rollout. `version` counts its saves: a save fails if the row
+    was saved since it was read. `unreadable` is why the stored intent can't be read; then nothing is ordered.
     """
 
     id: str
+    name: str
     owner: str
     requester: str
-    spec: CertificateSpec
+    intent: Intent
     spec_hash: str
     state: CertificateState
     reason: str
     state_since: datetime
     created_at: datetime
     ordered: int = 0
-    wanted: int = 0
-    proven: int = 0
+    generation: int = 0
     approval_id: str | None = None
     next_try: datetime | None = None
     traceparent: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self.spec.name
+    health: Health = Health.PROGRESSING
+    health_reason: str = ""
+    conditions: tuple[Condition, ...] = ()
+    version: int = 0
+    unreadable: str | None = None
 
     def moved(self, state: CertificateState, reason: str, now: datetime, next_try: datetime | None = None) -> Self:
         since = now if state is not self.state else self.state_since
         return replace(self, state=state, reason=reason, state_since=since, next_try=next_try)
 
+    @property
+    def active(self) -> bool:
+        """Whether it is managed: it was not denied, revoked or retired."""
+        return self.state not in {CertificateState.DENIED, CertificateState.REVOKED, CertificateState.RETIRED}
+
 
 @dataclass(frozen=True)
 class Request:
+    """`version` as that of a certificate."""
+
     id: str
     certificate_id: str
+    name: str
     requester: str
     owner: str
-    spec: CertificateSpec
+    intent: Intent
     spec_hash: str
     state: str
     reason: str
@@ -57,6 +68,8 @@ class Request:
     traceparent: str | None
     decided_by: str | None = None
     decided_at: datetime | None = None
+    kind: str = "new"
+    version: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,57 +83,3 @@ class Approval:
     approved_by: tuple[str, ...]
     policy: str
     granted_at: datetime
-
-
-@dataclass(frozen=True)
-class Revision:
-    """`announced` turns true when the issuer reports what it handed over before."""
-
-    certificate_id: str
-    number: int
-    serial: str
-    fingerprint_sha256: str
-    spki_sha256: str
-    not_before: datetime
-    not_after: datetime
-    chain_pem: str
-    stored_at: datetime
-    ca: str = ""
-    validation_method: str = ""
-    ari_id: str | None = None
-    announced: bool = False
-    variant: str = "platform"
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What one target reported last. `revision` is the one that lies there."""
-
-    certificate_id: str
-    target: str
-    site: str
-    service: str
-    kind: str
-    revision: int | None = None
-    failed_revision: int | None = None
-    failure: str = ""
-    next_try: datetime | None = None
-
-    @classmethod
-    def of(cls, certificate_id: str, target: TargetSpec) -> Self:
-        return cls(certificate_id, target.name, target.site, SERVICE_OF_KIND[target.kind], target.kind)
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """What the monitor saw last."""
-
-    certificate_id: str
-    url: str
-    target: str | None
-    verdict: ServingVerdict | None = None
-    served_revision: int | None = None
-    served_fingerprint_sha256: str | None = None
-    detail: str = ""
-    addresses: tuple[str, ...] = ()
-    observed_at: datetime | None = None

@@ -4,7 +4,7 @@ from certcore.errors import PermanentError
 
 
 class NotFoundError(PermanentError):
-    """Unknown, or not for this caller: the two are never told apart."""
+    """Unknown, or not for this caller: both get the same answer."""
 
 
 class ForbiddenError(PermanentError):

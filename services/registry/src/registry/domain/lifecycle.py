@@ -42,6 +42,9 @@ _TABLE: Final = {
     (S.ISSUED, Trigger.DELIVERY_ORDERED): S.DELIVERING,
     (S.DELIVERING, Trigger.PROVEN): S.LIVE,
     (S.DELIVERING, Trigger.RENEWAL_ORDERED): S.RENEWING,
+    # One variant is delivered, perhaps proven, and the platform's fails.
+    (S.DELIVERING, Trigger.ISSUING_FAILED): S.FAILING,
+    (S.LIVE, Trigger.ISSUING_FAILED): S.FAILING,
     (S.LIVE, Trigger.RENEWAL_ORDERED): S.RENEWING,
     (S.RENEWING, Trigger.ISSUING_STARTED): S.RENEWING,
     (S.RENEWING, Trigger.ISSUED): S.ISSUED,

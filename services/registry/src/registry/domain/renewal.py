@@ -1,15 +1,22 @@
 """When a certificate is renewed: by its share of lifetime, so that 6-day and 200-day ones fit one rule."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from certcore.api import CertificateState
-from certcore.certificate import ended
-from registry.domain.certificate import Approval, Certificate, Revision
+from certcore.events import CertificateRenewalDue, CertificateRenewalDueForCsr, IssueCause
+from registry.domain.certificate import Approval, Certificate
+from registry.domain.change import Change
+from registry.domain.issuance import order_revision
+from registry.domain.lifecycle import Trigger, follow
+from registry.domain.revision import Revision
+from registry.domain.rollout import Rollout
+from registry.domain.site import Site
 
-__all__ = ["Renewal", "RenewalReason", "decide", "renew_at"]
+__all__ = ["Renewal", "RenewalReason", "decide", "order", "renew_at"]
 
 _SHORT_LIVED: Final = timedelta(days=10)
 
@@ -25,6 +32,7 @@ class RenewalReason(StrEnum):
     ENDED = "ended"
     NOT_APPROVED = "not_approved"
     NOT_ACTIVE = "not_active"
+    NOT_READABLE = "not_readable"
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ def renew_at(not_before: datetime, not_after: datetime) -> datetime:
 def decide(
     certificate: Certificate, newest: Revision | None, approval: Approval | None, *, now: datetime, asked: bool
 ) -> Renewal:
-    """Whether the next revision is ordered now; `asked` is a person's wish to have it before it is due."""
+    """Whether the next revision is ordered now; `asked`: a person requested it before it is due."""
     reason = _obstacle(certificate, newest, approval, now=now, asked=asked)
     if reason is not None:
         return Renewal(due=False, reason=reason)
@@ -56,11 +64,12 @@ def decide(
 def _obstacle(
     certificate: Certificate, newest: Revision | None, approval: Approval | None, *, now: datetime, asked: bool
 ) -> RenewalReason | None:
-    if certificate.state in {CertificateState.DENIED, CertificateState.REVOKED, CertificateState.RETIRED}:
-        return RenewalReason.NOT_ACTIVE
+    if not certificate.active or certificate.unreadable is not None:
+        return RenewalReason.NOT_READABLE if certificate.active else RenewalReason.NOT_ACTIVE
     if approval is None or approval.spec_hash != certificate.spec_hash:
         return RenewalReason.NOT_APPROVED
-    if ended(certificate.spec, now):
+    end_date = certificate.intent.end_date
+    if end_date is not None and end_date <= now:
         return RenewalReason.ENDED
     if certificate.state is CertificateState.FAILING and asked:
         # The revision that failed is tried again.
@@ -68,3 +77,50 @@ def _obstacle(
     if newest is None:
         return RenewalReason.NOTHING_ISSUED
     return RenewalReason.IN_PROGRESS if certificate.ordered > newest.number else None
+
+
+def order(
+    rollout: Rollout,
+    approval: Approval,
+    sites: Sequence[Site],
+    reason: RenewalReason,
+    *,
+    traceparent: str | None,
+    now: datetime,
+) -> Change:
+    """The next revision, or once more the one that failed, under its own number; `traceparent` names its trace."""
+    certificate, replaced = rollout.certificate, rollout.shown
+    failing = certificate.state is CertificateState.FAILING
+    number = certificate.ordered if failing else certificate.ordered + 1
+    certificate = replace(certificate, ordered=number, traceparent=traceparent)
+    state = follow(certificate.state, Trigger.RENEWAL_ORDERED)
+    why = f"revision {number} ordered: {reason}"
+    certificate = certificate.moved(state, why, now)
+    ordered = order_revision(
+        rollout.with_certificate(certificate),
+        approval,
+        number,
+        sites,
+        replaces=replaced.ari_id if replaced else None,
+        cause=IssueCause.RENEWAL if replaced else IssueCause.FIRST,
+        now=now,
+    )
+    due: CertificateRenewalDue | CertificateRenewalDueForCsr
+    if ordered.order is not None:
+        due = CertificateRenewalDue(
+            certificate_id=certificate.id,
+            name=certificate.name,
+            owner=certificate.owner,
+            reason=reason,
+            order=ordered.order,
+        )
+    else:
+        due = CertificateRenewalDueForCsr(
+            certificate_id=certificate.id,
+            name=certificate.name,
+            owner=certificate.owner,
+            reason=reason,
+            revision=number,
+            targets=tuple(placement.target for placement in rollout.placements),
+        )
+    return Change(why, certificate=certificate, signing=ordered.signing, announced=(due, *ordered.asked))

@@ -9,21 +9,29 @@ from faststream.nats import NatsMessage
 from certcore import subjects
 from certcore.clock import Clock
 from certcore.cloudevents import Envelope
+from certcore.door import RequestDoor
 from certcore.errors import PermanentError
 from certcore.events import (
+    Alert,
+    AlertAcknowledged,
     AlertRaised,
+    AlertRaisedV1,
     AlertResolved,
+    AlertResolvedV1,
+    AlertUpdated,
     Event,
     RequestAccepted,
     RequestRejected,
     RequestSubmitted,
+    RequestSubmittedV1,
 )
 from certcore.names import is_label
-from certcore.rejection import RejectedError, Rejection, read_request
-from certkit.bus import Handler, parse_envelope
+from certcore.rejection import RejectedError, Rejection
+from certkit.bus import Handler, parse_envelope, upgrading
 from registry.adapters.outbox import Bell, Outbox
-from registry.adapters.store import Store
+from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal, owner_for
+from registry.handlers.changes import again_if_changed
 from registry.handlers.requests import Requests
 
 __all__ = ["Intake"]
@@ -31,28 +39,33 @@ __all__ = ["Intake"]
 log = structlog.get_logger()
 
 _MAX_EVENT_ID: Final = 128
+_REQUESTS: Final = frozenset({RequestSubmitted.type, RequestSubmittedV1.type, ""})
+"""Types of a request; a tool may leave the type out."""
 
 
 class Intake:
-    def __init__(self, *, store: Store, requests: Requests, outbox: Outbox, bell: Bell, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, requests: Requests, door: RequestDoor, outbox: Outbox, bell: Bell, clock: Clock
+    ) -> None:
         self._store = store
+        self._door = door
         self._requests = requests
         self._outbox = outbox
         self._bell = bell
         self._clock = clock
 
     async def on_request(self, message: NatsMessage) -> None:
-        """Take a request event and answer it by its own id. Whatever is wrong with it becomes the answer.
+        """Take a request event and answer it by its own id. Its faults are the answer.
 
         Raises:
-            PermanentError: its type is unknown, or nobody could read its answer; it is set aside.
+            PermanentError: its type is unknown, or its answer couldn't be delivered; it becomes a dead letter.
         """
         envelope = parse_envelope(message)
         owner = subjects.owner_of_request(envelope.subject)
         if not is_label(owner):
-            raise PermanentError("the owner in the subject is no name: nobody could read the answer")
+            raise PermanentError("the owner in the subject is no name: no answer can be published")
         event_id = envelope.id or "sha256-" + hashlib.sha256(message.body).hexdigest()[:32]
-        if envelope.type not in {RequestSubmitted.type, ""}:
+        if envelope.type not in _REQUESTS:
             await self._reject(owner, event_id, [_unknown_type(envelope)])
             raise PermanentError(f"unknown event type {envelope.type!r:.120}")
         if not envelope.id:
@@ -69,12 +82,13 @@ class Intake:
         self._bell.ring()
 
     async def _accept(self, owner: str, event_id: str, body: bytes) -> None:
-        # Who asks is taken from the subject, which the broker binds to the publisher.
+        # The requester is taken from the subject, which the broker binds to the publisher.
         principal = Principal(subject=f"bus-{owner}", owner=owner, roles=frozenset())
-        async with self._store.transaction() as transaction:
-            if not await transaction.first_time(f"request/{owner}", event_id, self._clock()):
+
+        async def work(transaction: Transaction) -> None:
+            if not await transaction.inbox.first_time(f"request/{owner}", event_id, self._clock()):
                 return
-            spec = read_request(body)
+            spec = self._door.read(body)
             done = await self._requests.submit(
                 transaction, spec, owner=owner_for(spec, principal), requester=principal.subject
             )
@@ -88,38 +102,47 @@ class Intake:
             )
             await self._outbox.answer(transaction, owner, event_id, answer)
 
+        await again_if_changed(self._store, work)
+
     async def _reject(self, owner: str, event_id: str, rejections: list[Rejection]) -> None:
         async with self._store.transaction() as transaction:
-            if await transaction.first_time(f"request/{owner}", event_id, self._clock()):
+            if await transaction.inbox.first_time(f"request/{owner}", event_id, self._clock()):
                 answer = RequestRejected(request_event_id=event_id, errors=tuple(rejections))
                 await self._outbox.answer(transaction, owner, event_id, answer)
         self._bell.ring()
 
     def alert_handlers(self) -> dict[type[Event], Handler]:
         """What to subscribe to on the alert stream."""
-        return {AlertRaised: self.on_alert, AlertResolved: self.on_alert}
+        return {
+            AlertRaised: self.on_alert,
+            AlertRaisedV1: upgrading(self.on_alert),
+            AlertUpdated: self.on_alert,
+            AlertAcknowledged: self.on_alert,
+            AlertResolved: self.on_alert,
+            AlertResolvedV1: upgrading(self.on_alert),
+        }
 
     async def on_alert(self, event: Event, envelope: Envelope) -> None:
         """Write an alert into the log of events, which page and command follow.
 
         Raises:
-            PermanentError: its id can't stand in the log; it is set aside.
+            PermanentError: its id can't be stored; it becomes a dead letter.
         """
-        assert isinstance(event, AlertRaised | AlertResolved)
+        assert isinstance(event, Alert)
         if not 0 < len(envelope.id) <= _MAX_EVENT_ID:
             raise PermanentError(f"an alert needs a ce-id of at most {_MAX_EVENT_ID} characters")
         async with self._store.transaction() as transaction:
-            if not await transaction.first_time(envelope.source, envelope.id, self._clock()):
+            if not await transaction.inbox.first_time(envelope.source, envelope.id, self._clock()):
                 return
-            if await transaction.event(envelope.id) is not None:
+            if await transaction.events.get(envelope.id) is not None:
                 raise PermanentError(f"the id of the alert is another event's already: {envelope.id}")
-            await transaction.add_event(
+            await transaction.events.add(
                 event,
                 event_id=envelope.id,
                 source=envelope.source,
                 stream=subjects.ALERTS,
                 subject=envelope.subject,
-                about=event.certificate_id,
+                about=event.certificate_id or event.alert_id,
                 now=self._clock(),
                 traceparent=None,
                 sent=True,

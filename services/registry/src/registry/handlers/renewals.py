@@ -1,34 +1,31 @@
-"""Renewals: decided by the calendar or asked for by a person, carried out by the path of the first issue."""
-
-import asyncio
-from dataclasses import replace
+"""Renewals, when due or requested by a person: carried out as the first issue."""
 
 import structlog
 from opentelemetry import trace
 
 from certcore.api import CertificateState
 from certcore.clock import Clock
-from certcore.events import CertificateRenewalDue
 from certkit.telemetry import current_traceparent
-from registry.adapters.outbox import Bell, Outbox
-from registry.adapters.store import Store, Transaction
+from registry.adapters.outbox import Bell
+from registry.adapters.store import RowChangedError, Store, Transaction
 from registry.domain.certificate import Certificate
 from registry.domain.errors import ConflictError, NotFoundError
-from registry.domain.lifecycle import Trigger, follow
-from registry.domain.renewal import Renewal, RenewalReason, decide
-from registry.handlers.orders import issue_order
+from registry.domain.renewal import Renewal, RenewalReason, decide, order
+from registry.domain.rollout import Rollout
+from registry.handlers.changes import Changes, again_if_changed
 
 __all__ = ["Renewals"]
 
 log = structlog.get_logger()
 
 _RENEWABLE = (CertificateState.LIVE, CertificateState.DELIVERING)
+_BATCH = 500
 
 
 class Renewals:
-    def __init__(self, *, store: Store, outbox: Outbox, bell: Bell, clock: Clock, tracer: trace.Tracer) -> None:
+    def __init__(self, *, store: Store, changes: Changes, bell: Bell, clock: Clock, tracer: trace.Tracer) -> None:
         self._store = store
-        self._outbox = outbox
+        self._changes = changes
         self._bell = bell
         self._clock = clock
         self._tracer = tracer
@@ -40,71 +37,67 @@ class Renewals:
             NotFoundError: there is no such certificate.
             ConflictError: it can't be renewed, with the reason why.
         """
-        async with self._store.transaction() as transaction:
-            certificate = await transaction.certificate_named(name)
+
+        async def work(transaction: Transaction) -> tuple[Certificate, Renewal]:
+            certificate = await transaction.certificates.named(name)
             if certificate is None:
                 raise NotFoundError(f"there is no certificate {name}")
-            decision = await self._decide(transaction, certificate, asked=True)
+            rollout = await transaction.rollouts.of(certificate)
+            decision = await self._decide(transaction, rollout, asked=True)
             if decision.reason is RenewalReason.IN_PROGRESS:
                 return certificate, decision
             if not decision.due:
-                raise ConflictError(f"{name} can't be renewed now: {decision.reason.replace('_', ' ')}")
-            await transaction.note(person, "renew", name, decision.reason, self._clock())
-            return await self._order(transaction, certificate, decision), decision
+                why = certificate.unreadable or decision.reason.replace("_", " ")
+                raise ConflictError(f"{name} can't be renewed now: {why}")
+            await transaction.audit.note(person, "renew", name, decision.reason, self._clock())
+            return await self._order(transaction, rollout, decision), decision
 
-    async def sweep(self) -> int:
-        """Order every renewal that is due; returns how many."""
-        async with self._store.transaction() as transaction:
-            candidates = await transaction.certificates(states=_RENEWABLE)
-        ordered = 0
-        for candidate in candidates:
+        return await again_if_changed(self._store, work)
+
+    async def sweep(self) -> None:
+        """Order every renewal that is due."""
+        ordered, after = 0, ""
+        while True:
             async with self._store.transaction() as transaction:
-                certificate = await transaction.certificate(candidate.id)
-                if certificate is None or certificate.state not in _RENEWABLE:
-                    continue
-                decision = await self._decide(transaction, certificate, asked=False)
+                batch = await transaction.certificates.ids(states=_RENEWABLE, after=after, limit=_BATCH)
+            for certificate_id in batch:
+                ordered += await self._renew_if_due(certificate_id)
+            if len(batch) < _BATCH:
+                break
+            after = batch[-1]
+        if ordered:
+            self._bell.ring()
+
+    async def _renew_if_due(self, certificate_id: str) -> bool:
+        try:
+            async with self._store.transaction() as transaction:
+                rollout = await transaction.rollouts.get(certificate_id)
+                if rollout is None or rollout.certificate.state not in _RENEWABLE:
+                    return False
+                decision = await self._decide(transaction, rollout, asked=False)
                 if decision.due:
                     # Each renewal is a trace of its own: from the decision to the last handshake.
                     with self._tracer.start_as_current_span("renewal due"):
-                        await self._order(transaction, certificate, decision)
-                    ordered += 1
-        if ordered:
-            self._bell.ring()
-        return ordered
+                        await self._order(transaction, rollout, decision)
+                return decision.due
+        except RowChangedError as error:
+            # The next sweep decides again.
+            log.info("renewal_postponed", certificate_id=certificate_id, reason=str(error))
+            return False
 
-    async def run(self, every_s: float) -> None:
-        """Sweep until cancelled."""
-        while True:
-            await self.sweep()
-            await asyncio.sleep(every_s)
+    async def _decide(self, transaction: Transaction, rollout: Rollout, *, asked: bool) -> Renewal:
+        approval = await transaction.approvals.get(rollout.certificate.approval_id)
+        return decide(rollout.certificate, rollout.newest, approval, now=self._clock(), asked=asked)
 
-    async def _decide(self, transaction: Transaction, certificate: Certificate, *, asked: bool) -> Renewal:
-        revisions = await transaction.revisions(certificate.id)
-        newest = next((revision for revision in revisions if revision.announced), None)
-        approval = await transaction.approval(certificate.approval_id)
-        return decide(certificate, newest, approval, now=self._clock(), asked=asked)
-
-    async def _order(self, transaction: Transaction, certificate: Certificate, decision: Renewal) -> Certificate:
-        approval = await transaction.approval(certificate.approval_id)
+    async def _order(self, transaction: Transaction, rollout: Rollout, decision: Renewal) -> Certificate:
+        approval = await transaction.approvals.get(rollout.certificate.approval_id)
         assert approval is not None, "decide() lets no renewal through without one"
-        # A failed revision is tried again under its own number; else the next one is ordered.
-        failing = certificate.state is CertificateState.FAILING
-        number = certificate.ordered if failing else certificate.ordered + 1
-        replaced = await transaction.revision(certificate.id, certificate.wanted)
-        certificate = replace(certificate, ordered=number, traceparent=current_traceparent())
-        state = follow(certificate.state, Trigger.RENEWAL_ORDERED)
-        certificate = certificate.moved(state, f"revision {number} ordered: {decision.reason}", self._clock())
-        await transaction.save_certificate(certificate)
-        order = await issue_order(
-            transaction, certificate, approval, number, replaces=replaced.ari_id if replaced else None
+        change = order(
+            rollout,
+            approval,
+            await transaction.sites.all(),
+            decision.reason,
+            traceparent=current_traceparent(),
+            now=self._clock(),
         )
-        due = CertificateRenewalDue(
-            certificate_id=certificate.id,
-            name=certificate.name,
-            owner=certificate.owner,
-            reason=decision.reason,
-            order=order,
-        )
-        await self._outbox.announce(transaction, certificate, due)
-        log.info("renewal_ordered", certificate=certificate.name, revision=number, reason=str(decision.reason))
-        return certificate
+        return await self._changes.save(transaction, rollout, change)

@@ -1,66 +1,77 @@
-"""What the registry shows: rows turned into the answers of certcore.api."""
+"""The API's models, made from what is stored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from certcore.api import (
-    CertificateState,
     CertificateSummary,
     CertificateView,
     EndpointState,
     EndpointView,
-    RequestState,
     RequestView,
     ReviewedSecret,
     RevisionView,
+    ServiceView,
     SiteReview,
     SiteView,
     TargetState,
     TargetView,
 )
-from certcore.certificate import Exposure
-from registry.adapters.store import Site, Transaction
+from certcore.events import DiscoveredSecret
+from certcore.identities import HUB
 from registry.domain import renewal
-from registry.domain.certificate import Certificate, Delivery, Endpoint, Request, Revision
-from registry.domain.rollout import endpoint_state, progress, target_state
+from registry.domain.certificate import Approval, Certificate, Request
+from registry.domain.endpoint import Endpoint, ProbeWorker, looked_at
+from registry.domain.placement import Placement
+from registry.domain.revision import Revision
+from registry.domain.rollout import Rollout
+from registry.domain.site import ServiceSeen, Site, expected_services, is_silent
 
-__all__ = ["certificate_summary", "certificate_view", "request_view", "site_review", "site_view"]
+__all__ = [
+    "certificate_summary",
+    "certificate_view",
+    "request_view",
+    "service_views",
+    "site_review",
+    "site_view",
+]
 
 
-async def certificate_view(transaction: Transaction, certificate: Certificate) -> CertificateView:
-    revisions = await transaction.revisions(certificate.id)
-    newest = _newest(certificate, revisions)
-    approval = await transaction.approval(certificate.approval_id)
-    deliveries = await transaction.deliveries(certificate.id)
-    endpoints = await transaction.endpoints(certificate.id)
-    renewable = certificate.state not in {CertificateState.DENIED, CertificateState.REVOKED, CertificateState.RETIRED}
+def certificate_view(rollout: Rollout, approval: Approval | None, workers: Sequence[ProbeWorker]) -> CertificateView:
+    certificate, shown = rollout.certificate, rollout.shown
+    intent = certificate.intent
+    renewable = certificate.active and shown is not None
     return CertificateView(
         id=certificate.id,
         name=certificate.name,
         owner=certificate.owner,
-        exposure=Exposure(certificate.spec.exposure),
+        exposure=intent.exposure,
         state=certificate.state,
         reason=certificate.reason,
+        health=certificate.health,
+        health_reason=certificate.health_reason,
+        conditions=certificate.conditions,
+        version=certificate.version,
         state_since=certificate.state_since,
-        dns_names=certificate.spec.dns_names,
-        key_algorithm=certificate.spec.key_algorithm,
-        issuer=certificate.spec.issuer,
+        dns_names=intent.dns_names,
+        key_algorithm=intent.key_algorithm,
+        labels=intent.labels,
+        contact=intent.contact,
+        description=intent.description,
+        issuer=intent.issuer,
         requester=certificate.requester,
         approved_by=approval.approved_by if approval else (),
         approval_policy=approval.policy if approval else None,
-        end_date=certificate.spec.end_date,
-        renew_at=renewal.renew_at(newest.not_before, newest.not_after) if newest and renewable else None,
+        end_date=intent.end_date,
+        renew_at=renewal.renew_at(shown.not_before, shown.not_after) if shown and renewable else None,
         next_try=certificate.next_try,
         trace_id=certificate.traceparent.split("-")[1] if certificate.traceparent else None,
-        revision=_revision_view(newest) if newest else None,
-        wanted_revision=certificate.wanted or None,
-        targets=tuple(_target_view(delivery, endpoints, certificate.wanted) for delivery in deliveries),
-        endpoints=tuple(_endpoint_view(endpoint, certificate.wanted) for endpoint in endpoints),
+        revision=_revision_view(shown) if shown else None,
+        variants=tuple(_revision_view(item) for item in rollout.variants),
+        wanted_revision=rollout.wanted or None,
+        targets=tuple(_target_view(rollout, item) for item in rollout.placements),
+        endpoints=tuple(_endpoint_view(rollout, item, workers) for item in rollout.endpoints),
     )
-
-
-def _newest(certificate: Certificate, revisions: Sequence[Revision]) -> Revision | None:
-    return next((revision for revision in revisions if revision.number == certificate.wanted), None)
 
 
 def _revision_view(revision: Revision) -> RevisionView:
@@ -72,106 +83,143 @@ def _revision_view(revision: Revision) -> RevisionView:
         not_after=revision.not_after,
         ca=revision.ca,
         validation_method=revision.validation_method,
+        variant=revision.variant,
     )
 
 
-def _target_view(delivery: Delivery, endpoints: Sequence[Endpoint], wanted: int) -> TargetView:
-    state = target_state(delivery, endpoints, wanted)
+def _target_view(rollout: Rollout, placement: Placement) -> TargetView:
+    state = rollout.target_state(placement)
     reasons = {
-        TargetState.PENDING: "waiting for the first delivery" if wanted else "nothing is issued yet",
-        TargetState.FAILED: delivery.failure,
-        TargetState.DELIVERED: "delivered, not yet seen served",
+        TargetState.PENDING: "waiting for the delivery" if placement.is_wanted else "nothing is issued yet",
+        TargetState.IN_PROGRESS: placement.step,
+        TargetState.FAILED: placement.failure,
+        TargetState.DELIVERED: "delivered, not seen served",
         TargetState.VERIFIED: "",
+        TargetState.WITHDRAWING: "ordered to hold nothing",
+        TargetState.WITHDRAWN: "",
     }
     return TargetView(
-        name=delivery.target,
-        site=delivery.site,
-        kind=delivery.kind,
+        name=placement.target,
+        site=placement.place,
+        kind=placement.kind,
         state=state,
-        revision=delivery.revision,
-        wanted_revision=wanted or None,
+        revision=placement.held,
+        wanted_revision=placement.wanted if placement.is_wanted else None,
+        variant=placement.variant,
+        generation=placement.generation,
         reason=reasons[state],
-        next_try=delivery.next_try if state is TargetState.FAILED else None,
+        next_try=placement.next_try if state in {TargetState.FAILED, TargetState.IN_PROGRESS} else None,
     )
 
 
-def _endpoint_view(endpoint: Endpoint, wanted: int) -> EndpointView:
-    state = endpoint_state(endpoint, wanted)
-    reason = "" if state is EndpointState.SERVED else endpoint.detail or (endpoint.verdict or "not looked at yet")
+def _endpoint_view(rollout: Rollout, endpoint: Endpoint, workers: Sequence[ProbeWorker]) -> EndpointView:
+    state = rollout.endpoint_state(endpoint)
+    reason = endpoint.detail or str(endpoint.verdict or "not looked at yet")
     return EndpointView(
         url=endpoint.url,
         target=endpoint.target,
         state=state,
         served_fingerprint_sha256=endpoint.served_fingerprint_sha256,
         served_revision=endpoint.served_revision,
-        reason=reason,
+        reason="" if state is EndpointState.SERVED else reason,
         addresses=endpoint.addresses,
         observed_at=endpoint.observed_at,
+        looked_at=looked_at(endpoint, workers),
     )
 
 
-async def certificate_summary(transaction: Transaction, certificate: Certificate) -> CertificateSummary:
-    newest = _newest(certificate, await transaction.revisions(certificate.id))
-    deliveries = await transaction.deliveries(certificate.id)
-    found = progress(deliveries, await transaction.endpoints(certificate.id), certificate.wanted)
+def certificate_summary(rollout: Rollout) -> CertificateSummary:
+    certificate, shown, found = rollout.certificate, rollout.shown, rollout.progress()
     return CertificateSummary(
         id=certificate.id,
         name=certificate.name,
         owner=certificate.owner,
-        exposure=Exposure(certificate.spec.exposure),
+        exposure=certificate.intent.exposure,
         state=certificate.state,
         reason=certificate.reason,
-        dns_names=certificate.spec.dns_names,
-        revision=newest.number if newest else None,
-        not_after=newest.not_after if newest else None,
+        health=certificate.health,
+        health_reason=certificate.health_reason,
+        dns_names=certificate.intent.dns_names,
+        revision=shown.number if shown else None,
+        not_after=shown.not_after if shown else None,
         targets_done=found.targets_done,
-        targets_total=found.targets_total,
+        targets_total=len(rollout.placements),
         endpoints_done=found.endpoints_done,
-        endpoints_total=found.endpoints_total,
+        endpoints_total=len(rollout.endpoints),
     )
 
 
 def request_view(request: Request, certificate: Certificate) -> RequestView:
     return RequestView(
         id=request.id,
-        kind="new",
+        kind=request.kind,
         certificate_id=request.certificate_id,
-        name=request.spec.name,
+        name=request.name,
         owner=request.owner,
         requester=request.requester,
-        state=RequestState(request.state),
+        state=request.state,
         reason=request.reason,
         certificate_state=certificate.state,
-        spec=request.spec,
+        spec=request.intent,
         created_at=request.created_at,
         decided_by=request.decided_by,
         decided_at=request.decided_at,
     )
 
 
-async def site_view(transaction: Transaction, site: Site) -> SiteView:
-    done = total = 0
-    for delivery in await transaction.deliveries_at(site.name):
-        certificate = await transaction.certificate(delivery.certificate_id)
-        total += 1
-        done += certificate is not None and 0 < certificate.wanted == delivery.revision
+def site_view(
+    site: Site, seen: Sequence[ServiceSeen], counts: Mapping[str, tuple[int, int]], now: datetime
+) -> SiteView:
+    own = {item.service: item for item in seen if item.place == site.name}
+    heartbeats = [own[service].last_heartbeat if service in own else None for service in site.services]
+    known = [instant for instant in heartbeats if instant is not None]
+    done, total = counts.get(site.name, (0, 0))
     return SiteView(
-        name=site.name, services=site.services, last_heartbeat=site.last_heartbeat, targets=total, targets_done=done
+        name=site.name,
+        services=site.services,
+        last_heartbeat=min(known) if known and len(known) == len(heartbeats) else None,
+        targets=total,
+        targets_done=done,
+        silent=tuple(service for service in site.services if service not in own or is_silent(own[service], now=now)),
     )
 
 
-async def site_review(transaction: Transaction, site: Site, now: datetime) -> SiteReview:
+def service_views(sites: Sequence[Site], seen: Sequence[ServiceSeen], now: datetime) -> list[ServiceView]:
+    """Every expected service, and every other that reported, by place. The registry adds itself."""
+    known = {(item.place, item.service): item for item in seen}
+    places = sorted({*known, *expected_services(sites)})
+    found = [known.get(key) or ServiceSeen(*key, version=None, last_heartbeat=None) for key in places]
+    views = [
+        ServiceView(
+            place=item.place,
+            service=item.service,
+            version=item.version,
+            last_heartbeat=item.last_heartbeat,
+            silent=is_silent(item, now=now),
+            kinds=item.kinds or (),
+            contract=item.contract,
+        )
+        for item in found
+    ]
+    views.append(ServiceView(place=HUB, service="registry", version=None, last_heartbeat=now, silent=False))
+    return sorted(views, key=lambda view: (view.place, view.service))
+
+
+def site_review(
+    site: Site,
+    secrets: Sequence[DiscoveredSecret],
+    unreachable: tuple[str, ...],
+    names: Mapping[str, str],
+    now: datetime,
+) -> SiteReview:
     """The Secrets of a site, soonest expiry first, each with the certificate that it carries where it is ours."""
-    names = {certificate.id: certificate.name for certificate in await transaction.certificates()}
-    secrets = [
+    reviewed = [
         ReviewedSecret(
             **secret.model_dump(),
             managed=names.get(secret.certificate_id or ""),
             in_days=(secret.not_after - now).days if secret.not_after else None,
         )
-        for secret in site.secrets
+        for secret in secrets
     ]
-    secrets.sort(key=lambda secret: (secret.in_days is None, secret.in_days, secret.namespace, secret.secret))
-    return SiteReview(
-        site=site.name, reported_at=site.reviewed_at, unreachable=site.unreachable, secrets=tuple(secrets)
-    )
+    reviewed.sort(key=lambda secret: (secret.in_days is None, secret.in_days, secret.namespace, secret.secret))
+    return SiteReview(site=site.name, reported_at=site.reviewed_at, unreachable=unreachable, secrets=tuple(reviewed))

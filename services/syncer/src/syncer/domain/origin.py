@@ -1,14 +1,20 @@
-"""The marks by which certbus knows a Secret as its own, and by which others show that one is theirs."""
+"""The marks by which certbus recognises its own Secrets, and those of other controllers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 __all__ = [
+    "CERTIFICATE",
     "CERTIFICATE_ID",
     "CHAIN_SHA256",
+    "FINGERPRINT",
+    "GENERATION",
     "MANAGED_BY",
     "MANAGER",
+    "MARKS_SHA256",
+    "REVISION",
+    "SITE",
     "FieldOwner",
     "OwnerReference",
     "SecretMarks",
@@ -24,8 +30,11 @@ CERTIFICATE_ID: Final = "certbus.dev/certificate-id"
 CERTIFICATE: Final = "certbus.dev/certificate"
 SITE: Final = "certbus.dev/site"
 REVISION: Final = "certbus.dev/revision"
+GENERATION: Final = "certbus.dev/generation"
 FINGERPRINT: Final = "certbus.dev/fingerprint-sha256"
 CHAIN_SHA256: Final = "certbus.dev/chain-sha256"
+MARKS_SHA256: Final = "certbus.dev/marks-sha256"
+"""Over certificate, generation, revision and fingerprint, to notice an edited annotation."""
 
 UNKNOWN: Final = "unknown"
 
@@ -52,7 +61,7 @@ class FieldOwner:
 
 @dataclass(frozen=True)
 class SecretMarks:
-    """What a Secret's metadata tells of its origin."""
+    """The part of a Secret's metadata that shows its origin."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -66,8 +75,16 @@ class SecretMarks:
 
     @property
     def revision(self) -> int | None:
-        value = self.annotations.get(REVISION, "")
-        return int(value) if value.isascii() and value.isdigit() else None
+        return self._number(REVISION)
+
+    @property
+    def generation(self) -> int | None:
+        """None where the copy was written before there were generations."""
+        return self._number(GENERATION)
+
+    def _number(self, name: str) -> int | None:
+        value = self.annotations.get(name, "")
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
 
 
 def owner_of(marks: SecretMarks) -> str | None:
@@ -80,7 +97,7 @@ def owner_of(marks: SecretMarks) -> str | None:
 
 
 def manager_of(marks: SecretMarks) -> str:
-    """Who keeps this Secret: certbus, cert-manager, helm, argocd, else the field manager of its data."""
+    """What manages this Secret: certbus, cert-manager, helm, argocd, else the field manager of its data."""
     if marks.certificate_id is not None:
         return MANAGER
     if any(mark in known for known in (marks.annotations, marks.labels) for mark in _CERT_MANAGER_MARKS):

@@ -1,4 +1,4 @@
-"""What a review tells of a site, and how much of it fits into one event."""
+"""What a review reports of a site, and how much of it fits into one event."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ def fitting(
 ) -> tuple[tuple[DiscoveredSecret, ...], int]:
     """The Secrets that fit into one event, in the order of their names, and how many were left out.
 
-    What expires last is left out first, after what can't be read at all.
+    Left out first are those that can't be read, then those that expire last.
     """
     by_expiry = sorted(secrets, key=lambda secret: (secret.not_after or _LAST, _name(secret)))
     kept: list[DiscoveredSecret] = []

@@ -1,33 +1,45 @@
-"""What to do about one certificate's files."""
+"""Decides about one certificate's files."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from syncer.domain.target import Wanted, WriteReason
+from certdelivery.model import Held, Wanted, WriteReason
 
 __all__ = ["PairSeen", "judge_pair"]
 
 
 @dataclass(frozen=True)
 class PairSeen:
-    """What a reader of the files would get. `whole`: the files fit together, and nobody else may read them."""
+    """What a reader of the files would get. `whole`: the files fit together, and only the owner may read them.
+
+    `generation` is None where they were written before there were generations.
+    """
 
     revision: int
+    generation: int | None
     fingerprint_sha256: str
     not_after: datetime
     whole: bool
     reloaded: bool
 
+    @property
+    def held(self) -> Held:
+        return Held(self.revision, self.fingerprint_sha256, self.generation)
 
-def judge_pair(seen: PairSeen | None, wanted: Wanted) -> WriteReason | None:
-    """Why the files must be written, or None where they hold the revision or a newer one."""
+
+def judge_pair(seen: PairSeen | None, wanted: Wanted) -> WriteReason | Held | None:
+    """Why the files must be written; None where they hold the revision; what they hold, where that is newer."""
     if seen is None:
         return WriteReason.MISSING
-    if seen.revision < wanted.revision:
+    order = seen.generation if seen.generation is not None else seen.revision
+    if order < wanted.generation:
         return WriteReason.OLDER
-    if seen.revision > wanted.revision:
-        # That it is newer is believed where the certificate itself agrees.
-        return None if seen.whole and seen.not_after >= wanted.not_after else WriteReason.EDITED
-    if not seen.whole or seen.fingerprint_sha256 != wanted.fingerprint_sha256:
+    if not seen.whole:
         return WriteReason.EDITED
-    return None if seen.reloaded else WriteReason.NOT_RELOADED
+    if order > wanted.generation:
+        # Where no generation was stored, the certificate itself must be newer.
+        believed = seen.generation is not None or seen.not_after >= wanted.not_after
+        return seen.held if believed else WriteReason.EDITED
+    if seen.fingerprint_sha256 != wanted.fingerprint_sha256:
+        return WriteReason.EDITED
+    return None if seen.reloaded else WriteReason.NOT_ACTIVE

@@ -1,1 +1,1 @@
-"""The registry over HTTP: one router a topic, problem documents for everything that is refused."""
+"""The JSON API of the registry: one router a topic, problem documents for everything that is refused."""

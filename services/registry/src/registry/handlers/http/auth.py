@@ -1,4 +1,4 @@
-"""Who calls: a bearer token, or the cookie of somebody who signed in to the page with a one-time code."""
+"""Who calls: by a bearer token, or by the cookie that a one-time code for the page was exchanged for."""
 
 import hashlib
 import secrets
@@ -31,7 +31,7 @@ def hash_token(token: str) -> str:
 
 
 class Authenticator:
-    """Tokens are known by their hash only. One-time codes live in memory for half an hour."""
+    """Of tokens only the hash is stored. One-time codes are kept in memory for half an hour."""
 
     def __init__(self, *, store: Store, clock: Clock) -> None:
         self._store = store
@@ -42,15 +42,15 @@ class Authenticator:
         """The caller of a request.
 
         Raises:
-            UnauthorizedError: nobody is known by what it shows.
+            UnauthorizedError: its token or cookie is missing or unknown.
         """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
-            # The cookie is only for looking: a form of another origin can change nothing with it.
+            # The cookie allows reading only: a form of another origin can change nothing with it.
             token = request.cookies.get(SESSION_COOKIE, "") if request.method == "GET" else ""
         if token:
             async with self._store.transaction() as transaction:
-                principal = await transaction.principal(hash_token(token), self._clock())
+                principal = await transaction.tokens.principal(hash_token(token), self._clock())
             if principal is not None:
                 return principal
         raise UnauthorizedError("send a valid token: Authorization: Bearer …")
@@ -70,7 +70,7 @@ class Authenticator:
         session = new_token()
         page = Principal("page", "page", frozenset({Role.VIEWER, Role.AUDITOR}))
         async with self._store.transaction() as transaction:
-            await transaction.add_token(hash_token(session), page, now=now, expires_at=now + _SESSION)
+            await transaction.tokens.add(hash_token(session), page, now=now, expires_at=now + _SESSION)
         return session
 
 

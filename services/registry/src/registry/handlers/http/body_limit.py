@@ -1,4 +1,4 @@
-"""No caller fills the memory: FastAPI reads a body to its end before it asks who sends it."""
+"""Limits the size of bodies: FastAPI reads a body to its end before it authenticates the caller."""
 
 from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -2,13 +2,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, status
 
-from certcore.api import CertificateState, CertificateSummary, CertificateView, RenewalAnswer, Role
+from certcore.api import CertificateState, CertificateSummary, CertificateView, Page, RenewalAnswer, Role
+from certcore.conditions import Health
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
-from registry.domain.access import Principal, sees
+from registry.domain.access import Principal, owner_listed, sees
 from registry.domain.certificate import Certificate
 from registry.domain.errors import NotFoundError
 from registry.handlers.http.auth import Requester, Viewer
+from registry.handlers.http.paging import After, Limit, cursor_of, read_cursor
 from registry.handlers.renewals import Renewals
 from registry.handlers.views import certificate_summary, certificate_view
 
@@ -21,19 +23,34 @@ def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIR
     @router.get("")
     async def list_certificates(
         caller: Viewer,
+        *,
         owner: Annotated[str | None, Query()] = None,
         state: Annotated[CertificateState | None, Query()] = None,
-    ) -> list[CertificateSummary]:
-        """Certificates by name, with how far the newest revision has come."""
+        health: Annotated[Health | None, Query()] = None,
+        after: After = None,
+        limit: Limit = 100,
+    ) -> Page[CertificateSummary]:
+        """Certificates by name, with their health and how far the newest revision has come."""
+        (last,) = read_cursor("certificates", after)
+        listed = owner_listed(caller, owner)
         async with store.transaction() as transaction:
-            found = await transaction.certificates(owner=owner, states=(state,) if state else ())
-            return [await certificate_summary(transaction, item) for item in found if sees(caller, item.owner)]
+            found = await transaction.certificates.page(
+                after=last, limit=limit, owner=listed, state=state, health=health
+            )
+            rollouts = await transaction.rollouts.many(found)
+        items = tuple(certificate_summary(rollout) for rollout in rollouts)
+        return Page[CertificateSummary](
+            items=items, next=cursor_of("certificates", found[-1].name) if len(found) == limit else None
+        )
 
     @router.get("/{name}")
     async def show(name: str, caller: Viewer) -> CertificateView:
         """One certificate, with its grid of targets and endpoints and the reason for which it waits."""
         async with store.transaction() as transaction:
-            return await certificate_view(transaction, await _visible(transaction, name, caller))
+            certificate = await _visible(transaction, name, caller)
+            rollout = await transaction.rollouts.of(certificate)
+            approval = await transaction.approvals.get(certificate.approval_id)
+            return certificate_view(rollout, approval, await transaction.probe_workers.all())
 
     @router.post("/{name}/renew", status_code=status.HTTP_202_ACCEPTED)
     async def renew(name: str, caller: Requester) -> RenewalAnswer:
@@ -56,7 +73,7 @@ def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIR
 
 
 async def _visible(transaction: Transaction, name: str, caller: Principal) -> Certificate:
-    certificate = await transaction.certificate_named(name)
+    certificate = await transaction.certificates.named(name)
     if certificate is None or not sees(caller, certificate.owner):
         raise NotFoundError(f"there is no certificate {name}")
     return certificate

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from registry.adapters.outbox import Bell
-from registry.adapters.store import Store, StoredEvent
+from registry.adapters.store import Store
+from registry.adapters.store.events import StoredEvent
 from registry.domain.access import sees
 from registry.handlers.http.auth import Viewer
 
@@ -25,8 +26,8 @@ def events_router(*, store: Store, bell: Bell) -> APIRouter:
     looks: set[asyncio.Task[Any]] = set()
 
     async def whole(look: Coroutine[Any, Any, ResultT]) -> ResultT:
-        # A follower that leaves has its stream cancelled wherever it is. Cut off inside of a transaction, the driver
-        # never closes the connection, and SQLite's lock is held for ever: so each look is finished behind its back.
+        # When a client disconnects, its stream is cancelled at any point. Inside of a transaction the driver would
+        # never close the connection, and SQLite's lock would be held: so each query is finished in the background.
         task = asyncio.create_task(look)
         looks.add(task)
         task.add_done_callback(looks.discard)
@@ -38,13 +39,13 @@ def events_router(*, store: Store, bell: Bell) -> APIRouter:
         last_event_id: Annotated[str | None, Header()] = None,
         since: Annotated[Literal["start", "now"], Query()] = "start",
     ) -> AsyncIterator[ServerSentEvent]:
-        """CloudEvents as JSON, oldest first. `Last-Event-ID` goes on behind it; `since=now` starts at the end.
+        """CloudEvents as JSON, oldest first. `Last-Event-ID` continues after it; `since=now` starts at the end.
 
-        Everybody sees what their own team owns; operators, approvers and auditors see everything.
+        Callers get what their own team owns; operators, approvers and auditors get everything.
         """
         start = await whole(_start(store, last_event_id, since))
         if start is not None:
-            # An id without data: whoever loses the connection before the first event goes on from here.
+            # An id without data: a client that loses the connection before the first event continues from here.
             yield ServerSentEvent(id=start.id)
         cursor = start.sequence if start else 0
         while not bell.silenced:
@@ -61,17 +62,17 @@ def events_router(*, store: Store, bell: Bell) -> APIRouter:
 
 
 async def _start(store: Store, last_event_id: str | None, since: str) -> StoredEvent | None:
-    """The event behind which to go on; None for the beginning."""
+    """The event after which to continue; None for the beginning."""
     async with store.transaction() as transaction:
-        known = await transaction.event(last_event_id) if last_event_id else None
+        known = await transaction.events.get(last_event_id) if last_event_id else None
         if known is None and since == "now":
-            return await transaction.last_event()
+            return await transaction.events.last()
         return known
 
 
 async def _events(store: Store, cursor: int) -> list[StoredEvent]:
     async with store.transaction() as transaction:
-        return await transaction.events_after(cursor, _BATCH)
+        return await transaction.events.after(cursor, _BATCH)
 
 
 def _cloud_event(event: StoredEvent, data: object) -> str:

@@ -16,7 +16,7 @@ __all__ = ["UnauthorizedError", "install_problems"]
 
 
 class UnauthorizedError(CertbusError):
-    """No token, or one that nobody knows."""
+    """No token, or an unknown one."""
 
 
 _TYPES: dict[type[CertbusError], tuple[int, str, str]] = {
@@ -82,7 +82,7 @@ def _rejection(item: dict[str, Any]) -> Rejection:
         # Its place is a number of bytes, not a field.
         return Rejection(field="body", message="is not JSON")
     field = ".".join(str(part) for part in item["loc"][1:])
-    # A field may be called by half a surrogate pair, which no answer can hold.
+    # A field's name may be half a surrogate pair, which can't be encoded in an answer.
     readable = field.encode(errors="replace").decode()[:300]
     return Rejection(field=readable or "body", message=str(item["msg"])[:300])
 

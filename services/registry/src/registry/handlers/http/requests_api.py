@@ -1,67 +1,81 @@
 """Requests over HTTP. The body is read by certcore, so that API and bus refuse the same with the same words."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response, status
 
-from certcore.api import Decision, Problem, RequestState, RequestView
-from certcore.certificate import CertificateSpec
-from certcore.rejection import RejectedError, Rejection, read_request
+from certcore.api import Decision, Page, Problem, RequestState, RequestView
+from certcore.door import RequestDoor
+from certcore.rejection import RejectedError, Rejection
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
-from registry.domain.access import Principal, owner_for, sees
+from registry.domain.access import Principal, owner_for, owner_listed, sees
 from registry.domain.approval import check_reason
 from registry.domain.certificate import Request as CertificateRequest
+from registry.domain.decision import Decision as Submitted
 from registry.domain.errors import NotFoundError
+from registry.handlers.changes import again_if_changed
 from registry.handlers.http.auth import Approver, Requester, Viewer
+from registry.handlers.http.paging import After, Limit, cursor_of, read_cursor
 from registry.handlers.requests import Requests
 from registry.handlers.views import request_view
 
 __all__ = ["requests_router"]
 
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": CertificateSpec.model_json_schema(ref_template="#/components/schemas/{model}")
-            }
-        },
-    }
-}
 _REFUSED: Final[dict[int | str, dict[str, Any]]] = {
     422: {"model": Problem, "description": "Fields at fault, each by name; nothing was stored."},
     409: {"model": Problem, "description": "The name is taken."},
 }
 
 
-def requests_router(*, store: Store, requests: Requests, bell: Bell) -> APIRouter:
+def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell: Bell) -> APIRouter:
     router = APIRouter(prefix="/v1/requests", tags=["requests"])
+    schema = door.model.model_json_schema(ref_template="#/components/schemas/{model}")
+    body = {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
-    @router.post("", status_code=status.HTTP_202_ACCEPTED, openapi_extra=_BODY, responses=_REFUSED)
+    @router.post("", status_code=status.HTTP_202_ACCEPTED, openapi_extra=body, responses=_REFUSED)
     async def submit(
         request: Request, response: Response, caller: Requester, *, dry_run: Annotated[bool, Query()] = False
     ) -> RequestView:
         """Ask for a new certificate. With `dry_run` everything is checked and nothing is stored."""
-        spec = read_request(await request.body())
-        async with store.transaction() as transaction:
-            done = await requests.submit(transaction, spec, owner=owner_for(spec, caller), requester=caller.subject)
+        spec = door.read(await request.body())
+        owner = owner_for(spec, caller)
+
+        async def work(transaction: Transaction) -> Submitted:
+            done = await requests.submit(transaction, spec, owner=owner, requester=caller.subject)
             if dry_run:
                 await transaction.roll_back()
-                response.status_code = status.HTTP_200_OK
-                return request_view(done.request, done.certificate)
+            return done
+
+        done = await again_if_changed(store, work)
+        if dry_run:
+            response.status_code = status.HTTP_200_OK
+            return request_view(done.request, done.certificate)
         bell.ring()
         response.headers["location"] = f"/v1/requests/{done.request.id}"
         return request_view(done.request, done.certificate)
 
     @router.get("")
     async def list_requests(
-        caller: Viewer, state: Annotated[RequestState | None, Query()] = None
-    ) -> list[RequestView]:
+        caller: Viewer,
+        state: Annotated[RequestState | None, Query()] = None,
+        after: After = None,
+        limit: Limit = 100,
+    ) -> Page[RequestView]:
         """Requests, newest first."""
+        last = _read_cursor(after)
+        listed = owner_listed(caller, None)
         async with store.transaction() as transaction:
-            found = await transaction.requests(state=state)
-            return [await _view(transaction, item) for item in found if sees(caller, item.owner)]
+            found = await transaction.requests.page(after=last, limit=limit, owner=listed, state=state)
+            certificates = {
+                item.id: item for item in await transaction.certificates.many({item.certificate_id for item in found})
+            }
+        items = tuple(request_view(item, certificates[item.certificate_id]) for item in found)
+        further = (
+            cursor_of("requests", found[-1].created_at.isoformat(), found[-1].id) if len(found) == limit else None
+        )
+        return Page[RequestView](items=items, next=further)
 
     @router.get("/{request_id}")
     async def show(request_id: str, caller: Viewer) -> RequestView:
@@ -89,14 +103,30 @@ def requests_router(*, store: Store, requests: Requests, bell: Bell) -> APIRoute
     return router
 
 
+def _read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+    if cursor is None:
+        return None
+    instant, request_id = read_cursor("requests", cursor, parts=2)
+    try:
+        return _aware(datetime.fromisoformat(instant)), request_id
+    except (ValueError, OverflowError):
+        raise RejectedError([Rejection(field="after", message="is no cursor of this list")]) from None
+
+
+def _aware(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        raise ValueError("has no time zone")
+    return instant.astimezone(UTC)
+
+
 async def _visible(transaction: Transaction, request_id: str, caller: Principal) -> CertificateRequest:
-    found = await transaction.request(request_id)
+    found = await transaction.requests.get(request_id)
     if found is None or not sees(caller, found.owner):
         raise NotFoundError(f"there is no request {request_id}")
     return found
 
 
 async def _view(transaction: Transaction, found: CertificateRequest) -> RequestView:
-    certificate = await transaction.certificate(found.certificate_id)
+    certificate = await transaction.certificates.get(found.certificate_id)
     assert certificate is not None, "a request and its certificate are stored together"
     return request_view(found, certificate)

@@ -1,62 +1,90 @@
-"""What the other services call: hand over and fetch bundles, and ask for everything that they should know."""
+"""The API for the other services: store and fetch bundles, and read levels."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, status
+from fastapi import APIRouter, Path, Query, status
 
+from certcore.api import Page, ServiceView
 from certcore.bundles import IssuedBundle, SealedBundle
-from certcore.events import DeploymentOrdered, EndpointsExpected
+from certcore.clock import Clock
+from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected
+from certcore.names import Label
+from certcore.placements import PLATFORM
 from registry.adapters.store import Store
 from registry.handlers.bundles import Bundles
-from registry.handlers.http.auth import Caller, DelivererService, IssuerService, MonitorService
-from registry.handlers.orders import deployment_orders, expectation
+from registry.handlers.deployments import Deployments
+from registry.handlers.http.auth import Caller, DelivererService, IssuerService, MonitorService, Viewer
+from registry.handlers.http.paging import After, Limit, cursor_of, read_cursor
+from registry.handlers.views import service_views
 
 __all__ = ["services_router"]
 
-# As far as a database's integer goes.
+# The range of a database's integer.
 RevisionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
+Variant = Annotated[Label, Query(description="Whose key it is: platform, or the name of a target that made its own.")]
 
 
-def services_router(*, store: Store, bundles: Bundles) -> APIRouter:
+def services_router(*, store: Store, bundles: Bundles, levels: Deployments, clock: Clock) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["services"])
+
+    @router.get("/services")
+    async def list_services(_: Viewer) -> Page[ServiceView]:
+        """Every service at every place, with its last heartbeat; `silent` where one should have come since."""
+        async with store.transaction() as transaction:
+            sites, seen = await transaction.sites.all(), await transaction.services.all()
+        return Page[ServiceView](items=tuple(service_views(sites, seen, clock())))
 
     @router.put("/bundles/{certificate_id}/{revision}", status_code=status.HTTP_204_NO_CONTENT)
     async def store_bundle(
-        certificate_id: str, revision: RevisionNumber, issued: IssuedBundle, caller: IssuerService
+        certificate_id: str,
+        revision: RevisionNumber,
+        issued: IssuedBundle,
+        caller: IssuerService,
+        variant: Variant = PLATFORM,
     ) -> None:
-        """Hand over an issued revision with its sealed keys."""
-        await bundles.store(certificate_id, revision, issued, actor=caller.subject)
+        """Hand over an issued X.509 certificate with its sealed keys."""
+        await bundles.store(certificate_id, revision, variant, issued, actor=caller.subject)
 
     @router.get("/bundles/{certificate_id}/{revision}")
-    async def fetch_bundle(certificate_id: str, revision: RevisionNumber, caller: Caller) -> SealedBundle:
+    async def fetch_bundle(
+        certificate_id: str, revision: RevisionNumber, caller: Caller, variant: Variant = PLATFORM
+    ) -> SealedBundle:
         """The bundle that is sealed to the caller. Unknown and forbidden are the same 404; every fetch is audited."""
-        return await bundles.fetch(certificate_id, revision, caller)
+        return await bundles.fetch(certificate_id, revision, variant, caller)
 
     @router.get("/deployments")
-    async def deployments(caller: DelivererService) -> list[DeploymentOrdered]:
-        """Everything that the caller should hold, each certificate at its newest revision."""
-        found = []
+    async def list_deployments(
+        caller: DelivererService, after: After = None, limit: Limit = 100
+    ) -> Page[DeploymentOrdered]:
+        """Everything that the caller should hold, each placement in its newest generation."""
+        place, service = caller.site or "", caller.service or ""
+        (last,) = read_cursor("deployments", after)
         async with store.transaction() as transaction:
-            deliveries = await transaction.deliveries_at(caller.site or "", caller.service)
-            for certificate_id in sorted({delivery.certificate_id for delivery in deliveries}):
-                certificate = await transaction.certificate(certificate_id)
-                revision = await transaction.revision(certificate_id, certificate.wanted) if certificate else None
-                if certificate is None or revision is None:
-                    continue
-                orders = await deployment_orders(transaction, certificate, revision)
-                found += [
-                    order for site, service, order in orders if (site, service) == (caller.site, caller.service)
-                ]
-        return found
+            found, further = await levels.page(transaction, place, service, after=last, limit=limit)
+        items = tuple(deployment.order for deployment in found)
+        return Page[DeploymentOrdered](items=items, next=cursor_of("deployments", further) if further else None)
+
+    @router.get("/csrs")
+    async def list_wanted_csrs(caller: DelivererService, after: After = None, limit: Limit = 100) -> Page[CsrWanted]:
+        """The signing requests that the caller's targets should offer."""
+        place, service = caller.site or "", caller.service or ""
+        (last,) = read_cursor("csrs", after)
+        async with store.transaction() as transaction:
+            found, further = await levels.wanted_csrs(transaction, place, service, after=last, limit=limit)
+        return Page[CsrWanted](items=tuple(found), next=cursor_of("csrs", further) if further else None)
 
     @router.get("/expectations")
-    async def expectations(_: MonitorService) -> list[EndpointsExpected]:
+    async def list_expectations(
+        _: MonitorService, after: After = None, limit: Limit = 100
+    ) -> Page[EndpointsExpected]:
         """What each endpoint should serve."""
+        (last,) = read_cursor("expectations", after)
         async with store.transaction() as transaction:
-            return [
-                expectation(certificate, await transaction.revisions(certificate.id))
-                for certificate in await transaction.certificates()
-                if certificate.wanted > 0
-            ]
+            ids = await transaction.certificates.ids(after=last, limit=limit)
+            rollouts = await transaction.rollouts.many(await transaction.certificates.many(ids))
+        items = tuple(rollout.expectation() for rollout in rollouts if rollout.wanted > 0)
+        return Page[EndpointsExpected](
+            items=items, next=cursor_of("expectations", ids[-1]) if len(ids) == limit else None
+        )
 
     return router

@@ -1,67 +1,83 @@
 """Sites, and the tokens of people and services: an operator's business."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter, status
 
-from certcore.api import SiteEnrolment, SiteReview, SiteView, TokenOrder, TokenView
+from certcore.api import Page, SiteEnrolment, SiteReview, SiteView, TokenOrder, TokenView
 from certcore.clock import Clock
 from certcore.errors import SealingError
 from certcore.events import Recipient
+from certcore.identities import HUB, recipient_name
 from certcore.names import is_label
 from certcore.rejection import RejectedError, Rejection
 from certcore.sealing import decode_public_key
-from certcore.subjects import HUB
-from registry.adapters.store import Site, Store
+from registry.adapters.store import Store
 from registry.domain.access import Principal
 from registry.domain.errors import ConflictError, NotFoundError
+from registry.domain.site import Site
 from registry.handlers.http.auth import Operator, Viewer, hash_token, new_token
 from registry.handlers.views import site_review, site_view
 
 __all__ = ["sites_router"]
 
 
-def sites_router(*, store: Store, clock: Clock) -> APIRouter:
+def sites_router(*, store: Store, clock: Clock, enrolled: Callable[[], None]) -> APIRouter:
+    """`enrolled` is called when a site was: it has streams of its own."""
     router = APIRouter(prefix="/v1", tags=["sites"])
 
     @router.get("/sites")
-    async def list_sites(_: Viewer) -> list[SiteView]:
+    async def list_sites(_: Viewer) -> Page[SiteView]:
+        """Sites by name. `silent` names the services of a site that should have reported by now."""
         async with store.transaction() as transaction:
-            return [await site_view(transaction, site) for site in await transaction.sites()]
+            sites, seen = await transaction.sites.all(), await transaction.services.all()
+            counts = await transaction.placements.counts()
+        views = (site_view(site, seen, counts, clock()) for site in sites if site.name != HUB)
+        return Page[SiteView](items=tuple(views))
 
     @router.put("/sites/{name}", status_code=status.HTTP_204_NO_CONTENT)
     async def enrol(name: str, enrolment: SiteEnrolment, caller: Operator) -> None:
-        """Enrol a site with the public halves of its services' keys; a key that is there is never replaced here."""
-        if not is_label(name) or name == HUB:
+        """Enrol a site with the public halves of its services' keys; a key that is there is never replaced here.
+
+        The hub is enrolled the same way, for a pusher that delivers to targets of no site.
+        """
+        if not is_label(name):
             raise RejectedError([Rejection(field="name", message="is no name for a site")])
         _check(enrolment)
+        if name == HUB and any(recipient.service != "pusher" for recipient in enrolment.recipients):
+            raise RejectedError([Rejection(field="recipients", message="only a pusher can be at the hub")])
         async with store.transaction() as transaction:
-            present = {item.name: item.public_key for item in _recipients(await transaction.sites(), name)}
+            present = {item.name: item.public_key for item in _recipients(await transaction.sites.all(), name)}
             for recipient in enrolment.recipients:
-                known = present.get(f"{name}-{recipient.service}")
+                known = present.get(recipient_name(name, recipient.service))
                 if known is not None and known != recipient.public_key:
                     raise ConflictError(f"{name} has another key for its {recipient.service} already")
             keys: dict[str, str] = {recipient.service: recipient.public_key for recipient in enrolment.recipients}
-            await transaction.enrol_site(name, keys, clock())
-            await transaction.note(caller.subject, "enrol site", name, ", ".join(sorted(keys)), clock())
+            await transaction.sites.enrol(name, keys, clock())
+            await transaction.audit.note(caller.subject, "enrol site", name, ", ".join(sorted(keys)), clock())
+        enrolled()
 
     @router.get("/sites/{name}/review")
     async def review(name: str, _: Viewer) -> SiteReview:
-        """The TLS Secrets of the site's clusters, ours and everybody else's, as its syncer reported them last."""
+        """The TLS Secrets of the site's clusters, ours and others, as its syncer reported them last."""
         async with store.transaction() as transaction:
-            for site in await transaction.sites():
-                if site.name == name:
-                    return await site_review(transaction, site, clock())
-        raise NotFoundError(f"there is no site {name}")
+            site = next((site for site in await transaction.sites.all() if site.name == name), None)
+            review = await transaction.sites.review(name)
+            if site is None or review is None:
+                raise NotFoundError(f"there is no site {name}")
+            secrets, unreachable = review
+            ids = {secret.certificate_id for secret in secrets if secret.certificate_id is not None}
+            names = await transaction.certificates.names(ids)
+        return site_review(site, secrets, unreachable, names, clock())
 
     @router.post("/tokens", status_code=status.HTTP_201_CREATED)
     async def make_token(order: TokenOrder, caller: Operator) -> TokenView:
-        """Make a token. It is told this once; the registry keeps only its hash."""
+        """Make a token. The answer alone has it; the registry stores only its hash."""
         token = new_token()
         principal = Principal(order.subject, order.owner, frozenset(order.roles), order.site, order.service)
         async with store.transaction() as transaction:
-            await transaction.add_token(hash_token(token), principal, now=clock())
-            await transaction.note(caller.subject, "make token", order.subject, ", ".join(order.roles), clock())
+            await transaction.tokens.add(hash_token(token), principal, now=clock())
+            await transaction.audit.note(caller.subject, "make token", order.subject, ", ".join(order.roles), clock())
         return TokenView(subject=order.subject, token=token)
 
     return router

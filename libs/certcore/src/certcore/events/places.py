@@ -1,0 +1,53 @@
+"""What the services of a place report of themselves and of what they find there."""
+
+from typing import ClassVar
+
+from pydantic import AwareDatetime
+
+from certcore.events.event import Event
+from certcore.reading import Items, ReadModel
+
+__all__ = ["CONTRACT", "DiscoveredSecret", "SiteHeartbeat", "SiteReviewed"]
+
+CONTRACT = 2
+"""The level of the event contracts that this version reads."""
+
+
+class SiteHeartbeat(Event):
+    """Of one service at one place; `site` is the place, which is `hub` for services that belong to no site.
+
+    `kinds` are the kinds of targets that it delivers to; None where it is older than this field.
+    """
+
+    type: ClassVar = "certbus.site.heartbeat.v1"
+
+    site: str
+    service: str
+    version: str
+    clusters: tuple[str, ...] = ()
+    kinds: tuple[str, ...] | None = None
+    contract: int = 1
+
+
+class DiscoveredSecret(ReadModel):
+    """A TLS Secret of a cluster, by its metadata and public certificate; the key is never read from the reply."""
+
+    cluster: str
+    namespace: str
+    secret: str
+    manager: str
+    dns_names: tuple[str, ...] = ()
+    not_after: AwareDatetime | None = None
+    fingerprint_sha256: str | None = None
+    problem: str | None = None
+    certificate_id: str | None = None
+
+
+class SiteReviewed(Event):
+    """`unreachable` names the clusters that could not be listed; their Secrets are left out, not gone."""
+
+    type: ClassVar = "certbus.site.reviewed.v1"
+
+    site: str
+    secrets: Items[DiscoveredSecret]
+    unreachable: tuple[str, ...] = ()

@@ -1,0 +1,287 @@
+"""One HAProxy: disk and memory always together, proven by handshakes, put back where that fails."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import structlog
+
+from cdn_pusher.domain.decision import Decision, Listing, Loaded, Noted, OnDisk, Reason, Seen, decide
+from cdn_pusher.domain.errors import DeliveryError
+from cdn_pusher.domain.pem import HaproxyPem, read_pem
+from cdn_pusher.targets.haproxy.certificate_files import CertificateFiles
+from cdn_pusher.targets.haproxy.instance_lock import InstanceLock
+from cdn_pusher.targets.haproxy.listeners import Listeners
+from cdn_pusher.targets.haproxy.master_socket import MasterSocket
+from cdn_pusher.targets.haproxy.notes import Notes
+from cdn_pusher.targets.haproxy.runtime_socket import RuntimeSocket
+from certcore.errors import InspectionError
+from certcore.events import DeliveryReason
+from certdelivery.model import Held, Wanted, Withdrawal, WriteReason
+
+__all__ = ["HaproxyInstance"]
+
+log = structlog.get_logger()
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What a push of `pushed` may have to put back."""
+
+    pushed: HaproxyPem
+    pem: HaproxyPem | None
+    in_memory: bool
+    listing: Listing
+    noted: Noted | None
+
+
+class HaproxyInstance:
+    """All its calls may be repeated, and raise DeliveryError."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        runtime: RuntimeSocket,
+        master: MasterSocket | None,
+        files: CertificateFiles,
+        crt_list: Path,
+        notes: Notes,
+        lock: InstanceLock,
+        listeners: Listeners,
+    ) -> None:
+        self.name = name
+        self._runtime = runtime
+        self._master = master
+        self._files = files
+        self._crt_list = crt_list
+        self._notes = notes
+        self._lock = lock
+        self._listeners = listeners
+        self._before: dict[str, _Before] = {}
+
+    async def look(self, file: str, wanted: Wanted) -> Decision:
+        """Compare disk and memory with what is wanted; neither is changed."""
+        async with self._lock.held():
+            return await self._look(file, wanted)
+
+    async def push(self, file: str, pem: HaproxyPem, wanted: Wanted) -> Decision:
+        """Write a certificate to disk and memory; if that fails, both are restored. What is held already is not
+        written again.
+
+        Exception: a certificate too long for the runtime API stays on disk if there is no master socket; the next
+        reload loads it.
+        """
+        async with self._lock.held():
+            decision = await self._look(file, wanted)
+            if decision.reason in {Reason.HELD, Reason.NEWER}:
+                return decision
+            await self._end_stale_transactions()
+            before = await self._seen_before(file, pem)
+            try:
+                await _on_file(self._files.write, file, pem.content)
+                await self._load(file, pem)
+                await self._check_memory(file, pem)
+                await _on_file(self._notes.write, file, _note(wanted, pem.digest))
+            except DeliveryError as error:
+                if self._loadable(file, pem):
+                    await self._put_back(file, before, error)
+                raise
+            self._before[file] = before
+        return decision
+
+    async def prove(self, file: str) -> None:
+        """Check that the certificate on disk is served, with its chain, for its names."""
+        content = await _on_file(self._files.read, file)
+        try:
+            pem = read_pem(content or b"")
+        except InspectionError as error:
+            raise DeliveryError(DeliveryReason.NOT_SERVED, f"{file}: {error}") from error
+        await self._listeners.prove(pem.leaf.dns_names, pem.presented)
+
+    async def put_back(self, file: str, error: DeliveryError) -> Held | None:
+        """Undo this process's last push of the file, and return what is held again; None where that is nothing, or
+        if the file was changed since.
+        """
+        async with self._lock.held():
+            before = self._before.pop(file, None)
+            if before is None or await _on_file(self._files.read, file) != before.pushed.content:
+                return None
+            await self._put_back(file, before, error)
+        if before.pem is None:
+            return None
+        noted = before.noted
+        known = noted if noted and noted.fingerprint_sha256 == before.pem.leaf.fingerprint_sha256 else None
+        return known.held if known else Held(None, before.pem.leaf.fingerprint_sha256)
+
+    async def remove(self, file: str, withdrawal: Withdrawal) -> WriteReason | Held | None:
+        """Remove a certificate from list, memory and directory, if the file was written for it; None if there is
+        nothing to remove.
+        """
+        async with self._lock.held():
+            noted = await _on_file(self._notes.read, file)
+            path = self._files.path(file)
+            if noted is None:
+                if await _on_file(self._files.read, file) is None:
+                    return None
+                detail = f"{path} is not known to be this certificate's: remove it by hand"
+                raise DeliveryError(DeliveryReason.CONFLICT, detail)
+            if noted.certificate_id != withdrawal.certificate_id:
+                return None
+            if noted.generation > withdrawal.generation:
+                return noted.held
+            await self._end_stale_transactions()
+            # The list first: HAProxy doesn't start if the list names a missing file.
+            await _on_file(self._files.strike, file)
+            await self._runtime.remove(self._crt_list, path)
+            if await self._runtime.loaded(path) is not None:
+                detail = f"HAProxy keeps {path} in memory: something else than the crt-list uses it"
+                raise DeliveryError(DeliveryReason.REFUSED, detail)
+            await _on_file(self._files.remove, file)
+            await _on_file(self._notes.write, file, None)
+        return WriteReason.WITHDRAWN
+
+    async def _look(self, file: str, wanted: Wanted) -> Decision:
+        content = await _on_file(self._files.read, file)
+        listing = await _on_file(self._files.listing, file)
+        noted = await _on_file(self._notes.read, file)
+        loaded = await self._runtime.loaded(self._files.path(file))
+        disk = _on_disk(content)
+        decision = decide(Seen(disk, loaded, listing, noted), wanted)
+        if decision.reason is Reason.HELD and noted is None and disk is not None:
+            # Written before there were notes: note the order that it matches.
+            await _on_file(self._notes.write, file, _note(wanted, disk.digest))
+        return decision
+
+    def _loadable(self, file: str, pem: HaproxyPem) -> bool:
+        return self._master is not None or self._runtime.takes(self._files.path(file), pem)
+
+    async def _end_stale_transactions(self) -> None:
+        # No other pusher holds the lock: an open transaction is of one that was killed.
+        for path in (await self._runtime.certificates()).transactions:
+            if Path(path).parent != self._files.path("x").parent:
+                detail = f"a transaction of {path} is open that isn't ours: commit or abort it"
+                raise DeliveryError(DeliveryReason.REFUSED, detail)
+            log.warning("stale_transaction_aborted", instance=self.name, path=path)
+            await self._runtime.abort(path)
+
+    async def _seen_before(self, file: str, pem: HaproxyPem) -> _Before:
+        content = await _on_file(self._files.read, file)
+        if content == pem.content:
+            # An interrupted push had written it: the content before is in the `.prev` file.
+            content = await _on_file(self._files.read_previous, file)
+        previous = None
+        if content is not None:
+            with suppress(InspectionError):
+                previous = read_pem(content)
+        loaded = await self._runtime.loaded(self._files.path(file))
+        return _Before(
+            pushed=pem,
+            pem=previous,
+            in_memory=loaded is not None,
+            listing=await _on_file(self._files.listing, file),
+            noted=await _on_file(self._notes.read, file),
+        )
+
+    async def _load(self, file: str, pem: HaproxyPem) -> None:
+        path = self._files.path(file)
+        if not self._runtime.takes(path, pem):
+            await _on_file(self._files.enlist, file)
+            if self._master is None:
+                detail = (
+                    f"{len(pem.content)} bytes are more than the runtime API takes:"
+                    " they stay on disk, and the next reload of HAProxy loads them"
+                )
+                raise DeliveryError(DeliveryReason.REFUSED, detail)
+            await self._master.reload()
+            return
+        loaded = await self._runtime.loaded(path)
+        if loaded is None:
+            await self._runtime.new(path)
+        if loaded is None or not _is(loaded, pem):
+            await self._runtime.set(path, pem)
+            await self._runtime.commit(path)
+        if loaded is None or not loaded.used:
+            await self._runtime.enlist(self._crt_list, path)
+        await _on_file(self._files.enlist, file)
+
+    async def _check_memory(self, file: str, pem: HaproxyPem) -> None:
+        loaded = await self._runtime.loaded(self._files.path(file))
+        if loaded is None or not _is(loaded, pem):
+            held = f"the certificate with serial {loaded.serial}" if loaded else "nothing"
+            raise DeliveryError(DeliveryReason.NOT_SERVED, f"HAProxy reports success and holds {held}")
+
+    async def _put_back(self, file: str, before: _Before, error: DeliveryError) -> None:
+        log.warning("delivery_put_back", instance=self.name, file=file, reason=error.reason, detail=error.detail)
+        path = self._files.path(file)
+        try:
+            await _on_file(self._notes.write, file, before.noted)
+            if before.pem is not None:
+                await _on_file(self._files.restore, file, before.pem.content)
+            if before.listing is Listing.UNLISTED:
+                await _on_file(self._files.strike, file)
+            if not before.in_memory:
+                await self._runtime.remove(self._crt_list, path)
+                if before.pem is None and before.listing is Listing.UNLISTED:
+                    # Not if the list names it: HAProxy doesn't start without the file.
+                    await _on_file(self._files.remove, file)
+            elif before.pem is not None:
+                await self._load_again(path, before.pushed, before.pem)
+        except DeliveryError as second:
+            detail = f"{error.detail}; and what was there before could not be put back: {second}"
+            raise DeliveryError(error.reason, detail) from error
+
+    async def _load_again(self, path: Path, pem: HaproxyPem, previous: HaproxyPem) -> None:
+        loaded = await self._runtime.loaded(path)
+        if loaded is None or not _is(loaded, pem):
+            return  # it was never loaded
+        if self._runtime.takes(path, previous):
+            await self._runtime.set(path, previous)
+            await self._runtime.commit(path)
+        elif self._master is not None:
+            await self._master.reload()
+
+
+def _note(wanted: Wanted, digest: str) -> Noted:
+    return Noted(
+        certificate_id=wanted.certificate_id,
+        generation=wanted.generation,
+        revision=wanted.revision,
+        fingerprint_sha256=wanted.fingerprint_sha256,
+        digest=digest,
+    )
+
+
+def _on_disk(content: bytes | None) -> OnDisk | None:
+    if content is None:
+        return None
+    try:
+        pem = read_pem(content)
+    except InspectionError:
+        return None
+    return OnDisk(
+        fingerprint_sha256=pem.leaf.fingerprint_sha256,
+        sha1=pem.sha1,
+        digest=pem.digest,
+        chain_length=len(pem.chain),
+        normal=pem.content == content,
+    )
+
+
+def _is(loaded: Loaded, pem: HaproxyPem) -> bool:
+    return (loaded.serial, loaded.sha1, loaded.chain_length) == (pem.leaf.serial, pem.sha1, len(pem.chain))
+
+
+async def _on_file(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do blocking work in a thread; an OSError becomes a DeliveryError."""
+    try:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    except OSError as error:
+        detail = f"{error.filename}: {error.strerror}" if error.strerror else type(error).__name__
+        raise DeliveryError(DeliveryReason.REFUSED, detail) from error

@@ -1,0 +1,136 @@
+"""HAProxy's runtime API, one command a connection. Its replies have no codes: they are compared word by word."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cdn_pusher.domain.decision import Loaded
+from cdn_pusher.domain.errors import DeliveryError
+from cdn_pusher.domain.pem import HaproxyPem
+from certcore.events import DeliveryReason
+
+__all__ = ["Certificates", "RuntimeSocket", "first_line"]
+
+_FIELD: Final = re.compile(r"^(?P<name>[A-Za-z0-9 ]+): ?(?P<value>.*)$", re.MULTILINE)
+
+_UPDATED: Final = re.compile(r"^Transaction updated for certificate (?P<path>\S+)!$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Paths of all certificates in memory, and of those with a transaction that was neither committed nor aborted."""
+
+    paths: tuple[str, ...]
+    transactions: tuple[str, ...]
+
+
+class RuntimeSocket:
+    """Every call may raise DeliveryError: `unreachable` if HAProxy doesn't answer, `refused` on an error."""
+
+    def __init__(self, path: Path, *, command_limit_bytes: int, timeout_s: float = 20.0) -> None:
+        self._path = path
+        self._command_limit_bytes = command_limit_bytes
+        self._timeout_s = timeout_s
+
+    async def certificates(self) -> Certificates:
+        paths, transactions = [], []
+        for line in (await self._ask("show ssl cert")).splitlines():
+            if line.startswith("*"):
+                transactions.append(line[1:])
+            elif line and not line.startswith("#"):
+                paths.append(line)
+        return Certificates(tuple(paths), tuple(transactions))
+
+    async def loaded(self, path: Path) -> Loaded | None:
+        """What is in memory under a path, or None; a path that isn't there and one with nothing in it differ."""
+        reply = await self._ask(f"show ssl cert {path}")
+        if "Filename: " not in reply:
+            return None
+        found = [(match["name"], match["value"].strip()) for match in _FIELD.finditer(reply)]
+        facts = dict(found)
+        return Loaded(
+            serial=facts["Serial"].lower().lstrip("0") if "Serial" in facts else None,
+            sha1=facts.get("SHA1 FingerPrint"),
+            chain_length=1 + sum(name == "Chain Subject" for name, _ in found),
+            used=facts.get("Status") == "Used",
+        )
+
+    async def new(self, path: Path) -> None:
+        reply = await self._ask(f"new ssl cert {path}")
+        if not reply.startswith("New empty certificate store"):
+            raise _refused("new ssl cert", reply)
+
+    def takes(self, path: Path, pem: HaproxyPem) -> bool:
+        """Whether it fits into a `set` command: HAProxy doesn't answer a longer one."""
+        return len(_set_command(path, pem)) <= self._command_limit_bytes
+
+    async def set(self, path: Path, pem: HaproxyPem) -> None:
+        """Open a transaction of our own.
+
+        While another is open, HAProxy puts the payload into that one, whatever path it belongs to, and answers
+        "updated": so only the exact answer is accepted, and a payload that was put elsewhere is aborted there.
+        """
+        reply = await self._send(_set_command(path, pem))
+        if reply.strip() != f"Transaction created for certificate {path}!":
+            await self.abort(path)
+            if spoilt := _UPDATED.search(reply):
+                await self.abort(spoilt["path"])
+            raise _refused("set ssl cert", reply)
+
+    async def commit(self, path: Path) -> None:
+        reply = await self._ask(f"commit ssl cert {path}")
+        if not reply.rstrip().endswith("Success!"):
+            await self.abort(path)
+            raise _refused("commit ssl cert", reply)
+
+    async def abort(self, path: Path | str) -> None:
+        """Abort a transaction of this path; no error if there is none."""
+        await self._ask(f"abort ssl cert {path}")
+
+    async def enlist(self, crt_list: Path, path: Path) -> None:
+        reply = await self._ask(f"add ssl crt-list {crt_list} {path}")
+        if not reply.rstrip().endswith("Success!"):
+            raise _refused("add ssl crt-list", reply)
+
+    async def remove(self, crt_list: Path, path: Path) -> None:
+        """Take a certificate out of the list and out of memory; harmless where it isn't there."""
+        await self._ask(f"del ssl crt-list {crt_list} {path}")
+        await self._ask(f"del ssl cert {path}")
+
+    async def _ask(self, command: str) -> str:
+        return await self._send(command.encode() + b"\n")
+
+    async def _send(self, command: bytes) -> str:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                reader, writer = await asyncio.open_unix_connection(self._path)
+                try:
+                    writer.write(command)
+                    # A commit streams a dot for each instance that it changes: only EOF is the end.
+                    reply = await reader.read()
+                finally:
+                    writer.close()
+        except TimeoutError:
+            detail = f"no answer in {self._timeout_s:g} s"
+            raise DeliveryError(DeliveryReason.UNREACHABLE, f"{self._path}: {detail}") from None
+        except OSError as error:
+            detail = error.strerror or str(error)
+            raise DeliveryError(DeliveryReason.UNREACHABLE, f"{self._path}: {detail}") from error
+        if not reply:
+            raise DeliveryError(DeliveryReason.UNREACHABLE, f"{self._path}: hung up without an answer")
+        return reply.decode(errors="replace")
+
+
+def _set_command(path: Path, pem: HaproxyPem) -> bytes:
+    # The payload's own last line break and one more: an empty line ends it.
+    return b"set ssl cert %b <<\n%b\n" % (str(path).encode(), pem.content)
+
+
+def first_line(reply: str) -> str:
+    return next((line.strip() for line in reply.splitlines() if line.strip()), "nothing")[:200]
+
+
+def _refused(command: str, reply: str) -> DeliveryError:
+    return DeliveryError(DeliveryReason.REFUSED, f"{command}: {first_line(reply)}")

@@ -1,0 +1,21 @@
+"""The audit: who did what, when. Rows are only appended."""
+
+from datetime import datetime
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from registry.adapters import tables
+
+__all__ = ["Audit"]
+
+
+class Audit:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def note(self, actor: str, action: str, what: str, detail: str, now: datetime) -> None:
+        """Append to the audit; where that fails, so does the act."""
+        await self._connection.execute(
+            insert(tables.audit).values(time=now, actor=actor, action=action, object=what, detail=detail)
+        )

@@ -1,0 +1,199 @@
+"""Rows of certificates."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import ColumnElement, Row, and_, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from certcore.api import CertificateState
+from certcore.conditions import Condition, Health
+from certcore.intent import Intent
+from certcore.placements import Action
+from registry.adapters import tables
+from registry.adapters.store.statements import RowChangedError, known_or_text
+from registry.domain.certificate import Certificate
+
+__all__ = ["Certificates", "read_intent"]
+
+_CONDITIONS = TypeAdapter(tuple[Condition, ...])
+
+
+class Certificates:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, certificate: Certificate, spec: dict[str, Any]) -> None:
+        """Store a certificate; `spec` is its intent as `certcore.certificate.stored` gives it."""
+        values = _values(certificate) | {
+            "id": certificate.id,
+            "name": certificate.name,
+            "owner": certificate.owner,
+            "requester": certificate.requester,
+            "exposure": str(certificate.intent.exposure),
+            "spec": spec,
+            "created_at": certificate.created_at,
+            "version": certificate.version,
+        }
+        await self._connection.execute(insert(tables.certificate).values(values))
+
+    async def save(self, certificate: Certificate) -> Certificate:
+        """Save what changes of a certificate; the intent stays as it was stored. Returns it with its new version.
+
+        Raises:
+            RowChangedError: somebody saved it since it was read.
+        """
+        row = tables.certificate
+        saved = await self._connection.execute(
+            update(row)
+            .where(row.c.id == certificate.id, row.c.version == certificate.version)
+            .values(_values(certificate) | {"version": certificate.version + 1})
+        )
+        if saved.rowcount != 1:
+            raise RowChangedError(f"certificate {certificate.name} was changed at the same time")
+        return replace(certificate, version=certificate.version + 1)
+
+    async def get(self, certificate_id: str) -> Certificate | None:
+        return await self._one(tables.certificate.c.id == certificate_id)
+
+    async def named(self, name: str) -> Certificate | None:
+        return await self._one(tables.certificate.c.name == name)
+
+    async def _one(self, condition: ColumnElement[bool]) -> Certificate | None:
+        found = (await self._connection.execute(select(tables.certificate).where(condition))).one_or_none()
+        return _certificate(found) if found else None
+
+    async def page(
+        self,
+        *,
+        after: str = "",
+        limit: int,
+        owner: str | None = None,
+        state: CertificateState | None = None,
+        health: Health | None = None,
+    ) -> list[Certificate]:
+        """By name, those that come after a name."""
+        row = tables.certificate
+        query = select(row).where(row.c.name > after).order_by(row.c.name).limit(limit)
+        for column, value in ((row.c.owner, owner), (row.c.state, state), (row.c.health, health)):
+            if value is not None:
+                query = query.where(column == str(value))
+        return [_certificate(found) for found in await self._connection.execute(query)]
+
+    async def ids(
+        self,
+        *,
+        states: Sequence[CertificateState] = (),
+        healths: Iterable[Health] = (),
+        after: str = "",
+        limit: int,
+    ) -> list[str]:
+        """Ids, in their own order, of certificates in one of the states, or of one of the healths."""
+        row = tables.certificate
+        query = select(row.c.id).where(row.c.id > after).order_by(row.c.id).limit(limit)
+        if states:
+            query = query.where(row.c.state.in_([state.value for state in states]))
+        healths = list(healths)
+        if healths:
+            query = query.where(row.c.health.in_([health.value for health in healths]))
+        return list((await self._connection.execute(query)).scalars())
+
+    async def expired(self, *, now: datetime) -> list[str]:
+        """Ids of those that want a leaf somewhere whose end has come, but for those that are degraded already."""
+        row, placement, revision = tables.certificate, tables.placement, tables.revision
+        ended = and_(
+            revision.c.certificate_id == placement.c.certificate_id,
+            revision.c.number == placement.c.wanted,
+            revision.c.variant == placement.c.variant,
+            revision.c.not_after <= now,
+        )
+        query = (
+            select(row.c.id)
+            .join(placement, placement.c.certificate_id == row.c.id)
+            .join(revision, ended)
+            .where(placement.c.action == Action.HOLD.value, row.c.health.not_in([Health.DEGRADED, Health.NONE]))
+            .distinct()
+        )
+        return list((await self._connection.execute(query)).scalars())
+
+    async def many(self, certificate_ids: Iterable[str]) -> list[Certificate]:
+        """By id."""
+        row = tables.certificate
+        query = select(row).where(row.c.id.in_(list(certificate_ids))).order_by(row.c.id)
+        return [_certificate(found) for found in await self._connection.execute(query)]
+
+    async def names(self, certificate_ids: Iterable[str]) -> dict[str, str]:
+        row = tables.certificate
+        query = select(row.c.id, row.c.name).where(row.c.id.in_(list(certificate_ids)))
+        return {found.id: found.name for found in await self._connection.execute(query)}
+
+
+def read_intent(name: str, stored: Any) -> tuple[Intent, str | None]:
+    """A stored intent, and why it can't be read, if so: then only its name is known, or a part of its lists."""
+    try:
+        intent = Intent.model_validate(stored)
+    except ValidationError as error:
+        places = [".".join(map(str, fault["loc"])) or "intent" for fault in error.errors(include_input=False)]
+        return Intent(name=name), f"{', '.join(places)[:200]} of the stored intent can't be read"
+    if intent.unreadable:
+        places = [item.item for item in intent.unreadable]
+        return intent, f"{', '.join(places)[:200]} of the stored intent can't be read"
+    return intent, None
+
+
+def _values(certificate: Certificate) -> dict[str, Any]:
+    return {
+        "spec_hash": certificate.spec_hash,
+        "state": str(certificate.state),
+        "reason": certificate.reason,
+        "state_since": certificate.state_since,
+        "ordered": certificate.ordered,
+        "generation": certificate.generation,
+        "approval_id": certificate.approval_id,
+        "next_try": certificate.next_try,
+        "traceparent": certificate.traceparent,
+        "health": str(certificate.health),
+        "health_reason": certificate.health_reason,
+        "conditions": [condition.model_dump(mode="json") for condition in certificate.conditions],
+    }
+
+
+def _certificate(row: Row[Any]) -> Certificate:
+    intent, unreadable = read_intent(row.name, row.spec)
+    state, health = known_or_text(CertificateState, row.state), known_or_text(Health, row.health)
+    if not isinstance(state, CertificateState):
+        unreadable = f"its state {row.state} is not known to this version"
+    return Certificate(
+        id=row.id,
+        name=row.name,
+        owner=row.owner,
+        requester=row.requester,
+        intent=intent,
+        spec_hash=row.spec_hash,
+        state=state,
+        reason=row.reason,
+        state_since=row.state_since,
+        created_at=row.created_at,
+        ordered=row.ordered,
+        generation=row.generation,
+        approval_id=row.approval_id,
+        next_try=row.next_try,
+        traceparent=row.traceparent,
+        # What it was judged to be says nothing of what can't be read.
+        health=health if unreadable is None else Health.UNKNOWN,
+        health_reason=row.health_reason if unreadable is None else unreadable,
+        conditions=_conditions(row.conditions),
+        version=row.version,
+        unreadable=unreadable,
+    )
+
+
+def _conditions(stored: Any) -> tuple[Condition, ...]:
+    # They are derived: what can't be read is judged anew.
+    try:
+        return _CONDITIONS.validate_python(stored)
+    except ValidationError:
+        return ()

@@ -1,0 +1,96 @@
+"""Rows of requests."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from registry.adapters import tables
+from registry.adapters.store.certificates import read_intent
+from registry.adapters.store.statements import RowChangedError
+from registry.domain.certificate import Request
+
+__all__ = ["Requests"]
+
+
+class Requests:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, request: Request, spec: dict[str, Any]) -> None:
+        """Store a request; `spec` is its intent as `certcore.certificate.stored` gives it."""
+        await self._connection.execute(
+            insert(tables.request).values(
+                id=request.id,
+                kind=request.kind,
+                certificate_id=request.certificate_id,
+                name=request.name,
+                requester=request.requester,
+                owner=request.owner,
+                spec=spec,
+                spec_hash=request.spec_hash,
+                state=request.state,
+                reason=request.reason,
+                created_at=request.created_at,
+                traceparent=request.traceparent,
+                decided_by=request.decided_by,
+                decided_at=request.decided_at,
+                version=request.version,
+            )
+        )
+
+    async def save(self, request: Request) -> Request:
+        """Save the decision; what was asked for never changes.
+
+        Raises:
+            RowChangedError: somebody decided since it was read.
+        """
+        row = tables.request
+        saved = await self._connection.execute(
+            update(row)
+            .where(row.c.id == request.id, row.c.version == request.version)
+            .values(
+                state=request.state,
+                reason=request.reason,
+                decided_by=request.decided_by,
+                decided_at=request.decided_at,
+                version=request.version + 1,
+            )
+        )
+        if saved.rowcount != 1:
+            raise RowChangedError(f"request {request.id} was decided at the same time")
+        return replace(request, version=request.version + 1)
+
+    async def get(self, request_id: str) -> Request | None:
+        row = tables.request
+        found = (await self._connection.execute(select(row).where(row.c.id == request_id))).one_or_none()
+        return _request(found) if found else None
+
+    async def page(
+        self,
+        *,
+        after: tuple[datetime, str] | None = None,
+        limit: int,
+        owner: str | None = None,
+        state: str | None = None,
+    ) -> list[Request]:
+        """Newest first, those that come after one with this instant and id."""
+        row = tables.request
+        query = select(row).order_by(row.c.created_at.desc(), row.c.id).limit(limit)
+        if after is not None:
+            instant, request_id = after
+            same = and_(row.c.created_at == instant, row.c.id > request_id)
+            query = query.where(or_(row.c.created_at < instant, same))
+        if owner is not None:
+            query = query.where(row.c.owner == owner)
+        if state is not None:
+            query = query.where(row.c.state == state)
+        return [_request(found) for found in await self._connection.execute(query)]
+
+
+def _request(row: Row[Any]) -> Request:
+    values = row._asdict()
+    intent, _ = read_intent(row.name, values.pop("spec"))
+    return Request(intent=intent, **values)

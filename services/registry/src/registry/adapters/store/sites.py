@@ -1,0 +1,88 @@
+"""Rows of sites: their recipients of sealed keys, and the last review of their Secrets. The hub is shown as one that
+has recipients only.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from certcore.events import DiscoveredSecret, Recipient
+from certcore.identities import HUB, recipient_name
+from registry.adapters import tables
+from registry.adapters.store.statements import exists, put
+from registry.domain.site import Site
+
+__all__ = ["Sites"]
+
+
+class Sites:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def enrol(self, name: str, recipients: Mapping[str, str], now: datetime) -> None:
+        """Add a place or the services of one that is there; `recipients` maps service to public key."""
+        if name != HUB and not await exists(self._connection, tables.site, {"name": name}):
+            await self._connection.execute(insert(tables.site).values(name=name, enrolled_at=now))
+        for service, public_key in recipients.items():
+            values = {
+                "name": recipient_name(name, service),
+                "place": name,
+                "service": service,
+                "public_key": public_key,
+            }
+            await put(self._connection, tables.recipient, values, ("name",))
+
+    async def all(self) -> list[Site]:
+        """By name, the hub among them where it has recipients. Without the reviews."""
+        row = tables.site
+        names = list((await self._connection.execute(select(row.c.name, row.c.reviewed_at))).all())
+        recipients = list(await self._connection.execute(select(tables.recipient)))
+        reviewed = {found.name: found.reviewed_at for found in names}
+        places = {*reviewed, *(found.place for found in recipients)}
+        return [
+            Site(
+                name=place,
+                recipients=tuple(
+                    Recipient(name=found.name, public_key=found.public_key)
+                    for found in recipients
+                    if found.place == place
+                ),
+                services=tuple(sorted(found.service for found in recipients if found.place == place)),
+                reviewed_at=reviewed.get(place),
+            )
+            for place in sorted(places)
+        ]
+
+    async def review(self, name: str) -> tuple[tuple[DiscoveredSecret, ...], tuple[str, ...]] | None:
+        """The Secrets of a site and the clusters that could not be listed; None where there is no such site."""
+        row = tables.site
+        found = (await self._connection.execute(select(row.c.review).where(row.c.name == name))).one_or_none()
+        if found is None:
+            return None
+        review = found.review or {}
+        return tuple(_readable(review.get("secrets", ()))), tuple(review.get("unreachable", ()))
+
+    async def save_review(
+        self, site: str, secrets: Sequence[DiscoveredSecret], unreachable: Sequence[str], now: datetime
+    ) -> None:
+        row = tables.site
+        review = {
+            "secrets": [secret.model_dump(mode="json") for secret in secrets],
+            "unreachable": list(unreachable),
+        }
+        await self._connection.execute(update(row).where(row.c.name == site).values(review=review, reviewed_at=now))
+
+
+def _readable(stored: Sequence[Any]) -> list[DiscoveredSecret]:
+    found = []
+    for item in stored:
+        try:
+            found.append(DiscoveredSecret.model_validate(item))
+        except ValidationError:
+            # The next review replaces it.
+            continue
+    return found

@@ -1,0 +1,39 @@
+"""The forms of statement that several nouns need, and how their values are read."""
+
+from enum import StrEnum
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import Table, and_, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from certcore.errors import TransientError
+
+__all__ = ["RowChangedError", "exists", "known_or_text", "put"]
+
+EnumT = TypeVar("EnumT", bound=StrEnum)
+
+
+class RowChangedError(TransientError):
+    """Somebody saved a row since it was read: what was decided by it is to be decided again."""
+
+
+def known_or_text(kind: type[EnumT], text: str) -> EnumT:
+    """A stored word; one that a newer version wrote stays the text that it is, and equals no known one."""
+    try:
+        return kind(text)
+    except ValueError:
+        return cast("EnumT", text)
+
+
+async def exists(connection: AsyncConnection, table: Table, key: dict[str, str]) -> bool:
+    """Whether a row has these values."""
+    query = select(func.count()).select_from(table).where(and_(*(table.c[name] == key[name] for name in key)))
+    return (await connection.execute(query)).scalar_one() > 0
+
+
+async def put(connection: AsyncConnection, table: Table, values: dict[str, Any], key: tuple[str, ...]) -> None:
+    """Update the row with this key, or insert it."""
+    condition = and_(*(table.c[name] == values[name] for name in key))
+    changed = await connection.execute(update(table).where(condition).values(values))
+    if changed.rowcount == 0:
+        await connection.execute(insert(table).values(values))

@@ -1,0 +1,141 @@
+"""Carries out decisions: saved, judged and announced in one transaction."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final, TypeVar
+
+import structlog
+
+from certcore.clock import Clock
+from certcore.events import CertificateHealthChanged
+from registry.adapters.outbox import Outbox
+from registry.adapters.store import RowChangedError, Store, Transaction
+from registry.domain.certificate import Certificate
+from registry.domain.change import Announced, Change
+from registry.domain.deployment import Deployment
+from registry.domain.health import assess
+from registry.domain.rollout import Rollout
+from registry.domain.signing import WantedCsr
+
+__all__ = ["Changes", "again_if_changed"]
+
+log = structlog.get_logger()
+
+ResultT = TypeVar("ResultT")
+
+_TRIES: Final = 5
+
+
+async def again_if_changed(store: Store, work: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
+    """Do work that loads, decides and saves, in a transaction; if the row was saved meanwhile, repeat all of it.
+
+    Raises:
+        RowChangedError: it was, at every try.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            async with store.transaction() as transaction:
+                return await work(transaction)
+        except RowChangedError as error:
+            log.info("decided_again", reason=str(error))
+    async with store.transaction() as transaction:
+        return await work(transaction)
+
+
+class Changes:
+    """Saves what a decision changes, and judges conditions and health by what is there then."""
+
+    def __init__(self, *, outbox: Outbox, clock: Clock) -> None:
+        self._outbox = outbox
+        self._clock = clock
+
+    async def save(self, transaction: Transaction, rollout: Rollout, change: Change) -> Certificate:
+        """Save a change of a certificate, then announce it; returns the certificate as it is then."""
+        before, change = rollout.certificate, _news(rollout, change)
+        if change.certificate is None and not _has_parts(change):
+            return before
+        certificate = await self.judge(transaction, _applied(rollout, change))
+        if certificate != before or _has_parts(change):
+            # First, whatever changed: its version shows concurrent changes of the same certificate.
+            certificate = await transaction.certificates.save(certificate)
+        if change.revision is not None:
+            await transaction.revisions.save(change.revision)
+        for placement in change.placements:
+            await transaction.placements.save(placement)
+        for endpoint in change.endpoints:
+            await transaction.endpoints.save(endpoint)
+        for request in change.signing:
+            await transaction.signing_requests.save(request)
+        await self.announce(transaction, certificate, change.announced)
+        await self.announce_health(transaction, before, certificate)
+        if certificate.state is not before.state:
+            log.info(
+                "certificate_moved", certificate=certificate.name, state=str(certificate.state), reason=change.reason
+            )
+        return certificate
+
+    async def judge(self, transaction: Transaction, rollout: Rollout) -> Certificate:
+        """The certificate with its conditions and health as they are now."""
+        certificate = rollout.certificate
+        approval = await transaction.approvals.get(certificate.approval_id)
+        approved = approval is not None and approval.spec_hash == certificate.spec_hash
+        found = assess(rollout, await transaction.probe_workers.all(), approved=approved, now=self._clock())
+        return replace(certificate, health=found.health, health_reason=found.reason, conditions=found.conditions)
+
+    async def announce(
+        self, transaction: Transaction, certificate: Certificate, announced: tuple[Announced, ...]
+    ) -> None:
+        for item in announced:
+            match item:
+                case Deployment():
+                    await self._outbox.order(transaction, certificate, item)
+                case WantedCsr():
+                    await self._outbox.ask_for_csr(transaction, certificate, item)
+                case _:
+                    await self._outbox.announce(transaction, certificate, item)
+
+    async def announce_health(self, transaction: Transaction, before: Certificate, after: Certificate) -> None:
+        """Announce the health where it, or the status or reason of a condition, changed."""
+        if _facts(before) == _facts(after):
+            return
+        event = CertificateHealthChanged(
+            certificate_id=after.id,
+            name=after.name,
+            owner=after.owner,
+            health=after.health,
+            conditions=after.conditions,
+        )
+        await self._outbox.announce(transaction, after, event)
+        if before.health != after.health:
+            log.info("health_changed", certificate=after.name, health=str(after.health), reason=after.health_reason)
+
+
+def _news(rollout: Rollout, change: Change) -> Change:
+    """Without the parts that are stored already."""
+    return replace(
+        change,
+        placements=tuple(item for item in change.placements if item not in rollout.placements),
+        endpoints=tuple(item for item in change.endpoints if item not in rollout.endpoints),
+        signing=tuple(item for item in change.signing if item not in rollout.signing),
+    )
+
+
+def _has_parts(change: Change) -> bool:
+    return bool(change.revision or change.placements or change.endpoints or change.signing)
+
+
+def _applied(rollout: Rollout, change: Change) -> Rollout:
+    if change.revision is not None:
+        rollout = rollout.with_revision(change.revision)
+    for placement in change.placements:
+        rollout = rollout.with_placement(placement)
+    for endpoint in change.endpoints:
+        rollout = rollout.with_endpoint(endpoint)
+    for request in change.signing:
+        rollout = rollout.with_signing(request)
+    return rollout.with_certificate(change.certificate or rollout.certificate)
+
+
+def _facts(certificate: Certificate) -> tuple[object, ...]:
+    conditions = [(item.type, item.status, item.reason) for item in certificate.conditions]
+    return (certificate.health, conditions)

@@ -1,0 +1,69 @@
+"""Rounds that find certificates whose health changed by time alone: a proof aged, a grace ended."""
+
+import structlog
+
+from certcore.clock import Clock
+from certcore.conditions import Health
+from registry.adapters.outbox import Bell
+from registry.adapters.store import RowChangedError, Store
+from registry.domain.endpoint import are_stale
+from registry.handlers.changes import Changes
+
+__all__ = ["HealthSweep"]
+
+log = structlog.get_logger()
+
+_BATCH = 200
+
+
+class HealthSweep:
+    """Without recent probe rounds, certificates that were ok or degraded become unknown. With them, unknown and
+    progressing ones are judged again, and those that a round missed.
+    """
+
+    def __init__(self, *, store: Store, changes: Changes, bell: Bell, clock: Clock) -> None:
+        self._store = store
+        self._changes = changes
+        self._bell = bell
+        self._clock = clock
+
+    async def sweep(self) -> None:
+        """Judge every certificate whose health may have changed by time."""
+        now = self._clock()
+        async with self._store.transaction() as transaction:
+            workers = await transaction.probe_workers.all()
+            ended = await transaction.certificates.expired(now=now)
+        nobody_looks = are_stale(workers, now=now)
+        healths = {Health.PROGRESSING, *((Health.OK, Health.DEGRADED) if nobody_looks else (Health.UNKNOWN,))}
+        # Also those that a probe round missed, and those that expired.
+        by_name = {certificate_id for worker in workers for certificate_id, _ in worker.missed}.union(ended)
+        after, changed = "", 0
+        for certificate_id in sorted(by_name):
+            changed += await self._judge(certificate_id)
+        while True:
+            async with self._store.transaction() as transaction:
+                ids = await transaction.certificates.ids(healths=healths, after=after, limit=_BATCH)
+            for certificate_id in ids:
+                changed += await self._judge(certificate_id)
+            if len(ids) < _BATCH:
+                break
+            after = ids[-1]
+        if changed:
+            self._bell.ring()
+
+    async def _judge(self, certificate_id: str) -> bool:
+        try:
+            async with self._store.transaction() as transaction:
+                rollout = await transaction.rollouts.get(certificate_id)
+                if rollout is None:
+                    return False
+                judged = await self._changes.judge(transaction, rollout)
+                if judged == rollout.certificate:
+                    return False
+                saved = await transaction.certificates.save(judged)
+                await self._changes.announce_health(transaction, rollout.certificate, saved)
+                return True
+        except RowChangedError as error:
+            # The concurrent change has judged it.
+            log.debug("not_judged", certificate_id=certificate_id, reason=str(error))
+            return False

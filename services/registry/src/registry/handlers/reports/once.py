@@ -1,0 +1,45 @@
+"""Each report is handled once, however often it comes."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from certcore.clock import Clock
+from certcore.cloudevents import Envelope
+from certcore.errors import PermanentError
+from certcore.events import Event
+from certcore.subjects import Reporter, reporter
+from certkit.bus import Handler
+from registry.adapters.outbox import Bell
+from registry.adapters.store import Store, Transaction
+from registry.handlers.changes import again_if_changed
+
+__all__ = ["Once"]
+
+EventT = TypeVar("EventT", bound=Event)
+
+
+class Once:
+    """Makes handlers: the effect of a report and its entry in the inbox are one transaction."""
+
+    def __init__(self, *, store: Store, bell: Bell, clock: Clock) -> None:
+        self._store = store
+        self._bell = bell
+        self._clock = clock
+
+    def handler(self, effect: Callable[[Transaction, EventT, Reporter], Awaitable[None]]) -> Handler:
+        """A handler that raises PermanentError for a report without an id or without a reporter."""
+
+        async def handle(event: EventT, envelope: Envelope) -> None:
+            if not envelope.id:
+                raise PermanentError("a report needs a ce-id: without one a repetition can't be recognised")
+            # By the subject, which the broker binds to the publisher: a header could name another service.
+            who = reporter(envelope.subject)
+
+            async def work(transaction: Transaction) -> None:
+                if await transaction.inbox.first_time(f"{who.place}/{who.service}", envelope.id, self._clock()):
+                    await effect(transaction, event, who)
+
+            await again_if_changed(self._store, work)
+            self._bell.ring()
+
+        return handle

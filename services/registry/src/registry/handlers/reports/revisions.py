@@ -1,0 +1,59 @@
+"""Reports of the issuer about revisions."""
+
+from typing import Final
+
+from certcore.clock import Clock
+from certcore.events import Event, RevisionFailed, RevisionIssued, RevisionStarted
+from certcore.identities import HUB
+from certcore.subjects import Reporter
+from certkit.bus import Handler
+from registry.adapters.store import Transaction
+from registry.domain.access import check_reporter
+from registry.domain.issuance import fail, issue, start
+from registry.domain.rollout import Rollout
+from registry.handlers.changes import Changes
+from registry.handlers.reports.once import Once
+from registry.handlers.reports.rollout import load_rollout
+
+__all__ = ["RevisionReports"]
+
+_ISSUER: Final = Reporter(HUB, "issuer")
+
+
+class RevisionReports:
+    def __init__(self, *, once: Once, changes: Changes, clock: Clock) -> None:
+        self._once = once
+        self._changes = changes
+        self._clock = clock
+
+    def handlers(self) -> dict[type[Event], Handler]:
+        """What to subscribe to."""
+        return {
+            RevisionStarted: self._once.handler(self.on_started),
+            RevisionIssued: self._once.handler(self.on_issued),
+            RevisionFailed: self._once.handler(self.on_failed),
+        }
+
+    async def on_started(self, transaction: Transaction, event: RevisionStarted, who: Reporter) -> None:
+        check_reporter(who, _ISSUER)
+        rollout = await load_rollout(transaction, event.certificate_id)
+        await self._changes.save(transaction, rollout, start(rollout, event, now=self._clock()))
+
+    async def on_issued(self, transaction: Transaction, event: RevisionIssued, who: Reporter) -> None:
+        check_reporter(who, _ISSUER)
+        rollout = await load_rollout(transaction, event.certificate_id)
+        pairs = {(event.revision, event.variant), *_wanted(rollout)}
+        keys = [(rollout.certificate.id, number, variant) for number, variant in pairs]
+        sealed = (await transaction.revisions.sealed_keys(keys)).get(rollout.certificate.id, {})
+        carried = await transaction.services.carried()
+        change = issue(rollout, event, sealed, carried, now=self._clock())
+        await self._changes.save(transaction, rollout, change)
+
+    async def on_failed(self, transaction: Transaction, event: RevisionFailed, who: Reporter) -> None:
+        check_reporter(who, _ISSUER)
+        rollout = await load_rollout(transaction, event.certificate_id)
+        await self._changes.save(transaction, rollout, fail(rollout, event, now=self._clock()))
+
+
+def _wanted(rollout: Rollout) -> set[tuple[int, str]]:
+    return {(revision.number, revision.variant) for revision in rollout.variants}

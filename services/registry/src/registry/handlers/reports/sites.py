@@ -1,0 +1,55 @@
+"""Reports of services about themselves: heartbeats, and reviews of a site's Secrets."""
+
+import structlog
+
+from certcore.clock import Clock
+from certcore.events import Event, SiteHeartbeat, SiteReviewed
+from certcore.subjects import Reporter
+from certkit.bus import Handler
+from registry.adapters.store import Transaction
+from registry.domain.access import check_reporter
+from registry.domain.site import ServiceSeen
+from registry.handlers.deployments import Deployments
+from registry.handlers.reports.once import Once
+
+__all__ = ["SiteReports"]
+
+log = structlog.get_logger()
+
+
+class SiteReports:
+    def __init__(self, *, once: Once, deployments: Deployments, clock: Clock) -> None:
+        self._once = once
+        self._deployments = deployments
+        self._clock = clock
+
+    def handlers(self) -> dict[type[Event], Handler]:
+        """What to subscribe to."""
+        return {
+            SiteHeartbeat: self._once.handler(self.on_heartbeat),
+            SiteReviewed: self._once.handler(self.on_review),
+        }
+
+    async def on_heartbeat(self, transaction: Transaction, event: SiteHeartbeat, who: Reporter) -> None:
+        """Store it. Placements of kinds that the service newly delivers are ordered now."""
+        check_reporter(who, Reporter(event.site, event.service))
+        before = await transaction.services.get(event.site, event.service)
+        seen = ServiceSeen(
+            place=event.site,
+            service=event.service,
+            version=event.version[:64],
+            last_heartbeat=self._clock(),
+            kinds=event.kinds,
+            contract=event.contract,
+        )
+        await transaction.services.save(seen)
+        if before is None or before.kinds is None or event.kinds is None:
+            return
+        new = set(event.kinds) - set(before.kinds)
+        if new:
+            ordered = await self._deployments.order_again(transaction, event.site, event.service, kinds=new)
+            log.info("kinds_carried", place=event.site, service=event.service, kinds=sorted(new), ordered=ordered)
+
+    async def on_review(self, transaction: Transaction, event: SiteReviewed, who: Reporter) -> None:
+        check_reporter(who, Reporter(event.site, "syncer"))
+        await transaction.sites.save_review(event.site, event.secrets, event.unreachable, self._clock())

@@ -1,0 +1,1 @@
+"""The page that the registry serves: router, templates and assets."""

@@ -1,0 +1,100 @@
+"""The page: a live list, rendered here, refreshed by the event stream. Nothing comes from elsewhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.templating import Jinja2Templates
+
+from certcore.api import RequestState, SignInCode
+from certcore.clock import Clock
+from certcore.identities import HUB
+from registry.adapters.store import Store
+from registry.domain.access import Principal, owner_listed
+from registry.handlers.http.auth import SESSION_COOKIE, Authenticator, Operator, Viewer
+from registry.handlers.http.problems import UnauthorizedError
+from registry.handlers.views import certificate_view, request_view, service_views, site_view
+
+__all__ = ["page_router"]
+
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+)
+_FOLDER = Path(__file__).parent
+_SHOWN = 200
+"""More than a person reads on one page; the command and the API list the rest."""
+
+
+def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> APIRouter:
+    router = APIRouter()
+    templates = Jinja2Templates(directory=_FOLDER / "templates")
+
+    @router.get("/", include_in_schema=False)
+    async def overview(request: Request) -> Response:
+        try:
+            caller = await authenticator.caller(request)
+        except UnauthorizedError:
+            return templates.TemplateResponse(request, "sign_in.html", status_code=401, headers=_headers())
+        return templates.TemplateResponse(
+            request, "overview.html", {"list": await _list(request, caller)}, headers=_headers()
+        )
+
+    @router.get("/list", include_in_schema=False)
+    async def live_list(request: Request, caller: Viewer) -> HTMLResponse:
+        return HTMLResponse(await _list(request, caller), headers=_headers())
+
+    async def _list(request: Request, caller: Principal) -> str:
+        listed, now = owner_listed(caller, None), clock()
+        async with store.transaction() as transaction:
+            found = await transaction.certificates.page(limit=_SHOWN, owner=listed)
+            rollouts = await transaction.rollouts.many(found)
+            workers = await transaction.probe_workers.all()
+            waiting = await transaction.requests.page(limit=_SHOWN, owner=listed, state=RequestState.WAITING)
+            asked = {
+                item.id: item
+                for item in await transaction.certificates.many({item.certificate_id for item in waiting})
+            }
+            sites, seen = await transaction.sites.all(), await transaction.services.all()
+            counts = await transaction.placements.counts()
+        return templates.get_template("list.html").render(
+            request=request,
+            certificates=[certificate_view(rollout, None, workers) for rollout in rollouts],
+            more=len(found) == _SHOWN,
+            waiting=[request_view(item, asked[item.certificate_id]) for item in waiting],
+            sites=[site_view(site, seen, counts, now) for site in sites if site.name != HUB],
+            services=service_views(sites, seen, now),
+            now=now,
+        )
+
+    @router.get("/assets/{name}", include_in_schema=False)
+    async def asset(name: str) -> Response:
+        kinds = {"page.css": "text/css", "page.js": "text/javascript"}
+        if name not in kinds:
+            return Response(status_code=404)
+        return Response((_FOLDER / "assets" / name).read_bytes(), media_type=kinds[name], headers=_headers())
+
+    @router.post("/v1/sign-in-codes", status_code=201, tags=["page"])
+    async def make_code(_: Operator) -> SignInCode:
+        """A code that opens the page once, as /sign-in?code=CODE."""
+        return SignInCode(code=authenticator.new_code())
+
+    @router.get("/sign-in", include_in_schema=False)
+    async def sign_in(code: Annotated[str, Query()]) -> Response:
+        session = await authenticator.redeem(code)
+        if session is None:
+            raise UnauthorizedError("this sign-in link was used or is too old: make a new one")
+        response = RedirectResponse("/", status_code=303, headers=_headers())
+        response.set_cookie(SESSION_COOKIE, session, httponly=True, samesite="strict", path="/")
+        return response
+
+    return router
+
+
+def _headers() -> dict[str, str]:
+    return {
+        "content-security-policy": _POLICY,
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-store",
+    }

@@ -1,0 +1,214 @@
+"""A journal of the first schema, with rows as the first issuer wrote them: each job goes on."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlalchemy import Connection, column, insert, text
+from sqlalchemy import table as table_of
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from certcore.events import FailureCode, MustAct, RevisionFailed, RevisionIssued
+from certcore.inspection import spki_sha256
+from certcore.placements import PLATFORM
+from certcore.sealing import RecipientKey, SealContext, open_sealed
+from certkit.database import make_engine, upgrade
+from certlocal.tools import Tell
+from issuer.adapters.journal import Journal
+from issuer.domain.ca_order import ChallengeKind
+from issuer.domain.challenge import ChallengeRecord
+from issuer.domain.failure import FailureReason
+from issuer.domain.job import CaOrder, JobId, JobState
+from tests.integration.issuer.recipients import KEYS, opened
+from tests.integration.issuer.scene import a_scene
+from tests.integration.issuer.test_journal import MIGRATIONS
+
+pytestmark = pytest.mark.integration
+
+ESCROW = RecipientKey("escrow", X25519PrivateKey.generate())
+LONG_AGO = "2026-01-01 12:00:00.000000"
+
+
+@dataclass(frozen=True)
+class FirstKey:
+    """Key material as the first issuer made it: sealed copies without a key id, bound to no variant."""
+
+    certificate_id: str
+    dns_name: str
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def pem(self) -> bytes:
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    def columns(self) -> dict[str, object]:
+        names = x509.SubjectAlternativeName([x509.DNSName(self.dns_name)])
+        csr = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(names, critical=False)
+        return {
+            "csr": csr.sign(self.key, SHA256()).public_bytes(Encoding.DER),
+            "spki_sha256": spki_sha256(self.key.public_key()),
+            "sealed_keys": json.dumps([self._sealed_to(recipient) for recipient in (*KEYS, ESCROW)]),
+        }
+
+    def _sealed_to(self, recipient: RecipientKey) -> dict[str, str]:
+        info = f"certbus/v1|{recipient.name}|{self.certificate_id}|1".encode()
+        suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+        sealed = suite.encrypt(self.pem, recipient.private_key.public_key(), info=info)
+        return {"recipient": recipient.name, "sealed": base64.b64encode(sealed).decode()}
+
+
+def a_key(certificate_id: str) -> FirstKey:
+    return FirstKey(certificate_id, f"{certificate_id}.example.org", ec.generate_private_key(ec.SECP256R1()))
+
+
+def a_row(certificate_id: str, state: str, **columns: object) -> dict[str, object]:
+    issue_order = {
+        "certificate_id": certificate_id,
+        "name": certificate_id,
+        "revision": 1,
+        "dns_names": [f"{certificate_id}.example.org"],
+        "exposure": "internal",
+        "issuer": None,
+        "key_algorithm": "ec-p256",
+        "approval_id": "an-approval",
+        "recipients": [{"name": key.name, "public_key": key.public_key} for key in KEYS],
+        "replaces": None,
+    }
+    return {
+        "certificate_id": certificate_id,
+        "revision": 1,
+        "name": certificate_id,
+        "order": json.dumps(issue_order),
+        "accepted_at": LONG_AGO,
+        "state": state,
+        "version": 3,
+        "ca": "by-dns",
+        "validation_method": "",
+        "abandoned": 0,
+        "refusals": 0,
+        "setbacks": 0,
+        "given_up": False,
+        "due_at": LONG_AGO,
+        **columns,
+    }
+
+
+@asynccontextmanager
+async def first_journal(
+    folder: Path, *rows: dict[str, object], challenges: tuple[dict[str, object], ...] = ()
+) -> AsyncIterator[AsyncEngine]:
+    engine = make_engine(f"sqlite+aiosqlite:///{folder / 'journal.db'}")
+
+    def make(connection: Connection) -> None:
+        configuration = Config()
+        configuration.set_main_option("script_location", str(MIGRATIONS))
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, "0001")
+        for table, new in (("job", rows), ("challenge", challenges)):
+            for row in new:
+                connection.execute(insert(table_of(table, *map(column, row))).values(row))
+
+    async with engine.begin() as connection:
+        await connection.run_sync(make)
+    yield engine
+    await engine.dispose()
+
+
+async def test_a_job_of_the_first_schema_is_read_with_all_that_it_had(tmp_path: Path) -> None:
+    key = a_key("shop")
+    job = a_row(
+        "shop",
+        "validating",
+        **key.columns(),
+        order_url="https://ca.test/o/1",
+        finalize_url="https://ca.test/o/1/f",
+        problem="rate_limited: too many",
+        problem_at=LONG_AGO,
+        wait_until=LONG_AGO,
+    )
+    challenge = {
+        "certificate_id": "shop",
+        "revision": 1,
+        "url": "https://ca.test/challenge/1",
+        "kind": "dns-01",
+        "identifier": "shop.example.org",
+        "record_name": "_acme-challenge.shop",
+        "record_value": "a value",
+    }
+    async with first_journal(tmp_path, job, a_row("new", "accepted"), challenges=(challenge,)) as engine:
+        await upgrade(engine, MIGRATIONS)
+        journal = Journal(engine=engine, worker="one")
+        now = datetime.now(UTC)
+        jobs, _ = await journal.claim(now=now, until=now + timedelta(minutes=1), limit=10, running=())
+        found = {one.id.certificate_id: one for one in jobs}
+        assert set(found) == {"shop", "new"}
+        shop = found["shop"]
+        assert shop.id == JobId("shop", 1, PLATFORM)
+        assert (shop.state, shop.version) == (JobState.VALIDATING, 4)
+        assert shop.issue_order.dns_names == ("shop.example.org",)
+        assert shop.ca_order == CaOrder("https://ca.test/o/1", "https://ca.test/o/1/f")
+        assert (shop.reason, shop.problem) == (FailureReason.RATE_LIMITED, "rate_limited: too many")
+        assert (found["new"].reason, found["new"].key) == (None, None)
+        assert await journal.records(shop.id) == [
+            ChallengeRecord(
+                job=shop.id,
+                kind=ChallengeKind.DNS_01,
+                url="https://ca.test/challenge/1",
+                identifier="shop.example.org",
+                record_name="_acme-challenge.shop",
+                record_value="a value",
+            )
+        ]
+        assert shop.key is not None
+        sealed = {copy.recipient: copy for copy in shop.key.sealed}
+        for recipient in (*KEYS, ESCROW):
+            copy = sealed[recipient.name]
+            context = SealContext(recipient.name, "shop", 1, PLATFORM)
+            assert open_sealed(copy.raw(), key=recipient, context=context, sealed_to=copy.key_id) == key.pem
+
+
+async def test_after_the_upgrade_each_variant_has_its_row_and_each_record_its_job(tmp_path: Path) -> None:
+    async with first_journal(tmp_path, a_row("shop", "accepted")) as engine:
+        await upgrade(engine, MIGRATIONS)
+        async with engine.connect() as connection:
+            rows = (await connection.execute(text("SELECT name, sql FROM sqlite_master"))).all()
+            violations = (await connection.execute(text("PRAGMA foreign_key_check"))).all()
+    schema: dict[str, str] = {row.name: row.sql for row in rows}
+    assert "PRIMARY KEY (certificate_id, revision, variant)" in schema["job"]
+    assert "PRIMARY KEY (certificate_id, revision, variant, url)" in schema["challenge"]
+    assert "REFERENCES job (certificate_id, revision, variant)" in schema["challenge"]
+    assert {"ix_job_due_at", "ix_job_spki_sha256", "ix_challenge_record_name"} <= set(schema)
+    assert not any("_alembic_tmp" in name for name in schema)
+    assert violations == []
+
+
+async def test_jobs_of_the_first_schema_are_finished_by_this_issuer(tmp_path: Path, tell: Tell) -> None:
+    keyed, gave_up = a_key("keyed"), {"given_up": True, "ca": None, "report_at": LONG_AGO, "problem_at": LONG_AGO}
+    rows = (
+        a_row("keyed", "keyed", **keyed.columns()),
+        a_row("accepted", "accepted"),
+        a_row("gave-up", "accepted", **gave_up, problem="unknown_ca: no CA named nowhere is configured"),
+    )
+    async with first_journal(tmp_path, *rows):
+        pass
+    async with a_scene(tmp_path, tell=tell) as scene:
+        await scene.peer.wait_for(RevisionIssued, certificate_ids=["keyed", "accepted"])
+        for bundle in opened(scene.registry.issued["keyed", 1, PLATFORM], "keyed", 1):
+            assert bundle.key_pem == keyed.pem
+        opened(scene.registry.issued["accepted", 1, PLATFORM], "accepted", 1)
+        failed = (await scene.peer.wait_for(RevisionFailed, certificate_ids=["gave-up"]))["gave-up"]
+        assert (failed.code, failed.must_act) == (FailureCode.CONFIGURATION, MustAct.OPERATOR)
+        assert len(scene.pebble.finalized_orders()) == 2

@@ -1,0 +1,209 @@
+"""The registry's own objects on a database of their own, with a clock that stands still: no process, no broker."""
+
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+from opentelemetry.sdk.trace import TracerProvider
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from certcore.bundles import IssuedBundle, SealedKey
+from certcore.certificate import CertificateSpec
+from certcore.cloudevents import Envelope
+from certcore.events import Event, RevisionIssued
+from certcore.subjects import route
+from certcore.targets import FILES, HAPROXY, KUBERNETES, TargetKinds
+from certkit.database import make_engine, upgrade
+from registry import adapters
+from registry.adapters import tables
+from registry.adapters.outbox import Bell, Outbox
+from registry.adapters.store import Store
+from registry.domain.rollout import Rollout
+from registry.handlers.bundles import Bundles
+from registry.handlers.changes import Changes
+from registry.handlers.deployments import Deployments
+from registry.handlers.health import HealthSweep
+from registry.handlers.renewals import Renewals
+from registry.handlers.reports.deliveries import DeliveryReports
+from registry.handlers.reports.observations import ObservationReports
+from registry.handlers.reports.once import Once
+from registry.handlers.reports.revisions import RevisionReports
+from registry.handlers.requests import Requests
+from tests.authority import Authority, Issued
+
+__all__ = ["HOST", "ISSUED", "MIGRATIONS", "NOON", "PLACES", "SPEC", "Report", "World", "schema", "world"]
+
+MIGRATIONS: Final = Path(adapters.__path__[0]).parent / "migrations"
+NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOST: Final = "app.internal.example.test"
+SPEC: Final = CertificateSpec.model_validate(
+    {
+        "name": "app",
+        "dns_names": [HOST],
+        "exposure": "internal",
+        "targets": [
+            {"kind": "files", "name": "host", "site": "site1"},
+            {"kind": "haproxy", "name": "edge", "site": "site1"},
+            {"kind": "files", "name": "far", "site": "site2"},
+        ],
+        "endpoints": [
+            {"url": f"https://{HOST}:8441", "target": "host"},
+            {"url": f"https://{HOST}:8442", "target": "edge"},
+            {"url": f"https://{HOST}:8443"},
+        ],
+    }
+)
+PLACES: Final = {"host": ("site1", "syncer"), "edge": ("site1", "pusher"), "far": ("site2", "syncer")}
+ISSUED: Final = {
+    number: Authority().issue(HOST, not_before=NOON - timedelta(hours=1), not_after=NOON + timedelta(days=90))
+    for number in (1, 2)
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report as it was published. `again` may come a second time under an id of its own."""
+
+    event: Event
+    place: str
+    service: str
+    id: str
+    again: bool = True
+
+    @property
+    def envelope(self) -> Envelope:
+        subject = route(self.event, place=self.place, service=self.service, about="app").subject
+        return Envelope(id=self.id, type=self.event.type, source=f"certbus/{self.service}", subject=subject)
+
+
+@dataclass
+class World:
+    engine: AsyncEngine
+    now: datetime = NOON
+    certificate_id: str = ""
+    ids: str = "id"
+    _numbers: Any = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.engine)
+        bell, tracer = Bell(), TracerProvider().get_tracer("test")
+        self.changes = Changes(outbox=Outbox(clock=self.clock, new_id=self.new_id), clock=self.clock)
+        self.kinds = TargetKinds([FILES, HAPROXY, KUBERNETES])
+        self.requests = Requests(
+            store=self.store,
+            changes=self.changes,
+            clock=self.clock,
+            new_id=self.new_id,
+            tracer=tracer,
+            issuers=frozenset(),
+            kinds=self.kinds,
+        )
+        self.renewals = Renewals(store=self.store, changes=self.changes, bell=bell, clock=self.clock, tracer=tracer)
+        self.health = HealthSweep(store=self.store, changes=self.changes, bell=bell, clock=self.clock)
+        self.levels = Deployments(changes=self.changes)
+        self.bundles = Bundles(store=self.store, clock=self.clock)
+        once = Once(store=self.store, bell=bell, clock=self.clock)
+        self.handlers = {
+            **RevisionReports(once=once, changes=self.changes, clock=self.clock).handlers(),
+            **DeliveryReports(once=once, changes=self.changes, clock=self.clock).handlers(),
+            **ObservationReports(once=once, changes=self.changes, clock=self.clock).handlers(),
+        }
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def new_id(self) -> str:
+        return f"{self.ids}-{next(self._numbers)}"
+
+    async def enrol(self) -> None:
+        async with self.store.transaction() as transaction:
+            await transaction.sites.enrol("site1", {"syncer": "a", "pusher": "b"}, NOON)
+            await transaction.sites.enrol("site2", {"syncer": "c"}, NOON)
+
+    async def begin(self) -> None:
+        """The sites, and one certificate."""
+        await self.enrol()
+        self.certificate_id = await self.submit(SPEC)
+
+    async def submit(self, spec: CertificateSpec) -> str:
+        """Returns the certificate's id."""
+        async with self.store.transaction() as transaction:
+            done = await self.requests.submit(transaction, spec, owner="shop", requester="ana")
+        return done.certificate.id
+
+    async def hand_over(self, revision: int, issued: Issued | None = None) -> None:
+        names = sorted({f"{site}-{service}" for site, service in PLACES.values()})
+        keys = tuple(SealedKey.of(name, f"sealed to {name}".encode(), None) for name in names)
+        bundle = IssuedBundle(chain_pem=(issued or ISSUED[revision]).chain_pem, keys=keys)
+        await self.bundles.store(self.certificate_id, revision, "platform", bundle, actor="issuer")
+
+    async def issue(self, authority: Authority, revision: int = 1) -> Issued:
+        """The certificate's next revision is issued and announced."""
+        ends = NOON + timedelta(days=90)
+        issued = authority.issue(HOST, not_before=NOON - timedelta(hours=1), not_after=ends)
+        await self.hand_over(revision, issued)
+        event = RevisionIssued(
+            certificate_id=self.certificate_id,
+            revision=revision,
+            fingerprint_sha256=issued.fingerprint,
+            ca="ca",
+            validation_method="dns-01",
+            ari_id=None,
+        )
+        await self.hear(Report(event, "hub", "issuer", self.new_id()))
+        return issued
+
+    async def hear(self, report: Report) -> None:
+        await self.handlers[type(report.event)](report.event, report.envelope)
+
+    async def rollout(self) -> Rollout:
+        async with self.store.transaction() as transaction:
+            found = await transaction.rollouts.get(self.certificate_id)
+        assert found is not None
+        return found
+
+    async def truth(self) -> dict[str, Any]:
+        """All rows but the inbox's, and what was announced and ordered, however often and in whatever order.
+
+        Versions count saves, and health is announced at each change: both depend on the way.
+        """
+        async with self.engine.connect() as connection:
+            found: dict[str, Any] = {}
+            for table in tables.metadata.sorted_tables:
+                if table not in (tables.event, tables.inbox):
+                    columns = [column for column in table.columns if column.name != "version"]
+                    rows = await connection.execute(select(*columns))
+                    found[table.name] = sorted(map(repr, rows.all()))
+            events = (await connection.execute(select(tables.event))).all()
+        told = (row for row in events if "health_changed" not in row.type)
+        return found | {"events": Counter((row.type, row.subject, row.data) for row in told)}
+
+
+async def schema(folder: Path) -> Path:
+    """A database with its schema, to be copied."""
+    path = folder / "empty.db"
+    engine = make_engine(f"sqlite+aiosqlite:///{path}")
+    await upgrade(engine, MIGRATIONS)
+    await engine.dispose()
+    return path
+
+
+@asynccontextmanager
+async def world(empty: Path, name: str) -> AsyncIterator[World]:
+    """A world with one certificate on a copy of an empty database."""
+    path = empty.with_name(f"{name}.db")
+    shutil.copy(empty, path)
+    engine = make_engine(f"sqlite+aiosqlite:///{path}")
+    try:
+        made = World(engine)
+        await made.begin()
+        yield made
+    finally:
+        await engine.dispose()

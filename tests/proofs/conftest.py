@@ -1,0 +1,9 @@
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """The one that `make prove` prints."""
+    return int(os.environ["CERTBUS_SEED"])

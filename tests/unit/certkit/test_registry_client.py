@@ -1,0 +1,138 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from certcore.bundles import IssuedBundle
+from certcore.errors import PermanentError, TransientError
+from certkit.registry_client import Listed, RegistryClient
+from certkit.settings import RegistrySettings
+
+TOKEN = "token-of-site1-syncer"
+ORDER: dict[str, Any] = {"target": {"name": "web", "kind": "files"}, "generation": 1}
+
+
+class Answering:
+    """A registry that gives its answers in turn, and keeps what it was asked."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self._answers = list(answers)
+        self.asked: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Callable[[Answering], RegistryClient]:
+    token_file = tmp_path / "token"
+    token_file.write_text(f"{TOKEN}\n")
+    settings = RegistrySettings(url="http://registry.test", token_file=token_file)
+    return lambda registry: RegistryClient(settings, transport=httpx.MockTransport(registry))
+
+
+def deployment(number: int, **changes: object) -> dict[str, Any]:
+    return {"certificate_id": f"c-{number}", "name": f"n{number}", "placements": [ORDER]} | changes
+
+
+def page(*items: object, after: str | None = None) -> httpx.Response:
+    return httpx.Response(200, json={"items": items, "next": after})
+
+
+async def test_every_page_of_a_list_is_read(client: Callable[[Answering], RegistryClient]) -> None:
+    registry = Answering(page(deployment(1), deployment(2), after="c-2"), page(deployment(3)))
+    async with client(registry) as api:
+        found = await api.deployments()
+    assert [item.certificate_id for item in found] == ["c-1", "c-2", "c-3"]
+    assert [request.url.params.get("after") for request in registry.asked] == [None, "c-2"]
+    assert {request.headers["authorization"] for request in registry.asked} == {f"Bearer {TOKEN}"}
+
+
+async def test_an_item_that_can_not_be_read_is_left_out_and_logged(
+    client: Callable[[Answering], RegistryClient],
+) -> None:
+    bad = deployment(1) | {"certificate_id": 7}
+    half = deployment(2, placements=[ORDER, ORDER | {"generation": "high"}])
+    async with client(Answering(page(bad, half))) as api:
+        with capture_logs() as logs:
+            [found] = await api.deployments()
+    assert (found.certificate_id, len(found.placements)) == ("c-2", 1)
+    noted = [(entry["event"], entry["item"], entry["name"], entry["problem"]) for entry in logs]
+    assert noted == [
+        ("item_unreadable", "items.0", "n1", "certificate_id: string_type"),
+        ("item_unreadable", "placements.1", "web", "generation: int_parsing"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (json.dumps([deployment(1)]).encode(), "1 errors"),
+        (b"<html>", "it is no JSON"),
+        (b"[" * 100_000, "it is no JSON"),
+        (b"{}", "1 errors"),
+    ],
+)
+async def test_a_list_of_another_form_is_refused_with_its_path(
+    client: Callable[[Answering], RegistryClient], body: bytes, problem: str
+) -> None:
+    async with client(Answering(httpx.Response(200, content=body))) as api:
+        with pytest.raises(PermanentError, match=f"answer to /v1/deployments can't be read: {problem}"):
+            await api.deployments()
+
+
+async def test_the_other_lists_are_read_alike(client: Callable[[Answering], RegistryClient]) -> None:
+    registry = Answering(page(), page())
+    async with client(registry) as api:
+        assert await api.wanted_csrs() == []
+        assert await api.expectations() == Listed([], complete=True)
+    assert [request.url.path for request in registry.asked] == ["/v1/csrs", "/v1/expectations"]
+
+
+async def test_a_bundle_is_asked_for_by_its_variant(client: Callable[[Answering], RegistryClient]) -> None:
+    body = {"certificate_id": "c-1", "revision": 2, "chain_pem": "", "key": None, "variant": "cdn", "new": 1}
+    registry = Answering(httpx.Response(200, json=body), httpx.Response(204))
+    async with client(registry) as api:
+        assert (await api.fetch_bundle("c-1", 2, "cdn")).variant == "cdn"
+        await api.store_bundle("c-1", 2, IssuedBundle(chain_pem="", keys=()), "cdn")
+    assert [(request.method, str(request.url)) for request in registry.asked] == [
+        ("GET", "http://registry.test/v1/bundles/c-1/2?variant=cdn"),
+        ("PUT", "http://registry.test/v1/bundles/c-1/2?variant=cdn"),
+    ]
+
+
+async def test_a_bundle_that_can_not_be_read_is_not_quoted(client: Callable[[Answering], RegistryClient]) -> None:
+    async with client(Answering(httpx.Response(200, json={"chain_pem": "-----BEGIN PRIVATE KEY-----"}))) as api:
+        with pytest.raises(PermanentError, match="SealedBundle can't be read") as caught:
+            await api.fetch_bundle("c-1", 2)
+    assert "PRIVATE" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "fate"),
+    [
+        (httpx.Response(404), PermanentError),
+        (httpx.Response(403), PermanentError),
+        (httpx.Response(422), PermanentError),
+        (httpx.Response(429), TransientError),
+        (httpx.Response(500), TransientError),
+        (httpx.Response(503), TransientError),
+        (httpx.ConnectError("refused"), TransientError),
+        (httpx.ReadTimeout("late"), TransientError),
+    ],
+)
+async def test_a_failure_is_tried_again_where_that_may_help_and_never_shows_the_token(
+    client: Callable[[Answering], RegistryClient], answer: httpx.Response | Exception, fate: type[Exception]
+) -> None:
+    async with client(Answering(answer)) as api:
+        with pytest.raises(fate, match="registry: GET /v1/deployments") as caught:
+            await api.deployments()
+    assert TOKEN not in str(caught.value)
