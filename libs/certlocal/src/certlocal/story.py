@@ -63,7 +63,7 @@ class Story:
         shop = await self._public_name()
         edge = await self._balancer_name()
         edge = await self._renewal(edge)
-        await self._outage(shop)
+        await self._outage(shop, beside=orders)
         if system.clusters:
             await self._clusters(orders.name)
         await self._trace(orders)
@@ -150,8 +150,8 @@ class Story:
             " → ".join(serial[:8] for serial in tally.serials),
         )
 
-    async def _outage(self, view: CertificateView) -> None:
-        """What serves the certificate at one site stops, and comes back."""
+    async def _outage(self, view: CertificateView, *, beside: CertificateView) -> None:
+        """What serves two certificates at one site stops, and comes back; the health of the first is followed."""
         site = SITES[-1]
         application = self._system.applications[site]
         self._say(f"what serves {view.dns_names[0]} at {site} stops: live says what was proven, health what holds")
@@ -166,6 +166,8 @@ class Story:
         after, reason = await self._healthy(view.name, Health.OK)
         held = reason is not None
         self._promise("and is well again by itself", held, f"ok {after:.1f} s after it was started again")
+        # The other may have had one bad look meanwhile: that leaves its health, and is shown until the next look.
+        await self._live(beside.name)
 
     async def _healthy(self, name: str, health: Health) -> tuple[float, str | None]:
         """Wait until list, show and page say this health: after how many seconds, and the reason; None if never."""
