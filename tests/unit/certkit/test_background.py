@@ -5,7 +5,7 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from certcore.errors import TransientError
-from certkit.background import Background
+from certkit.background import Background, end_tasks
 
 
 @pytest_asyncio.fixture
@@ -116,6 +116,26 @@ async def test_a_stop_cancels_what_runs_and_waits_for_its_end(background: Backgr
     await asyncio.sleep(0)
     await background.stop()
     assert told == ["tidied"]
+
+
+async def test_a_task_that_lost_a_cancellation_is_cancelled_again() -> None:
+    lost: list[str] = []
+
+    async def publish() -> None:
+        while True:
+            try:
+                await forever()
+            except asyncio.CancelledError:
+                if lost:
+                    raise
+                lost.append("as if the answer had come at the same moment")
+
+    tasks = [asyncio.create_task(publish()), asyncio.create_task(forever())]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await end_tasks(tasks, again_s=0.01)
+    assert all(task.cancelled() for task in tasks)
+    assert len(lost) == 1
 
 
 async def test_a_task_that_was_asked_to_end_is_waited_for_as_long_as_it_may_take(background: Background) -> None:

@@ -17,6 +17,7 @@ from certcore.errors import TransientError
 from certdelivery.model import Destination
 from certdelivery.placements import Key
 from certdelivery.records import Job, LaneKey
+from certkit.background import end_tasks
 from certkit.failure_policy import describe
 
 __all__ = ["Again", "Lanes", "Work"]
@@ -103,8 +104,7 @@ class Lanes:
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=grace_s)
-        for task in late:
-            task.cancel()
+        await end_tasks(late)
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, key: LaneKey, lane: _Lane) -> None:

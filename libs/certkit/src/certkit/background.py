@@ -1,8 +1,9 @@
 """Work that goes on as long as the service: loops, and rounds that start again and again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from typing import Final
 
 import structlog
 
@@ -10,9 +11,11 @@ from certcore.backoff import delay_after
 from certcore.errors import CertbusError
 from certkit.failure_policy import describe
 
-__all__ = ["Background"]
+__all__ = ["Background", "end_tasks"]
 
 log = structlog.get_logger()
+
+_AGAIN_S: Final = 3.0
 
 
 class Background:
@@ -41,14 +44,25 @@ class Background:
             self._tasks[name] = asyncio.create_task(_run(name, work), name=name)
 
     async def stop(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await end_tasks(self._tasks.values())
 
     async def drain(self, name: str, *, within_s: float) -> None:
         """Wait for a task that was asked to end by other means; `stop` cancels it if it takes longer."""
         with suppress(KeyError):
             await asyncio.wait([self._tasks[name]], timeout=within_s)
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task[None]], *, again_s: float = _AGAIN_S) -> None:
+    """Cancel tasks, and wait for their ends. What goes on after `again_s` seconds is cancelled again: before Python
+    3.12 `asyncio.wait_for` loses a cancellation that comes together with its result.
+    """
+    every = tuple(tasks)
+    left = set(every)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=again_s)
+    await asyncio.gather(*every, return_exceptions=True)
 
 
 async def _run(name: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -14,6 +14,7 @@ from opentelemetry.trace import Tracer
 
 from certcore.clock import Clock
 from certkit import attributes
+from certkit.background import end_tasks
 from certkit.telemetry import parent_of
 from issuer.adapters.journal import Journal
 from issuer.domain.errors import JobTakenError
@@ -69,9 +70,7 @@ class Worker:
         """When `take_jobs` has ended: let steps end that end soon, and give the leases back."""
         if self._running:
             _, late = await asyncio.wait(self._running.values(), timeout=_DRAIN_S)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await end_tasks(late)
         await self._journal.release_leases()
 
     async def take_jobs(self) -> None:
