@@ -228,7 +228,8 @@ async def test_no_handshake_fails_while_pairs_change(start: Start, tmp_path: Pat
     stop.set()
     await asyncio.gather(*visitors)
     assert set(seen) <= {pair.serial for pair in pairs}
-    assert seen[-1] == pairs[-1].serial
+    # The last visit may have begun before the last change: this one did not.
+    assert await served(application.ports[0], authority) == pairs[-1].serial
     print(f"{len(seen)} handshakes over {len(pairs)} pairs")
 
 
