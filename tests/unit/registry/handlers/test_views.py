@@ -1,4 +1,5 @@
 from datetime import timedelta
+from importlib.metadata import version
 
 import pytest
 
@@ -41,3 +42,4 @@ def test_every_service_that_should_report_is_listed_by_place_and_silent_until_it
         ("hub", "registry", False),
         ("site1", "syncer", True),
     ]
+    assert views[2].version == version("certbus-registry")

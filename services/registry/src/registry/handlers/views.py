@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from importlib.metadata import version
 
 from certcore.api import (
     CertificateSummary,
@@ -201,8 +202,14 @@ def service_views(sites: Sequence[Site], seen: Sequence[ServiceSeen], now: datet
         )
         for item in found
     ]
-    views.append(ServiceView(place=HUB, service="registry", version=None, last_heartbeat=now, silent=False))
+    views.append(_itself(now))
     return sorted(views, key=lambda view: (view.place, view.service))
+
+
+def _itself(now: datetime) -> ServiceView:
+    return ServiceView(
+        place=HUB, service="registry", version=version("certbus-registry"), last_heartbeat=now, silent=False
+    )
 
 
 def site_review(
