@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from certcore.certificate import Exposure, KeyAlgorithm
 from certcore.conditions import Condition, Health
-from certcore.events import DiscoveredSecret, RequestKind
+from certcore.events import DiscoveredSecret, IssueOrder, RequestKind
 from certcore.intent import Intent
 from certcore.names import Label
 from certcore.placements import PLATFORM
@@ -18,11 +18,16 @@ from certcore.reading import Items, Open, ReadModel
 from certcore.rejection import Rejection
 
 __all__ = [
+    "BundleWanted",
     "CertificateState",
     "CertificateSummary",
     "CertificateView",
     "Decision",
     "EndpointView",
+    "IssueOrders",
+    "IssuedAnswer",
+    "IssuedReport",
+    "IssuedRevision",
     "Page",
     "Problem",
     "RenewalAnswer",
@@ -291,6 +296,46 @@ class ServiceView(_View):
     silent: bool
     kinds: tuple[str, ...] = ()
     contract: int | None = None
+
+
+class IssueOrders(Page[IssueOrder]):
+    """Every revision that is ordered and not issued. `epoch` grows where the registry was restored from a copy: then
+    the issuer reports what it issued (`IssuedReport`).
+    """
+
+    epoch: int = 0
+
+
+class IssuedRevision(ReadModel):
+    """An X.509 certificate that the issuer has and that is still valid."""
+
+    certificate_id: str
+    revision: int
+    variant: str = PLATFORM
+    serial: str
+    fingerprint_sha256: str
+    not_before: AwareDatetime
+    not_after: AwareDatetime
+
+
+class IssuedReport(ReadModel):
+    """A part of all that the issuer has; `complete` with the last part of an epoch's report."""
+
+    epoch: int
+    revisions: Items[IssuedRevision]
+    complete: bool = False
+
+
+class BundleWanted(ReadModel):
+    """The registry doesn't have it: the issuer stores the bundle again, then reports the revision as issued."""
+
+    certificate_id: str
+    revision: int
+    variant: str = PLATFORM
+
+
+class IssuedAnswer(ReadModel):
+    wanted: Items[BundleWanted]
 
 
 class ReviewedSecret(DiscoveredSecret):

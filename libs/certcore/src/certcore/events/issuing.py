@@ -46,7 +46,8 @@ class IssueOrder(ReadModel):
     """What the issuer needs for one X.509 certificate. (certificate_id, revision, variant) identifies the job.
 
     `csr_pem` is given where the variant's key is held elsewhere: then nothing is sealed, and `recipients` is empty.
-    `cas` are the CAs that may issue it, in order of preference; empty, the issuer's own policy chooses.
+    `cas` are the CAs that may issue it, in order of preference; empty, the issuer's own policy chooses. `owner` is
+    whose turn it takes: the issuer serves owners in turn.
     """
 
     certificate_id: str
@@ -66,6 +67,7 @@ class IssueOrder(ReadModel):
     deadline: AwareDatetime | None = None
     profile: str | None = None
     cas: tuple[str, ...] = ()
+    owner: str = ""
 
 
 class RevisionStarted(Event):

@@ -16,7 +16,8 @@ CONTRACT = 2
 class SiteHeartbeat(Event):
     """Of one service at one place; `site` is the place, which is `hub` for services that belong to no site.
 
-    `kinds` are the kinds of targets that it delivers to; None where it is older than this field.
+    `kinds` are the kinds of targets that it delivers to; None where it is older than this field. `started` is when
+    the process started, `not_ready` what its /readyz answered: None where it was ready, or is older than this field.
     """
 
     type: ClassVar = "certbus.site.heartbeat.v1"
@@ -27,6 +28,8 @@ class SiteHeartbeat(Event):
     clusters: tuple[str, ...] = ()
     kinds: tuple[str, ...] | None = None
     contract: int = 1
+    started: AwareDatetime | None = None
+    not_ready: str | None = None
 
 
 class DiscoveredSecret(ReadModel):

@@ -93,6 +93,7 @@ def _order(
         cause=cause,
         variant=variant,
         csr_pem=csr_pem,
+        owner=certificate.owner,
     )
 
 
