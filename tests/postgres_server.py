@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg  # type: ignore[import-untyped]
+import psycopg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -36,14 +36,16 @@ class PostgresServer:
     async def answers(self) -> bool:
         """Whether it takes statements: it listens before that."""
         try:
-            connection = await asyncpg.connect(host="127.0.0.1", port=self.port, user="certbus", database="postgres")
-        except asyncpg.PostgresError:
+            connection = await psycopg.AsyncConnection.connect(
+                host="127.0.0.1", port=self.port, user="certbus", dbname="postgres"
+            )
+        except psycopg.OperationalError:
             return False
         await connection.close()
         return True
 
     def _url(self, database: str) -> str:
-        return f"postgresql+asyncpg://certbus@127.0.0.1:{self.port}/{database}"
+        return f"postgresql+psycopg://certbus@127.0.0.1:{self.port}/{database}"
 
 
 @asynccontextmanager
@@ -99,7 +101,7 @@ def _program(name: str) -> str:
 async def database(kind: str, folder: Path) -> AsyncIterator[str]:
     """The URL of an empty database of either kind; SQLite's is a file in the folder."""
     if kind == "sqlite":
-        yield f"sqlite+aiosqlite:///{folder / 'registry.db'}"
+        yield f"sqlite:///{folder / 'registry.db'}"
         return
     async with postgres() as server:
         yield await server.database("registry")

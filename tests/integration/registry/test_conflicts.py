@@ -13,14 +13,13 @@ from certcore.api import CertificateState
 from certcore.certificate import CertificateSpec, Exposure
 from certcore.events import DeliverySucceeded, EndpointObserved, Event, RevisionIssued, ServingVerdict
 from certcore.rejection import RejectedError
-from certkit.database import make_engine, upgrade
 from registry.adapters import tables
 from registry.adapters.store import RowChangedError, Transaction
 from registry.domain.decision import Decision
 from registry.domain.errors import ConflictError
 from registry.handlers.changes import again_if_changed
 from tests.authority import Authority, Issued
-from tests.integration.registry.world import HOST, MIGRATIONS, NOON, PLACES, SPEC, Report, World
+from tests.integration.registry.world import HOST, MIGRATIONS, NOON, PLACES, SPEC, Report, World, a_database
 from tests.postgres_server import database
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
@@ -36,13 +35,13 @@ async def replicas(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Replicas]:
     async with database(request.param, tmp_path_factory.mktemp("replicas")) as url:
-        engines = make_engine(url), make_engine(url)
-        await upgrade(engines[0], MIGRATIONS)
-        first, second = (World(engine, ids=f"r{number}") for number, engine in enumerate(engines))
+        databases = a_database(url), a_database(url)
+        await databases[0].upgrade(MIGRATIONS)
+        first, second = (World(item, ids=f"r{number}") for number, item in enumerate(databases))
         await first.enrol()
         yield first, second
-        for engine in engines:
-            await engine.dispose()
+        for item in databases:
+            await item.close()
 
 
 class Story:
@@ -107,8 +106,7 @@ class Story:
         query = select(tables.event.c.id).where(
             tables.event.c.about == self.first.certificate_id, tables.event.c.type.contains(f".{kind}.v")
         )
-        async with self.first.engine.connect() as connection:
-            return len((await connection.execute(query)).all())
+        return await self.first.database.read(lambda connection: len(connection.execute(query).all()))
 
 
 async def at_once(*works: Awaitable[object]) -> list[object]:
@@ -119,12 +117,14 @@ async def test_what_was_saved_by_somebody_else_is_not_overwritten(replicas: Repl
     story = Story(replicas)
     await story.begin()
     mine, theirs = await story.first.rollout(), await story.second.rollout()
-    async with story.first.store.transaction() as transaction:
-        saved = await transaction.certificates.save(replace(mine.certificate, reason="mine"))
+    saved = await story.first.store.write(
+        lambda transaction: transaction.certificates.save(replace(mine.certificate, reason="mine"))
+    )
     assert saved.version == mine.certificate.version + 1
     with pytest.raises(RowChangedError, match=story.name):
-        async with story.second.store.transaction() as transaction:
-            await transaction.certificates.save(replace(theirs.certificate, reason="theirs"))
+        await story.second.store.write(
+            lambda transaction: transaction.certificates.save(replace(theirs.certificate, reason="theirs"))
+        )
     assert (await story.second.rollout()).certificate.reason == "mine"
 
 
@@ -132,24 +132,23 @@ async def test_work_is_done_again_with_what_was_saved_meanwhile(replicas: Replic
     story = Story(replicas)
     await story.begin()
     stale = (await story.first.rollout()).certificate
-    async with story.second.store.transaction() as transaction:
-        await transaction.certificates.save(replace(stale, reason="theirs"))
+    await story.second.store.write(lambda transaction: transaction.certificates.save(replace(stale, reason="theirs")))
     seen: list[str] = []
 
-    async def work(transaction: Transaction) -> None:
-        present = await transaction.certificates.get(stale.id)
+    def work(transaction: Transaction) -> None:
+        present = transaction.certificates.get(stale.id)
         assert present is not None
         # The first time with a copy from before, as where somebody saves between load and save.
         certificate = present if seen else stale
         seen.append(certificate.reason)
-        await transaction.certificates.save(replace(certificate, reason=f"{certificate.reason} and mine"))
+        transaction.certificates.save(replace(certificate, reason=f"{certificate.reason} and mine"))
 
     await again_if_changed(story.first.store, work)
     assert seen == [stale.reason, "theirs"]
     assert (await story.first.rollout()).certificate.reason == "theirs and mine"
 
-    async def hopeless(transaction: Transaction) -> None:
-        await transaction.certificates.save(stale)
+    def hopeless(transaction: Transaction) -> None:
+        transaction.certificates.save(stale)
 
     with pytest.raises(RowChangedError):
         await again_if_changed(story.first.store, hopeless)
@@ -159,8 +158,9 @@ async def test_of_two_approvals_at_once_one_counts(replicas: Replicas) -> None:
     for _ in range(ROUNDS):
         story = Story(replicas)
         await story.begin(PUBLIC)
-        async with story.first.store.transaction() as transaction:
-            [request] = await transaction.requests.page(limit=1, state="waiting")
+        [request] = await story.first.store.read(
+            lambda transaction: transaction.requests.page(limit=1, state="waiting")
+        )
         found = await at_once(
             story.first.requests.approve(request.id, person="ben", comment=""),
             story.second.requests.approve(request.id, person="eve", comment=""),
@@ -249,8 +249,8 @@ async def test_of_two_requests_for_one_name_at_once_one_counts(replicas: Replica
         spec = SPEC.model_copy(update={"name": f"twice-{number}"})
 
         async def submit(world: World, spec: CertificateSpec = spec) -> Decision:
-            async def work(transaction: Transaction) -> Decision:
-                return await world.requests.submit(transaction, spec, owner="shop", requester="ana")
+            def work(transaction: Transaction) -> Decision:
+                return world.requests.submit(transaction, spec, owner="shop", requester="ana")
 
             return await again_if_changed(world.store, work)
 

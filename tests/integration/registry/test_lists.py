@@ -2,16 +2,17 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from certcore.api import CertificateSummary, Problem, RequestView, Role
 from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected
+from registry.adapters.store import Transaction
 from tests.authority import Authority
 from tests.integration.registry.bodies import a_body
 from tests.integration.registry.reported import items
@@ -189,50 +190,43 @@ async def store(tmp_path: Path) -> AsyncIterator[World]:
 
 
 @contextmanager
-def counted(made: World) -> Iterator[list[str]]:
+def counted() -> Iterator[list[str]]:
     """The statements that are executed meanwhile."""
     statements: list[str] = []
 
     def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
-    event.listen(made.engine.sync_engine, "before_cursor_execute", note)
+    event.listen(Engine, "before_cursor_execute", note)
     try:
         yield statements
     finally:
-        event.remove(made.engine.sync_engine, "before_cursor_execute", note)
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 async def statements_of(made: World) -> dict[str, int]:
     """How many each list takes, for all that there is."""
-    found = {}
-    store, levels = made.store, made.levels
-    with counted(made) as seen:
-        async with store.transaction() as transaction:
-            certificates = await transaction.certificates.page(limit=500)
-            rollouts = await transaction.rollouts.many(certificates)
-    found["certificates"] = len(seen)
-    with counted(made) as seen:
-        async with store.transaction() as transaction:
-            requests = await transaction.requests.page(limit=500)
-            await transaction.certificates.many({item.certificate_id for item in requests})
-    found["requests"] = len(seen)
-    with counted(made) as seen:
-        async with store.transaction() as transaction:
-            orders, _ = await levels.page(transaction, "site1", "syncer", after="", limit=500)
-    found["deployments"] = len(seen)
-    with counted(made) as seen:
-        async with store.transaction() as transaction:
-            await levels.wanted_csrs(transaction, "site1", "syncer", after="", limit=500)
-    found["csrs"] = len(seen)
-    with counted(made) as seen:
-        async with store.transaction() as transaction:
-            await transaction.sites.all()
-            await transaction.services.all()
-            await transaction.placements.counts()
-    found["sites"] = len(seen)
-    assert len(certificates) == len(rollouts) == len(requests)
-    found["rows"] = len(orders)
+    levels = made.levels
+    lists: dict[str, Callable[[Transaction], Sized]] = {
+        "certificates": lambda transaction: transaction.rollouts.many(transaction.certificates.page(limit=500)),
+        "requests": lambda transaction: transaction.certificates.many(
+            {item.certificate_id for item in transaction.requests.page(limit=500)}
+        ),
+        "deployments": lambda transaction: levels.page(transaction, "site1", "syncer", after="", limit=500)[0],
+        "csrs": lambda transaction: levels.wanted_csrs(transaction, "site1", "syncer", after="", limit=500)[0],
+        "sites": lambda transaction: (
+            transaction.sites.all(),
+            transaction.services.all(),
+            transaction.placements.counts(),
+        ),
+    }
+    found, rows = {}, {}
+    for name, look in lists.items():
+        with counted() as seen:
+            rows[name] = len(await made.store.read(look))
+        found[name] = len(seen)
+    assert rows["certificates"] == rows["requests"]
+    found["rows"] = rows["deployments"]
     return found
 
 

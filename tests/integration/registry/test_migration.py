@@ -13,7 +13,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, String, func, select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from certcore.api import CertificateState, TargetState
 from certcore.bundles import SealedKey, digest
@@ -30,12 +29,14 @@ from certcore.events import (
 )
 from certcore.rejection import RejectedError
 from certcore.targets import FILES, HAPROXY, KUBERNETES, TargetKinds
-from certkit.database import make_engine, upgrade
+from certkit.transactions import Database
 from registry.adapters import tables
+from registry.adapters.store import Transaction
+from registry.domain.deployment import Deployment
 from registry.domain.rollout import Rollout
 from tests.integration.registry.bodies import encoded
 from tests.integration.registry.first_schema import Before, before, fill
-from tests.integration.registry.world import MIGRATIONS, NOON, Report, World
+from tests.integration.registry.world import MIGRATIONS, NOON, Report, World, a_database
 from tests.postgres_server import database
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
@@ -56,19 +57,19 @@ def is_longer(difference: Any) -> bool:
 class Home:
     """A database that was brought from the first schema to the present one."""
 
-    def __init__(self, engine: AsyncEngine, stored: Before, took_s: float) -> None:
-        self.engine = engine
+    def __init__(self, database: Database, stored: Before, took_s: float) -> None:
+        self.database = database
         self.stored = stored
         self.took_s = took_s
-        self.world = World(engine, ids="new")
+        self.world = World(database, ids="new")
 
     async def rows(self, table: str) -> list[dict[str, Any]]:
-        async with self.engine.connect() as connection:
-            return [row._asdict() for row in await connection.execute(select(tables.metadata.tables[table]))]
+        query = select(tables.metadata.tables[table])
+        return await self.database.read(lambda connection: [row._asdict() for row in connection.execute(query)])
 
     async def rollout(self, name: str) -> Rollout:
-        async with self.world.store.transaction() as transaction:
-            found = await transaction.rollouts.get(self.stored.certificate(name)["id"])
+        certificate_id = self.stored.certificate(name)["id"]
+        found = await self.world.store.read(lambda transaction: transaction.rollouts.get(certificate_id))
         assert found is not None
         return found
 
@@ -82,16 +83,19 @@ def to_first_schema(connection: Connection) -> None:
 
 @asynccontextmanager
 async def migrated(url: str, *, many: int) -> AsyncIterator[Home]:
-    engine, stored = make_engine(url), before(many=many)
+    made, stored = a_database(url), before(many=many)
+
+    def first(connection: Connection) -> None:
+        to_first_schema(connection)
+        fill(connection, stored)
+
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(to_first_schema)
-            await connection.run_sync(fill, stored)
+        await made.write(first)
         began = time.monotonic()
-        await upgrade(engine, MIGRATIONS)
-        yield Home(engine, stored, time.monotonic() - began)
+        await made.upgrade(MIGRATIONS)
+        yield Home(made, stored, time.monotonic() - began)
     finally:
-        await engine.dispose()
+        await made.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sqlite", "postgresql"])
@@ -118,8 +122,7 @@ async def test_the_schema_is_the_present_one(home: Home) -> None:
         # SQLite takes any length, and would have to build a table anew for another.
         return found if connection.dialect.name != "sqlite" else [item for item in found if not is_longer(item)]
 
-    async with home.engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await home.database.read(differences) == []
 
 
 async def test_every_row_is_there_as_it_was(home: Home) -> None:
@@ -152,8 +155,8 @@ async def test_every_row_is_there_as_it_was(home: Home) -> None:
 async def test_every_bundle_is_the_one_that_was_ordered(home: Home) -> None:
     rollout = await home.rollout("live")
     keys = [(rollout.certificate.id, revision.number, revision.variant) for revision in rollout.revisions]
-    async with home.world.store.transaction() as transaction:
-        sealed = (await transaction.revisions.sealed_keys(keys))[rollout.certificate.id]
+    found = await home.world.store.read(lambda transaction: transaction.revisions.sealed_keys(keys))
+    sealed = found[rollout.certificate.id]
     assert len(sealed) == 9
     for (number, variant, recipient), key in sealed.items():
         assert (variant, key.key_id) == ("platform", None)
@@ -222,8 +225,8 @@ async def test_each_certificate_is_where_it_was(home: Home) -> None:
 
 async def test_what_was_live_stays_live_and_is_not_issued_again(home: Home) -> None:
     world = home.world
-    async with home.engine.connect() as connection:
-        events = (await connection.execute(select(func.count()).select_from(tables.event))).scalar_one()
+    counted = select(func.count()).select_from(tables.event)
+    events = await home.database.read(lambda connection: connection.execute(counted).scalar_one())
     seen = ProbeRound(worker="monitor", started=NOON, ended=NOON, period_s=60.0, looked=1)
     await world.hear(Report(seen, "hub", "monitor", "round"))
     await world.renewals.sweep()
@@ -251,21 +254,22 @@ async def test_what_was_live_stays_live_and_is_not_issued_again(home: Home) -> N
         "newer": Health.OK,
         "old-name": Health.OK,
     }
-    async with home.engine.connect() as connection:
-        query = select(tables.event.c.type).order_by(tables.event.c.sequence).offset(events)
-        kinds = set((await connection.execute(query)).scalars())
+    query = select(tables.event.c.type).order_by(tables.event.c.sequence).offset(events)
+    kinds = await home.database.read(lambda connection: set(connection.execute(query).scalars()))
     assert kinds == {"certbus.certificate.health_changed.v1"}
 
 
 async def test_every_site_can_read_what_it_should_hold(home: Home) -> None:
-    async with home.world.store.transaction() as transaction:
+    def work(transaction: Transaction) -> list[Deployment]:
         found, after = [], ""
         while True:
-            page, further = await home.world.levels.page(transaction, "site1", "syncer", after=after, limit=500)
+            page, further = home.world.levels.page(transaction, "site1", "syncer", after=after, limit=500)
             found += page
             if further is None:
-                break
+                return found
             after = further
+
+    found = await home.world.store.read(work)
     orders = {item.order.name: item.order for item in found}
     assert set(orders) == {row["name"] for row in home.stored.rows["certificate"] if row["wanted"] > 0}
     [placement] = orders["live"].placements
@@ -310,10 +314,9 @@ async def test_a_rollout_goes_on_with_reports_of_both_contracts(home: Home, vers
 
 
 async def test_an_empty_database_gets_the_same_schema(tmp_path: Path) -> None:
-    engine = make_engine(f"sqlite+aiosqlite:///{tmp_path / 'new.db'}")
-    await upgrade(engine, MIGRATIONS)
+    made = a_database(f"sqlite:///{tmp_path / 'new.db'}")
+    await made.upgrade(MIGRATIONS)
     found = MetaData()
-    async with engine.connect() as connection:
-        await connection.run_sync(found.reflect)
-    await engine.dispose()
+    await made.read(found.reflect)
+    await made.close()
     assert set(found.tables) == {*tables.metadata.tables, "alembic_version"}

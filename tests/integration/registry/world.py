@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from opentelemetry.sdk.trace import TracerProvider
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection, Row, select
 
 from certcore.bundles import IssuedBundle, SealedKey
 from certcore.certificate import CertificateSpec
@@ -20,11 +20,11 @@ from certcore.cloudevents import Envelope
 from certcore.events import Event, RevisionIssued
 from certcore.subjects import route
 from certcore.targets import FILES, HAPROXY, KUBERNETES, TargetKinds
-from certkit.database import make_engine, upgrade
+from certkit.transactions import Database
 from registry import adapters
 from registry.adapters import tables
 from registry.adapters.outbox import Bell, Outbox
-from registry.adapters.store import Store
+from registry.adapters.store import Store, Transaction
 from registry.domain.rollout import Rollout
 from registry.handlers.bundles import Bundles
 from registry.handlers.changes import Changes
@@ -85,14 +85,14 @@ class Report:
 
 @dataclass
 class World:
-    engine: AsyncEngine
+    database: Database
     now: datetime = NOON
     certificate_id: str = ""
     ids: str = "id"
     _numbers: Any = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
-        self.store = Store(self.engine)
+        self.store = Store(self.database)
         bell, tracer = Bell(), TracerProvider().get_tracer("test")
         self.changes = Changes(outbox=Outbox(clock=self.clock, new_id=self.new_id), clock=self.clock)
         self.kinds = TargetKinds([FILES, HAPROXY, KUBERNETES])
@@ -123,9 +123,11 @@ class World:
         return f"{self.ids}-{next(self._numbers)}"
 
     async def enrol(self) -> None:
-        async with self.store.transaction() as transaction:
-            await transaction.sites.enrol("site1", {"syncer": "a", "pusher": "b"}, NOON)
-            await transaction.sites.enrol("site2", {"syncer": "c"}, NOON)
+        def work(transaction: Transaction) -> None:
+            transaction.sites.enrol("site1", {"syncer": "a", "pusher": "b"}, NOON)
+            transaction.sites.enrol("site2", {"syncer": "c"}, NOON)
+
+        await self.store.write(work)
 
     async def begin(self) -> None:
         """The sites, and one certificate."""
@@ -134,8 +136,9 @@ class World:
 
     async def submit(self, spec: CertificateSpec) -> str:
         """Returns the certificate's id."""
-        async with self.store.transaction() as transaction:
-            done = await self.requests.submit(transaction, spec, owner="shop", requester="ana")
+        done = await self.store.write(
+            lambda transaction: self.requests.submit(transaction, spec, owner="shop", requester="ana")
+        )
         return done.certificate.id
 
     async def hand_over(self, revision: int, issued: Issued | None = None) -> None:
@@ -164,8 +167,7 @@ class World:
         await self.handlers[type(report.event)](report.event, report.envelope)
 
     async def rollout(self) -> Rollout:
-        async with self.store.transaction() as transaction:
-            found = await transaction.rollouts.get(self.certificate_id)
+        found = await self.store.read(lambda transaction: transaction.rollouts.get(self.certificate_id))
         assert found is not None
         return found
 
@@ -174,24 +176,30 @@ class World:
 
         Versions count saves, and health is announced at each change: both depend on the way.
         """
-        async with self.engine.connect() as connection:
-            found: dict[str, Any] = {}
-            for table in tables.metadata.sorted_tables:
-                if table not in (tables.event, tables.inbox):
-                    columns = [column for column in table.columns if column.name != "version"]
-                    rows = await connection.execute(select(*columns))
-                    found[table.name] = sorted(map(repr, rows.all()))
-            events = (await connection.execute(select(tables.event))).all()
+        found, events = await self.database.read(_rows)
         told = (row for row in events if "health_changed" not in row.type)
         return found | {"events": Counter((row.type, row.subject, row.data) for row in told)}
+
+
+def _rows(connection: Connection) -> tuple[dict[str, Any], Sequence[Row[Any]]]:
+    found: dict[str, Any] = {}
+    for table in tables.metadata.sorted_tables:
+        if table not in (tables.event, tables.inbox):
+            columns = [column for column in table.columns if column.name != "version"]
+            found[table.name] = sorted(map(repr, connection.execute(select(*columns)).all()))
+    return found, connection.execute(select(tables.event)).all()
+
+
+def a_database(url: str) -> Database:
+    return Database(url, metrics=CollectorRegistry())
 
 
 async def schema(folder: Path) -> Path:
     """A database with its schema, to be copied."""
     path = folder / "empty.db"
-    engine = make_engine(f"sqlite+aiosqlite:///{path}")
-    await upgrade(engine, MIGRATIONS)
-    await engine.dispose()
+    database = a_database(f"sqlite:///{path}")
+    await database.upgrade(MIGRATIONS)
+    await database.close()
     return path
 
 
@@ -200,10 +208,10 @@ async def world(empty: Path, name: str) -> AsyncIterator[World]:
     """A world with one certificate on a copy of an empty database."""
     path = empty.with_name(f"{name}.db")
     shutil.copy(empty, path)
-    engine = make_engine(f"sqlite+aiosqlite:///{path}")
+    database = a_database(f"sqlite:///{path}")
     try:
-        made = World(engine)
+        made = World(database)
         await made.begin()
         yield made
     finally:
-        await engine.dispose()
+        await database.close()

@@ -6,23 +6,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
+    URL,
     BigInteger,
     Connection,
     DateTime,
     Dialect,
+    Engine,
     Integer,
     MetaData,
     TypeDecorator,
+    create_engine,
     event,
     inspect,
+    make_url,
     text,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from certcore.errors import TransientError
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["NAMING", "SEQUENCE", "UtcDateTime", "make_engine", "run_migrations", "upgrade"]
+__all__ = [
+    "NAMING",
+    "SEQUENCE",
+    "DatabaseBusyError",
+    "UtcDateTime",
+    "busy",
+    "make_engine",
+    "make_sync_engine",
+    "run_migrations",
+    "upgrade",
+    "upgrade_schema",
+]
 
 NAMING: Final = MetaData(
     naming_convention={
@@ -54,50 +72,118 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class DatabaseBusyError(TransientError):
+    """The database takes no writes now: it is locked, its disk is full, or its server is away."""
+
+
+_PASSES: Final = ("locked", "busy", "full", "disk i/o error", "readonly", "unable to open")
+"""In SQLite's messages: what may pass. Anything else is a fault in a statement."""
+
+
+def busy(error: DBAPIError) -> DatabaseBusyError | None:
+    """What may pass, without the statement and its values; None where the statement is at fault."""
+    cause = str(error.orig).partition("\n")[0][:120]
+    sqlite = type(error.orig).__module__.startswith(("sqlite3", "aiosqlite"))
+    if error.connection_invalidated or (sqlite and any(word in cause.lower() for word in _PASSES)):
+        return DatabaseBusyError(f"the database takes no writes now: {cause}")
+    # Classes 08 (connection), 53 (resources), 55P03 (lock not available), 57P (shutdown) of PostgreSQL.
+    state = getattr(error.orig, "sqlstate", None) or ""
+    if state[:2] in {"08", "53"} or state == "55P03" or state[:3] == "57P":
+        return DatabaseBusyError(f"the database takes no statements now: {cause}")
+    if type(error.orig).__name__ == "OperationalError" and not sqlite and not state:
+        return DatabaseBusyError("the database server can't be reached")
+    return None
+
+
 def make_engine(url: str) -> AsyncEngine:
-    """An engine for `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`.
+    """An engine for `sqlite:///…` or `postgresql://…`, whatever driver the URL names.
 
     SQLite gets WAL, synchronous=FULL (what is committed survives a power cut), foreign keys, and write
     transactions that take their lock at the start, so that two never deadlock on an upgrade.
     """
-    engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    wanted = _with_driver(url, sqlite="sqlite+aiosqlite")
+    engine = create_async_engine(wanted, pool_pre_ping=not _is_sqlite(wanted))
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _on_connect)
-        event.listen(engine.sync_engine, "begin", _on_begin)
+        event.listen(engine.sync_engine, "begin", _begin_writing)
     return engine
 
 
+def make_sync_engine(url: str, *, read_only: bool = False, pool_size: int = 4) -> Engine:
+    """The same, for threads; `read_only` sees a snapshot, waits for no writer and can write nothing."""
+    wanted = _with_driver(url, sqlite="sqlite")
+    if not _is_sqlite(wanted):
+        options = {"execution_options": {"postgresql_readonly": True}} if read_only else {}
+        return create_engine(wanted, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, **options)
+    engine = create_engine(wanted, pool_size=pool_size, max_overflow=0)
+    event.listen(engine, "connect", _on_connect_reading if read_only else _on_connect)
+    event.listen(engine, "begin", _begin_reading if read_only else _begin_writing)
+    return engine
+
+
+def _with_driver(url: str, *, sqlite: str) -> URL:
+    parsed = make_url(url)
+    return parsed.set(drivername=sqlite if _is_sqlite(parsed) else "postgresql+psycopg")
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+_PRAGMAS: Final = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "busy_timeout=5000",
+    # What one large transaction made of the log is given back.
+    "journal_size_limit=67108864",
+)
+
+
 def _on_connect(connection: Any, _: Any) -> None:
-    # The driver's own BEGIN would come late and deferred: `_on_begin` writes it instead.
+    # The driver's own BEGIN would come late and deferred: `_begin_writing` writes it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
-def _on_begin(connection: Connection) -> None:
+def _on_connect_reading(connection: Any, _: Any) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("query_only=ON", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_writing(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def _begin_reading(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
 async def upgrade(engine: AsyncEngine, migrations: Path) -> None:
+    """As `upgrade_schema`, for an engine of asyncio."""
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade_schema, migrations)
+
+
+def upgrade_schema(connection: Connection, migrations: Path) -> None:
     """Bring the schema to the newest version of the `migrations` folder, whose files start with their version."""
     newest = max(path.name.partition("_")[0] for path in (migrations / "versions").glob("[0-9]*.py"))
+    if _version(connection) == newest:
+        return
+    # Imported only where there is something to do: it costs every start as much as the web framework.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
 
-    def run(connection: Connection) -> None:
-        if _version(connection) == newest:
-            return
-        # Imported only where there is something to do: it costs every start as much as the web framework.
-        from alembic import command  # noqa: PLC0415
-        from alembic.config import Config  # noqa: PLC0415
-
-        configuration = Config()
-        configuration.set_main_option("script_location", str(migrations))
-        configuration.attributes["connection"] = connection
-        command.upgrade(configuration, "head")
-
-    async with engine.begin() as connection:
-        await connection.run_sync(run)
+    configuration = Config()
+    configuration.set_main_option("script_location", str(migrations))
+    configuration.attributes["connection"] = connection
+    command.upgrade(configuration, "head")
 
 
 def _version(connection: Connection) -> str | None:

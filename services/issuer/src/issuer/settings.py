@@ -62,7 +62,7 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="CERTBUS_ISSUER_")
 
     registry: RegistrySettings
-    database_url: str = Field(description="sqlite+aiosqlite:///… or postgresql+asyncpg://…")
+    database_url: str = Field(description="sqlite:///… or postgresql://…")
     state_folder: Path = Field(description="Account keys and the escrow key, mode 0600: back it up.")
     cas: Annotated[tuple[CaSettings, ...], Field(min_length=1)]
     policy: PolicySettings

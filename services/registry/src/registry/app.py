@@ -22,12 +22,12 @@ from certcore.identities import ALERTS_DURABLE, HUB, READS_REPORTS, REQUESTS_DUR
 from certcore.plugins import load_target_kinds
 from certkit.background import Background
 from certkit.bus import EventPublisher, Handler, make_broker
-from certkit.database import make_engine, upgrade
 from certkit.discovery import Discovery, EachConsumer, EachStream
 from certkit.service import health_routes
 from certkit.telemetry import configure_telemetry
+from certkit.transactions import Database
 from registry.adapters.outbox import SOURCE, Bell, Outbox, Relay
-from registry.adapters.store import Store
+from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
 from registry.handlers.bundles import Bundles
 from registry.handlers.changes import Changes
@@ -70,8 +70,8 @@ _UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/list", "/sign
 def create_app(settings: Settings) -> FastAPI:
     telemetry = configure_telemetry("registry", settings.telemetry)
     metrics = CollectorRegistry()
-    engine = make_engine(settings.database_url)
-    store = Store(engine)
+    database = Database(settings.database_url, metrics=metrics)
+    store = Store(database)
     bell = Bell()
     background = Background()
     broker = make_broker(settings.bus, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=metrics)
@@ -113,8 +113,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(telemetry.provider.shutdown)
-            stack.push_async_callback(engine.dispose)
-            await upgrade(engine, _MIGRATIONS)
+            stack.push_async_callback(database.close)
+            await database.upgrade(_MIGRATIONS)
             await _make_first_token(store, settings.state_folder)
             await stack.enter_async_context(broker)
             await broker.start()
@@ -184,16 +184,20 @@ def _new_id() -> str:
 
 
 async def _make_first_token(store: Store, folder: Path) -> None:
-    async with store.transaction() as transaction:
-        if await transaction.tokens.exist():
-            return
+    path = folder / "tokens" / "admin"
+
+    def work(transaction: Transaction) -> bool:
+        if transaction.tokens.exist():
+            return False
         token = new_token()
-        path = folder / "tokens" / "admin"
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Written before it is known: after a crash in between, the next start makes another.
         path.unlink(missing_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(token + "\n")
-        await transaction.tokens.add(hash_token(token), _FIRST_TOKEN, now=system_clock())
-    log.info("first_token_made", path=str(path))
+        transaction.tokens.add(hash_token(token), _FIRST_TOKEN, now=system_clock())
+        return True
+
+    if await store.write(work):
+        log.info("first_token_made", path=str(path))

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
+from functools import partial
 
 import structlog
 from opentelemetry import context
@@ -59,9 +61,9 @@ class Outbox:
         self._clock = clock
         self._new_id = new_id
 
-    async def announce(self, transaction: Transaction, certificate: Certificate, event: Event) -> None:
+    def announce(self, transaction: Transaction, certificate: Certificate, event: Event) -> None:
         """Tell everyone about a certificate."""
-        await self._add(
+        self._add(
             transaction,
             event,
             stream=subjects.CERTS,
@@ -70,9 +72,9 @@ class Outbox:
             traceparent=trace_of(certificate),
         )
 
-    async def answer(self, transaction: Transaction, owner: str, request_event_id: str, event: Event) -> None:
+    def answer(self, transaction: Transaction, owner: str, request_event_id: str, event: Event) -> None:
         """Answer a request event to whoever published it."""
-        await self._add(
+        self._add(
             transaction,
             event,
             stream=subjects.ANSWERS,
@@ -81,10 +83,10 @@ class Outbox:
             traceparent=current_traceparent(),
         )
 
-    async def order(self, transaction: Transaction, certificate: Certificate, deployment: Deployment) -> None:
+    def order(self, transaction: Transaction, certificate: Certificate, deployment: Deployment) -> None:
         """Order one service of a place to deliver."""
         place, service, event = deployment.place, deployment.service, deployment.order
-        await self._add(
+        self._add(
             transaction,
             event,
             stream=subjects.deploy_stream(place),
@@ -93,9 +95,9 @@ class Outbox:
             traceparent=trace_of(certificate),
         )
 
-    async def ask_for_csr(self, transaction: Transaction, certificate: Certificate, wanted: WantedCsr) -> None:
+    def ask_for_csr(self, transaction: Transaction, certificate: Certificate, wanted: WantedCsr) -> None:
         """Ask one target of a place for a signing request."""
-        await self._add(
+        self._add(
             transaction,
             wanted.event,
             stream=subjects.deploy_stream(wanted.place),
@@ -104,7 +106,7 @@ class Outbox:
             traceparent=trace_of(certificate),
         )
 
-    async def _add(
+    def _add(
         self,
         transaction: Transaction,
         event: Event,
@@ -117,7 +119,7 @@ class Outbox:
         # One that the bus can't take would stop every event behind it, for ever: better its change is refused.
         if len(event.model_dump_json()) > _MAX_EVENT_BYTES:
             raise PermanentError(f"an event {event.type} about {about} would be too large for the bus")
-        await transaction.events.add(
+        transaction.events.add(
             event,
             event_id=self._new_id(),
             source=SOURCE,
@@ -135,6 +137,10 @@ def trace_of(certificate: Certificate) -> str | None:
     if present and certificate.traceparent and present.split("-")[1] == certificate.traceparent.split("-")[1]:
         return present
     return certificate.traceparent
+
+
+def _mark_sent(sequence: int, now: datetime, transaction: Transaction) -> None:
+    transaction.events.mark_sent(sequence, now)
 
 
 class Relay:
@@ -159,12 +165,10 @@ class Relay:
                 await self._bell.wait(2.0)
 
     async def _send_batch(self) -> int:
-        async with self._store.transaction() as transaction:
-            events = await transaction.events.unsent(_BATCH)
+        events = await self._store.read(lambda transaction: transaction.events.unsent(_BATCH))
         for event in events:
             await self._send(event)
-            async with self._store.transaction() as transaction:
-                await transaction.events.mark_sent(event.sequence, self._clock())
+            await self._store.write(partial(_mark_sent, event.sequence, self._clock()))
             log.info("event_published", event_type=event.type, event_id=event.id, subject=event.subject)
         return len(events)
 

@@ -8,7 +8,7 @@ from certcore.errors import InspectionError
 from certcore.identities import recipient_name
 from certcore.inspection import X509Certificate, read_chain
 from certcore.placements import PLATFORM
-from registry.adapters.store import Store
+from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
 from registry.domain.errors import ConflictError, NotFoundError
 from registry.domain.issuance import accept_leaf
@@ -36,8 +36,9 @@ class Bundles:
         """
         chain = _read(issued)
         leaf = chain[0]
-        async with self._store.transaction() as transaction:
-            rollout = await transaction.rollouts.get(certificate_id)
+
+        def work(transaction: Transaction) -> None:
+            rollout = transaction.rollouts.get(certificate_id)
             if rollout is None:
                 raise NotFoundError(f"there is no certificate {certificate_id}")
             name = rollout.certificate.name
@@ -49,11 +50,13 @@ class Bundles:
             now = self._clock()
             sealed_to = {key.recipient for key in issued.keys}
             revision = accept_leaf(rollout, chain, number, variant, sealed_to, now=now)
-            if await transaction.revisions.has_leaf(leaf.fingerprint_sha256):
+            if transaction.revisions.has_leaf(leaf.fingerprint_sha256):
                 raise ConflictError(f"the leaf with serial {leaf.serial} is a revision of another certificate")
-            await transaction.revisions.add(revision, issued.keys)
+            transaction.revisions.add(revision, issued.keys)
             detail = f"serial {leaf.serial}, sealed to {', '.join(sorted(sealed_to)) or 'nobody'}"
-            await transaction.audit.note(actor, "store bundle", f"{name}/{number}/{variant}", detail, now)
+            transaction.audit.note(actor, "store bundle", f"{name}/{number}/{variant}", detail, now)
+
+        await self._store.write(work)
 
     async def fetch(self, certificate_id: str, number: int, variant: str, principal: Principal) -> SealedBundle:
         """The bundle sealed to the caller, or without a key where its target made its own; every fetch is audited.
@@ -65,20 +68,23 @@ class Bundles:
         if principal.site is None or principal.service is None:
             raise missing
         name = recipient_name(principal.site, principal.service)
-        async with self._store.transaction() as transaction:
-            rollout = await transaction.rollouts.get(certificate_id)
+
+        def work(transaction: Transaction) -> SealedBundle:
+            rollout = transaction.rollouts.get(certificate_id)
             revision = rollout.revision(number, variant) if rollout else None
             if rollout is None or revision is None:
                 raise missing
-            keys = await transaction.revisions.sealed_keys([(certificate_id, number, variant)], recipient=name)
+            keys = transaction.revisions.sealed_keys([(certificate_id, number, variant)], recipient=name)
             key = keys.get(certificate_id, {}).get((number, variant, name))
             if key is None and not _takes_without_key(rollout, variant, name):
                 raise missing
             what = f"{certificate_id}/{number}/{variant}"
-            await transaction.audit.note(name, "fetch bundle", what, "", self._clock())
-        return SealedBundle(
-            certificate_id=certificate_id, revision=number, chain_pem=revision.chain_pem, key=key, variant=variant
-        )
+            transaction.audit.note(name, "fetch bundle", what, "", self._clock())
+            return SealedBundle(
+                certificate_id=certificate_id, revision=number, chain_pem=revision.chain_pem, key=key, variant=variant
+            )
+
+        return await self._store.write(work)
 
 
 def _takes_without_key(rollout: Rollout, variant: str, recipient: str) -> bool:

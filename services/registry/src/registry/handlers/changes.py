@@ -1,6 +1,6 @@
 """Carries out decisions: saved, judged and announced in one transaction."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -26,20 +26,19 @@ ResultT = TypeVar("ResultT")
 _TRIES: Final = 5
 
 
-async def again_if_changed(store: Store, work: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
+async def again_if_changed(store: Store, work: Callable[[Transaction], ResultT]) -> ResultT:
     """Do work that loads, decides and saves, in a transaction; if the row was saved meanwhile, repeat all of it.
 
     Raises:
         RowChangedError: it was, at every try.
+        DatabaseBusyError: the database takes no writes now.
     """
     for _ in range(_TRIES - 1):
         try:
-            async with store.transaction() as transaction:
-                return await work(transaction)
+            return await store.write(work)
         except RowChangedError as error:
             log.info("decided_again", reason=str(error))
-    async with store.transaction() as transaction:
-        return await work(transaction)
+    return await store.write(work)
 
 
 class Changes:
@@ -49,52 +48,50 @@ class Changes:
         self._outbox = outbox
         self._clock = clock
 
-    async def save(self, transaction: Transaction, rollout: Rollout, change: Change) -> Certificate:
+    def save(self, transaction: Transaction, rollout: Rollout, change: Change) -> Certificate:
         """Save a change of a certificate, then announce it; returns the certificate as it is then."""
         before, change = rollout.certificate, _news(rollout, change)
         if change.certificate is None and not _has_parts(change):
             return before
-        certificate = await self.judge(transaction, _applied(rollout, change))
+        certificate = self.judge(transaction, _applied(rollout, change))
         if certificate != before or _has_parts(change):
             # First, whatever changed: its version shows concurrent changes of the same certificate.
-            certificate = await transaction.certificates.save(certificate)
+            certificate = transaction.certificates.save(certificate)
         if change.revision is not None:
-            await transaction.revisions.save(change.revision)
+            transaction.revisions.save(change.revision)
         for placement in change.placements:
-            await transaction.placements.save(placement)
+            transaction.placements.save(placement)
         for endpoint in change.endpoints:
-            await transaction.endpoints.save(endpoint)
+            transaction.endpoints.save(endpoint)
         for request in change.signing:
-            await transaction.signing_requests.save(request)
-        await self.announce(transaction, certificate, change.announced)
-        await self.announce_health(transaction, before, certificate)
+            transaction.signing_requests.save(request)
+        self.announce(transaction, certificate, change.announced)
+        self.announce_health(transaction, before, certificate)
         if certificate.state is not before.state:
             log.info(
                 "certificate_moved", certificate=certificate.name, state=str(certificate.state), reason=change.reason
             )
         return certificate
 
-    async def judge(self, transaction: Transaction, rollout: Rollout) -> Certificate:
+    def judge(self, transaction: Transaction, rollout: Rollout) -> Certificate:
         """The certificate with its conditions and health as they are now."""
         certificate = rollout.certificate
-        approval = await transaction.approvals.get(certificate.approval_id)
+        approval = transaction.approvals.get(certificate.approval_id)
         approved = approval is not None and approval.spec_hash == certificate.spec_hash
-        found = assess(rollout, await transaction.probe_workers.all(), approved=approved, now=self._clock())
+        found = assess(rollout, transaction.probe_workers.all(), approved=approved, now=self._clock())
         return replace(certificate, health=found.health, health_reason=found.reason, conditions=found.conditions)
 
-    async def announce(
-        self, transaction: Transaction, certificate: Certificate, announced: tuple[Announced, ...]
-    ) -> None:
+    def announce(self, transaction: Transaction, certificate: Certificate, announced: tuple[Announced, ...]) -> None:
         for item in announced:
             match item:
                 case Deployment():
-                    await self._outbox.order(transaction, certificate, item)
+                    self._outbox.order(transaction, certificate, item)
                 case WantedCsr():
-                    await self._outbox.ask_for_csr(transaction, certificate, item)
+                    self._outbox.ask_for_csr(transaction, certificate, item)
                 case _:
-                    await self._outbox.announce(transaction, certificate, item)
+                    self._outbox.announce(transaction, certificate, item)
 
-    async def announce_health(self, transaction: Transaction, before: Certificate, after: Certificate) -> None:
+    def announce_health(self, transaction: Transaction, before: Certificate, after: Certificate) -> None:
         """Announce the health where it, or the status or reason of a condition, changed."""
         if _facts(before) == _facts(after):
             return
@@ -105,7 +102,7 @@ class Changes:
             health=after.health,
             conditions=after.conditions,
         )
-        await self._outbox.announce(transaction, after, event)
+        self._outbox.announce(transaction, after, event)
         if before.health != after.health:
             log.info("health_changed", certificate=after.name, health=str(after.health), reason=after.health_reason)
 

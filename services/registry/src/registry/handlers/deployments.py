@@ -26,21 +26,21 @@ class Deployments:
     def __init__(self, *, changes: Changes) -> None:
         self._changes = changes
 
-    async def page(
+    def page(
         self, transaction: Transaction, place: str, service: str, *, after: str, limit: int
     ) -> tuple[list[Deployment], str | None]:
         """The deployments of a service by certificate id, those after an id; and the id to continue after."""
-        ids = await transaction.placements.certificates_at(place, service, after=after, limit=limit)
-        rollouts = await transaction.rollouts.many(await transaction.certificates.many(ids))
-        found = await self._of(transaction, rollouts, place, service)
+        ids = transaction.placements.certificates_at(place, service, after=after, limit=limit)
+        rollouts = transaction.rollouts.many(transaction.certificates.many(ids))
+        found = self._of(transaction, rollouts, place, service)
         return [item for _, item in found], ids[-1] if len(ids) == limit else None
 
-    async def wanted_csrs(
+    def wanted_csrs(
         self, transaction: Transaction, place: str, service: str, *, after: str, limit: int
     ) -> tuple[list[CsrWanted], str | None]:
         """The signing requests that a service's targets should offer, by certificate id as `page`."""
-        ids = await transaction.placements.certificates_at(place, service, after=after, limit=limit)
-        rollouts = await transaction.rollouts.many(await transaction.certificates.many(ids))
+        ids = transaction.placements.certificates_at(place, service, after=after, limit=limit)
+        rollouts = transaction.rollouts.many(transaction.certificates.many(ids))
         found = []
         for rollout in rollouts:
             for placement in rollout.placements:
@@ -54,20 +54,20 @@ class Deployments:
                 found += [item.event for item in asked if item is not None]
         return found, ids[-1] if len(ids) == limit else None
 
-    async def order_again(self, transaction: Transaction, place: str, service: str, *, kinds: Iterable[str]) -> int:
+    def order_again(self, transaction: Transaction, place: str, service: str, *, kinds: Iterable[str]) -> int:
         """Order what a service should hold on targets of these kinds; returns how many certificates that concerns."""
         kinds, after, ordered = list(kinds), "", 0
         while True:
-            ids = await transaction.placements.certificates_at(place, service, kinds=kinds, after=after, limit=_BATCH)
-            rollouts = await transaction.rollouts.many(await transaction.certificates.many(ids))
-            for rollout, item in await self._of(transaction, rollouts, place, service):
-                await self._changes.announce(transaction, rollout.certificate, (item,))
+            ids = transaction.placements.certificates_at(place, service, kinds=kinds, after=after, limit=_BATCH)
+            rollouts = transaction.rollouts.many(transaction.certificates.many(ids))
+            for rollout, item in self._of(transaction, rollouts, place, service):
+                self._changes.announce(transaction, rollout.certificate, (item,))
                 ordered += 1
             if len(ids) < _BATCH:
                 return ordered
             after = ids[-1]
 
-    async def _of(
+    def _of(
         self, transaction: Transaction, rollouts: Sequence[Rollout], place: str, service: str
     ) -> list[tuple[Rollout, Deployment]]:
         pairs = {
@@ -76,8 +76,8 @@ class Deployments:
             for revision in rollout.variants
         }
         recipient = recipient_name(place, service)
-        sealed = await transaction.revisions.sealed_keys(pairs, recipient=recipient)
-        carried = await transaction.services.carried()
+        sealed = transaction.revisions.sealed_keys(pairs, recipient=recipient)
+        carried = transaction.services.carried()
         found = []
         for rollout in rollouts:
             keys = sealed.get(rollout.certificate.id, {})

@@ -1,11 +1,14 @@
 """Rounds that find certificates whose health changed by time alone: a proof aged, a grace ended."""
 
+from collections.abc import Set as AbstractSet
+from functools import partial
+
 import structlog
 
 from certcore.clock import Clock
 from certcore.conditions import Health
 from registry.adapters.outbox import Bell
-from registry.adapters.store import RowChangedError, Store
+from registry.adapters.store import RowChangedError, Store, Transaction
 from registry.domain.endpoint import are_stale
 from registry.handlers.changes import Changes
 
@@ -30,9 +33,9 @@ class HealthSweep:
     async def sweep(self) -> None:
         """Judge every certificate whose health may have changed by time."""
         now = self._clock()
-        async with self._store.transaction() as transaction:
-            workers = await transaction.probe_workers.all()
-            ended = await transaction.certificates.expired(now=now)
+        workers, ended = await self._store.read(
+            lambda transaction: (transaction.probe_workers.all(), transaction.certificates.expired(now=now))
+        )
         nobody_looks = are_stale(workers, now=now)
         healths = {Health.PROGRESSING, *((Health.OK, Health.DEGRADED) if nobody_looks else (Health.UNKNOWN,))}
         # Also those that a probe round missed, and those that expired.
@@ -41,8 +44,7 @@ class HealthSweep:
         for certificate_id in sorted(by_name):
             changed += await self._judge(certificate_id)
         while True:
-            async with self._store.transaction() as transaction:
-                ids = await transaction.certificates.ids(healths=healths, after=after, limit=_BATCH)
+            ids = await self._store.read(partial(_of_health, healths, after))
             for certificate_id in ids:
                 changed += await self._judge(certificate_id)
             if len(ids) < _BATCH:
@@ -52,18 +54,24 @@ class HealthSweep:
             self._bell.ring()
 
     async def _judge(self, certificate_id: str) -> bool:
+        def work(transaction: Transaction) -> bool:
+            rollout = transaction.rollouts.get(certificate_id)
+            if rollout is None:
+                return False
+            judged = self._changes.judge(transaction, rollout)
+            if judged == rollout.certificate:
+                return False
+            saved = transaction.certificates.save(judged)
+            self._changes.announce_health(transaction, rollout.certificate, saved)
+            return True
+
         try:
-            async with self._store.transaction() as transaction:
-                rollout = await transaction.rollouts.get(certificate_id)
-                if rollout is None:
-                    return False
-                judged = await self._changes.judge(transaction, rollout)
-                if judged == rollout.certificate:
-                    return False
-                saved = await transaction.certificates.save(judged)
-                await self._changes.announce_health(transaction, rollout.certificate, saved)
-                return True
+            return await self._store.write(work)
         except RowChangedError as error:
             # The concurrent change has judged it.
             log.debug("not_judged", certificate_id=certificate_id, reason=str(error))
             return False
+
+
+def _of_health(healths: AbstractSet[Health], after: str, transaction: Transaction) -> list[str]:
+    return transaction.certificates.ids(healths=healths, after=after, limit=_BATCH)

@@ -85,11 +85,11 @@ class Intake:
         # The requester is taken from the subject, which the broker binds to the publisher.
         principal = Principal(subject=f"bus-{owner}", owner=owner, roles=frozenset())
 
-        async def work(transaction: Transaction) -> None:
-            if not await transaction.inbox.first_time(f"request/{owner}", event_id, self._clock()):
+        def work(transaction: Transaction) -> None:
+            if not transaction.inbox.first_time(f"request/{owner}", event_id, self._clock()):
                 return
             spec = self._door.read(body)
-            done = await self._requests.submit(
+            done = self._requests.submit(
                 transaction, spec, owner=owner_for(spec, principal), requester=principal.subject
             )
             answer = RequestAccepted(
@@ -100,15 +100,17 @@ class Intake:
                 state=done.certificate.state,
                 reason=done.certificate.reason,
             )
-            await self._outbox.answer(transaction, owner, event_id, answer)
+            self._outbox.answer(transaction, owner, event_id, answer)
 
         await again_if_changed(self._store, work)
 
     async def _reject(self, owner: str, event_id: str, rejections: list[Rejection]) -> None:
-        async with self._store.transaction() as transaction:
-            if await transaction.inbox.first_time(f"request/{owner}", event_id, self._clock()):
+        def work(transaction: Transaction) -> None:
+            if transaction.inbox.first_time(f"request/{owner}", event_id, self._clock()):
                 answer = RequestRejected(request_event_id=event_id, errors=tuple(rejections))
-                await self._outbox.answer(transaction, owner, event_id, answer)
+                self._outbox.answer(transaction, owner, event_id, answer)
+
+        await self._store.write(work)
         self._bell.ring()
 
     def alert_handlers(self) -> dict[type[Event], Handler]:
@@ -131,22 +133,26 @@ class Intake:
         assert isinstance(event, Alert)
         if not 0 < len(envelope.id) <= _MAX_EVENT_ID:
             raise PermanentError(f"an alert needs a ce-id of at most {_MAX_EVENT_ID} characters")
-        async with self._store.transaction() as transaction:
-            if not await transaction.inbox.first_time(envelope.source, envelope.id, self._clock()):
+        alert = event
+
+        def work(transaction: Transaction) -> None:
+            if not transaction.inbox.first_time(envelope.source, envelope.id, self._clock()):
                 return
-            if await transaction.events.get(envelope.id) is not None:
+            if transaction.events.get(envelope.id) is not None:
                 raise PermanentError(f"the id of the alert is another event's already: {envelope.id}")
-            await transaction.events.add(
-                event,
+            transaction.events.add(
+                alert,
                 event_id=envelope.id,
                 source=envelope.source,
                 stream=subjects.ALERTS,
                 subject=envelope.subject,
-                about=event.certificate_id or event.alert_id,
+                about=alert.certificate_id or alert.alert_id,
                 now=self._clock(),
                 traceparent=None,
                 sent=True,
             )
+
+        await self._store.write(work)
         self._bell.ring()
 
 

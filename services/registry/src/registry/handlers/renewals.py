@@ -1,5 +1,7 @@
 """Renewals, when due or requested by a person: carried out as the first issue."""
 
+from functools import partial
+
 import structlog
 from opentelemetry import trace
 
@@ -38,19 +40,19 @@ class Renewals:
             ConflictError: it can't be renewed, with the reason why.
         """
 
-        async def work(transaction: Transaction) -> tuple[Certificate, Renewal]:
-            certificate = await transaction.certificates.named(name)
+        def work(transaction: Transaction) -> tuple[Certificate, Renewal]:
+            certificate = transaction.certificates.named(name)
             if certificate is None:
                 raise NotFoundError(f"there is no certificate {name}")
-            rollout = await transaction.rollouts.of(certificate)
-            decision = await self._decide(transaction, rollout, asked=True)
+            rollout = transaction.rollouts.of(certificate)
+            decision = self._decide(transaction, rollout, asked=True)
             if decision.reason is RenewalReason.IN_PROGRESS:
                 return certificate, decision
             if not decision.due:
                 why = certificate.unreadable or decision.reason.replace("_", " ")
                 raise ConflictError(f"{name} can't be renewed now: {why}")
-            await transaction.audit.note(person, "renew", name, decision.reason, self._clock())
-            return await self._order(transaction, rollout, decision), decision
+            transaction.audit.note(person, "renew", name, decision.reason, self._clock())
+            return self._order(transaction, rollout, decision), decision
 
         return await again_if_changed(self._store, work)
 
@@ -58,8 +60,7 @@ class Renewals:
         """Order every renewal that is due."""
         ordered, after = 0, ""
         while True:
-            async with self._store.transaction() as transaction:
-                batch = await transaction.certificates.ids(states=_RENEWABLE, after=after, limit=_BATCH)
+            batch = await self._store.read(partial(_renewable, after))
             for certificate_id in batch:
                 ordered += await self._renew_if_due(certificate_id)
             if len(batch) < _BATCH:
@@ -69,35 +70,41 @@ class Renewals:
             self._bell.ring()
 
     async def _renew_if_due(self, certificate_id: str) -> bool:
+        def work(transaction: Transaction) -> bool:
+            rollout = transaction.rollouts.get(certificate_id)
+            if rollout is None or rollout.certificate.state not in _RENEWABLE:
+                return False
+            decision = self._decide(transaction, rollout, asked=False)
+            if decision.due:
+                # Each renewal is a trace of its own: from the decision to the last handshake.
+                with self._tracer.start_as_current_span("renewal due"):
+                    self._order(transaction, rollout, decision)
+            return decision.due
+
         try:
-            async with self._store.transaction() as transaction:
-                rollout = await transaction.rollouts.get(certificate_id)
-                if rollout is None or rollout.certificate.state not in _RENEWABLE:
-                    return False
-                decision = await self._decide(transaction, rollout, asked=False)
-                if decision.due:
-                    # Each renewal is a trace of its own: from the decision to the last handshake.
-                    with self._tracer.start_as_current_span("renewal due"):
-                        await self._order(transaction, rollout, decision)
-                return decision.due
+            return await self._store.write(work)
         except RowChangedError as error:
             # The next sweep decides again.
             log.info("renewal_postponed", certificate_id=certificate_id, reason=str(error))
             return False
 
-    async def _decide(self, transaction: Transaction, rollout: Rollout, *, asked: bool) -> Renewal:
-        approval = await transaction.approvals.get(rollout.certificate.approval_id)
+    def _decide(self, transaction: Transaction, rollout: Rollout, *, asked: bool) -> Renewal:
+        approval = transaction.approvals.get(rollout.certificate.approval_id)
         return decide(rollout.certificate, rollout.newest, approval, now=self._clock(), asked=asked)
 
-    async def _order(self, transaction: Transaction, rollout: Rollout, decision: Renewal) -> Certificate:
-        approval = await transaction.approvals.get(rollout.certificate.approval_id)
+    def _order(self, transaction: Transaction, rollout: Rollout, decision: Renewal) -> Certificate:
+        approval = transaction.approvals.get(rollout.certificate.approval_id)
         assert approval is not None, "decide() lets no renewal through without one"
         change = order(
             rollout,
             approval,
-            await transaction.sites.all(),
+            transaction.sites.all(),
             decision.reason,
             traceparent=current_traceparent(),
             now=self._clock(),
         )
-        return await self._changes.save(transaction, rollout, change)
+        return self._changes.save(transaction, rollout, change)
+
+
+def _renewable(after: str, transaction: Transaction) -> list[str]:
+    return transaction.certificates.ids(states=_RENEWABLE, after=after, limit=_BATCH)

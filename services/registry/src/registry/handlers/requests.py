@@ -41,9 +41,7 @@ class Requests:
         self._issuers = issuers
         self._kinds = kinds
 
-    async def submit(
-        self, transaction: Transaction, spec: CertificateSpec, *, owner: str, requester: str
-    ) -> Decision:
+    def submit(self, transaction: Transaction, spec: CertificateSpec, *, owner: str, requester: str) -> Decision:
         """Store a new intent and let policy decide about it.
 
         Raises:
@@ -51,12 +49,12 @@ class Requests:
         """
         now = self._clock()
         known = Known(
-            sites=await transaction.sites.all(),
+            sites=transaction.sites.all(),
             kinds=self._kinds,
-            carried=await transaction.services.carried(),
+            carried=transaction.services.carried(),
             issuers=self._issuers,
         )
-        is_taken = await transaction.certificates.named(spec.name) is not None
+        is_taken = transaction.certificates.named(spec.name) is not None
         found = check(spec, known, is_taken=is_taken, now=now)
         if found:
             raise RejectedError(found)
@@ -64,12 +62,12 @@ class Requests:
         traceparent = current_traceparent()
         done = submit(spec, known, owner=owner, requester=requester, ids=ids, traceparent=traceparent, now=now)
         form = stored(spec.model_copy(update={"owner": owner}))
-        await transaction.certificates.add(done.certificate, form)
-        await transaction.rollouts.add(done.rollout)
-        await transaction.requests.add(done.request, form)
+        transaction.certificates.add(done.certificate, form)
+        transaction.rollouts.add(done.rollout)
+        transaction.requests.add(done.request, form)
         detail = f"request {done.request.id} for {owner}"
-        await transaction.audit.note(requester, "request", done.certificate.name, detail, now)
-        return await self._finish(transaction, done)
+        transaction.audit.note(requester, "request", done.certificate.name, detail, now)
+        return self._finish(transaction, done)
 
     async def approve(self, request_id: str, *, person: str, comment: str) -> Decision:
         """Give a waiting request its approval.
@@ -80,15 +78,15 @@ class Requests:
             ConflictError: it was decided before, or its intent changed since.
         """
 
-        async def work(transaction: Transaction) -> Decision:
+        def work(transaction: Transaction) -> Decision:
             now = self._clock()
-            request, rollout = await _load(transaction, request_id)
-            sites = await transaction.sites.all()
+            request, rollout = _load(transaction, request_id)
+            sites = transaction.sites.all()
             done = approve(request, rollout, sites, person=person, approval_id=self._new_id(), now=now)
             with self._tracer.start_as_current_span("request approved", context=parent_of(request.traceparent)):
-                await transaction.requests.save(done.request)
-                done = await self._finish(transaction, done)
-                await transaction.audit.note(person, "approve", done.certificate.name, comment, now)
+                transaction.requests.save(done.request)
+                done = self._finish(transaction, done)
+                transaction.audit.note(person, "approve", done.certificate.name, comment, now)
             return done
 
         return await again_if_changed(self._store, work)
@@ -102,28 +100,28 @@ class Requests:
             ConflictError: it was decided before.
         """
 
-        async def work(transaction: Transaction) -> Decision:
+        def work(transaction: Transaction) -> Decision:
             now = self._clock()
-            request, rollout = await _load(transaction, request_id)
+            request, rollout = _load(transaction, request_id)
             done = deny(request, rollout, person=person, reason=reason, now=now)
-            await transaction.requests.save(done.request)
-            done = await self._finish(transaction, done)
-            await transaction.audit.note(person, "deny", done.certificate.name, done.reason, now)
+            transaction.requests.save(done.request)
+            done = self._finish(transaction, done)
+            transaction.audit.note(person, "deny", done.certificate.name, done.reason, now)
             return done
 
         return await again_if_changed(self._store, work)
 
-    async def _finish(self, transaction: Transaction, done: Decision) -> Decision:
+    def _finish(self, transaction: Transaction, done: Decision) -> Decision:
         if done.approval is not None:
-            await transaction.approvals.add(done.approval)
+            transaction.approvals.add(done.approval)
         change = Change(done.reason, certificate=done.certificate, signing=done.signing, announced=done.announced)
-        certificate = await self._changes.save(transaction, done.rollout, change)
+        certificate = self._changes.save(transaction, done.rollout, change)
         return done.saved(certificate)
 
 
-async def _load(transaction: Transaction, request_id: str) -> tuple[Request, Rollout]:
-    request = await transaction.requests.get(request_id)
-    rollout = await transaction.rollouts.get(request.certificate_id) if request else None
+def _load(transaction: Transaction, request_id: str) -> tuple[Request, Rollout]:
+    request = transaction.requests.get(request_id)
+    rollout = transaction.rollouts.get(request.certificate_id) if request else None
     if request is None or rollout is None:
         raise NotFoundError(f"there is no request {request_id}")
     return request, rollout

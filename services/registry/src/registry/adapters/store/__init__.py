@@ -1,13 +1,13 @@
 """The one way to the registry's rows: a transaction that speaks in the words of the domain, one module a noun."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Callable
+from typing import TypeVar
 
 import structlog
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from certkit.transactions import Database
 from registry.adapters.store.approvals import Approvals
 from registry.adapters.store.audit import Audit
 from registry.adapters.store.certificates import Certificates
@@ -27,33 +27,42 @@ __all__ = ["RowChangedError", "Store", "Transaction"]
 
 log = structlog.get_logger()
 
+ResultT = TypeVar("ResultT")
+
 
 class Store:
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        # SQLite has one writer; queue here: its own queue gives up after a while.
-        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+    """Works are plain functions of a transaction, run off the event loop."""
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["Transaction"]:
-        """All or nothing: an exception inside leaves no trace in the database.
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(self, work: Callable[["Transaction"], ResultT]) -> ResultT:
+        """All or nothing: an exception in the work leaves no trace in the database.
 
         Raises:
             RowChangedError: somebody stored a row under the same key at the same time.
+            DatabaseBusyError: the database takes no writes now.
         """
         try:
-            async with self._turn, self._engine.begin() as connection:
-                yield Transaction(connection)
+            return await self._database.write(lambda connection: work(Transaction(connection)))
         except IntegrityError as error:
             # Its own text quotes the values.
             log.warning("row_stored_meanwhile", statement=(error.statement or "")[:60])
             raise RowChangedError("a row under the same key was stored at the same time") from None
 
+    async def read(self, work: Callable[["Transaction"], ResultT]) -> ResultT:
+        """Look at one state of the database, without waiting for who writes; a work that writes fails.
+
+        Raises:
+            DatabaseBusyError: the database can't be read now.
+        """
+        return await self._database.read(lambda connection: work(Transaction(connection)))
+
 
 class Transaction:
     """What can be read and written in one transaction, by noun."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.certificates = Certificates(connection)
         self.requests = Requests(connection)
@@ -71,6 +80,8 @@ class Transaction:
         self.inbox = Inbox(connection)
         self.audit = Audit(connection)
 
-    async def roll_back(self) -> None:
+    def roll_back(self) -> None:
         """Undo everything so far: a dry run writes nothing."""
-        await self._connection.rollback()
+        within = self._connection.get_nested_transaction() or self._connection.get_transaction()
+        assert within is not None, "a work runs in a transaction"
+        within.rollback()

@@ -2,8 +2,7 @@
 
 from dataclasses import asdict
 
-from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert, select
 
 from registry.adapters import tables
 from registry.domain.certificate import Approval
@@ -12,13 +11,13 @@ __all__ = ["Approvals"]
 
 
 class Approvals:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def add(self, approval: Approval) -> None:
-        await self._connection.execute(insert(tables.approval).values(asdict(approval)))
+    def add(self, approval: Approval) -> None:
+        self._connection.execute(insert(tables.approval).values(asdict(approval)))
 
-    async def get(self, approval_id: str | None) -> Approval | None:
+    def get(self, approval_id: str | None) -> Approval | None:
         row = tables.approval
-        found = (await self._connection.execute(select(row).where(row.c.id == approval_id))).one_or_none()
+        found = (self._connection.execute(select(row).where(row.c.id == approval_id))).one_or_none()
         return Approval(**{**found._asdict(), "approved_by": tuple(found.approved_by)}) if found else None

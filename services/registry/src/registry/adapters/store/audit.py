@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert
 
 from registry.adapters import tables
 
@@ -11,11 +10,11 @@ __all__ = ["Audit"]
 
 
 class Audit:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def note(self, actor: str, action: str, what: str, detail: str, now: datetime) -> None:
+    def note(self, actor: str, action: str, what: str, detail: str, now: datetime) -> None:
         """Append to the audit; where that fails, so does the act."""
-        await self._connection.execute(
+        self._connection.execute(
             insert(tables.audit).values(time=now, actor=actor, action=action, object=what, detail=detail)
         )

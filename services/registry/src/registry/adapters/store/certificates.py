@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Row, and_, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
 
 from certcore.api import CertificateState
 from certcore.conditions import Condition, Health
@@ -23,10 +22,10 @@ _CONDITIONS = TypeAdapter(tuple[Condition, ...])
 
 
 class Certificates:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def add(self, certificate: Certificate, spec: dict[str, Any]) -> None:
+    def add(self, certificate: Certificate, spec: dict[str, Any]) -> None:
         """Store a certificate; `spec` is its intent as `certcore.certificate.stored` gives it."""
         values = _values(certificate) | {
             "id": certificate.id,
@@ -38,16 +37,16 @@ class Certificates:
             "created_at": certificate.created_at,
             "version": certificate.version,
         }
-        await self._connection.execute(insert(tables.certificate).values(values))
+        self._connection.execute(insert(tables.certificate).values(values))
 
-    async def save(self, certificate: Certificate) -> Certificate:
+    def save(self, certificate: Certificate) -> Certificate:
         """Save what changes of a certificate; the intent stays as it was stored. Returns it with its new version.
 
         Raises:
             RowChangedError: somebody saved it since it was read.
         """
         row = tables.certificate
-        saved = await self._connection.execute(
+        saved = self._connection.execute(
             update(row)
             .where(row.c.id == certificate.id, row.c.version == certificate.version)
             .values(_values(certificate) | {"version": certificate.version + 1})
@@ -56,17 +55,17 @@ class Certificates:
             raise RowChangedError(f"certificate {certificate.name} was changed at the same time")
         return replace(certificate, version=certificate.version + 1)
 
-    async def get(self, certificate_id: str) -> Certificate | None:
-        return await self._one(tables.certificate.c.id == certificate_id)
+    def get(self, certificate_id: str) -> Certificate | None:
+        return self._one(tables.certificate.c.id == certificate_id)
 
-    async def named(self, name: str) -> Certificate | None:
-        return await self._one(tables.certificate.c.name == name)
+    def named(self, name: str) -> Certificate | None:
+        return self._one(tables.certificate.c.name == name)
 
-    async def _one(self, condition: ColumnElement[bool]) -> Certificate | None:
-        found = (await self._connection.execute(select(tables.certificate).where(condition))).one_or_none()
+    def _one(self, condition: ColumnElement[bool]) -> Certificate | None:
+        found = (self._connection.execute(select(tables.certificate).where(condition))).one_or_none()
         return _certificate(found) if found else None
 
-    async def page(
+    def page(
         self,
         *,
         after: str = "",
@@ -81,9 +80,9 @@ class Certificates:
         for column, value in ((row.c.owner, owner), (row.c.state, state), (row.c.health, health)):
             if value is not None:
                 query = query.where(column == str(value))
-        return [_certificate(found) for found in await self._connection.execute(query)]
+        return [_certificate(found) for found in self._connection.execute(query)]
 
-    async def ids(
+    def ids(
         self,
         *,
         states: Sequence[CertificateState] = (),
@@ -99,9 +98,9 @@ class Certificates:
         healths = list(healths)
         if healths:
             query = query.where(row.c.health.in_([health.value for health in healths]))
-        return list((await self._connection.execute(query)).scalars())
+        return list((self._connection.execute(query)).scalars())
 
-    async def expired(self, *, now: datetime) -> list[str]:
+    def expired(self, *, now: datetime) -> list[str]:
         """Ids of those that want a leaf somewhere whose end has come, but for those that are degraded already."""
         row, placement, revision = tables.certificate, tables.placement, tables.revision
         ended = and_(
@@ -117,18 +116,18 @@ class Certificates:
             .where(placement.c.action == Action.HOLD.value, row.c.health.not_in([Health.DEGRADED, Health.NONE]))
             .distinct()
         )
-        return list((await self._connection.execute(query)).scalars())
+        return list((self._connection.execute(query)).scalars())
 
-    async def many(self, certificate_ids: Iterable[str]) -> list[Certificate]:
+    def many(self, certificate_ids: Iterable[str]) -> list[Certificate]:
         """By id."""
         row = tables.certificate
         query = select(row).where(row.c.id.in_(list(certificate_ids))).order_by(row.c.id)
-        return [_certificate(found) for found in await self._connection.execute(query)]
+        return [_certificate(found) for found in self._connection.execute(query)]
 
-    async def names(self, certificate_ids: Iterable[str]) -> dict[str, str]:
+    def names(self, certificate_ids: Iterable[str]) -> dict[str, str]:
         row = tables.certificate
         query = select(row.c.id, row.c.name).where(row.c.id.in_(list(certificate_ids)))
-        return {found.id: found.name for found in await self._connection.execute(query)}
+        return {found.id: found.name for found in self._connection.execute(query)}
 
 
 def read_intent(name: str, stored: Any) -> tuple[Intent, str | None]:

@@ -6,8 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, select, update
 
 from certcore.events import ServingVerdict
 from registry.adapters import tables
@@ -18,28 +17,28 @@ __all__ = ["Endpoints"]
 
 
 class Endpoints:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def save(self, endpoint: Endpoint) -> None:
+    def save(self, endpoint: Endpoint) -> None:
         verdict = str(endpoint.verdict) if endpoint.verdict is not None else None
         values = asdict(endpoint) | {"verdict": verdict}
-        await put(self._connection, tables.endpoint, values, ("certificate_id", "url"))
+        put(self._connection, tables.endpoint, values, ("certificate_id", "url"))
 
-    async def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Endpoint]]:
+    def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Endpoint]]:
         """By certificate, then by URL."""
         row = tables.endpoint
         query = select(row).where(row.c.certificate_id.in_(certificate_ids)).order_by(row.c.url)
         found: dict[str, list[Endpoint]] = defaultdict(list)
-        for item in await self._connection.execute(query):
+        for item in self._connection.execute(query):
             found[item.certificate_id].append(_endpoint(item))
         return found
 
-    async def note_look(self, certificate_id: str, url: str, at: datetime) -> None:
+    def note_look(self, certificate_id: str, url: str, at: datetime) -> None:
         """Somebody looked at an endpoint then, and missed it since."""
         row = tables.endpoint
         where = (row.c.certificate_id == certificate_id, row.c.url == url)
-        await self._connection.execute(update(row).where(*where).values(looked_at=at))
+        self._connection.execute(update(row).where(*where).values(looked_at=at))
 
 
 def _endpoint(row: Row[Any]) -> Endpoint:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from certcore.events import Event
 from registry.adapters import tables
@@ -28,10 +27,10 @@ class StoredEvent:
 
 
 class Events:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def add(
+    def add(
         self,
         event: Event,
         *,
@@ -44,7 +43,7 @@ class Events:
         traceparent: str | None,
         sent: bool = False,
     ) -> None:
-        await self._connection.execute(
+        self._connection.execute(
             insert(tables.event).values(
                 id=event_id,
                 type=event.type,
@@ -59,30 +58,30 @@ class Events:
             )
         )
 
-    async def unsent(self, limit: int) -> list[StoredEvent]:
+    def unsent(self, limit: int) -> list[StoredEvent]:
         """Oldest first."""
         row = tables.event
         query = select(row).where(row.c.sent_at.is_(None)).order_by(row.c.sequence).limit(limit)
-        return [_event(found) for found in await self._connection.execute(query)]
+        return [_event(found) for found in self._connection.execute(query)]
 
-    async def mark_sent(self, sequence: int, now: datetime) -> None:
+    def mark_sent(self, sequence: int, now: datetime) -> None:
         row = tables.event
-        await self._connection.execute(update(row).where(row.c.sequence == sequence).values(sent_at=now))
+        self._connection.execute(update(row).where(row.c.sequence == sequence).values(sent_at=now))
 
-    async def after(self, sequence: int, limit: int) -> list[StoredEvent]:
+    def after(self, sequence: int, limit: int) -> list[StoredEvent]:
         """Oldest first."""
         row = tables.event
         query = select(row).where(row.c.sequence > sequence).order_by(row.c.sequence).limit(limit)
-        return [_event(found) for found in await self._connection.execute(query)]
+        return [_event(found) for found in self._connection.execute(query)]
 
-    async def get(self, event_id: str) -> StoredEvent | None:
-        return await self._one(select(tables.event).where(tables.event.c.id == event_id))
+    def get(self, event_id: str) -> StoredEvent | None:
+        return self._one(select(tables.event).where(tables.event.c.id == event_id))
 
-    async def last(self) -> StoredEvent | None:
-        return await self._one(select(tables.event).order_by(tables.event.c.sequence.desc()).limit(1))
+    def last(self) -> StoredEvent | None:
+        return self._one(select(tables.event).order_by(tables.event.c.sequence.desc()).limit(1))
 
-    async def _one(self, query: Select[Any]) -> StoredEvent | None:
-        found = (await self._connection.execute(query)).one_or_none()
+    def _one(self, query: Select[Any]) -> StoredEvent | None:
+        found = (self._connection.execute(query)).one_or_none()
         return _event(found) if found else None
 
 

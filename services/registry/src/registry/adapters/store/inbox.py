@@ -3,8 +3,7 @@
 import hashlib
 from datetime import datetime
 
-from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert
 
 from registry.adapters import tables
 from registry.adapters.store.statements import exists
@@ -13,15 +12,15 @@ __all__ = ["Inbox"]
 
 
 class Inbox:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def first_time(self, source: str, event_id: str, now: datetime) -> bool:
+    def first_time(self, source: str, event_id: str, now: datetime) -> bool:
         """Note an incoming event; False where it was handled before. Part of the same transaction as its effect."""
         key = {"source": _key(source), "event_id": _key(event_id)}
-        if await exists(self._connection, tables.inbox, key):
+        if exists(self._connection, tables.inbox, key):
             return False
-        await self._connection.execute(insert(tables.inbox).values(handled_at=now, **key))
+        self._connection.execute(insert(tables.inbox).values(handled_at=now, **key))
         return True
 
 

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, and_, case, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, and_, case, func, select
 
 from certcore.placements import Action
 from registry.adapters import tables
@@ -17,23 +16,23 @@ __all__ = ["Placements"]
 
 
 class Placements:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def save(self, placement: Placement) -> None:
+    def save(self, placement: Placement) -> None:
         values = asdict(placement) | {"action": str(placement.action)}
-        await put(self._connection, tables.placement, values, ("certificate_id", "target"))
+        put(self._connection, tables.placement, values, ("certificate_id", "target"))
 
-    async def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Placement]]:
+    def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Placement]]:
         """By certificate, then by target."""
         row = tables.placement
         query = select(row).where(row.c.certificate_id.in_(certificate_ids)).order_by(row.c.target)
         found: dict[str, list[Placement]] = defaultdict(list)
-        for item in await self._connection.execute(query):
+        for item in self._connection.execute(query):
             found[item.certificate_id].append(_placement(item))
         return found
 
-    async def certificates_at(
+    def certificates_at(
         self, place: str, service: str, *, kinds: Iterable[str] = (), after: str = "", limit: int
     ) -> list[str]:
         """Ids, in their own order, of the certificates that a service of a place should hold, or of some kinds."""
@@ -48,9 +47,9 @@ class Placements:
         kinds = list(kinds)
         if kinds:
             query = query.where(row.c.kind.in_(kinds))
-        return list((await self._connection.execute(query)).scalars())
+        return list((self._connection.execute(query)).scalars())
 
-    async def counts(self) -> dict[str, tuple[int, int]]:
+    def counts(self) -> dict[str, tuple[int, int]]:
         """How many placements hold what they should, and how many there are, by place."""
         row = tables.placement
         right = and_(
@@ -61,7 +60,7 @@ class Placements:
         )
         done = func.sum(case((right, 1), else_=0))
         query = select(row.c.place, done.label("done"), func.count().label("total")).group_by(row.c.place)
-        return {found.place: (int(found.done), int(found.total)) for found in await self._connection.execute(query)}
+        return {found.place: (int(found.done), int(found.total)) for found in self._connection.execute(query)}
 
 
 def _placement(row: Row[Any]) -> Placement:

@@ -4,8 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 
 from registry.adapters import tables
 from registry.adapters.store.certificates import read_intent
@@ -16,12 +15,12 @@ __all__ = ["Requests"]
 
 
 class Requests:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def add(self, request: Request, spec: dict[str, Any]) -> None:
+    def add(self, request: Request, spec: dict[str, Any]) -> None:
         """Store a request; `spec` is its intent as `certcore.certificate.stored` gives it."""
-        await self._connection.execute(
+        self._connection.execute(
             insert(tables.request).values(
                 id=request.id,
                 kind=request.kind,
@@ -41,14 +40,14 @@ class Requests:
             )
         )
 
-    async def save(self, request: Request) -> Request:
+    def save(self, request: Request) -> Request:
         """Save the decision; what was asked for never changes.
 
         Raises:
             RowChangedError: somebody decided since it was read.
         """
         row = tables.request
-        saved = await self._connection.execute(
+        saved = self._connection.execute(
             update(row)
             .where(row.c.id == request.id, row.c.version == request.version)
             .values(
@@ -63,12 +62,12 @@ class Requests:
             raise RowChangedError(f"request {request.id} was decided at the same time")
         return replace(request, version=request.version + 1)
 
-    async def get(self, request_id: str) -> Request | None:
+    def get(self, request_id: str) -> Request | None:
         row = tables.request
-        found = (await self._connection.execute(select(row).where(row.c.id == request_id))).one_or_none()
+        found = (self._connection.execute(select(row).where(row.c.id == request_id))).one_or_none()
         return _request(found) if found else None
 
-    async def page(
+    def page(
         self,
         *,
         after: tuple[datetime, str] | None = None,
@@ -87,7 +86,7 @@ class Requests:
             query = query.where(row.c.owner == owner)
         if state is not None:
             query = query.where(row.c.state == state)
-        return [_request(found) for found in await self._connection.execute(query)]
+        return [_request(found) for found in self._connection.execute(query)]
 
 
 def _request(row: Row[Any]) -> Request:

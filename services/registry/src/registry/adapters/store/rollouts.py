@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from registry.adapters.store.certificates import Certificates
 from registry.adapters.store.endpoints import Endpoints
@@ -17,34 +17,34 @@ __all__ = ["Rollouts"]
 class Rollouts:
     """Five statements, however many certificates are asked for."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._certificates = Certificates(connection)
         self._revisions = Revisions(connection)
         self._placements = Placements(connection)
         self._endpoints = Endpoints(connection)
         self._signing = SigningRequests(connection)
 
-    async def add(self, rollout: Rollout) -> None:
+    def add(self, rollout: Rollout) -> None:
         """Store the placements and endpoints of a new certificate."""
         for placement in rollout.placements:
-            await self._placements.save(placement)
+            self._placements.save(placement)
         for endpoint in rollout.endpoints:
-            await self._endpoints.save(endpoint)
+            self._endpoints.save(endpoint)
 
-    async def get(self, certificate_id: str) -> Rollout | None:
-        certificate = await self._certificates.get(certificate_id)
-        return await self.of(certificate) if certificate else None
+    def get(self, certificate_id: str) -> Rollout | None:
+        certificate = self._certificates.get(certificate_id)
+        return self.of(certificate) if certificate else None
 
-    async def of(self, certificate: Certificate) -> Rollout:
-        return (await self.many([certificate]))[0]
+    def of(self, certificate: Certificate) -> Rollout:
+        return (self.many([certificate]))[0]
 
-    async def many(self, certificates: Sequence[Certificate]) -> list[Rollout]:
+    def many(self, certificates: Sequence[Certificate]) -> list[Rollout]:
         """In the order of the certificates."""
         ids = [certificate.id for certificate in certificates]
-        revisions = await self._revisions.of(ids)
-        placements = await self._placements.of(ids)
-        endpoints = await self._endpoints.of(ids)
-        signing = await self._signing.of(ids)
+        revisions = self._revisions.of(ids)
+        placements = self._placements.of(ids)
+        endpoints = self._endpoints.of(ids)
+        signing = self._signing.of(ids)
         return [
             Rollout(
                 certificate,

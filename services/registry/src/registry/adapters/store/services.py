@@ -3,8 +3,7 @@
 from dataclasses import asdict
 from datetime import timedelta
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select
 
 from registry.adapters import tables
 from registry.adapters.store.statements import put
@@ -15,37 +14,35 @@ __all__ = ["ProbeWorkers", "Services"]
 
 
 class Services:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def save(self, seen: ServiceSeen) -> None:
+    def save(self, seen: ServiceSeen) -> None:
         values = asdict(seen) | {"kinds": list(seen.kinds) if seen.kinds is not None else None}
-        await put(self._connection, tables.service, values, ("place", "service"))
+        put(self._connection, tables.service, values, ("place", "service"))
 
-    async def get(self, place: str, service: str) -> ServiceSeen | None:
-        return next((seen for seen in await self.all() if (seen.place, seen.service) == (place, service)), None)
+    def get(self, place: str, service: str) -> ServiceSeen | None:
+        return next((seen for seen in self.all() if (seen.place, seen.service) == (place, service)), None)
 
-    async def all(self) -> list[ServiceSeen]:
+    def all(self) -> list[ServiceSeen]:
         """By place and service."""
         row = tables.service
-        found = await self._connection.execute(select(row).order_by(row.c.place, row.c.service))
+        found = self._connection.execute(select(row).order_by(row.c.place, row.c.service))
         return [
             ServiceSeen(**{**item._asdict(), "kinds": tuple(item.kinds) if item.kinds is not None else None})
             for item in found
         ]
 
-    async def carried(self) -> Carried:
+    def carried(self) -> Carried:
         """The kinds that each service says it delivers to."""
-        return {
-            (seen.place, seen.service): frozenset(seen.kinds) for seen in await self.all() if seen.kinds is not None
-        }
+        return {(seen.place, seen.service): frozenset(seen.kinds) for seen in self.all() if seen.kinds is not None}
 
 
 class ProbeWorkers:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def save(self, worker: ProbeWorker) -> None:
+    def save(self, worker: ProbeWorker) -> None:
         values = {
             "place": worker.place,
             "name": worker.name,
@@ -55,12 +52,12 @@ class ProbeWorkers:
             "looked": worker.looked,
             "missed": [list(key) for key in sorted(worker.missed)],
         }
-        await put(self._connection, tables.probe_worker, values, ("place", "name"))
+        put(self._connection, tables.probe_worker, values, ("place", "name"))
 
-    async def all(self) -> list[ProbeWorker]:
+    def all(self) -> list[ProbeWorker]:
         """By place and name."""
         row = tables.probe_worker
-        found = await self._connection.execute(select(row).order_by(row.c.place, row.c.name))
+        found = self._connection.execute(select(row).order_by(row.c.place, row.c.name))
         return [
             ProbeWorker(
                 name=item.name,

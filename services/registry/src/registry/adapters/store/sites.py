@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert, select, update
 
 from certcore.events import DiscoveredSecret, Recipient
 from certcore.identities import HUB, recipient_name
@@ -20,13 +19,13 @@ __all__ = ["Sites"]
 
 
 class Sites:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def enrol(self, name: str, recipients: Mapping[str, str], now: datetime) -> None:
+    def enrol(self, name: str, recipients: Mapping[str, str], now: datetime) -> None:
         """Add a place or the services of one that is there; `recipients` maps service to public key."""
-        if name != HUB and not await exists(self._connection, tables.site, {"name": name}):
-            await self._connection.execute(insert(tables.site).values(name=name, enrolled_at=now))
+        if name != HUB and not exists(self._connection, tables.site, {"name": name}):
+            self._connection.execute(insert(tables.site).values(name=name, enrolled_at=now))
         for service, public_key in recipients.items():
             values = {
                 "name": recipient_name(name, service),
@@ -34,13 +33,13 @@ class Sites:
                 "service": service,
                 "public_key": public_key,
             }
-            await put(self._connection, tables.recipient, values, ("name",))
+            put(self._connection, tables.recipient, values, ("name",))
 
-    async def all(self) -> list[Site]:
+    def all(self) -> list[Site]:
         """By name, the hub among them where it has recipients. Without the reviews."""
         row = tables.site
-        names = list((await self._connection.execute(select(row.c.name, row.c.reviewed_at))).all())
-        recipients = list(await self._connection.execute(select(tables.recipient)))
+        names = list((self._connection.execute(select(row.c.name, row.c.reviewed_at))).all())
+        recipients = list(self._connection.execute(select(tables.recipient)))
         reviewed = {found.name: found.reviewed_at for found in names}
         places = {*reviewed, *(found.place for found in recipients)}
         return [
@@ -57,16 +56,16 @@ class Sites:
             for place in sorted(places)
         ]
 
-    async def review(self, name: str) -> tuple[tuple[DiscoveredSecret, ...], tuple[str, ...]] | None:
+    def review(self, name: str) -> tuple[tuple[DiscoveredSecret, ...], tuple[str, ...]] | None:
         """The Secrets of a site and the clusters that could not be listed; None where there is no such site."""
         row = tables.site
-        found = (await self._connection.execute(select(row.c.review).where(row.c.name == name))).one_or_none()
+        found = (self._connection.execute(select(row.c.review).where(row.c.name == name))).one_or_none()
         if found is None:
             return None
         review = found.review or {}
         return tuple(_readable(review.get("secrets", ()))), tuple(review.get("unreachable", ()))
 
-    async def save_review(
+    def save_review(
         self, site: str, secrets: Sequence[DiscoveredSecret], unreachable: Sequence[str], now: datetime
     ) -> None:
         row = tables.site
@@ -74,7 +73,7 @@ class Sites:
             "secrets": [secret.model_dump(mode="json") for secret in secrets],
             "unreachable": list(unreachable),
         }
-        await self._connection.execute(update(row).where(row.c.name == site).values(review=review, reviewed_at=now))
+        self._connection.execute(update(row).where(row.c.name == site).values(review=review, reviewed_at=now))
 
 
 def _readable(stored: Sequence[Any]) -> list[DiscoveredSecret]:

@@ -3,8 +3,7 @@
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Table, and_, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Table, and_, func, insert, select, update
 
 from certcore.errors import TransientError
 
@@ -25,15 +24,15 @@ def known_or_text(kind: type[EnumT], text: str) -> EnumT:
         return cast("EnumT", text)
 
 
-async def exists(connection: AsyncConnection, table: Table, key: dict[str, str]) -> bool:
+def exists(connection: Connection, table: Table, key: dict[str, str]) -> bool:
     """Whether a row has these values."""
     query = select(func.count()).select_from(table).where(and_(*(table.c[name] == key[name] for name in key)))
-    return (await connection.execute(query)).scalar_one() > 0
+    return (connection.execute(query)).scalar_one() > 0
 
 
-async def put(connection: AsyncConnection, table: Table, values: dict[str, Any], key: tuple[str, ...]) -> None:
+def put(connection: Connection, table: Table, values: dict[str, Any], key: tuple[str, ...]) -> None:
     """Update the row with this key, or insert it."""
     condition = and_(*(table.c[name] == values[name] for name in key))
-    changed = await connection.execute(update(table).where(condition).values(values))
+    changed = connection.execute(update(table).where(condition).values(values))
     if changed.rowcount == 0:
-        await connection.execute(insert(table).values(values))
+        connection.execute(insert(table).values(values))

@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, func, insert, select
 
 from certcore.api import Role
 from registry.adapters import tables
@@ -13,13 +12,11 @@ __all__ = ["Tokens"]
 
 
 class Tokens:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def add(
-        self, sha256: str, principal: Principal, *, now: datetime, expires_at: datetime | None = None
-    ) -> None:
-        await self._connection.execute(
+    def add(self, sha256: str, principal: Principal, *, now: datetime, expires_at: datetime | None = None) -> None:
+        self._connection.execute(
             insert(tables.token).values(
                 sha256=sha256,
                 subject=principal.subject,
@@ -32,16 +29,16 @@ class Tokens:
             )
         )
 
-    async def principal(self, sha256: str, now: datetime) -> Principal | None:
+    def principal(self, sha256: str, now: datetime) -> Principal | None:
         """Who a token belongs to; None where it is unknown or expired."""
         row = tables.token
-        found = (await self._connection.execute(select(row).where(row.c.sha256 == sha256))).one_or_none()
+        found = (self._connection.execute(select(row).where(row.c.sha256 == sha256))).one_or_none()
         if found is None or (found.expires_at is not None and found.expires_at <= now):
             return None
         # A role that only a newer version knows lets nobody do anything here.
         roles = frozenset(role for role in Role if role.value in found.roles)
         return Principal(found.subject, found.owner, roles, found.site, found.service)
 
-    async def exist(self) -> bool:
+    def exist(self) -> bool:
         """Whether any token was ever made."""
-        return (await self._connection.execute(select(func.count()).select_from(tables.token))).scalar_one() > 0
+        return (self._connection.execute(select(func.count()).select_from(tables.token))).scalar_one() > 0

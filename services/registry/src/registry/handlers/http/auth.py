@@ -49,8 +49,8 @@ class Authenticator:
             # The cookie allows reading only: a form of another origin can change nothing with it.
             token = request.cookies.get(SESSION_COOKIE, "") if request.method == "GET" else ""
         if token:
-            async with self._store.transaction() as transaction:
-                principal = await transaction.tokens.principal(hash_token(token), self._clock())
+            sha256, now = hash_token(token), self._clock()
+            principal = await self._store.read(lambda transaction: transaction.tokens.principal(sha256, now))
             if principal is not None:
                 return principal
         raise UnauthorizedError("send a valid token: Authorization: Bearer …")
@@ -69,8 +69,9 @@ class Authenticator:
             return None
         session = new_token()
         page = Principal("page", "page", frozenset({Role.VIEWER, Role.AUDITOR}))
-        async with self._store.transaction() as transaction:
-            await transaction.tokens.add(hash_token(session), page, now=now, expires_at=now + _SESSION)
+        await self._store.write(
+            lambda transaction: transaction.tokens.add(hash_token(session), page, now=now, expires_at=now + _SESSION)
+        )
         return session
 
 

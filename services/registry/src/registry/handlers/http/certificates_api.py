@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, status
@@ -33,12 +34,12 @@ def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIR
         """Certificates by name, with their health and how far the newest revision has come."""
         (last,) = read_cursor("certificates", after)
         listed = owner_listed(caller, owner)
-        async with store.transaction() as transaction:
-            found = await transaction.certificates.page(
-                after=last, limit=limit, owner=listed, state=state, health=health
-            )
-            rollouts = await transaction.rollouts.many(found)
-        items = tuple(certificate_summary(rollout) for rollout in rollouts)
+
+        def work(transaction: Transaction) -> tuple[Sequence[Certificate], tuple[CertificateSummary, ...]]:
+            found = transaction.certificates.page(after=last, limit=limit, owner=listed, state=state, health=health)
+            return found, tuple(certificate_summary(rollout) for rollout in transaction.rollouts.many(found))
+
+        found, items = await store.read(work)
         return Page[CertificateSummary](
             items=items, next=cursor_of("certificates", found[-1].name) if len(found) == limit else None
         )
@@ -46,17 +47,19 @@ def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIR
     @router.get("/{name}")
     async def show(name: str, caller: Viewer) -> CertificateView:
         """One certificate, with its grid of targets and endpoints and the reason for which it waits."""
-        async with store.transaction() as transaction:
-            certificate = await _visible(transaction, name, caller)
-            rollout = await transaction.rollouts.of(certificate)
-            approval = await transaction.approvals.get(certificate.approval_id)
-            return certificate_view(rollout, approval, await transaction.probe_workers.all())
+
+        def work(transaction: Transaction) -> CertificateView:
+            certificate = _visible(transaction, name, caller)
+            rollout = transaction.rollouts.of(certificate)
+            approval = transaction.approvals.get(certificate.approval_id)
+            return certificate_view(rollout, approval, transaction.probe_workers.all())
+
+        return await store.read(work)
 
     @router.post("/{name}/renew", status_code=status.HTTP_202_ACCEPTED)
     async def renew(name: str, caller: Requester) -> RenewalAnswer:
         """Order the next revision now. One that is being issued already is answered as such."""
-        async with store.transaction() as transaction:
-            found = await _visible(transaction, name, caller)
+        found = await store.read(lambda transaction: _visible(transaction, name, caller))
         if found.owner != caller.owner and Role.OPERATOR not in caller.roles:
             raise NotFoundError(f"there is no certificate {name}")
         certificate, decision = await renewals.renew_now(name, person=caller.subject)
@@ -72,8 +75,8 @@ def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIR
     return router
 
 
-async def _visible(transaction: Transaction, name: str, caller: Principal) -> Certificate:
-    certificate = await transaction.certificates.named(name)
+def _visible(transaction: Transaction, name: str, caller: Principal) -> Certificate:
+    certificate = transaction.certificates.named(name)
     if certificate is None or not sees(caller, certificate.owner):
         raise NotFoundError(f"there is no certificate {name}")
     return certificate

@@ -1,15 +1,15 @@
 """The log of events as server-sent events: follow it live, or go on after the last one that was seen."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from registry.adapters.outbox import Bell
-from registry.adapters.store import Store
+from registry.adapters.store import Store, Transaction
 from registry.adapters.store.events import StoredEvent
 from registry.domain.access import sees
 from registry.handlers.http.auth import Viewer
@@ -18,20 +18,9 @@ __all__ = ["events_router"]
 
 _BATCH = 200
 
-ResultT = TypeVar("ResultT")
-
 
 def events_router(*, store: Store, bell: Bell) -> APIRouter:
     router = APIRouter(prefix="/v1/events", tags=["events"])
-    looks: set[asyncio.Task[Any]] = set()
-
-    async def whole(look: Coroutine[Any, Any, ResultT]) -> ResultT:
-        # When a client disconnects, its stream is cancelled at any point. Inside of a transaction the driver would
-        # never close the connection, and SQLite's lock would be held: so each query is finished in the background.
-        task = asyncio.create_task(look)
-        looks.add(task)
-        task.add_done_callback(looks.discard)
-        return await asyncio.shield(task)
 
     @router.get("", response_class=EventSourceResponse)
     async def follow(
@@ -43,13 +32,13 @@ def events_router(*, store: Store, bell: Bell) -> APIRouter:
 
         Callers get what their own team owns; operators, approvers and auditors get everything.
         """
-        start = await whole(_start(store, last_event_id, since))
+        start = await _start(store, last_event_id, since)
         if start is not None:
             # An id without data: a client that loses the connection before the first event continues from here.
             yield ServerSentEvent(id=start.id)
         cursor = start.sequence if start else 0
         while not bell.silenced:
-            events = await whole(_events(store, cursor))
+            events = await store.read(partial(_events, cursor))
             for event in events:
                 cursor = event.sequence
                 data = json.loads(event.data)
@@ -63,16 +52,18 @@ def events_router(*, store: Store, bell: Bell) -> APIRouter:
 
 async def _start(store: Store, last_event_id: str | None, since: str) -> StoredEvent | None:
     """The event after which to continue; None for the beginning."""
-    async with store.transaction() as transaction:
-        known = await transaction.events.get(last_event_id) if last_event_id else None
+
+    def work(transaction: Transaction) -> StoredEvent | None:
+        known = transaction.events.get(last_event_id) if last_event_id else None
         if known is None and since == "now":
-            return await transaction.events.last()
+            return transaction.events.last()
         return known
 
+    return await store.read(work)
 
-async def _events(store: Store, cursor: int) -> list[StoredEvent]:
-    async with store.transaction() as transaction:
-        return await transaction.events.after(cursor, _BATCH)
+
+def _events(cursor: int, transaction: Transaction) -> list[StoredEvent]:
+    return transaction.events.after(cursor, _BATCH)
 
 
 def _cloud_event(event: StoredEvent, data: object) -> str:

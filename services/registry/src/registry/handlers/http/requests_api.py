@@ -42,10 +42,10 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
         spec = door.read(await request.body())
         owner = owner_for(spec, caller)
 
-        async def work(transaction: Transaction) -> Submitted:
-            done = await requests.submit(transaction, spec, owner=owner, requester=caller.subject)
+        def work(transaction: Transaction) -> Submitted:
+            done = requests.submit(transaction, spec, owner=owner, requester=caller.subject)
             if dry_run:
-                await transaction.roll_back()
+                transaction.roll_back()
             return done
 
         done = await again_if_changed(store, work)
@@ -66,12 +66,15 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
         """Requests, newest first."""
         last = _read_cursor(after)
         listed = owner_listed(caller, None)
-        async with store.transaction() as transaction:
-            found = await transaction.requests.page(after=last, limit=limit, owner=listed, state=state)
+
+        def work(transaction: Transaction) -> tuple[list[CertificateRequest], tuple[RequestView, ...]]:
+            found = transaction.requests.page(after=last, limit=limit, owner=listed, state=state)
             certificates = {
-                item.id: item for item in await transaction.certificates.many({item.certificate_id for item in found})
+                item.id: item for item in transaction.certificates.many({item.certificate_id for item in found})
             }
-        items = tuple(request_view(item, certificates[item.certificate_id]) for item in found)
+            return found, tuple(request_view(item, certificates[item.certificate_id]) for item in found)
+
+        found, items = await store.read(work)
         further = (
             cursor_of("requests", found[-1].created_at.isoformat(), found[-1].id) if len(found) == limit else None
         )
@@ -79,8 +82,7 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
 
     @router.get("/{request_id}")
     async def show(request_id: str, caller: Viewer) -> RequestView:
-        async with store.transaction() as transaction:
-            return await _view(transaction, await _visible(transaction, request_id, caller))
+        return await store.read(lambda transaction: _view(transaction, _visible(transaction, request_id, caller)))
 
     @router.post("/{request_id}/approve")
     async def approve(request_id: str, decision: Decision, caller: Approver) -> RequestView:
@@ -119,14 +121,14 @@ def _aware(instant: datetime) -> datetime:
     return instant.astimezone(UTC)
 
 
-async def _visible(transaction: Transaction, request_id: str, caller: Principal) -> CertificateRequest:
-    found = await transaction.requests.get(request_id)
+def _visible(transaction: Transaction, request_id: str, caller: Principal) -> CertificateRequest:
+    found = transaction.requests.get(request_id)
     if found is None or not sees(caller, found.owner):
         raise NotFoundError(f"there is no request {request_id}")
     return found
 
 
-async def _view(transaction: Transaction, found: CertificateRequest) -> RequestView:
-    certificate = await transaction.certificates.get(found.certificate_id)
+def _view(transaction: Transaction, found: CertificateRequest) -> RequestView:
+    certificate = transaction.certificates.get(found.certificate_id)
     assert certificate is not None, "a request and its certificate are stored together"
     return request_view(found, certificate)

@@ -10,7 +10,7 @@ from certcore.clock import Clock
 from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected
 from certcore.names import Label
 from certcore.placements import PLATFORM
-from registry.adapters.store import Store
+from registry.adapters.store import Store, Transaction
 from registry.handlers.bundles import Bundles
 from registry.handlers.deployments import Deployments
 from registry.handlers.http.auth import Caller, DelivererService, IssuerService, MonitorService, Viewer
@@ -30,8 +30,7 @@ def services_router(*, store: Store, bundles: Bundles, levels: Deployments, cloc
     @router.get("/services")
     async def list_services(_: Viewer) -> Page[ServiceView]:
         """Every service at every place, with its last heartbeat; `silent` where one should have come since."""
-        async with store.transaction() as transaction:
-            sites, seen = await transaction.sites.all(), await transaction.services.all()
+        sites, seen = await store.read(lambda transaction: (transaction.sites.all(), transaction.services.all()))
         return Page[ServiceView](items=tuple(service_views(sites, seen, clock())))
 
     @router.put("/bundles/{certificate_id}/{revision}", status_code=status.HTTP_204_NO_CONTENT)
@@ -59,8 +58,9 @@ def services_router(*, store: Store, bundles: Bundles, levels: Deployments, cloc
         """Everything that the caller should hold, each placement in its newest generation."""
         place, service = caller.site or "", caller.service or ""
         (last,) = read_cursor("deployments", after)
-        async with store.transaction() as transaction:
-            found, further = await levels.page(transaction, place, service, after=last, limit=limit)
+        found, further = await store.read(
+            lambda transaction: levels.page(transaction, place, service, after=last, limit=limit)
+        )
         items = tuple(deployment.order for deployment in found)
         return Page[DeploymentOrdered](items=items, next=cursor_of("deployments", further) if further else None)
 
@@ -69,8 +69,9 @@ def services_router(*, store: Store, bundles: Bundles, levels: Deployments, cloc
         """The signing requests that the caller's targets should offer."""
         place, service = caller.site or "", caller.service or ""
         (last,) = read_cursor("csrs", after)
-        async with store.transaction() as transaction:
-            found, further = await levels.wanted_csrs(transaction, place, service, after=last, limit=limit)
+        found, further = await store.read(
+            lambda transaction: levels.wanted_csrs(transaction, place, service, after=last, limit=limit)
+        )
         return Page[CsrWanted](items=tuple(found), next=cursor_of("csrs", further) if further else None)
 
     @router.get("/expectations")
@@ -79,10 +80,13 @@ def services_router(*, store: Store, bundles: Bundles, levels: Deployments, cloc
     ) -> Page[EndpointsExpected]:
         """What each endpoint should serve."""
         (last,) = read_cursor("expectations", after)
-        async with store.transaction() as transaction:
-            ids = await transaction.certificates.ids(after=last, limit=limit)
-            rollouts = await transaction.rollouts.many(await transaction.certificates.many(ids))
-        items = tuple(rollout.expectation() for rollout in rollouts if rollout.wanted > 0)
+
+        def work(transaction: Transaction) -> tuple[list[str], tuple[EndpointsExpected, ...]]:
+            ids = transaction.certificates.ids(after=last, limit=limit)
+            rollouts = transaction.rollouts.many(transaction.certificates.many(ids))
+            return ids, tuple(rollout.expectation() for rollout in rollouts if rollout.wanted > 0)
+
+        ids, items = await store.read(work)
         return Page[EndpointsExpected](
             items=items, next=cursor_of("expectations", ids[-1]) if len(ids) == limit else None
         )

@@ -1,6 +1,7 @@
 """Sites, and the tokens of people and services: an operator's business."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from fastapi import APIRouter, status
 
@@ -12,7 +13,7 @@ from certcore.identities import HUB, recipient_name
 from certcore.names import is_label
 from certcore.rejection import RejectedError, Rejection
 from certcore.sealing import decode_public_key
-from registry.adapters.store import Store
+from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
 from registry.domain.errors import ConflictError, NotFoundError
 from registry.domain.site import Site
@@ -29,9 +30,9 @@ def sites_router(*, store: Store, clock: Clock, enrolled: Callable[[], None]) ->
     @router.get("/sites")
     async def list_sites(_: Viewer) -> Page[SiteView]:
         """Sites by name. `silent` names the services of a site that should have reported by now."""
-        async with store.transaction() as transaction:
-            sites, seen = await transaction.sites.all(), await transaction.services.all()
-            counts = await transaction.placements.counts()
+        sites, seen, counts = await store.read(
+            lambda transaction: (transaction.sites.all(), transaction.services.all(), transaction.placements.counts())
+        )
         views = (site_view(site, seen, counts, clock()) for site in sites if site.name != HUB)
         return Page[SiteView](items=tuple(views))
 
@@ -46,41 +47,51 @@ def sites_router(*, store: Store, clock: Clock, enrolled: Callable[[], None]) ->
         _check(enrolment)
         if name == HUB and any(recipient.service != "pusher" for recipient in enrolment.recipients):
             raise RejectedError([Rejection(field="recipients", message="only a pusher can be at the hub")])
-        async with store.transaction() as transaction:
-            present = {item.name: item.public_key for item in _recipients(await transaction.sites.all(), name)}
-            for recipient in enrolment.recipients:
-                known = present.get(recipient_name(name, recipient.service))
-                if known is not None and known != recipient.public_key:
-                    raise ConflictError(f"{name} has another key for its {recipient.service} already")
-            keys: dict[str, str] = {recipient.service: recipient.public_key for recipient in enrolment.recipients}
-            await transaction.sites.enrol(name, keys, clock())
-            await transaction.audit.note(caller.subject, "enrol site", name, ", ".join(sorted(keys)), clock())
+        actor, now = caller.subject, clock()
+        await store.write(lambda transaction: _enrol(transaction, name, enrolment, actor=actor, now=now))
         enrolled()
 
     @router.get("/sites/{name}/review")
     async def review(name: str, _: Viewer) -> SiteReview:
         """The TLS Secrets of the site's clusters, ours and others, as its syncer reported them last."""
-        async with store.transaction() as transaction:
-            site = next((site for site in await transaction.sites.all() if site.name == name), None)
-            review = await transaction.sites.review(name)
+
+        def work(transaction: Transaction) -> SiteReview:
+            site = next((site for site in transaction.sites.all() if site.name == name), None)
+            review = transaction.sites.review(name)
             if site is None or review is None:
                 raise NotFoundError(f"there is no site {name}")
             secrets, unreachable = review
             ids = {secret.certificate_id for secret in secrets if secret.certificate_id is not None}
-            names = await transaction.certificates.names(ids)
-        return site_review(site, secrets, unreachable, names, clock())
+            names = transaction.certificates.names(ids)
+            return site_review(site, secrets, unreachable, names, clock())
+
+        return await store.read(work)
 
     @router.post("/tokens", status_code=status.HTTP_201_CREATED)
     async def make_token(order: TokenOrder, caller: Operator) -> TokenView:
         """Make a token. The answer alone has it; the registry stores only its hash."""
         token = new_token()
         principal = Principal(order.subject, order.owner, frozenset(order.roles), order.site, order.service)
-        async with store.transaction() as transaction:
-            await transaction.tokens.add(hash_token(token), principal, now=clock())
-            await transaction.audit.note(caller.subject, "make token", order.subject, ", ".join(order.roles), clock())
+
+        def work(transaction: Transaction) -> None:
+            transaction.tokens.add(hash_token(token), principal, now=clock())
+            transaction.audit.note(caller.subject, "make token", order.subject, ", ".join(order.roles), clock())
+
+        await store.write(work)
         return TokenView(subject=order.subject, token=token)
 
     return router
+
+
+def _enrol(transaction: Transaction, name: str, enrolment: SiteEnrolment, *, actor: str, now: datetime) -> None:
+    present = {item.name: item.public_key for item in _recipients(transaction.sites.all(), name)}
+    for recipient in enrolment.recipients:
+        known = present.get(recipient_name(name, recipient.service))
+        if known is not None and known != recipient.public_key:
+            raise ConflictError(f"{name} has another key for its {recipient.service} already")
+    keys: dict[str, str] = {recipient.service: recipient.public_key for recipient in enrolment.recipients}
+    transaction.sites.enrol(name, keys, now)
+    transaction.audit.note(actor, "enrol site", name, ", ".join(sorted(keys)), now)
 
 
 def _recipients(sites: Sequence[Site], name: str) -> list[Recipient]:

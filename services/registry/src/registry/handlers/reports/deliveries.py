@@ -66,18 +66,18 @@ class DeliveryReports:
     def _decided(self, decide: Callable[..., Change]) -> Handler:
         """A handler that loads the certificate, decides by the report, and saves what that changes."""
 
-        async def effect(transaction: Transaction, event: ReportT, who: Reporter) -> None:
-            rollout: Rollout = await load_rollout(transaction, event.certificate_id)
-            await self._changes.save(transaction, rollout, decide(rollout, event, who, now=self._clock()))
+        def effect(transaction: Transaction, event: ReportT, who: Reporter) -> None:
+            rollout: Rollout = load_rollout(transaction, event.certificate_id)
+            self._changes.save(transaction, rollout, decide(rollout, event, who, now=self._clock()))
 
         return self._once.handler(effect)
 
-    async def on_csr_offered(self, transaction: Transaction, event: CsrOffered, who: Reporter) -> None:
-        rollout = await load_rollout(transaction, event.certificate_id)
+    def on_csr_offered(self, transaction: Transaction, event: CsrOffered, who: Reporter) -> None:
+        rollout = load_rollout(transaction, event.certificate_id)
         try:
             spki = read_csr(event.csr_pem.encode()).spki_sha256
         except InspectionError as error:
             raise PermanentError(f"the offered {error}") from None
-        is_known_key = await transaction.revisions.has_key(spki)
+        is_known_key = transaction.revisions.has_key(spki)
         change = offer_csr(rollout, event, who, is_known_key=is_known_key, now=self._clock())
-        await self._changes.save(transaction, rollout, change)
+        self._changes.save(transaction, rollout, change)

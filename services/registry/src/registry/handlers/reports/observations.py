@@ -34,12 +34,12 @@ class ObservationReports:
             ProbeRound: self._once.handler(self.on_probe_round),
         }
 
-    async def on_observed(self, transaction: Transaction, event: EndpointObserved, who: Reporter) -> None:
-        rollout = await load_rollout(transaction, event.certificate_id)
+    def on_observed(self, transaction: Transaction, event: EndpointObserved, who: Reporter) -> None:
+        rollout = load_rollout(transaction, event.certificate_id)
         change = observe(rollout, event, who, now=self._clock())
-        await self._changes.save(transaction, rollout, change)
+        self._changes.save(transaction, rollout, change)
 
-    async def on_probe_round(self, transaction: Transaction, event: ProbeRound, who: Reporter) -> None:
+    def on_probe_round(self, transaction: Transaction, event: ProbeRound, who: Reporter) -> None:
         """Note a round. What the round before looked at and this one missed was looked at then.
 
         A round that missed more than it names proves nothing of what it doesn't name, and is not counted.
@@ -50,7 +50,7 @@ class ObservationReports:
             raise PermanentError(
                 f"the probe round is dated {event.ended.isoformat()}: the clock of {who.place} is wrong"
             )
-        known = {(worker.place, worker.name): worker for worker in await transaction.probe_workers.all()}
+        known = {(worker.place, worker.name): worker for worker in transaction.probe_workers.all()}
         before = known.get((who.place, event.worker))
         if before is not None and event.ended < before.ended:
             return
@@ -60,8 +60,8 @@ class ObservationReports:
         missed = frozenset((item.certificate_id, item.url) for item in event.missed)
         for certificate_id, url in missed - (before.missed if before else missed):
             assert before is not None
-            await transaction.endpoints.note_look(certificate_id, url, before.ended)
-        await transaction.probe_workers.save(
+            transaction.endpoints.note_look(certificate_id, url, before.ended)
+        transaction.probe_workers.save(
             ProbeWorker(
                 name=event.worker,
                 place=who.place,

@@ -1,6 +1,6 @@
 """Each report is handled once, however often it comes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 from certcore.clock import Clock
@@ -26,7 +26,7 @@ class Once:
         self._bell = bell
         self._clock = clock
 
-    def handler(self, effect: Callable[[Transaction, EventT, Reporter], Awaitable[None]]) -> Handler:
+    def handler(self, effect: Callable[[Transaction, EventT, Reporter], None]) -> Handler:
         """A handler that raises PermanentError for a report without an id or without a reporter."""
 
         async def handle(event: EventT, envelope: Envelope) -> None:
@@ -35,9 +35,9 @@ class Once:
             # By the subject, which the broker binds to the publisher: a header could name another service.
             who = reporter(envelope.subject)
 
-            async def work(transaction: Transaction) -> None:
-                if await transaction.inbox.first_time(f"{who.place}/{who.service}", envelope.id, self._clock()):
-                    await effect(transaction, event, who)
+            def work(transaction: Transaction) -> None:
+                if transaction.inbox.first_time(f"{who.place}/{who.service}", envelope.id, self._clock()):
+                    effect(transaction, event, who)
 
             await again_if_changed(self._store, work)
             self._bell.ring()

@@ -34,25 +34,25 @@ class RevisionReports:
             RevisionFailed: self._once.handler(self.on_failed),
         }
 
-    async def on_started(self, transaction: Transaction, event: RevisionStarted, who: Reporter) -> None:
+    def on_started(self, transaction: Transaction, event: RevisionStarted, who: Reporter) -> None:
         check_reporter(who, _ISSUER)
-        rollout = await load_rollout(transaction, event.certificate_id)
-        await self._changes.save(transaction, rollout, start(rollout, event, now=self._clock()))
+        rollout = load_rollout(transaction, event.certificate_id)
+        self._changes.save(transaction, rollout, start(rollout, event, now=self._clock()))
 
-    async def on_issued(self, transaction: Transaction, event: RevisionIssued, who: Reporter) -> None:
+    def on_issued(self, transaction: Transaction, event: RevisionIssued, who: Reporter) -> None:
         check_reporter(who, _ISSUER)
-        rollout = await load_rollout(transaction, event.certificate_id)
+        rollout = load_rollout(transaction, event.certificate_id)
         pairs = {(event.revision, event.variant), *_wanted(rollout)}
         keys = [(rollout.certificate.id, number, variant) for number, variant in pairs]
-        sealed = (await transaction.revisions.sealed_keys(keys)).get(rollout.certificate.id, {})
-        carried = await transaction.services.carried()
+        sealed = (transaction.revisions.sealed_keys(keys)).get(rollout.certificate.id, {})
+        carried = transaction.services.carried()
         change = issue(rollout, event, sealed, carried, now=self._clock())
-        await self._changes.save(transaction, rollout, change)
+        self._changes.save(transaction, rollout, change)
 
-    async def on_failed(self, transaction: Transaction, event: RevisionFailed, who: Reporter) -> None:
+    def on_failed(self, transaction: Transaction, event: RevisionFailed, who: Reporter) -> None:
         check_reporter(who, _ISSUER)
-        rollout = await load_rollout(transaction, event.certificate_id)
-        await self._changes.save(transaction, rollout, fail(rollout, event, now=self._clock()))
+        rollout = load_rollout(transaction, event.certificate_id)
+        self._changes.save(transaction, rollout, fail(rollout, event, now=self._clock()))
 
 
 def _wanted(rollout: Rollout) -> set[tuple[int, str]]:

@@ -7,13 +7,13 @@ from registry.domain.rollout import Rollout
 __all__ = ["load_rollout"]
 
 
-async def load_rollout(transaction: Transaction, certificate_id: str) -> Rollout:
+def load_rollout(transaction: Transaction, certificate_id: str) -> Rollout:
     """The certificate that a report is about, with all that is stored of its rollout.
 
     Raises:
         PermanentError: there is no such certificate.
     """
-    rollout = await transaction.rollouts.get(certificate_id)
+    rollout = transaction.rollouts.get(certificate_id)
     if rollout is None:
         raise PermanentError(f"there is no certificate {certificate_id}")
     return rollout

@@ -30,10 +30,10 @@ class SiteReports:
             SiteReviewed: self._once.handler(self.on_review),
         }
 
-    async def on_heartbeat(self, transaction: Transaction, event: SiteHeartbeat, who: Reporter) -> None:
+    def on_heartbeat(self, transaction: Transaction, event: SiteHeartbeat, who: Reporter) -> None:
         """Store it. Placements of kinds that the service newly delivers are ordered now."""
         check_reporter(who, Reporter(event.site, event.service))
-        before = await transaction.services.get(event.site, event.service)
+        before = transaction.services.get(event.site, event.service)
         seen = ServiceSeen(
             place=event.site,
             service=event.service,
@@ -42,14 +42,14 @@ class SiteReports:
             kinds=event.kinds,
             contract=event.contract,
         )
-        await transaction.services.save(seen)
+        transaction.services.save(seen)
         if before is None or before.kinds is None or event.kinds is None:
             return
         new = set(event.kinds) - set(before.kinds)
         if new:
-            ordered = await self._deployments.order_again(transaction, event.site, event.service, kinds=new)
+            ordered = self._deployments.order_again(transaction, event.site, event.service, kinds=new)
             log.info("kinds_carried", place=event.site, service=event.service, kinds=sorted(new), ordered=ordered)
 
-    async def on_review(self, transaction: Transaction, event: SiteReviewed, who: Reporter) -> None:
+    def on_review(self, transaction: Transaction, event: SiteReviewed, who: Reporter) -> None:
         check_reporter(who, Reporter(event.site, "syncer"))
-        await transaction.sites.save_review(event.site, event.secrets, event.unreachable, self._clock())
+        transaction.sites.save_review(event.site, event.secrets, event.unreachable, self._clock())

@@ -10,7 +10,7 @@ from fastapi.templating import Jinja2Templates
 from certcore.api import RequestState, SignInCode
 from certcore.clock import Clock
 from certcore.identities import HUB
-from registry.adapters.store import Store
+from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal, owner_listed
 from registry.handlers.http.auth import SESSION_COOKIE, Authenticator, Operator, Viewer
 from registry.handlers.http.problems import UnauthorizedError
@@ -46,26 +46,28 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
 
     async def _list(request: Request, caller: Principal) -> str:
         listed, now = owner_listed(caller, None), clock()
-        async with store.transaction() as transaction:
-            found = await transaction.certificates.page(limit=_SHOWN, owner=listed)
-            rollouts = await transaction.rollouts.many(found)
-            workers = await transaction.probe_workers.all()
-            waiting = await transaction.requests.page(limit=_SHOWN, owner=listed, state=RequestState.WAITING)
+
+        def work(transaction: Transaction) -> dict[str, object]:
+            found = transaction.certificates.page(limit=_SHOWN, owner=listed)
+            waiting = transaction.requests.page(limit=_SHOWN, owner=listed, state=RequestState.WAITING)
             asked = {
-                item.id: item
-                for item in await transaction.certificates.many({item.certificate_id for item in waiting})
+                item.id: item for item in transaction.certificates.many({item.certificate_id for item in waiting})
             }
-            sites, seen = await transaction.sites.all(), await transaction.services.all()
-            counts = await transaction.placements.counts()
-        return templates.get_template("list.html").render(
-            request=request,
-            certificates=[certificate_view(rollout, None, workers) for rollout in rollouts],
-            more=len(found) == _SHOWN,
-            waiting=[request_view(item, asked[item.certificate_id]) for item in waiting],
-            sites=[site_view(site, seen, counts, now) for site in sites if site.name != HUB],
-            services=service_views(sites, seen, now),
-            now=now,
-        )
+            workers = transaction.probe_workers.all()
+            sites, seen = transaction.sites.all(), transaction.services.all()
+            counts = transaction.placements.counts()
+            return {
+                "certificates": [
+                    certificate_view(rollout, None, workers) for rollout in transaction.rollouts.many(found)
+                ],
+                "more": len(found) == _SHOWN,
+                "waiting": [request_view(item, asked[item.certificate_id]) for item in waiting],
+                "sites": [site_view(site, seen, counts, now) for site in sites if site.name != HUB],
+                "services": service_views(sites, seen, now),
+            }
+
+        shown = await store.read(work)
+        return templates.get_template("list.html").render(request=request, now=now, **shown)
 
     @router.get("/assets/{name}", include_in_schema=False)
     async def asset(name: str) -> Response:

@@ -1,0 +1,200 @@
+"""Transactions off the event loop: writers queue for one thread, readers have connections of their own."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Generic, TypeVar
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from certkit.database import DatabaseBusyError, busy, make_sync_engine, upgrade_schema
+
+__all__ = ["Database"]
+
+log = structlog.get_logger()
+
+ResultT = TypeVar("ResultT")
+
+_MOST_AT_ONCE: Final = 64
+_READERS: Final = 4
+_WRITERS: Final = 8
+
+
+class Database:
+    """Works are plain functions of a connection, each all or nothing; they see the caller's context variables.
+
+    SQLite has one writer: one thread takes all works that wait, runs each in a savepoint of one transaction, and
+    commits them together. What a caller awaits is on the disk. PostgreSQL runs each in a transaction of its own.
+    """
+
+    def __init__(self, url: str, *, metrics: CollectorRegistry) -> None:
+        self._writing = make_sync_engine(url, pool_size=_WRITERS)
+        self._reading = make_sync_engine(url, read_only=True, pool_size=_READERS)
+        self._commits = Counter(
+            "certbus_database_commits", "Write transactions that were committed.", registry=metrics
+        )
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sql-read")
+        self._writer: _GroupWriter | None = None
+        self._writers: ThreadPoolExecutor | None = None
+        if self._writing.dialect.name == "sqlite":
+            self._writer = _GroupWriter(self._writing, committed=self._commits.inc)
+        else:
+            self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="sql-write")
+
+    async def upgrade(self, migrations: Path) -> None:
+        """Bring the schema to the newest version of the migrations folder."""
+        await self.write(lambda connection: upgrade_schema(connection, migrations))
+
+    async def write(self, work: Callable[[Connection], ResultT]) -> ResultT:
+        """Run a work that may write, and return its result when it is committed.
+
+        A caller that is cancelled meanwhile doesn't stop it.
+
+        Raises:
+            DatabaseBusyError: the database takes no writes now; nothing of the work is stored.
+        """
+        inside = contextvars.copy_context()
+        if self._writer is not None:
+            return await asyncio.wrap_future(self._writer.submit(lambda connection: inside.run(work, connection)))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writers, inside.run, self._write_now, work)
+
+    async def read(self, work: Callable[[Connection], ResultT]) -> ResultT:
+        """Run a work that only reads. It sees one state of the database, and waits for no writer.
+
+        Raises:
+            DatabaseBusyError: the database can't be read now.
+        """
+        inside = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, inside.run, self._read_now, work)
+
+    async def close(self) -> None:
+        """Finish what was begun."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        if self._writers is not None:
+            self._writers.shutdown()
+        self._readers.shutdown()
+        self._writing.dispose()
+        self._reading.dispose()
+
+    def _read_now(self, work: Callable[[Connection], ResultT]) -> ResultT:
+        try:
+            with self._reading.begin() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            passing = busy(error)
+            # A work that writes here is a fault, and no state of the database.
+            raise error if passing is None or "readonly" in str(passing) else passing from None
+
+    def _write_now(self, work: Callable[[Connection], ResultT]) -> ResultT:
+        try:
+            with self._writing.connect() as connection, connection.begin() as transaction:
+                result = work(connection)
+                if transaction.is_active:
+                    transaction.commit()
+                    self._commits.inc()
+                return result
+        except DBAPIError as error:
+            raise busy(error) or error from None
+
+
+@dataclass(frozen=True)
+class _Job(Generic[ResultT]):
+    work: Callable[[Connection], ResultT]
+    future: Future[ResultT]
+
+
+class _GroupWriter:
+    """One thread, one connection. Errors of one work undo only that work, but for those that end the transaction."""
+
+    def __init__(self, engine: Engine, *, committed: Callable[[], None]) -> None:
+        self._engine = engine
+        self._committed = committed
+        self._queue: SimpleQueue[_Job[Any] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="sql-write", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[Connection], ResultT]) -> Future[ResultT]:
+        job = _Job(work, Future())
+        self._queue.put(job)
+        return job.future
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (jobs := self._next()) is not None:
+            # Whoever was cancelled before its turn has nobody to answer to.
+            taken = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+            if taken:
+                self._commit(taken)
+
+    def _next(self) -> list[_Job[Any]] | None:
+        first = self._queue.get()
+        if first is None:
+            return None
+        jobs = [first]
+        with suppress(Empty):
+            while len(jobs) < _MOST_AT_ONCE:
+                job = self._queue.get_nowait()
+                if job is None:
+                    self._queue.put(None)
+                    break
+                jobs.append(job)
+        return jobs
+
+    def _commit(self, jobs: Sequence[_Job[Any]]) -> None:
+        done: list[tuple[_Job[Any], Any]] = []
+        try:
+            with self._engine.connect() as connection, connection.begin() as transaction:
+                for job in jobs:
+                    done += self._one(connection, job)
+                transaction.commit()
+        except Exception as error:  # noqa: BLE001 # without the thread every later work would wait for ever
+            why = (busy(error) if isinstance(error, DBAPIError) else None) or DatabaseBusyError(
+                f"the transaction was not committed: {type(error).__name__}"
+            )
+            log.warning("not_committed", error=str(why), works=len(jobs))
+            for job in jobs:
+                with suppress(InvalidStateError):
+                    job.future.set_exception(why)
+            return
+        self._committed()
+        for job, result in done:
+            job.future.set_result(result)
+
+    def _one(self, connection: Connection, job: _Job[Any]) -> list[tuple[_Job[Any], Any]]:
+        """The result, which counts only when everything is committed; none where the work failed."""
+        savepoint = connection.begin_nested()
+        try:
+            result = job.work(connection)
+            if savepoint.is_active:
+                savepoint.commit()
+        except DBAPIError as error:
+            passing = busy(error)
+            if passing is not None:
+                # SQLite may have ended the whole transaction: everybody in it tries again.
+                raise
+            savepoint.rollback()
+            job.future.set_exception(error)
+        except Exception as error:  # noqa: BLE001 # it is the caller's, who gets it
+            savepoint.rollback()
+            job.future.set_exception(error)
+        else:
+            return [(job, result)]
+        return []

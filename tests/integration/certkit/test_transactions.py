@@ -1,0 +1,131 @@
+"""Works of a database: all or nothing, together on the disk, and readers that wait for nobody."""
+
+import asyncio
+import contextvars
+import sqlite3
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+
+from certkit.database import DatabaseBusyError
+from certkit.transactions import Database
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "works.db"
+
+
+@pytest.fixture
+def metrics() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest_asyncio.fixture
+async def database(path: Path, metrics: CollectorRegistry) -> AsyncIterator[Database]:
+    made = Database(f"sqlite:///{path}", metrics=metrics)
+    await made.write(lambda connection: connection.execute(text("CREATE TABLE item (name TEXT PRIMARY KEY)")))
+    yield made
+    await made.close()
+
+
+def add(name: str, connection: Connection) -> None:
+    connection.execute(text("INSERT INTO item VALUES (:name)"), {"name": name})
+
+
+def names(connection: Connection) -> set[str]:
+    return set(connection.execute(text("SELECT name FROM item")).scalars())
+
+
+def commits(metrics: CollectorRegistry) -> float:
+    found = metrics.get_sample_value("certbus_database_commits_total")
+    assert found is not None
+    return found
+
+
+async def test_works_that_wait_are_committed_together(database: Database, metrics: CollectorRegistry) -> None:
+    before = commits(metrics)
+    await asyncio.gather(*(database.write(partial(add, f"n{number}")) for number in range(200)))
+    assert len(await database.read(names)) == 200
+    assert commits(metrics) - before < 50
+
+
+async def test_a_work_that_fails_undoes_only_itself(database: Database) -> None:
+    def fail(connection: Connection) -> None:
+        add("gone", connection)
+        raise ValueError("no")
+
+    good, bad, other = await asyncio.gather(
+        database.write(lambda connection: add("a", connection)),
+        database.write(fail),
+        database.write(lambda connection: add("b", connection)),
+        return_exceptions=True,
+    )
+    assert (good, str(bad), other) == (None, "no", None)
+    assert await database.read(names) == {"a", "b"}
+
+
+async def test_what_is_answered_is_on_the_disk(database: Database, path: Path) -> None:
+    await database.write(lambda connection: add("kept", connection))
+    with sqlite3.connect(path) as other:
+        assert other.execute("SELECT name FROM item").fetchall() == [("kept",)]
+
+
+async def test_a_reader_waits_for_no_writer_and_writes_nothing(database: Database, path: Path) -> None:
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        assert await asyncio.wait_for(database.read(names), 3) == set()
+        with pytest.raises(DatabaseBusyError, match="locked"):
+            await database.write(lambda connection: add("late", connection))
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+    with pytest.raises(OperationalError, match="readonly"):
+        await database.read(lambda connection: add("never", connection))
+    await database.write(lambda connection: add("again", connection))
+    assert await database.read(names) == {"again"}
+
+
+async def fill(database: Database) -> None:
+    for number in range(2000):
+        await database.write(partial(add, f"{number}" * 50))
+
+
+async def test_a_full_database_refuses_and_goes_on_when_there_is_room(database: Database) -> None:
+    def limit(pages: int, connection: Connection) -> None:
+        connection.execute(text(f"PRAGMA max_page_count={pages}"))
+
+    await database.write(lambda connection: limit(4, connection))
+    with pytest.raises(DatabaseBusyError, match="full"):
+        await fill(database)
+    stored = await database.read(names)
+    await database.write(lambda connection: limit(100_000, connection))
+    await database.write(lambda connection: add("room", connection))
+    assert await database.read(names) == {*stored, "room"}
+
+
+async def test_a_work_sees_the_context_of_its_caller(database: Database) -> None:
+    who = contextvars.ContextVar("who", default="nobody")
+    who.set("caller")
+    assert await database.write(lambda _: who.get()) == "caller"
+    assert await database.read(lambda _: who.get()) == "caller"
+
+
+async def test_a_caller_that_leaves_stops_nobody(database: Database) -> None:
+    async def leave() -> None:
+        task = asyncio.create_task(database.write(lambda connection: add("maybe", connection)))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    await asyncio.gather(*(leave() for _ in range(20)), return_exceptions=True)
+    await database.write(lambda connection: add("after", connection))
+    assert "after" in await database.read(names)
