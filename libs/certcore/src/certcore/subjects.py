@@ -200,6 +200,11 @@ def reporter(subject: str) -> Reporter:
     raise PermanentError(f"the subject {subject} names no reporter")
 
 
+def is_last(subject: str) -> bool:
+    """Whether only the newest message of the subject counts."""
+    return subject.startswith("certs.last.")
+
+
 def owner_of_request(subject: str) -> str:
     """Read who asks from a REQUESTS subject."""
     return subject.split(".")[2]

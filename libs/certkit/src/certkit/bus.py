@@ -216,11 +216,13 @@ def subscribe(
     identity: str,
     handlers: Mapping[type[Event], Handler] | RawHandler,
     lasting: bool = True,
+    at_once: int = 1,
 ) -> Reader:
     """Consume a durable that `certkit.declare` made; events of other types are parked as dead letters.
 
     It is read from the broker's start on, and where that is past, from the reader's own. One that is not `lasting`
-    is forgotten by the broker when nobody holds it any more.
+    is forgotten by the broker when nobody holds it any more. One at once keeps the order of the messages, several
+    lose it; the consumer's own limit of unacknowledged ones bounds them too.
     """
     reader: Reader = broker.subscriber(
         # Which messages come is the consumer's business: it is there already.
@@ -231,6 +233,7 @@ def subscribe(
         # FastStream doesn't hand the broker's own inbox prefix to pull subscribers.
         inbox_prefix=f"_INBOX.{identity}.".encode(),
         persistent=lasting,
+        max_workers=at_once,
     )
     if isinstance(handlers, Mapping):
         for event_type, handler in handlers.items():

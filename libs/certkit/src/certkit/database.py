@@ -40,6 +40,7 @@ __all__ = [
     "run_migrations",
     "upgrade",
     "upgrade_schema",
+    "was_overtaken",
 ]
 
 NAMING: Final = MetaData(
@@ -80,6 +81,11 @@ _PASSES: Final = ("locked", "busy", "full", "disk i/o error", "readonly", "unabl
 """In SQLite's messages: what may pass. Anything else is a fault in a statement."""
 
 
+def was_overtaken(error: DBAPIError) -> bool:
+    """Whether PostgreSQL refused a change since another transaction changed the same rows: do it again."""
+    return getattr(error.orig, "sqlstate", None) in {"40001", "40P01"}
+
+
 def busy(error: DBAPIError) -> DatabaseBusyError | None:
     """What may pass, without the statement and its values; None where the statement is at fault."""
     cause = str(error.orig).partition("\n")[0][:120]
@@ -110,11 +116,19 @@ def make_engine(url: str) -> AsyncEngine:
 
 
 def make_sync_engine(url: str, *, read_only: bool = False, pool_size: int = 4) -> Engine:
-    """The same, for threads; `read_only` sees a snapshot, waits for no writer and can write nothing."""
+    """The same, for threads; each transaction sees one state of the database. With `read_only` it waits for no writer
+    and can write nothing.
+    """
     wanted = _with_driver(url, sqlite="sqlite")
     if not _is_sqlite(wanted):
-        options = {"execution_options": {"postgresql_readonly": True}} if read_only else {}
-        return create_engine(wanted, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, **options)
+        return create_engine(
+            wanted,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=True,
+            isolation_level="REPEATABLE READ",
+            execution_options={"postgresql_readonly": True} if read_only else {},
+        )
     engine = create_engine(wanted, pool_size=pool_size, max_overflow=0)
     event.listen(engine, "connect", _on_connect_reading if read_only else _on_connect)
     event.listen(engine, "begin", _begin_reading if read_only else _begin_writing)

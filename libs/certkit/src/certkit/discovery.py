@@ -32,11 +32,12 @@ Handlers = Mapping[type[Event], Handler] | RawHandler
 
 @dataclass(frozen=True)
 class EachStream:
-    """The consumer `durable` of every stream whose name begins with `prefix`."""
+    """The consumer `durable` of every stream whose name begins with `prefix`, so many messages at once."""
 
     prefix: str
     durable: str
     handlers: Handlers
+    at_once: int = 1
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class EachConsumer:
     stream: str
     prefix: str
     handlers: Handlers
+    at_once: int = 1
 
 
 @dataclass(frozen=True, order=True)
@@ -111,7 +113,7 @@ class Discovery:
             *(self._read(consumer, there[consumer]) for consumer in sorted(new)),
         )
 
-    async def _read(self, consumer: _Consumer, handlers: Handlers) -> None:
+    async def _read(self, consumer: _Consumer, rule: EachStream | EachConsumer) -> None:
         client = await self._broker.connect()
         try:
             # A stream is declared before its consumers. Without this, the client would make one of its own.
@@ -126,8 +128,9 @@ class Discovery:
             stream=consumer.stream,
             durable=consumer.durable,
             identity=self._identity,
-            handlers=handlers,
+            handlers=rule.handlers,
             lasting=False,
+            at_once=rule.at_once,
         )
         try:
             await reader.start()
@@ -144,17 +147,17 @@ class Discovery:
             await self._readers.pop(consumer).stop()
         log.info("consumer_gone", **vars(consumer))
 
-    async def _list(self) -> dict[_Consumer, Handlers]:
+    async def _list(self) -> dict[_Consumer, EachStream | EachConsumer]:
         client = await self._broker.connect()
         streams = await _names(client, "$JS.API.STREAM.NAMES", "streams")
-        found: dict[_Consumer, Handlers] = {}
+        found: dict[_Consumer, EachStream | EachConsumer] = {}
         for rule in self._rules:
             match rule:
-                case EachStream(prefix, durable, handlers):
-                    found |= {_Consumer(name, durable): handlers for name in streams if name.startswith(prefix)}
-                case EachConsumer(stream, prefix, handlers) if stream in streams:
+                case EachStream(prefix, durable):
+                    found |= {_Consumer(name, durable): rule for name in streams if name.startswith(prefix)}
+                case EachConsumer(stream, prefix) if stream in streams:
                     durables = await _names(client, f"$JS.API.CONSUMER.NAMES.{stream}", "consumers")
-                    found |= {_Consumer(stream, name): handlers for name in durables if name.startswith(prefix)}
+                    found |= {_Consumer(stream, name): rule for name in durables if name.startswith(prefix)}
         return found
 
 

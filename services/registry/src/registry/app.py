@@ -64,6 +64,8 @@ _FIRST_TOKEN: Final = Principal(
 )
 # A bundle sealed to hundreds of sites is the largest that anybody sends.
 _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+_REPORTS_AT_ONCE: Final = 16
+"""Of one place. Their order doesn't matter: each is compared with what is stored; and they are committed together."""
 _UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/list", "/sign-in"})
 
 
@@ -170,8 +172,8 @@ def _discovery(
         broker=broker,
         identity=identity,
         rules=(
-            EachStream(subjects.STATUS, READS_REPORTS, handlers),
-            EachStream(subjects.LAST, READS_REPORTS, handlers),
+            EachStream(subjects.STATUS, READS_REPORTS, handlers, at_once=_REPORTS_AT_ONCE),
+            EachStream(subjects.LAST, READS_REPORTS, handlers, at_once=_REPORTS_AT_ONCE),
             EachStream(subjects.ALERTS, ALERTS_DURABLE, intake.alert_handlers()),
             # Requests are read raw: a body that is no JSON gets an answer too.
             EachConsumer(subjects.REQUESTS, REQUESTS_DURABLES, intake.on_request),

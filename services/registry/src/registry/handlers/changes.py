@@ -1,6 +1,6 @@
 """Carries out decisions: saved, judged and announced in one transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -75,11 +75,21 @@ class Changes:
 
     def judge(self, transaction: Transaction, rollout: Rollout) -> Certificate:
         """The certificate with its conditions and health as they are now."""
-        certificate = rollout.certificate
-        approval = transaction.approvals.get(certificate.approval_id)
-        approved = approval is not None and approval.spec_hash == certificate.spec_hash
-        found = assess(rollout, transaction.probe_workers.all(), approved=approved, now=self._clock())
-        return replace(certificate, health=found.health, health_reason=found.reason, conditions=found.conditions)
+        return self.judge_all(transaction, [rollout])[0]
+
+    def judge_all(self, transaction: Transaction, rollouts: Sequence[Rollout]) -> list[Certificate]:
+        """As `judge`, with two statements however many they are; in their order."""
+        workers, now = transaction.probe_workers.all(), self._clock()
+        hashes = transaction.approvals.hashes(rollout.certificate.approval_id for rollout in rollouts)
+        judged = []
+        for rollout in rollouts:
+            certificate = rollout.certificate
+            approved = hashes.get(certificate.approval_id) == certificate.spec_hash
+            found = assess(rollout, workers, approved=approved, now=now)
+            judged.append(
+                replace(certificate, health=found.health, health_reason=found.reason, conditions=found.conditions)
+            )
+        return judged
 
     def announce(self, transaction: Transaction, certificate: Certificate, announced: tuple[Announced, ...]) -> None:
         for item in announced:

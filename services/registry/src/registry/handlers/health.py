@@ -1,5 +1,6 @@
 """Rounds that find certificates whose health changed by time alone: a proof aged, a grace ended."""
 
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 
@@ -9,6 +10,7 @@ from certcore.clock import Clock
 from certcore.conditions import Health
 from registry.adapters.outbox import Bell
 from registry.adapters.store import RowChangedError, Store, Transaction
+from registry.domain.certificate import Certificate
 from registry.domain.endpoint import are_stale
 from registry.handlers.changes import Changes
 
@@ -40,38 +42,54 @@ class HealthSweep:
         healths = {Health.PROGRESSING, *((Health.OK, Health.DEGRADED) if nobody_looks else (Health.UNKNOWN,))}
         # Also those that a probe round missed, and those that expired.
         by_name = {certificate_id for worker in workers for certificate_id, _ in worker.missed}.union(ended)
-        after, changed = "", 0
-        for certificate_id in sorted(by_name):
-            changed += await self._judge(certificate_id)
+        changed = 0
+        for batch in _batches(sorted(by_name)):
+            changed += await self._judge(batch)
+        after = ""
         while True:
             ids = await self._store.read(partial(_of_health, healths, after))
-            for certificate_id in ids:
-                changed += await self._judge(certificate_id)
+            changed += await self._judge(ids)
             if len(ids) < _BATCH:
                 break
             after = ids[-1]
         if changed:
             self._bell.ring()
 
-    async def _judge(self, certificate_id: str) -> bool:
-        def work(transaction: Transaction) -> bool:
-            rollout = transaction.rollouts.get(certificate_id)
-            if rollout is None:
-                return False
-            judged = self._changes.judge(transaction, rollout)
-            if judged == rollout.certificate:
-                return False
-            saved = transaction.certificates.save(judged)
-            self._changes.announce_health(transaction, rollout.certificate, saved)
-            return True
+    async def _judge(self, certificate_ids: Sequence[str]) -> int:
+        """Look first, without the writer's turn: most stay as they are."""
+        stale = await self._store.read(partial(self._misjudged, certificate_ids))
+        return await self._store.write(partial(self._judge_anew, stale)) if stale else 0
 
-        try:
-            return await self._store.write(work)
-        except RowChangedError as error:
-            # The concurrent change has judged it.
-            log.debug("not_judged", certificate_id=certificate_id, reason=str(error))
-            return False
+    def _misjudged(self, certificate_ids: Sequence[str], transaction: Transaction) -> list[str]:
+        return [before.id for before, after in self._judged(certificate_ids, transaction) if before != after]
+
+    def _judge_anew(self, certificate_ids: Sequence[str], transaction: Transaction) -> int:
+        changed = 0
+        for before, after in self._judged(certificate_ids, transaction):
+            if before == after:
+                continue
+            try:
+                saved = transaction.certificates.save(after)
+            except RowChangedError as error:
+                # The concurrent change has judged it.
+                log.debug("not_judged", certificate=before.name, reason=str(error))
+                continue
+            self._changes.announce_health(transaction, before, saved)
+            changed += 1
+        return changed
+
+    def _judged(
+        self, certificate_ids: Sequence[str], transaction: Transaction
+    ) -> list[tuple[Certificate, Certificate]]:
+        certificates = transaction.certificates.many(certificate_ids)
+        judged = self._changes.judge_all(transaction, transaction.rollouts.many(certificates))
+        return list(zip(certificates, judged, strict=True))
 
 
 def _of_health(healths: AbstractSet[Health], after: str, transaction: Transaction) -> list[str]:
     return transaction.certificates.ids(healths=healths, after=after, limit=_BATCH)
+
+
+def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), _BATCH):
+        yield ids[start : start + _BATCH]

@@ -5,8 +5,9 @@ from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from certkit.database import was_overtaken
 from certkit.transactions import Database
 from registry.adapters.store.approvals import Approvals
 from registry.adapters.store.audit import Audit
@@ -49,6 +50,10 @@ class Store:
             # Its own text quotes the values.
             log.warning("row_stored_meanwhile", statement=(error.statement or "")[:60])
             raise RowChangedError("a row under the same key was stored at the same time") from None
+        except DBAPIError as error:
+            if was_overtaken(error):
+                raise RowChangedError("a row was changed at the same time") from None
+            raise
 
     async def read(self, work: Callable[["Transaction"], ResultT]) -> ResultT:
         """Look at one state of the database, without waiting for who writes; a work that writes fails.

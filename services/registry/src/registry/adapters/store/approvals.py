@@ -1,8 +1,10 @@
 """Rows of approvals."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from registry.adapters import tables
 from registry.domain.certificate import Approval
@@ -10,14 +12,27 @@ from registry.domain.certificate import Approval
 __all__ = ["Approvals"]
 
 
+_BY_ID: Final = select(tables.approval).where(tables.approval.c.id == bindparam("approval_id"))
+
+_HASHES: Final = select(tables.approval.c.id, tables.approval.c.spec_hash).where(
+    tables.approval.c.id.in_(bindparam("ids", expanding=True))
+)
+
+
 class Approvals:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def add(self, approval: Approval) -> None:
-        self._connection.execute(insert(tables.approval).values(asdict(approval)))
+        self._connection.execute(insert(tables.approval), asdict(approval))
 
     def get(self, approval_id: str | None) -> Approval | None:
-        row = tables.approval
-        found = (self._connection.execute(select(row).where(row.c.id == approval_id))).one_or_none()
+        if approval_id is None:
+            return None
+        found = self._connection.execute(_BY_ID, {"approval_id": approval_id}).one_or_none()
         return Approval(**{**found._asdict(), "approved_by": tuple(found.approved_by)}) if found else None
+
+    def hashes(self, approval_ids: Iterable[str | None]) -> dict[str | None, str]:
+        """What each approval covers, by its id."""
+        ids = [approval_id for approval_id in approval_ids if approval_id is not None]
+        return {found.id: found.spec_hash for found in self._connection.execute(_HASHES, {"ids": ids})} if ids else {}

@@ -16,5 +16,6 @@ class Audit:
     def note(self, actor: str, action: str, what: str, detail: str, now: datetime) -> None:
         """Append to the audit; where that fails, so does the act."""
         self._connection.execute(
-            insert(tables.audit).values(time=now, actor=actor, action=action, object=what, detail=detail)
+            insert(tables.audit),
+            {"time": now, "actor": actor, "action": action, "object": what, "detail": detail},
         )

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, insert, select, update
 
 from certcore.api import CertificateState
 from certcore.conditions import Condition, Health
@@ -19,6 +19,11 @@ from registry.domain.certificate import Certificate
 __all__ = ["Certificates", "read_intent"]
 
 _CONDITIONS = TypeAdapter(tuple[Condition, ...])
+
+
+_ROW: Final = tables.certificate
+_BY_ID: Final = select(_ROW).where(_ROW.c.id == bindparam("certificate_id"))
+_SAVE: Final = update(_ROW).where(_ROW.c.id == bindparam("known_id"), _ROW.c.version == bindparam("known_version"))
 
 
 class Certificates:
@@ -37,7 +42,7 @@ class Certificates:
             "created_at": certificate.created_at,
             "version": certificate.version,
         }
-        self._connection.execute(insert(tables.certificate).values(values))
+        self._connection.execute(insert(tables.certificate), values)
 
     def save(self, certificate: Certificate) -> Certificate:
         """Save what changes of a certificate; the intent stays as it was stored. Returns it with its new version.
@@ -45,18 +50,16 @@ class Certificates:
         Raises:
             RowChangedError: somebody saved it since it was read.
         """
-        row = tables.certificate
-        saved = self._connection.execute(
-            update(row)
-            .where(row.c.id == certificate.id, row.c.version == certificate.version)
-            .values(_values(certificate) | {"version": certificate.version + 1})
-        )
+        values = _values(certificate) | {"version": certificate.version + 1}
+        key = {"known_id": certificate.id, "known_version": certificate.version}
+        saved = self._connection.execute(_SAVE, values | key)
         if saved.rowcount != 1:
             raise RowChangedError(f"certificate {certificate.name} was changed at the same time")
         return replace(certificate, version=certificate.version + 1)
 
     def get(self, certificate_id: str) -> Certificate | None:
-        return self._one(tables.certificate.c.id == certificate_id)
+        found = self._connection.execute(_BY_ID, {"certificate_id": certificate_id}).one_or_none()
+        return _certificate(found) if found else None
 
     def named(self, name: str) -> Certificate | None:
         return self._one(tables.certificate.c.name == name)

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from certcore.events import ServingVerdict
 from registry.adapters import tables
@@ -14,6 +14,13 @@ from registry.adapters.store.statements import known_or_text, put
 from registry.domain.endpoint import Endpoint
 
 __all__ = ["Endpoints"]
+
+
+_OF: Final = (
+    select(tables.endpoint)
+    .where(tables.endpoint.c.certificate_id.in_(bindparam("ids", expanding=True)))
+    .order_by(tables.endpoint.c.url)
+)
 
 
 class Endpoints:
@@ -27,10 +34,8 @@ class Endpoints:
 
     def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Endpoint]]:
         """By certificate, then by URL."""
-        row = tables.endpoint
-        query = select(row).where(row.c.certificate_id.in_(certificate_ids)).order_by(row.c.url)
         found: dict[str, list[Endpoint]] = defaultdict(list)
-        for item in self._connection.execute(query):
+        for item in self._connection.execute(_OF, {"ids": certificate_ids}):
             found[item.certificate_id].append(_endpoint(item))
         return found
 

@@ -44,18 +44,19 @@ class Events:
         sent: bool = False,
     ) -> None:
         self._connection.execute(
-            insert(tables.event).values(
-                id=event_id,
-                type=event.type,
-                source=source,
-                stream=stream,
-                subject=subject,
-                about=about,
-                time=now,
-                data=event.model_dump_json(),
-                traceparent=traceparent,
-                sent_at=now if sent else None,
-            )
+            insert(tables.event),
+            {
+                "id": event_id,
+                "type": event.type,
+                "source": source,
+                "stream": stream,
+                "subject": subject,
+                "about": about,
+                "time": now,
+                "data": event.model_dump_json(),
+                "traceparent": traceparent,
+                "sent_at": now if sent else None,
+            },
         )
 
     def unsent(self, limit: int) -> list[StoredEvent]:

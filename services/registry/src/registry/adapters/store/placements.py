@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, case, func, select
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, select
 
 from certcore.placements import Action
 from registry.adapters import tables
@@ -13,6 +13,13 @@ from registry.adapters.store.statements import known_or_text, put
 from registry.domain.placement import Placement
 
 __all__ = ["Placements"]
+
+
+_OF: Final = (
+    select(tables.placement)
+    .where(tables.placement.c.certificate_id.in_(bindparam("ids", expanding=True)))
+    .order_by(tables.placement.c.target)
+)
 
 
 class Placements:
@@ -25,10 +32,8 @@ class Placements:
 
     def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Placement]]:
         """By certificate, then by target."""
-        row = tables.placement
-        query = select(row).where(row.c.certificate_id.in_(certificate_ids)).order_by(row.c.target)
         found: dict[str, list[Placement]] = defaultdict(list)
-        for item in self._connection.execute(query):
+        for item in self._connection.execute(_OF, {"ids": certificate_ids}):
             found[item.certificate_id].append(_placement(item))
         return found
 

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select, tuple_, update
+from sqlalchemy import BindParameter, Connection, Row, bindparam, insert, select, tuple_, update
 
 from certcore.bundles import SealedKey
 from registry.adapters import tables
@@ -15,24 +15,39 @@ from registry.domain.revision import Revision, SigningRequest, SigningState
 __all__ = ["Revisions", "SigningRequests"]
 
 
+_IDS: Final[BindParameter[Sequence[str]]] = bindparam("ids", expanding=True)
+_OF: Final = (
+    select(tables.revision)
+    .where(tables.revision.c.certificate_id.in_(_IDS))
+    .order_by(tables.revision.c.number.desc(), tables.revision.c.variant)
+)
+_SIGNING_OF: Final = (
+    select(tables.signing_request)
+    .where(tables.signing_request.c.certificate_id.in_(_IDS))
+    .order_by(tables.signing_request.c.revision, tables.signing_request.c.variant)
+)
+
+
 class Revisions:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def add(self, revision: Revision, keys: Iterable[SealedKey]) -> None:
         """Store a revision and its sealed keys."""
-        self._connection.execute(insert(tables.revision).values(asdict(revision)))
-        for key in keys:
-            self._connection.execute(
-                insert(tables.bundle).values(
-                    certificate_id=revision.certificate_id,
-                    revision=revision.number,
-                    variant=revision.variant,
-                    recipient=key.recipient,
-                    sealed=key.raw(),
-                    key_id=key.key_id,
-                )
-            )
+        self._connection.execute(insert(tables.revision), asdict(revision))
+        sealed = [
+            {
+                "certificate_id": revision.certificate_id,
+                "revision": revision.number,
+                "variant": revision.variant,
+                "recipient": key.recipient,
+                "sealed": key.raw(),
+                "key_id": key.key_id,
+            }
+            for key in keys
+        ]
+        if sealed:
+            self._connection.execute(insert(tables.bundle), sealed)
 
     def save(self, revision: Revision) -> None:
         """Save what the issuer reported of it."""
@@ -55,12 +70,8 @@ class Revisions:
 
     def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Revision]]:
         """By certificate, newest first; those that the issuer has not reported yet among them."""
-        row = tables.revision
-        query = (
-            select(row).where(row.c.certificate_id.in_(certificate_ids)).order_by(row.c.number.desc(), row.c.variant)
-        )
         found: dict[str, list[Revision]] = defaultdict(list)
-        for item in self._connection.execute(query):
+        for item in self._connection.execute(_OF, {"ids": certificate_ids}):
             found[item.certificate_id].append(Revision(**item._asdict()))
         return found
 
@@ -101,10 +112,8 @@ class SigningRequests:
 
     def of(self, certificate_ids: Sequence[str]) -> dict[str, list[SigningRequest]]:
         """By certificate, then by revision and variant."""
-        row = tables.signing_request
-        query = select(row).where(row.c.certificate_id.in_(certificate_ids)).order_by(row.c.revision, row.c.variant)
         found: dict[str, list[SigningRequest]] = defaultdict(list)
-        for item in self._connection.execute(query):
+        for item in self._connection.execute(_SIGNING_OF, {"ids": certificate_ids}):
             found[item.certificate_id].append(_signing_request(item))
         return found
 

@@ -1,9 +1,11 @@
 """The forms of statement that several nouns need, and how their values are read."""
 
 from enum import StrEnum
+from functools import cache
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Table, and_, func, insert, select, update
+from sqlalchemy import Connection, Executable, Table, and_, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from certcore.errors import TransientError
 
@@ -31,8 +33,13 @@ def exists(connection: Connection, table: Table, key: dict[str, str]) -> bool:
 
 
 def put(connection: Connection, table: Table, values: dict[str, Any], key: tuple[str, ...]) -> None:
-    """Update the row with this key, or insert it."""
-    condition = and_(*(table.c[name] == values[name] for name in key))
-    changed = connection.execute(update(table).where(condition).values(values))
-    if changed.rowcount == 0:
-        connection.execute(insert(table).values(values))
+    """Insert the row, or replace the values of the one with this key; `values` has every column."""
+    connection.execute(_upsert(table, key, connection.dialect.name), values)
+
+
+@cache
+def _upsert(table: Table, key: tuple[str, ...], dialect: str) -> Executable:
+    # Made once: building a statement costs as much as executing it.
+    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+    others = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key}
+    return statement.on_conflict_do_update(index_elements=key, set_=others)

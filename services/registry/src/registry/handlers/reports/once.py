@@ -7,7 +7,7 @@ from certcore.clock import Clock
 from certcore.cloudevents import Envelope
 from certcore.errors import PermanentError
 from certcore.events import Event
-from certcore.subjects import Reporter, reporter
+from certcore.subjects import Reporter, is_last, reporter
 from certkit.bus import Handler
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
@@ -19,7 +19,10 @@ EventT = TypeVar("EventT", bound=Event)
 
 
 class Once:
-    """Makes handlers: the effect of a report and its entry in the inbox are one transaction."""
+    """Makes handlers: the effect of a report and its entry in the inbox are one transaction.
+
+    Reports of a last value (a heartbeat, a look, a round) need no entry: a repeated one changes nothing.
+    """
 
     def __init__(self, *, store: Store, bell: Bell, clock: Clock) -> None:
         self._store = store
@@ -36,7 +39,9 @@ class Once:
             who = reporter(envelope.subject)
 
             def work(transaction: Transaction) -> None:
-                if transaction.inbox.first_time(f"{who.place}/{who.service}", envelope.id, self._clock()):
+                if is_last(envelope.subject) or transaction.inbox.first_time(
+                    f"{who.place}/{who.service}", envelope.id, self._clock()
+                ):
                     effect(transaction, event, who)
 
             await again_if_changed(self._store, work)
