@@ -9,7 +9,7 @@ from certcore.api import CertificateState
 from certcore.events import CertificateRenewalDue, CertificateRenewalDueForCsr, IssueCause
 from registry.domain.certificate import Approval, Certificate
 from registry.domain.change import Change
-from registry.domain.renewal import Renewal, RenewalReason, decide, order, renew_at
+from registry.domain.renewal import Renewal, RenewalReason, decide, due_at, order, renew_at
 from registry.domain.revision import Revision, SigningState
 from registry.domain.rollout import Rollout
 from registry.domain.signing import WantedCsr
@@ -222,3 +222,32 @@ def test_the_next_revision_drops_an_unfinished_variant_unless_its_request_was_se
     sent = ordered(rollout(of, placements=placed, signing=(signing(SigningState.ORDERED),)))
     assert sent.signing == ()
     assert [type(item) for item in sent.announced] == [CertificateRenewalDue]
+
+
+def test_a_renewal_that_was_given_up_is_ordered_again_before_what_is_served_expires() -> None:
+    failed = replace(certificate(CertificateState.FAILING), ordered=2, state_since=NOON)
+    newest = revision(lifetime=timedelta(days=90))
+    due = due_at(failed, newest)
+    assert due == NOON + timedelta(hours=6)
+    assert decide(failed, newest, approval(), now=due, asked=False) == Renewal(
+        due=True, reason=RenewalReason.FAILED_BEFORE
+    )
+    assert not decide(failed, newest, approval(), now=due - timedelta(seconds=1), asked=False).due
+
+
+def test_the_issuer_is_left_alone_while_it_tries_by_itself() -> None:
+    trying = replace(certificate(CertificateState.FAILING), ordered=2, next_try=NOON)
+    assert due_at(trying, revision()) is None
+    assert due_at(replace(certificate(CertificateState.RENEWING), ordered=2), revision()) is None
+
+
+def test_what_never_was_issued_or_is_managed_no_more_is_never_due() -> None:
+    assert due_at(certificate(CertificateState.FAILING), None) is None
+    for state in _INACTIVE:
+        assert due_at(certificate(state), revision()) is None
+
+
+@given(lifetime=lifetimes)
+def test_what_is_live_is_due_when_its_renewal_is(lifetime: timedelta) -> None:
+    newest = revision(lifetime=lifetime)
+    assert due_at(certificate(CertificateState.LIVE), newest) == renew_at(newest.not_before, newest.not_after)

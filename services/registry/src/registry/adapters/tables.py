@@ -48,6 +48,7 @@ certificate: Final = Table(
     Column("health", String(16), nullable=False, index=True),
     Column("health_reason", Text, nullable=False),
     Column("conditions", JSON, nullable=False),
+    Column("due_at", UtcDateTime, index=True),
     Column("version", Integer, nullable=False),
 )
 

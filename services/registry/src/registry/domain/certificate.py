@@ -17,7 +17,8 @@ class Certificate:
 
     `generation` is the number that was last given to one of its placements, or to what its endpoints should serve.
     `traceparent` names the trace of the latest rollout. `version` counts its saves: a save fails if the row
-    was saved since it was read. `unreadable` is why the stored intent can't be read; then nothing is ordered.
+    was saved since it was read. `due_at` is when renewals must look at it again. `unreadable` is why the stored
+    intent can't be read; then nothing is ordered.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Certificate:
     health: Health = Health.PROGRESSING
     health_reason: str = ""
     conditions: tuple[Condition, ...] = ()
+    due_at: datetime | None = None
     version: int = 0
     unreadable: str | None = None
 

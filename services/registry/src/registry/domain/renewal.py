@@ -16,15 +16,20 @@ from registry.domain.revision import Revision
 from registry.domain.rollout import Rollout
 from registry.domain.site import Site
 
-__all__ = ["Renewal", "RenewalReason", "decide", "order", "renew_at"]
+__all__ = ["Renewal", "RenewalReason", "decide", "due_at", "order", "renew_at"]
 
 _SHORT_LIVED: Final = timedelta(days=10)
+_GIVEN_UP_AGAIN: Final = timedelta(hours=6)
+"""How long after the issuer gave up a renewal it is ordered again: what is served must not expire by one failure, and
+CAs count failures by the hour.
+"""
 
 
 class RenewalReason(StrEnum):
     """Why a certificate is renewed now, or is not: metric label, and what the page shows."""
 
     DUE = "due"
+    FAILED_BEFORE = "failed_before"
     ASKED = "asked"
     NOT_DUE = "not_due"
     NOTHING_ISSUED = "nothing_issued"
@@ -47,6 +52,17 @@ def renew_at(not_before: datetime, not_after: datetime) -> datetime:
     return not_before + (lifetime / 2 if lifetime < _SHORT_LIVED else lifetime * 2 / 3)
 
 
+def due_at(certificate: Certificate, newest: Revision | None) -> datetime | None:
+    """When renewals must look at a certificate; None where nothing is to be renewed, or the issuer works on it."""
+    if newest is None or not certificate.active or certificate.unreadable is not None:
+        return None
+    if certificate.state is CertificateState.FAILING:
+        return None if certificate.next_try is not None else certificate.state_since + _GIVEN_UP_AGAIN
+    if certificate.ordered > newest.number:
+        return None
+    return renew_at(newest.not_before, newest.not_after)
+
+
 def decide(
     certificate: Certificate, newest: Revision | None, approval: Approval | None, *, now: datetime, asked: bool
 ) -> Renewal:
@@ -56,9 +72,11 @@ def decide(
         return Renewal(due=False, reason=reason)
     if asked:
         return Renewal(due=True, reason=RenewalReason.ASKED)
-    assert newest is not None, "only a person's wish passes without an issued revision"
-    due = now >= renew_at(newest.not_before, newest.not_after)
-    return Renewal(due=due, reason=RenewalReason.DUE if due else RenewalReason.NOT_DUE)
+    due = due_at(certificate, newest)
+    if due is None or now < due:
+        return Renewal(due=False, reason=RenewalReason.NOT_DUE)
+    failing = certificate.state is CertificateState.FAILING
+    return Renewal(due=True, reason=RenewalReason.FAILED_BEFORE if failing else RenewalReason.DUE)
 
 
 def _obstacle(
@@ -71,7 +89,7 @@ def _obstacle(
     end_date = certificate.intent.end_date
     if end_date is not None and end_date <= now:
         return RenewalReason.ENDED
-    if certificate.state is CertificateState.FAILING and asked:
+    if certificate.state is CertificateState.FAILING and (asked or newest is not None):
         # The revision that failed is tried again.
         return None
     if newest is None:

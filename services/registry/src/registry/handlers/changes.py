@@ -14,6 +14,7 @@ from registry.domain.certificate import Certificate
 from registry.domain.change import Announced, Change
 from registry.domain.deployment import Deployment
 from registry.domain.health import assess
+from registry.domain.renewal import due_at
 from registry.domain.rollout import Rollout
 from registry.domain.signing import WantedCsr
 
@@ -74,7 +75,7 @@ class Changes:
         return certificate
 
     def judge(self, transaction: Transaction, rollout: Rollout) -> Certificate:
-        """The certificate with its conditions and health as they are now."""
+        """The certificate with its conditions, health and due date as they are now."""
         return self.judge_all(transaction, [rollout])[0]
 
     def judge_all(self, transaction: Transaction, rollouts: Sequence[Rollout]) -> list[Certificate]:
@@ -87,9 +88,27 @@ class Changes:
             approved = hashes.get(certificate.approval_id) == certificate.spec_hash
             found = assess(rollout, workers, approved=approved, now=now)
             judged.append(
-                replace(certificate, health=found.health, health_reason=found.reason, conditions=found.conditions)
+                replace(
+                    certificate,
+                    health=found.health,
+                    health_reason=found.reason,
+                    conditions=found.conditions,
+                    due_at=due_at(certificate, rollout.newest),
+                )
             )
         return judged
+
+    def correct(self, transaction: Transaction, rollout: Rollout) -> bool:
+        """Save and announce what changed by time alone; False where nothing did.
+
+        Raises:
+            RowChangedError: somebody saved it since it was read, and judged it.
+        """
+        before, after = rollout.certificate, self.judge(transaction, rollout)
+        if before == after:
+            return False
+        self.announce_health(transaction, before, transaction.certificates.save(after))
+        return True
 
     def announce(self, transaction: Transaction, certificate: Certificate, announced: tuple[Announced, ...]) -> None:
         for item in announced:

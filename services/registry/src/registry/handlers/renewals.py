@@ -1,11 +1,12 @@
 """Renewals, when due or requested by a person: carried out as the first issue."""
 
+import asyncio
+from datetime import datetime
 from functools import partial
 
 import structlog
 from opentelemetry import trace
 
-from certcore.api import CertificateState
 from certcore.clock import Clock
 from certkit.telemetry import current_traceparent
 from registry.adapters.outbox import Bell
@@ -20,8 +21,8 @@ __all__ = ["Renewals"]
 
 log = structlog.get_logger()
 
-_RENEWABLE = (CertificateState.LIVE, CertificateState.DELIVERING)
-_BATCH = 500
+_BATCH = 50
+"""Each renewal is a work of its own; those of a batch are committed together."""
 
 
 class Renewals:
@@ -57,12 +58,11 @@ class Renewals:
         return await again_if_changed(self._store, work)
 
     async def sweep(self) -> None:
-        """Order every renewal that is due."""
-        ordered, after = 0, ""
+        """Order every renewal that is due. One that is due and can't be ordered stays due, and is looked at again."""
+        ordered, after = 0, None
         while True:
-            batch = await self._store.read(partial(_renewable, after))
-            for certificate_id in batch:
-                ordered += await self._renew_if_due(certificate_id)
+            batch = await self._store.read(partial(_due, self._clock(), after))
+            ordered += sum(await asyncio.gather(*(self._renew_if_due(certificate_id) for _, certificate_id in batch)))
             if len(batch) < _BATCH:
                 break
             after = batch[-1]
@@ -72,13 +72,15 @@ class Renewals:
     async def _renew_if_due(self, certificate_id: str) -> bool:
         def work(transaction: Transaction) -> bool:
             rollout = transaction.rollouts.get(certificate_id)
-            if rollout is None or rollout.certificate.state not in _RENEWABLE:
+            if rollout is None:
                 return False
             decision = self._decide(transaction, rollout, asked=False)
             if decision.due:
                 # Each renewal is a trace of its own: from the decision to the last handshake.
                 with self._tracer.start_as_current_span("renewal due"):
                     self._order(transaction, rollout, decision)
+            else:
+                self._changes.correct(transaction, rollout)
             return decision.due
 
         try:
@@ -106,5 +108,5 @@ class Renewals:
         return self._changes.save(transaction, rollout, change)
 
 
-def _renewable(after: str, transaction: Transaction) -> list[str]:
-    return transaction.certificates.ids(states=_RENEWABLE, after=after, limit=_BATCH)
+def _due(now: datetime, after: tuple[datetime, str] | None, transaction: Transaction) -> list[tuple[datetime, str]]:
+    return transaction.certificates.due(now=now, after=after, limit=_BATCH)

@@ -1,12 +1,12 @@
 """Rows of certificates."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, insert, or_, select, update
 
 from certcore.api import CertificateState
 from certcore.conditions import Condition, Health
@@ -88,20 +88,27 @@ class Certificates:
     def ids(
         self,
         *,
-        states: Sequence[CertificateState] = (),
         healths: Iterable[Health] = (),
         after: str = "",
         limit: int,
     ) -> list[str]:
-        """Ids, in their own order, of certificates in one of the states, or of one of the healths."""
+        """Ids, in their own order, of certificates, or of those of one of the healths."""
         row = tables.certificate
         query = select(row.c.id).where(row.c.id > after).order_by(row.c.id).limit(limit)
-        if states:
-            query = query.where(row.c.state.in_([state.value for state in states]))
         healths = list(healths)
         if healths:
             query = query.where(row.c.health.in_([health.value for health in healths]))
         return list((self._connection.execute(query)).scalars())
+
+    def due(self, *, now: datetime, after: tuple[datetime, str] | None, limit: int) -> list[tuple[datetime, str]]:
+        """When and which, longest due first, those that come after one."""
+        row = tables.certificate
+        query = select(row.c.due_at, row.c.id).where(row.c.due_at <= now).order_by(row.c.due_at, row.c.id)
+        if after is not None:
+            since, certificate_id = after
+            same = and_(row.c.due_at == since, row.c.id > certificate_id)
+            query = query.where(or_(row.c.due_at > since, same))
+        return [(found.due_at, found.id) for found in self._connection.execute(query.limit(limit))]
 
     def expired(self, *, now: datetime) -> list[str]:
         """Ids of those that want a leaf somewhere whose end has come, but for those that are degraded already."""
@@ -160,6 +167,7 @@ def _values(certificate: Certificate) -> dict[str, Any]:
         "health": str(certificate.health),
         "health_reason": certificate.health_reason,
         "conditions": [condition.model_dump(mode="json") for condition in certificate.conditions],
+        "due_at": certificate.due_at,
     }
 
 
@@ -188,6 +196,7 @@ def _certificate(row: Row[Any]) -> Certificate:
         health=health if unreadable is None else Health.UNKNOWN,
         health_reason=row.health_reason if unreadable is None else unreadable,
         conditions=_conditions(row.conditions),
+        due_at=row.due_at,
         version=row.version,
         unreadable=unreadable,
     )
