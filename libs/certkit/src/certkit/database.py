@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
+    JSON,
     URL,
     BigInteger,
     Connection,
@@ -33,6 +34,7 @@ __all__ = [
     "NAMING",
     "SEQUENCE",
     "DatabaseBusyError",
+    "StoredJson",
     "UtcDateTime",
     "busy",
     "make_engine",
@@ -99,6 +101,26 @@ def busy(error: DBAPIError) -> DatabaseBusyError | None:
     if type(error.orig).__name__ == "OperationalError" and not sqlite and not state:
         return DatabaseBusyError("the database server can't be reached")
     return None
+
+
+class StoredJson(TypeDecorator[Any]):
+    """JSON; a text that is none is read as None, so that one broken row breaks no list."""
+
+    impl = JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        read = super().result_processor(dialect, coltype)
+        if read is None:
+            return None
+
+        def tolerant(value: Any) -> Any:
+            try:
+                return read(value)
+            except (ValueError, RecursionError):
+                return None
+
+        return tolerant
 
 
 def make_engine(url: str) -> AsyncEngine:

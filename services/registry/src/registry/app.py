@@ -2,8 +2,8 @@
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from certkit.background import Background
 from certkit.bus import EventPublisher, Handler, make_broker
 from certkit.discovery import Discovery, EachConsumer, EachStream
 from certkit.service import health_routes
-from certkit.telemetry import configure_telemetry
+from certkit.telemetry import Telemetry, configure_telemetry
 from certkit.transactions import Database
 from registry.adapters.outbox import SOURCE, Bell, Outbox, Relay
 from registry.adapters.store import Store, Transaction
@@ -32,11 +32,13 @@ from registry.domain.access import Principal
 from registry.handlers.bundles import Bundles
 from registry.handlers.changes import Changes
 from registry.handlers.deployments import Deployments
+from registry.handlers.feed import Feed
 from registry.handlers.health import HealthSweep
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.certificates_api import certificates_router
 from registry.handlers.http.events_api import events_router
+from registry.handlers.http.faults import Faults
 from registry.handlers.http.problems import install_problems
 from registry.handlers.http.requests_api import requests_router
 from registry.handlers.http.services_api import services_router
@@ -49,6 +51,7 @@ from registry.handlers.reports.once import Once
 from registry.handlers.reports.revisions import RevisionReports
 from registry.handlers.reports.sites import SiteReports
 from registry.handlers.requests import Requests
+from registry.handlers.upkeep import Upkeep
 from registry.handlers.web.page import page_router
 from registry.settings import Settings
 
@@ -66,6 +69,7 @@ _FIRST_TOKEN: Final = Principal(
 _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _REPORTS_AT_ONCE: Final = 16
 """Of one place. Their order doesn't matter: each is compared with what is stored; and they are committed together."""
+_UPKEEP_S: Final = 3600.0
 _UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/list", "/sign-in"})
 
 
@@ -105,10 +109,13 @@ def create_app(settings: Settings) -> FastAPI:
     authenticator = Authenticator(store=store, clock=system_clock)
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
+    feed = Feed(store=store, bell=bell)
     relay = Relay(store=store, publisher=publisher, bell=bell, clock=system_clock)
     background.add("discovery", discovery.run)
     background.add("relay", relay.run)
+    background.add("feed", feed.run)
     background.add_round("renewals", settings.renewal_sweep_every_s, renewals.sweep)
+    background.add_round("upkeep", _UPKEEP_S, Upkeep(store=store, clock=system_clock).prune)
     background.add_round("health", settings.health_sweep_every_s, health.sweep)
 
     @asynccontextmanager
@@ -130,6 +137,29 @@ def create_app(settings: Settings) -> FastAPI:
             return "the bus can't be reached"
         return f"ended: {', '.join(background.ended)}" if background.ended else discovery.not_listed
 
+    app = _fastapi(lifespan, telemetry, leave=bell.silence)
+    app.state.authenticator = authenticator
+    bundles = Bundles(store=store, clock=system_clock)
+    for router in (
+        requests_router(store=store, requests=requests, door=door, bell=bell),
+        certificates_router(store=store, renewals=renewals, bell=bell),
+        sites_router(store=store, clock=system_clock, enrolled=discovery.look_soon),
+        services_router(store=store, bundles=bundles, levels=levels, clock=system_clock),
+        events_router(store=store, feed=feed, bell=bell),
+        page_router(store=store, authenticator=authenticator, clock=system_clock),
+    ):
+        app.include_router(router)
+    for path, route in health_routes(readiness=readiness, metrics=metrics):
+        app.router.routes.append(Route(path, endpoint=route))
+    return app
+
+
+def _fastapi(
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    telemetry: Telemetry,
+    *,
+    leave: Callable[[], None],
+) -> FastAPI:
     app = FastAPI(
         title="certbus registry",
         version="1",
@@ -146,22 +176,10 @@ def create_app(settings: Settings) -> FastAPI:
             "exclude": lambda scope: scope.get("path", "") in _UNTRACED,
         },
     )
-    app.state.authenticator = authenticator
-    app.state.leave = bell.silence
+    app.state.leave = leave
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
+    app.add_middleware(Faults)
     install_problems(app)
-    bundles = Bundles(store=store, clock=system_clock)
-    for router in (
-        requests_router(store=store, requests=requests, door=door, bell=bell),
-        certificates_router(store=store, renewals=renewals, bell=bell),
-        sites_router(store=store, clock=system_clock, enrolled=discovery.look_soon),
-        services_router(store=store, bundles=bundles, levels=levels, clock=system_clock),
-        events_router(store=store, bell=bell),
-        page_router(store=store, authenticator=authenticator, clock=system_clock),
-    ):
-        app.include_router(router)
-    for path, route in health_routes(readiness=readiness, metrics=metrics):
-        app.router.routes.append(Route(path, endpoint=route))
     return app
 
 

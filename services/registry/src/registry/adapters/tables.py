@@ -3,7 +3,6 @@
 from typing import Final
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -19,7 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from certkit.database import NAMING, SEQUENCE, UtcDateTime
+from certkit.database import NAMING, SEQUENCE, StoredJson, UtcDateTime
 
 metadata: Final = MetaData(naming_convention=NAMING)
 
@@ -34,7 +33,7 @@ certificate: Final = Table(
     Column("owner", String(63), nullable=False, index=True),
     Column("requester", String(127), nullable=False),
     Column("exposure", String(16), nullable=False),
-    Column("spec", JSON, nullable=False),
+    Column("spec", StoredJson, nullable=False),
     Column("spec_hash", String(80), nullable=False),
     Column("state", String(32), nullable=False, index=True),
     Column("reason", Text, nullable=False),
@@ -47,7 +46,7 @@ certificate: Final = Table(
     Column("traceparent", String(64)),
     Column("health", String(16), nullable=False, index=True),
     Column("health_reason", Text, nullable=False),
-    Column("conditions", JSON, nullable=False),
+    Column("conditions", StoredJson, nullable=False),
     Column("due_at", UtcDateTime, index=True),
     Column("version", Integer, nullable=False),
 )
@@ -60,7 +59,7 @@ request: Final = Table(
     Column("certificate_id", _ID, ForeignKey("certificate.id"), nullable=False, index=True),
     Column("requester", String(127), nullable=False),
     Column("owner", String(63), nullable=False, index=True),
-    Column("spec", JSON, nullable=False),
+    Column("spec", StoredJson, nullable=False),
     Column("spec_hash", String(80), nullable=False),
     Column("state", String(16), nullable=False, index=True),
     Column("reason", Text, nullable=False),
@@ -79,7 +78,7 @@ approval: Final = Table(
     Column("certificate_id", _ID, ForeignKey("certificate.id"), nullable=False, index=True),
     Column("request_id", _ID, ForeignKey("request.id"), nullable=False),
     Column("spec_hash", String(80), nullable=False),
-    Column("approved_by", JSON, nullable=False),
+    Column("approved_by", StoredJson, nullable=False),
     Column("policy", String(64), nullable=False),
     Column("granted_at", UtcDateTime, nullable=False),
 )
@@ -160,7 +159,7 @@ endpoint: Final = Table(
     Column("served_revision", Integer),
     Column("served_fingerprint_sha256", String(64)),
     Column("detail", Text, nullable=False),
-    Column("addresses", JSON, nullable=False),
+    Column("addresses", StoredJson, nullable=False),
     Column("observed_at", UtcDateTime),
     Column("in_a_row", Integer),
     Column("proven", Integer, nullable=False),
@@ -176,7 +175,7 @@ probe_worker: Final = Table(
     Column("ended", UtcDateTime, nullable=False),
     Column("period_s", Float, nullable=False),
     Column("looked", Integer, nullable=False),
-    Column("missed", JSON, nullable=False),
+    Column("missed", StoredJson, nullable=False),
 )
 
 site: Final = Table(
@@ -185,7 +184,7 @@ site: Final = Table(
     Column("name", String(63), primary_key=True),
     Column("enrolled_at", UtcDateTime, nullable=False),
     Column("reviewed_at", UtcDateTime),
-    Column("review", JSON),
+    Column("review", StoredJson),
 )
 
 recipient: Final = Table(
@@ -206,7 +205,7 @@ service: Final = Table(
     Column("service", String(16), primary_key=True),
     Column("version", String(64)),
     Column("last_heartbeat", UtcDateTime, nullable=False),
-    Column("kinds", JSON(none_as_null=True)),
+    Column("kinds", StoredJson(none_as_null=True)),
     Column("contract", Integer),
 )
 
@@ -216,7 +215,7 @@ token: Final = Table(
     Column("sha256", String(64), primary_key=True),
     Column("subject", String(63), nullable=False),
     Column("owner", String(63), nullable=False),
-    Column("roles", JSON, nullable=False),
+    Column("roles", StoredJson, nullable=False),
     Column("site", String(63)),
     Column("service", String(16)),
     Column("created_at", UtcDateTime, nullable=False),
@@ -247,7 +246,7 @@ inbox: Final = Table(
     metadata,
     Column("source", String(255), primary_key=True),
     Column("event_id", String(255), primary_key=True),
-    Column("handled_at", UtcDateTime, nullable=False),
+    Column("handled_at", UtcDateTime, nullable=False, index=True),
 )
 
 audit: Final = Table(

@@ -30,7 +30,7 @@ class Approvals:
         if approval_id is None:
             return None
         found = self._connection.execute(_BY_ID, {"approval_id": approval_id}).one_or_none()
-        return Approval(**{**found._asdict(), "approved_by": tuple(found.approved_by)}) if found else None
+        return Approval(**{**found._asdict(), "approved_by": tuple(found.approved_by or ())}) if found else None
 
     def hashes(self, approval_ids: Iterable[str | None]) -> dict[str | None, str]:
         """What each approval covers, by its id."""

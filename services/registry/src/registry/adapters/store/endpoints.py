@@ -48,6 +48,6 @@ class Endpoints:
 
 def _endpoint(row: Row[Any]) -> Endpoint:
     values = row._asdict()
-    values["addresses"] = tuple(values["addresses"])
+    values["addresses"] = tuple(values["addresses"] or ())
     values["verdict"] = known_or_text(ServingVerdict, values["verdict"]) if values["verdict"] else None
     return Endpoint(**values)

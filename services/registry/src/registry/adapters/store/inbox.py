@@ -3,7 +3,7 @@
 import hashlib
 from datetime import datetime
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, delete, insert, select, tuple_
 
 from registry.adapters import tables
 from registry.adapters.store.statements import exists
@@ -22,6 +22,13 @@ class Inbox:
             return False
         self._connection.execute(insert(tables.inbox).values(handled_at=now, **key))
         return True
+
+    def prune(self, before: datetime, limit: int) -> int:
+        """Forget what was handled before; returns how many, at most `limit`."""
+        row = tables.inbox
+        oldest = select(row.c.source, row.c.event_id).where(row.c.handled_at < before).limit(limit)
+        gone = delete(row).where(tuple_(row.c.source, row.c.event_id).in_(oldest))
+        return self._connection.execute(gone).rowcount
 
 
 def _key(text: str) -> str:

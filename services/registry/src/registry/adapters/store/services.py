@@ -66,7 +66,7 @@ class ProbeWorkers:
                 ended=item.ended,
                 period=timedelta(seconds=item.period_s),
                 looked=item.looked,
-                missed=frozenset((certificate_id, url) for certificate_id, url in item.missed),
+                missed=frozenset((certificate_id, url) for certificate_id, url in item.missed or ()),
             )
             for item in found
         ]

@@ -36,7 +36,7 @@ class Tokens:
         if found is None or (found.expires_at is not None and found.expires_at <= now):
             return None
         # A role that only a newer version knows lets nobody do anything here.
-        roles = frozenset(role for role in Role if role.value in found.roles)
+        roles = frozenset(role for role in Role if role.value in (found.roles or ()))
         return Principal(found.subject, found.owner, roles, found.site, found.service)
 
     def exist(self) -> bool:

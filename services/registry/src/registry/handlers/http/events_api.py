@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query
@@ -12,6 +11,7 @@ from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.adapters.store.events import StoredEvent
 from registry.domain.access import sees
+from registry.handlers.feed import Feed
 from registry.handlers.http.auth import Viewer
 
 __all__ = ["events_router"]
@@ -19,7 +19,7 @@ __all__ = ["events_router"]
 _BATCH = 200
 
 
-def events_router(*, store: Store, bell: Bell) -> APIRouter:
+def events_router(*, store: Store, feed: Feed, bell: Bell) -> APIRouter:
     router = APIRouter(prefix="/v1/events", tags=["events"])
 
     @router.get("", response_class=EventSourceResponse)
@@ -38,14 +38,14 @@ def events_router(*, store: Store, bell: Bell) -> APIRouter:
             yield ServerSentEvent(id=start.id)
         cursor = start.sequence if start else 0
         while not bell.silenced:
-            events = await store.read(partial(_events, cursor))
+            events = await feed.after(cursor, limit=_BATCH)
             for event in events:
                 cursor = event.sequence
                 data = json.loads(event.data)
                 if sees(caller, data.get("owner", "")):
                     yield ServerSentEvent(raw_data=_cloud_event(event, data), event=event.type, id=event.id)
             if not events:
-                await bell.wait(1.0)
+                await feed.wait()
 
     return router
 
@@ -60,10 +60,6 @@ async def _start(store: Store, last_event_id: str | None, since: str) -> StoredE
         return known
 
     return await store.read(work)
-
-
-def _events(cursor: int, transaction: Transaction) -> list[StoredEvent]:
-    return transaction.events.after(cursor, _BATCH)
 
 
 def _cloud_event(event: StoredEvent, data: object) -> str:

@@ -12,7 +12,7 @@ from certcore.errors import CertbusError, InspectionError, TransientError
 from certcore.rejection import RejectedError, Rejection
 from registry.domain.errors import ConflictError, ForbiddenError, NotFoundError
 
-__all__ = ["UnauthorizedError", "install_problems"]
+__all__ = ["UnauthorizedError", "install_problems", "respond"]
 
 
 class UnauthorizedError(CertbusError):
@@ -37,7 +37,7 @@ def install_problems(app: FastAPI) -> None:
         app.add_exception_handler(kind, _refused)
 
 
-def _response(problem: Problem, headers: dict[str, str] | None = None) -> Response:
+def respond(problem: Problem, headers: dict[str, str] | None = None) -> Response:
     return Response(
         problem.model_dump_json(),
         status_code=problem.status,
@@ -50,15 +50,13 @@ async def _refused(_: Request, error: Exception) -> Response:
     kind = next(kind for kind in type(error).__mro__ if kind in _TYPES)
     status, slug, title = _TYPES[kind]
     headers = {"www-authenticate": "Bearer"} if status == 401 else {"retry-after": "5"} if status == 503 else None
-    return _response(
-        Problem(type=f"/problems/{slug}", title=title, status=status, detail=str(error)), headers=headers
-    )
+    return respond(Problem(type=f"/problems/{slug}", title=title, status=status, detail=str(error)), headers=headers)
 
 
 async def _rejected(_: Request, error: Exception) -> Response:
     assert isinstance(error, RejectedError)
     taken = any(rejection.field == "name" and "taken" in rejection.message for rejection in error.rejections)
-    return _response(_invalid_request(409 if taken else 422, tuple(error.rejections)))
+    return respond(_invalid_request(409 if taken else 422, tuple(error.rejections)))
 
 
 def _invalid_request(status: int, errors: tuple[Rejection, ...]) -> Problem:
@@ -74,7 +72,7 @@ def _invalid_request(status: int, errors: tuple[Rejection, ...]) -> Problem:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return _response(_invalid_request(422, tuple(_rejection(item) for item in error.errors())))
+    return respond(_invalid_request(422, tuple(_rejection(item) for item in error.errors())))
 
 
 def _rejection(item: dict[str, Any]) -> Rejection:
@@ -91,9 +89,9 @@ async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == 400:
-        return _response(_invalid_request(400, (Rejection(field="body", message="can't be read"),)), headers)
+        return respond(_invalid_request(400, (Rejection(field="body", message="can't be read"),)), headers)
     slug = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}.get(error.status_code, "http")
     problem = Problem(
         type=f"/problems/{slug}", title=str(error.detail), status=error.status_code, detail=str(error.detail)
     )
-    return _response(problem, headers)
+    return respond(problem, headers)

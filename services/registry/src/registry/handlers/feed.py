@@ -1,0 +1,81 @@
+"""The newest events in memory: one reader of the database, however many people follow."""
+
+import asyncio
+from collections import deque
+from functools import partial
+from typing import Final
+
+import structlog
+
+from certcore.errors import TransientError
+from registry.adapters.outbox import Bell
+from registry.adapters.store import Store, Transaction
+from registry.adapters.store.events import StoredEvent
+
+__all__ = ["Feed"]
+
+log = structlog.get_logger()
+
+_KEPT: Final = 2000
+_BATCH: Final = 500
+_OTHERS_S: Final = 1.0
+"""How long events of another replica may take to be found: no bell rings for them here."""
+
+
+class Feed:
+    """Followers are given what comes after an event: from memory, or from the database where that is long ago."""
+
+    def __init__(self, *, store: Store, bell: Bell) -> None:
+        self._store = store
+        self._bell = bell
+        self._kept: deque[StoredEvent] = deque(maxlen=_KEPT)
+        self._newest: int | None = None
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Read new events until cancelled."""
+        while True:
+            try:
+                found = await self._read_new()
+            except TransientError as error:
+                log.warning("events_not_read", error=str(error))
+                found = 0
+                await asyncio.sleep(_OTHERS_S)
+            if found < _BATCH:
+                await self._bell.wait(_OTHERS_S)
+
+    async def after(self, sequence: int, *, limit: int) -> list[StoredEvent]:
+        """Oldest first; empty where there is none yet.
+
+        Raises:
+            DatabaseBusyError: they are not in memory, and the database can't be read now.
+        """
+        if self._newest is not None and sequence >= self._newest:
+            return []
+        if self._kept and self._kept[0].sequence <= sequence + 1:
+            return [event for event in self._kept if event.sequence > sequence][:limit]
+        return await self._store.read(lambda transaction: transaction.events.after(sequence, limit))
+
+    async def wait(self) -> None:
+        """Until there are new events, or somebody should look whether to go on."""
+        try:
+            async with asyncio.timeout(_OTHERS_S):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    async def _read_new(self) -> int:
+        if self._newest is None:
+            last = await self._store.read(lambda transaction: transaction.events.last())
+            self._newest = last.sequence if last is not None else 0
+        found = await self._store.read(partial(_after, self._newest))
+        if found:
+            self._kept += found
+            self._newest = found[-1].sequence
+            self._news.set()
+            self._news = asyncio.Event()
+        return len(found)
+
+
+def _after(sequence: int, transaction: Transaction) -> list[StoredEvent]:
+    return transaction.events.after(sequence, _BATCH)
