@@ -36,7 +36,10 @@ class Listed(Generic[EventT]):
 
 
 class RegistryClient:
-    """One connection pool; use it as an async context manager. Tokens never appear in its errors."""
+    """One connection pool; use it as an async context manager. Tokens never appear in its errors.
+
+    Over TLS the certificate proves the registry before the token is sent. New connections use the newest files.
+    """
 
     def __init__(self, settings: RegistrySettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         token = settings.token_file.read_text().strip()
@@ -45,7 +48,8 @@ class RegistryClient:
             headers={"authorization": f"Bearer {token}"},
             timeout=10.0,
             trust_env=False,
-            verify=ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else True,
+            # Without TLS the empty one is never used: the system's roots would cost every start.
+            verify=settings.tls_context() or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             transport=transport,
         )
 

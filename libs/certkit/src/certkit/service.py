@@ -79,10 +79,12 @@ def run(app: ASGIApp, http: HttpSettings, *, leave: Callable[[], None] | None = 
     `leave` is called in the signal handler, so that long answers (event streams) can end. The process is left with
     exit code 3 where the service could not start, for whoever supervises it to try again.
     """
+    tls = http.tls_context()
     config = uvicorn.Config(
         app,
         host=http.host,
         port=http.port,
+        ssl_context_factory=(lambda *_: tls) if tls is not None else None,
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,
