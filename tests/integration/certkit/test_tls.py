@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from structlog.testing import capture_logs
 
 from certkit.tls import TlsFileError, TlsFiles, client_context, server_context
 from certlocal.local_ca import LocalCa, Pair
+from certlocal.process import ChildProcess
+from certlocal.readiness import answers
 from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
@@ -63,8 +66,8 @@ class Connection:
 
 
 @asynccontextmanager
-async def _connected(server: Server, context: ssl.SSLContext) -> AsyncIterator[Connection]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context)
+async def _connected(port: int, context: ssl.SSLContext) -> AsyncIterator[Connection]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
     try:
         yield Connection(reader, writer)
     finally:
@@ -97,12 +100,12 @@ async def test_new_connections_get_the_new_pair_and_old_ones_go_on(tmp_path: Pat
     before, after = ca.server("one"), ca.server("two")
     client = client_context(TlsFiles(ca=ca.ca_file))
     files = _unasking(_copy(before, tmp_path / "server"))
-    async with _serving(files) as server, _connected(server, client) as old:
+    async with _serving(files) as server, _connected(server.port, client) as old:
         assert old.serial_of_server == _serial(before)
         assert old.version == "TLSv1.3"
         with capture_logs() as logs:
             _copy(after, tmp_path / "server")
-            async with _connected(server, client) as new:
+            async with _connected(server.port, client) as new:
                 assert new.serial_of_server == _serial(after)
         assert [line["event"] for line in logs] == ["tls_files_loaded"]
         assert await old.serial_of_client() == 0
@@ -133,13 +136,13 @@ async def test_a_half_written_pair_keeps_the_old_one_and_is_told_by_its_file(
             path.write_bytes(content)
         with capture_logs() as logs:
             for _ in range(3):
-                async with _connected(server, client) as connection:
+                async with _connected(server.port, client) as connection:
                     assert connection.serial_of_server == _serial(before)
         assert [line["event"] for line in logs] == ["tls_files_refused"], "told once"
         assert told in logs[0]["error"]
         assert logs[0]["setting"] == ("key_file" if file == "own.key" else "certificate_file")
         _copy(after, tmp_path / "server")
-        async with _connected(server, client) as connection:
+        async with _connected(server.port, client) as connection:
             assert connection.serial_of_server == _serial(after)
 
 
@@ -150,7 +153,7 @@ async def test_the_key_of_another_certificate_is_told(tmp_path: Path) -> None:
     async with _serving(files) as server:
         (tmp_path / "server" / "own.key").write_bytes(after.key_file.read_bytes())
         with capture_logs() as logs:
-            async with _connected(server, client_context(TlsFiles(ca=ca.ca_file))) as connection:
+            async with _connected(server.port, client_context(TlsFiles(ca=ca.ca_file))) as connection:
                 assert connection.serial_of_server == _serial(before)
         assert "the private key doesn't fit the certificate" in logs[0]["error"]
     with pytest.raises(TlsFileError, match=r"own\.key: the private key doesn't fit"):
@@ -166,16 +169,16 @@ async def test_a_client_trusts_the_new_root_from_then_on_and_the_old_one_no_long
         _serving(_unasking(_copy(old.server("a"), tmp_path / "a"))) as first,
         _serving(_unasking(_copy(new.server("b"), tmp_path / "b"))) as second,
     ):
-        async with _connected(first, client):
+        async with _connected(first.port, client):
             pass
         with pytest.raises(ssl.SSLCertVerificationError):
-            async with _connected(second, client):
+            async with _connected(second.port, client):
                 pass
         roots.write_bytes(new.ca_file.read_bytes())
-        async with _connected(second, client):
+        async with _connected(second.port, client):
             pass
         with pytest.raises(ssl.SSLCertVerificationError):
-            async with _connected(first, client):
+            async with _connected(first.port, client):
                 pass
 
 
@@ -190,14 +193,14 @@ async def test_a_server_with_roots_takes_only_clients_of_theirs_each_with_its_ne
     )
     nobody = client_context(TlsFiles(ca=ca.ca_file))
     async with _serving(_copy(ca.server("server"), tmp_path / "server")) as server:
-        async with _connected(server, own) as connection:
+        async with _connected(server.port, own) as connection:
             assert await connection.serial_of_client() == _serial(before)
         for other in (stranger, nobody):
             with pytest.raises((ssl.SSLError, ConnectionError)):
-                async with _connected(server, other) as connection:
+                async with _connected(server.port, other) as connection:
                     await connection.serial_of_client()
         _copy(after, tmp_path / "client")
-        async with _connected(server, own) as connection:
+        async with _connected(server.port, own) as connection:
             assert await connection.serial_of_client() == _serial(after)
 
 
@@ -209,7 +212,7 @@ async def test_what_is_older_than_tls_1_2_is_refused(tmp_path: Path) -> None:
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     async with _serving(_unasking(_copy(ca.server("one"), tmp_path / "server"))) as server:
         with pytest.raises((ssl.SSLError, ConnectionError)):
-            async with _connected(server, old):
+            async with _connected(server.port, old):
                 pass
 
 
@@ -249,3 +252,46 @@ def test_half_a_second_root_is_told(tmp_path: Path) -> None:
     (tmp_path / "roots.pem").write_text(f"# Autorität\n{root}{root[: len(root) // 2]}")
     with pytest.raises(TlsFileError, match=r"roots\.pem: holds no certificates in PEM, or a broken one"):
         client_context(TlsFiles(ca=tmp_path / "roots.pem"))
+
+
+async def test_a_running_service_serves_by_its_new_certificate(declared_bus: str, tmp_path: Path) -> None:
+    ca = LocalCa(tmp_path / "ca")
+    before, after = ca.server("one"), ca.server("two")
+    _copy(before, tmp_path / "server")
+    certificate, key, _ = _names(tmp_path / "server")
+    port = free_port()
+    (tmp_path / "token").write_text("none")
+    (tmp_path / "monitor.toml").write_text(
+        f"""
+database_url = "sqlite+aiosqlite:///{tmp_path}/monitor.db"
+bus = {{ url = "{declared_bus}", identity = "monitor", plain_text = true }}
+http = {{ port = {port}, certificate_file = "{certificate}", key_file = "{key}" }}
+registry = {{ url = "https://127.0.0.1:1", token_file = "{tmp_path}/token" }}
+"""
+    )
+    process = ChildProcess(
+        name="monitor",
+        argv=[sys.executable, "-m", "monitor"],
+        log_path=tmp_path / "monitor.log",
+        env={"CERTBUS_CONFIG_FILE": str(tmp_path / "monitor.toml")},
+        ports=(port,),
+    )
+    try:
+        process.start()
+        await process.wait_ready(
+            answers(f"https://127.0.0.1:{port}/healthz", instance=process.instance, ca_file=ca.ca_file)
+        )
+        client = client_context(TlsFiles(ca=ca.ca_file))
+        for pair in (before, after):
+            _copy(pair, tmp_path / "server")
+            async with _connected(port, client) as connection:
+                assert connection.serial_of_server == _serial(pair)
+        certificate.write_text("half of i")
+        async with _connected(port, client) as connection:
+            assert connection.serial_of_server == _serial(after)
+        assert "tls_files_refused" in process.log_path.read_text()
+        async with httpx.AsyncClient(trust_env=False) as plain:
+            with pytest.raises(httpx.HTTPError):
+                await plain.get(f"http://127.0.0.1:{port}/healthz")
+    finally:
+        await process.stop()

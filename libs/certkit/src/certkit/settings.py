@@ -51,10 +51,10 @@ def _peer(url: str, info: ValidationInfo, *, tls: str, plain: str) -> str:
     except ValueError:
         scheme, host = "", None
     if not host or scheme not in {tls, plain}:
-        raise ValueError(f"must be a {tls}:// URL")
+        raise ValueError(f"must be a URL of the form {tls}://HOST")
     fault = _plain_text_fault(host, allowed=info.data.get("plain_text", False)) if scheme == plain else None
     if fault is not None:
-        raise ValueError(f"{plain}:// sends everything in plain text: give a {tls}:// URL; {fault}")
+        raise ValueError(f"{plain}:// sends everything in plain text: give {tls}://…; {fault}")
     return url
 
 
