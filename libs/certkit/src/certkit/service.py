@@ -20,7 +20,7 @@ from certkit.settings import HttpSettings
 __all__ = ["Readiness", "health_routes", "run"]
 
 _KEEP_ALIVE_S: Final = 120
-"""So long an idle connection stays: longer than the pauses between a client's rounds, which then need no handshake."""
+"""So long an idle connection stays: longer than the pauses between a client's rounds, so they need no handshake."""
 
 Readiness = Callable[[], Awaitable[str | None]]
 """Returns None where the service can do its work, else the reason why not."""
