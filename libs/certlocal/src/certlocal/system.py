@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from nats.aio.client import Client
 
@@ -117,8 +117,8 @@ class LocalSystem:
         token = self.home.token(name) or ""
         return Registry(Connection(self.registry_url, token, ca_file=self.ca_file, instance=instance))
 
-    async def connect_bus(self, identity: str = OPERATOR) -> Client:
-        """The bus, as one of the identities."""
+    async def connect_bus(self, identity: str = OPERATOR, **options: Any) -> Client:
+        """The bus, as one of the identities; `options` are those of nats-py."""
         client = self._ca.client(identity)
         return await connect_bus(
             BusSettings(
@@ -128,7 +128,8 @@ class LocalSystem:
                 ca_file=client.ca_file,
                 certificate_file=client.certificate_file,
                 key_file=client.key_file,
-            )
+            ),
+            **options,
         )
 
     async def start(self) -> None:
