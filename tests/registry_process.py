@@ -55,8 +55,8 @@ class RegistryProcess:
         self.database = folder / "registry.db"
         self.admin_token_file = folder / "state" / "tokens" / "admin"
         settings: dict[str, Any] = {
-            "bus": {"url": nats_url, "identity": "registry"},
-            "http": {"host": "127.0.0.1", "port": port},
+            "bus": {"url": nats_url, "identity": "registry", "plain_text": True},
+            "http": {"host": "127.0.0.1", "port": port, "plain_text": True},
             "telemetry": {"trace_file": str(folder / "traces.jsonl")},
             "database_url": f"sqlite+aiosqlite:///{self.database}",
             "state_folder": str(folder / "state"),

@@ -92,7 +92,7 @@ class RegistryStandin:
     def settings(self, folder: Path) -> RegistrySettings:
         token = folder / "token"
         token.write_text(_TOKEN)
-        return RegistrySettings(url=self.url, token_file=token)
+        return RegistrySettings(url=self.url, token_file=token, plain_text=True)
 
     def want(
         self,

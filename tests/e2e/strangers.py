@@ -1,25 +1,35 @@
 """Somebody else's HTTP server on loopback: it answers everything with 200, and keeps what it was asked."""
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from certlocal.local_ca import Pair
 
 __all__ = ["Stranger", "stranger"]
 
 
 class Stranger:
     def __init__(self) -> None:
+        self.visits = 0
+        """Connections, whatever came of them."""
         self.paths: list[str] = []
         self.secrets: list[str] = []
         """What it was sent to show who asks."""
 
 
 @contextmanager
-def stranger(port: int) -> Iterator[Stranger]:
+def stranger(port: int, *, shows: Pair | None = None) -> Iterator[Stranger]:
+    """In plain text, or over TLS by the pair that it shows."""
     seen = Stranger()
 
     class Visit(BaseHTTPRequestHandler):
+        def setup(self) -> None:
+            seen.visits += 1
+            super().setup()
+
         def do_GET(self) -> None:
             seen.paths.append(self.path)
             seen.secrets += [self.headers[name] for name in ("authorization", "cookie") if name in self.headers]
@@ -33,7 +43,16 @@ def stranger(port: int) -> Iterator[Stranger]:
         def log_message(self, *_: object) -> None:
             """Stay quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Visit)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Stay quiet: whoever doesn't trust it hangs up."""
+
+    server = Server(("127.0.0.1", port), Visit)
+    if shows is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(shows.certificate_file, shows.key_file)
+        # Each handshake happens in its visit's thread: a failed one is a visit too.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:

@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import nats
 import pytest
 from nats.aio.msg import Msg
 
@@ -191,11 +190,7 @@ async def test_an_endpoint_that_serves_something_else_is_told_to_its_owner_and_t
         heard.append(((message.headers or {})["ce-type"], AlertRaised.model_validate_json(message.data)))
 
     identity = owner_identity("team-shop")
-    bus = await nats.connect(
-        system.nats.url,
-        nkeys_seed=str(system.identities.seed_file(identity)),
-        inbox_prefix=f"_INBOX.{identity}".encode(),
-    )
+    bus = await system.connect_bus(identity)
     alerts = await bus.jetstream().pull_subscribe("", alerts_durable("team-shop"), stream="ALERTS")
 
     async def keep_hearing() -> None:

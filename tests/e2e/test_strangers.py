@@ -10,9 +10,10 @@ import pytest
 from certbus.errors import CommandError
 from certlocal.errors import PortTakenError
 from certlocal.home import Home
+from certlocal.local_ca import LocalCa
 from certlocal.system import LocalSystem
 from tests.e2e.rounds import ask, until
-from tests.e2e.strangers import stranger
+from tests.e2e.strangers import Stranger, stranger
 
 pytestmark = pytest.mark.e2e
 
@@ -40,27 +41,28 @@ async def test_a_system_gives_way_to_a_stranger_names_a_late_one_and_trusts_none
             try:
                 await again.start()
                 assert await ask(again, "alice", lambda registry: list(registry.sites()))
-                await _a_stranger_that_follows_the_registry_is_shown_nothing(again)
+                await _a_stranger_that_follows_the_registry_is_shown_nothing(again, tmp_path / "stranger")
             finally:
                 await again.stop()
     assert (seen.paths, late.paths) == ([], [])
 
 
-async def _a_stranger_that_follows_the_registry_is_shown_nothing(system: LocalSystem) -> None:
-    # The services hold their connections to it: only the launcher's own requests are looked at here.
-    for name in system.services:
-        await system.hold(name)
-    with stranger(system.registry_port) as seen:
-        with system.connect("admin") as registry, pytest.raises(CommandError, match="another program"):
-            list(registry.sites())
-        # Nor by the command, in the same folder.
-        home = {**os.environ, "CERTBUS_HOME": str(system.home.folder)}
-        command = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "certbus", "cert", "list"), env=home, stderr=asyncio.subprocess.PIPE
-        )
-        _, told = await command.communicate()
-        assert b"another program than the local system's registry" in told
-        assert (set(seen.paths), seen.secrets) == ({"/healthz"}, [])
+async def _a_stranger_that_follows_the_registry_is_shown_nothing(system: LocalSystem, folder: Path) -> None:
+    """Whether it speaks plain text, or TLS by a certificate of a CA of its own."""
+    await system.hold("registry")
+    for pair in (None, LocalCa(folder).server("registry")):
+        with stranger(system.registry_port, shows=pair) as seen:
+            with system.connect("admin") as registry, pytest.raises(CommandError, match="can't be reached"):
+                list(registry.sites())
+            # Nor by the command, in the same folder.
+            home = {**os.environ, "CERTBUS_HOME": str(system.home.folder)}
+            command = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "certbus", "cert", "list"), env=home, stderr=asyncio.subprocess.PIPE
+            )
+            _, told = await command.communicate()
+            assert b"can't be reached" in told
+            await _asked_by_a_service(system, seen)
+            assert (seen.paths, seen.secrets) == ([], [])
     await system.release("registry")
 
     async def answered() -> bool:
@@ -68,3 +70,14 @@ async def _a_stranger_that_follows_the_registry_is_shown_nothing(system: LocalSy
             return bool(list(registry.sites()))
 
     await until(answered, "the registry's answer")
+
+
+async def _asked_by_a_service(system: LocalSystem, seen: Stranger) -> None:
+    # At its start the monitor reads what it should watch.
+    before = seen.visits
+    await system.kill("monitor")
+
+    async def visited() -> bool:
+        return seen.visits > before
+
+    await until(visited, "the monitor's question")

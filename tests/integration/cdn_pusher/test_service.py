@@ -105,10 +105,10 @@ async def site(haproxy: Haproxies, declared_bus: str, tmp_path: Path) -> AsyncIt
 place = "site1"
 reconcile_every_s = 0.5
 heartbeat_every_s = 0.5
-bus = {{ url = "{declared_bus}", identity = "site1-pusher" }}
-http = {{ port = {http_port} }}
+bus = {{ url = "{declared_bus}", identity = "site1-pusher", plain_text = true }}
+http = {{ port = {http_port}, plain_text = true }}
 telemetry = {{ trace_file = "{tmp_path}/traces.jsonl" }}
-registry = {{ url = "{registry.url}", token_file = "{registry.settings(tmp_path).token_file}" }}
+registry = {{ url = "{registry.url}", token_file = "{registry.settings(tmp_path).token_file}", plain_text = true }}
 recipient = {{ name = "site1-pusher", key_file = "{tmp_path}/recipient.key" }}
 
 [targets.haproxy.default]

@@ -51,7 +51,7 @@ class ReportingServices:
         self._nats_url = nats_url
         self._see = see
         self._kinds = load_target_kinds()
-        self._settings = RegistrySettings(url=registry_url, token_file=issuer_token_file)
+        self._settings = RegistrySettings(url=registry_url, token_file=issuer_token_file, plain_text=True)
         self._authority = Authority()
         self._bus: Client | None = None
 

@@ -63,6 +63,7 @@ def home(registry: RunningRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CERTBUS_URL", "CERTBUS_TOKEN_FILE", "CERTBUS_CA_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CERTBUS_HOME", str(home_of(registry)))
+    monkeypatch.setenv("CERTBUS_PLAIN_TEXT", "1")
 
 
 def see(registry: RunningRegistry, name: str) -> CertificateView:

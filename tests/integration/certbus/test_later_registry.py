@@ -91,6 +91,7 @@ def posted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any
     thread.start()
     (tmp_path / "token").write_text("cb_secret")
     monkeypatch.setenv("CERTBUS_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("CERTBUS_PLAIN_TEXT", "1")
     monkeypatch.setenv("CERTBUS_TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.delenv("CERTBUS_CA_FILE", raising=False)
     _Registry.posted.clear()

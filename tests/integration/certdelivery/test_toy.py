@@ -69,9 +69,9 @@ async def hub(tmp_path: Path) -> AsyncIterator[Hub]:
 place = "{HUB}"
 reconcile_every_s = 0.5
 heartbeat_every_s = 0.5
-bus = {{ url = "{broker.url}", identity = "hub-pusher" }}
-http = {{ port = {free_port()} }}
-registry = {{ url = "{registry.url}", token_file = "{registry.settings(tmp_path).token_file}" }}
+bus = {{ url = "{broker.url}", identity = "hub-pusher", plain_text = true }}
+http = {{ port = {free_port()}, plain_text = true }}
+registry = {{ url = "{registry.url}", token_file = "{registry.settings(tmp_path).token_file}", plain_text = true }}
 recipient = {{ name = "hub-pusher", key_file = "{tmp_path}/recipient.key" }}
 
 [targets.drop.default]

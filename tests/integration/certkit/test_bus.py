@@ -43,7 +43,7 @@ class Recorder:
 @asynccontextmanager
 async def _consuming(url: str, recorder: Recorder, trace_file: Path) -> AsyncIterator[EventPublisher]:
     telemetry = configure_telemetry("test", TelemetrySettings(trace_file=trace_file))
-    settings = BusSettings(url=url, identity="monitor")
+    settings = BusSettings(plain_text=True, url=url, identity="monitor")
     broker = make_broker(
         settings, place=HUB, service="test", telemetry=telemetry, metrics=CollectorRegistry(), limits=_LIMITS
     )

@@ -111,14 +111,14 @@ async def test_of_a_last_value_only_the_newest_is_kept(nats_url: str) -> None:
 
 @pytest.mark.parametrize(("apply", "code"), [(False, 1), (True, 0)])
 def test_the_command_tells_drift_by_its_exit_code(nats_url: str, *, apply: bool, code: int) -> None:
-    argv = [sys.executable, "-m", "certkit.declare", "--url", nats_url, "--site", "site1"]
+    argv = [sys.executable, "-m", "certkit.declare", "--plain-text", "--url", nats_url, "--site", "site1"]
     done = subprocess.run(argv + ["--apply"] * apply, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     assert "DEPLOY_site1: missing" in done.stdout
 
 
 def test_the_command_says_that_no_broker_answers() -> None:
-    argv = [sys.executable, "-m", "certkit.declare", "--url", "nats://127.0.0.1:1"]
+    argv = [sys.executable, "-m", "certkit.declare", "--plain-text", "--url", "nats://127.0.0.1:1"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "didn't answer" in done.stderr

@@ -48,7 +48,7 @@ class Recorder:
 def _broker(url: str, seed_file: Path | None = None) -> NatsBroker:
     provider = TracerProvider()
     telemetry = Telemetry(provider, provider.get_tracer("test"))
-    settings = BusSettings(url=url, identity="registry", nkey_seed_file=seed_file)
+    settings = BusSettings(plain_text=True, url=url, identity="registry", nkey_seed_file=seed_file)
     return make_broker(
         settings, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=CollectorRegistry()
     )

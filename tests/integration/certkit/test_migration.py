@@ -107,7 +107,7 @@ class Mortal:
 
 
 async def test_a_killed_command_is_ended_by_the_next(client: Client, nats_url: str) -> None:
-    argv = [sys.executable, "-m", "certkit.declare", "--url", nats_url, "--apply"]
+    argv = [sys.executable, "-m", "certkit.declare", "--plain-text", "--url", nats_url, "--apply"]
     argv += [word for site in _SITES for word in ("--site", site)]
     argv += [word for owner in _OWNERS for word in ("--owner", owner)]
     first = await asyncio.create_subprocess_exec(*argv)

@@ -18,9 +18,9 @@ async def _start(url: str, folder: Path) -> asyncio.subprocess.Process:
     token = folder / "token"
     token.write_text("none")
     settings = {
-        "BUS": json.dumps({"url": url, "identity": "monitor"}),
-        "HTTP": json.dumps({"port": free_port()}),
-        "REGISTRY": json.dumps({"url": "http://127.0.0.1:1", "token_file": str(token)}),
+        "BUS": json.dumps({"url": url, "identity": "monitor", "plain_text": True}),
+        "HTTP": json.dumps({"port": free_port(), "plain_text": True}),
+        "REGISTRY": json.dumps({"url": "http://127.0.0.1:1", "token_file": str(token), "plain_text": True}),
         "DATABASE_URL": f"sqlite+aiosqlite:///{folder}/monitor.db",
     }
     return await asyncio.create_subprocess_exec(

@@ -52,7 +52,7 @@ class Recorder:
 def _broker(bus: SecuredBroker, identity: str, place: str) -> NatsBroker:
     provider = TracerProvider()
     return make_broker(
-        BusSettings(url=bus.url, identity=identity, nkey_seed_file=bus.seed_file(identity)),
+        BusSettings(plain_text=True, url=bus.url, identity=identity, nkey_seed_file=bus.seed_file(identity)),
         place=place,
         service=identity,
         telemetry=Telemetry(provider, provider.get_tracer("test")),

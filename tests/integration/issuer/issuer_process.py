@@ -50,10 +50,10 @@ class IssuerProcess:
         self.state = self.folder / "state"
         self.trace_file = self.folder / "traces.jsonl"
         settings: dict[str, Any] = {
-            "bus": {"url": self.nats_url, "identity": "issuer"},
-            "http": {"host": "127.0.0.1", "port": self.http_port},
+            "bus": {"url": self.nats_url, "identity": "issuer", "plain_text": True},
+            "http": {"host": "127.0.0.1", "port": self.http_port, "plain_text": True},
             "telemetry": {"trace_file": str(self.trace_file), "log_level": self.log_level},
-            "registry": {"url": self.registry_url, "token_file": str(token)},
+            "registry": {"url": self.registry_url, "token_file": str(token), "plain_text": True},
             "database_url": f"sqlite+aiosqlite:///{self.folder / 'journal.db'}",
             "state_folder": str(self.state),
             "cas": [

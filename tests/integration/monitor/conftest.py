@@ -36,10 +36,10 @@ rollout_grace_s = 600
 refresh_every_s = 0.5
 heartbeat_every_s = 0.5
 timeout_s = 2
-bus = {{ url = "{declared_bus}", identity = "monitor" }}
-http = {{ port = {http_port} }}
+bus = {{ url = "{declared_bus}", identity = "monitor", plain_text = true }}
+http = {{ port = {http_port}, plain_text = true }}
 telemetry = {{ trace_file = "{tmp_path}/traces.jsonl" }}
-registry = {{ url = "{registry.url}", token_file = "{registry.settings(tmp_path).token_file}" }}
+registry = {{ url = "{registry.url}", token_file = "{registry.settings(tmp_path).token_file}", plain_text = true }}
 """
         )
         process = ChildProcess(

@@ -108,10 +108,10 @@ class Site:
             "reconcile_every_s = 0.5",
             "review_every_s = 60",
             "heartbeat_every_s = 60",
-            f'bus = {{ url = "{self._bus_url}", identity = "{SITE}-syncer" }}',
-            f"http = {{ port = {self._port} }}",
+            f'bus = {{ url = "{self._bus_url}", identity = "{SITE}-syncer", plain_text = true }}',
+            f"http = {{ port = {self._port}, plain_text = true }}",
             f'telemetry = {{ log_level = "debug", trace_file = "{self.folder / "traces.jsonl"}" }}',
-            f'registry = {{ url = "{self.registry.url}", token_file = "{token_file}" }}',
+            f'registry = {{ url = "{self.registry.url}", token_file = "{token_file}", plain_text = true }}',
             f'recipient = {{ name = "{self.key.name}", key_file = "{self.folder / "recipient.key"}" }}',
         ]
         for name, reload in stores.items():

@@ -83,7 +83,7 @@ def test_help_documents_every_exit_code(capsys: pytest.CaptureFixture[str]) -> N
         ["cert", "list"],
         ["cert", "list", "--url", "nonsense"],
         ["cert", "list", "--as", "a", "--token-file", "b"],
-        ["site", "list", "--url", "http://127.0.0.1:1"],
+        ["site", "list", "--url", "https://127.0.0.1:1"],
     ],
 )
 @pytest.mark.usefixtures("nowhere")
@@ -109,7 +109,7 @@ def test_each_field_at_fault_is_printed(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_registry_that_is_not_there_ends_with_eight(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (nowhere / "token").write_text("cb_secret")
     (nowhere / "request.json").write_text(spec().model_dump_json())
-    connection = ["--url", "http://127.0.0.1:1", "--token-file", str(nowhere / "token")]
+    connection = ["--url", "https://127.0.0.1:1", "--token-file", str(nowhere / "token")]
     for words in (
         ["cert", "list"],
         ["cert", "renew", "shop", "--wait"],

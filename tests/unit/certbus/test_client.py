@@ -240,3 +240,14 @@ def test_a_url_that_only_the_http_library_refuses_is_told(url: str) -> None:
 def test_a_certificate_is_read_whole() -> None:
     with always(200, view().model_dump_json().encode()) as client:
         assert client.certificate("shop") == view()
+
+
+@pytest.mark.parametrize("content", [None, "", "nothing of the kind"])
+def test_a_client_certificate_that_can_not_be_used_is_told(tmp_path: Path, content: str | None) -> None:
+    pair = tmp_path / "own.pem"
+    if content is not None:
+        pair.write_text(content)
+    with pytest.raises(CommandError, match=r"own\.pem can't be used") as told:
+        Registry(Connection("https://registry.test", _TOKEN, certificate_file=pair, key_file=pair))
+    assert told.value.exit_code is ExitCode.INVALID
+    assert "CERTBUS_KEY_FILE" in told.value.next_step

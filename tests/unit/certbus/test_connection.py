@@ -13,22 +13,48 @@ def home(tmp_path: Path) -> Path:
     (tmp_path / "tokens").mkdir()
     for name in ("admin", "bob"):
         (tmp_path / "tokens" / name).write_text(f"token-of-{name}\n")
-    (tmp_path / "client.json").write_text(json.dumps({"url": "http://127.0.0.1:8400"}))
+    (tmp_path / "client.json").write_text(json.dumps({"url": "https://127.0.0.1:8400", "ca_file": "/ca.pem"}))
     return tmp_path
 
 
 def test_a_local_system_is_found_in_its_folder(home: Path) -> None:
     assert find_connection(Options(), {"CERTBUS_HOME": str(home)}) == Connection(
-        "http://127.0.0.1:8400", "token-of-admin"
+        "https://127.0.0.1:8400", "token-of-admin", Path("/ca.pem")
     )
 
 
-def test_the_instance_of_the_folder_goes_with_its_url_and_with_no_other(home: Path) -> None:
-    (home / "client.json").write_text(json.dumps({"url": "http://127.0.0.1:8400", "instance": "one"}))
+def test_instance_and_roots_of_the_folder_go_with_its_url_and_with_no_other(home: Path) -> None:
+    described = {"url": "https://127.0.0.1:8400", "ca_file": "/ca.pem", "instance": "one"}
+    (home / "client.json").write_text(json.dumps(described))
     environment = {"CERTBUS_HOME": str(home)}
-    assert find_connection(Options(), environment).instance == "one"
-    assert find_connection(Options(url="https://a.example.org"), environment).instance is None
-    assert find_connection(Options(), {**environment, "CERTBUS_URL": "https://b.example.org"}).instance is None
+    for connection, found in (
+        (find_connection(Options(), environment), ("one", Path("/ca.pem"))),
+        (find_connection(Options(url="https://a.example.org"), environment), (None, None)),
+        (find_connection(Options(), {**environment, "CERTBUS_URL": "https://b.example.org"}), (None, None)),
+    ):
+        assert (connection.instance, connection.ca_file) == found
+
+
+def test_a_client_certificate_comes_from_the_environment(home: Path) -> None:
+    environment = {"CERTBUS_HOME": str(home), "CERTBUS_CERTIFICATE_FILE": "/own.pem", "CERTBUS_KEY_FILE": "/own.key"}
+    connection = find_connection(Options(), environment)
+    assert (connection.certificate_file, connection.key_file) == (Path("/own.pem"), Path("/own.key"))
+
+
+def test_no_token_goes_over_plain_text_unless_it_is_asked_for_and_stays_on_the_machine(home: Path) -> None:
+    environment, allowed = {"CERTBUS_HOME": str(home)}, {"CERTBUS_HOME": str(home), "CERTBUS_PLAIN_TEXT": "1"}
+    for url, given in (
+        ("http://127.0.0.1:8400", environment),
+        ("http://127.0.0.1:8400", {**environment, "CERTBUS_PLAIN_TEXT": "0"}),
+        ("http://certbus.example.org", allowed),
+        ("http://10.0.0.1", allowed),
+    ):
+        with pytest.raises(CommandError) as refused:
+            find_connection(Options(url=url), given)
+        assert refused.value.exit_code is ExitCode.INVALID
+        assert "plain text" in refused.value.message
+        assert "https://" in refused.value.next_step
+    assert find_connection(Options(url="http://127.0.0.1:8400"), allowed).url == "http://127.0.0.1:8400"
 
 
 def test_as_picks_another_token(home: Path) -> None:

@@ -35,7 +35,7 @@ class Answering:
 def client(tmp_path: Path) -> Callable[[Answering], RegistryClient]:
     token_file = tmp_path / "token"
     token_file.write_text(f"{TOKEN}\n")
-    settings = RegistrySettings(url="http://registry.test", token_file=token_file)
+    settings = RegistrySettings(url="https://registry.test", token_file=token_file)
     return lambda registry: RegistryClient(settings, transport=httpx.MockTransport(registry))
 
 
@@ -104,8 +104,8 @@ async def test_a_bundle_is_asked_for_by_its_variant(client: Callable[[Answering]
         assert (await api.fetch_bundle("c-1", 2, "cdn")).variant == "cdn"
         await api.store_bundle("c-1", 2, IssuedBundle(chain_pem="", keys=()), "cdn")
     assert [(request.method, str(request.url)) for request in registry.asked] == [
-        ("GET", "http://registry.test/v1/bundles/c-1/2?variant=cdn"),
-        ("PUT", "http://registry.test/v1/bundles/c-1/2?variant=cdn"),
+        ("GET", "https://registry.test/v1/bundles/c-1/2?variant=cdn"),
+        ("PUT", "https://registry.test/v1/bundles/c-1/2?variant=cdn"),
     ]
 
 

@@ -12,7 +12,7 @@ def settings(**fields: Any) -> Settings:
     return Settings(
         **{
             "bus": {"identity": "issuer"},
-            "http": {},
+            "http": {"plain_text": True},
             "registry": {"token_file": Path("token")},
             "database_url": "sqlite+aiosqlite:///journal.db",
             "state_folder": Path("state"),

@@ -8,7 +8,7 @@ from syncer.settings import SyncerSettings
 BASE = """
 place = "site1"
 bus = { identity = "site1-syncer" }
-http = {}
+http = { plain_text = true }
 registry = { token_file = "/token" }
 recipient = { name = "site1-syncer", key_file = "/key" }
 """

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from certbus.errors import CommandError
 from certbus.exit_codes import ExitCode
+from certcore.loopback import is_loopback
 
 __all__ = ["DEFAULT_HOME", "Connection", "Options", "find_connection"]
 
@@ -37,6 +38,8 @@ class Connection:
     token: str = field(repr=False)
     ca_file: Path | None = None
     instance: str | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,20 @@ def find_connection(options: Options, environment: Mapping[str, str]) -> Connect
             next_step=f"give --url, set CERTBUS_URL, or start a local system with `certbus run` ({home} holds none)",
         )
     token_file = _token_file(options, environment, home)
-    ca_file = environment.get("CERTBUS_CA_FILE")
+    if named:
+        defaults = _Defaults()
     return Connection(
-        url=_checked_url(url),
+        url=_checked_url(url, plain_text=environment.get("CERTBUS_PLAIN_TEXT") in {"1", "true"}),
         token=_read_token(token_file),
-        ca_file=Path(ca_file) if ca_file else defaults.ca_file,
-        instance=None if named else defaults.instance,
+        ca_file=_path(environment, "CERTBUS_CA_FILE") or defaults.ca_file,
+        instance=defaults.instance,
+        certificate_file=_path(environment, "CERTBUS_CERTIFICATE_FILE"),
+        key_file=_path(environment, "CERTBUS_KEY_FILE"),
     )
+
+
+def _path(environment: Mapping[str, str], name: str) -> Path | None:
+    return Path(value) if (value := environment.get(name)) else None
 
 
 def _token_file(options: Options, environment: Mapping[str, str], home: Path) -> Path:
@@ -111,7 +121,7 @@ def _read_token(file: Path) -> str:
     return token
 
 
-def _checked_url(url: str) -> str:
+def _checked_url(url: str, *, plain_text: bool) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
@@ -129,6 +139,12 @@ def _checked_url(url: str) -> str:
             "the registry's URL holds credentials, a query or a fragment",
             exit_code=ExitCode.INVALID,
             next_step="give only https://host[:port][/path]; the token has its own file",
+        )
+    if parts.scheme == "http" and not (plain_text and is_loopback(parts.hostname or "")):
+        raise CommandError(
+            f"{url} would send the token in plain text",
+            exit_code=ExitCode.INVALID,
+            next_step="give an https:// URL; only for a loopback address, CERTBUS_PLAIN_TEXT=1 allows http://",
         )
     return url.rstrip("/")
 

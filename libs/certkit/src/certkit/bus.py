@@ -4,7 +4,6 @@ Pull consumers with one message at a time keep order and survive idle connection
 so that none is silently dropped; naks carry the only delays, so consumers have no `backoff` of their own.
 """
 
-import ssl
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -17,7 +16,7 @@ from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from faststream.nats.opentelemetry.provider import NatsTelemetrySettingsProvider
 from faststream.nats.prometheus import NatsPrometheusMiddleware
 from faststream.nats.response import NatsPublishCommand
-from faststream.nats.security import NatsNKey
+from faststream.nats.security import NatsNKey, NatsSecurity
 from faststream.nats.subscriber.usecases import LogicSubscriber
 from faststream.opentelemetry.middleware import TelemetryMiddleware
 from nats.aio.msg import Msg
@@ -129,11 +128,13 @@ async def _leave_encoded(message: NatsMessage) -> bytes:
     return message.body
 
 
-def _security(settings: BusSettings) -> NatsNKey | None:
+def _security(settings: BusSettings) -> NatsSecurity:
+    context = settings.tls_context()
+    # nats-py would go on in plain text with a broker, or who plays one, that doesn't ask for TLS.
+    first = context is not None
     if settings.nkey_seed_file is None:
-        return None
-    context = ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else None
-    return NatsNKey(settings.nkey_seed_file, ssl_context=context)
+        return NatsSecurity(ssl_context=context, tls_handshake_first=first)
+    return NatsNKey(settings.nkey_seed_file, ssl_context=context, tls_handshake_first=first)
 
 
 async def _log_error(error: Exception) -> None:

@@ -14,17 +14,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StreamConfig, StreamInfo
 from nats.js.errors import NotFoundError
+from pydantic import ValidationError
 
 from certcore import subjects
 from certcore.errors import CertbusError
 from certcore.identities import OPERATOR
+from certkit.bus_client import connect_bus
 from certkit.migration import Migrated, migrate, outdated
+from certkit.settings import BusSettings, faults_of
+from certkit.tls import TlsFileError
 from certkit.topology import Topology, topology
 
 __all__ = ["Drift", "declare"]
@@ -159,11 +162,9 @@ async def _told_by_the_end(_: Exception) -> None:
     """nats-py prints a traceback for each failed try; here the last one is reported in a line."""
 
 
-async def _connect(url: str, seed_file: Path | None, identity: str) -> Client:
-    return await nats.connect(
-        url,
-        nkeys_seed=str(seed_file) if seed_file else None,
-        inbox_prefix=f"_INBOX.{identity}".encode(),
+async def _connect(settings: BusSettings) -> Client:
+    return await connect_bus(
+        settings,
         allow_reconnect=False,
         # Also for the first connection: waits for a broker that just starts, and reports an unreachable one.
         max_reconnect_attempts=3,
@@ -175,16 +176,30 @@ async def _connect(url: str, seed_file: Path | None, identity: str) -> Client:
 
 async def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m certkit.declare", description=__doc__)
-    parser.add_argument("--url", default="nats://127.0.0.1:4222")
+    parser.add_argument("--url", default="tls://127.0.0.1:4222")
     parser.add_argument("--nkey-seed-file", type=Path)
+    parser.add_argument("--ca-file", type=Path, help="trust roots of the broker; by default the system's")
+    parser.add_argument("--certificate-file", type=Path, help="own certificate, for a broker that asks for one")
+    parser.add_argument("--key-file", type=Path, help="its key")
+    parser.add_argument("--plain-text", action="store_true", help="do without TLS; only with a loopback address")
     parser.add_argument("--identity", default=OPERATOR)
     parser.add_argument("--site", action="append", default=[], help="a site; repeat for each")
     parser.add_argument("--owner", action="append", default=[], help="who may ask over the bus; repeat for each")
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--apply", action="store_true", help="create and update; without it only report")
     options = parser.parse_args(arguments)
+    connection = {name: value for name, value in vars(options).items() if name in BusSettings.model_fields}
     try:
-        client = await _connect(options.url, options.nkey_seed_file, options.identity)
+        settings = BusSettings.model_validate(connection)
+        settings.tls_context()
+    except TlsFileError as error:
+        parser.error(str(error))
+    except ValidationError as error:
+        parser.error(
+            "; ".join(f"--{fault.field[0].replace('_', '-')}: {fault.problem}" for fault in faults_of(error))
+        )
+    try:
+        client = await _connect(settings)
         try:
             wanted = topology(options.site, owners=options.owner, replicas=options.replicas)
             drift = await declare(client.jetstream(), wanted, apply=options.apply)

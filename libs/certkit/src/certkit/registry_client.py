@@ -25,6 +25,8 @@ log = structlog.get_logger()
 EventT = TypeVar("EventT", bound=Event)
 
 _PAGE: Final = 500
+# Connections outlive the pauses between rounds, and end before the registry would end them (`certkit.service`).
+_LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=90.0)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,10 @@ class Listed(Generic[EventT]):
 
 
 class RegistryClient:
-    """One connection pool; use it as an async context manager. Tokens never appear in its errors."""
+    """One connection pool; use it as an async context manager. Tokens never appear in its errors.
+
+    Over TLS the certificate proves the registry before the token is sent. New connections use the newest files.
+    """
 
     def __init__(self, settings: RegistrySettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         token = settings.token_file.read_text().strip()
@@ -44,8 +49,10 @@ class RegistryClient:
             base_url=settings.url,
             headers={"authorization": f"Bearer {token}"},
             timeout=10.0,
+            limits=_LIMITS,
             trust_env=False,
-            verify=ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else True,
+            # Without TLS the empty one is never used: the system's roots would cost every start.
+            verify=settings.tls_context() or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             transport=transport,
         )
 
@@ -126,7 +133,9 @@ class RegistryClient:
         try:
             response = await self._client.request(method, path, params=query, headers=headers, content=content)
         except httpx.HTTPError as error:
-            raise TransientError(f"registry: {method} {path}: {type(error).__name__}") from error
+            # What else HTTPX tells may quote a header.
+            reason = f"ConnectError: {error}" if isinstance(error, httpx.ConnectError) else type(error).__name__
+            raise TransientError(f"registry: {method} {path}: {reason}") from error
         if response.is_success:
             return response.content
         message = f"registry: {method} {path} answered {response.status_code}"

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
+from typing import Final
 
 import uvicorn
 from faststream.asgi import AsgiResponse, get
@@ -17,6 +18,9 @@ from certcore.instance import INSTANCE_VARIABLE, instance_headers
 from certkit.settings import HttpSettings
 
 __all__ = ["Readiness", "health_routes", "run"]
+
+_KEEP_ALIVE_S: Final = 120
+"""So long an idle connection stays: longer than the pauses between a client's rounds, so they need no handshake."""
 
 Readiness = Callable[[], Awaitable[str | None]]
 """Returns None where the service can do its work, else the reason why not."""
@@ -79,14 +83,17 @@ def run(app: ASGIApp, http: HttpSettings, *, leave: Callable[[], None] | None = 
     `leave` is called in the signal handler, so that long answers (event streams) can end. The process is left with
     exit code 3 where the service could not start, for whoever supervises it to try again.
     """
+    tls = http.tls_context()
     config = uvicorn.Config(
         app,
         host=http.host,
         port=http.port,
+        ssl_context_factory=(lambda *_: tls) if tls is not None else None,
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=5,
         lifespan="on",
     )

@@ -1,13 +1,15 @@
 """Settings that every service nests into its own; each comes from the environment or a file, never from import."""
 
 import os
+import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,7 +17,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from certcore.loopback import is_loopback
 from certcore.names import Label
+from certkit.tls import TlsFileError, TlsFiles, client_context, server_context
 
 __all__ = [
     "BusSettings",
@@ -34,24 +38,121 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _plain_text_fault(host: str, *, allowed: bool) -> str | None:
+    """Why plain text may not be used with a host; None where it was asked for and never leaves the machine."""
+    if not is_loopback(host):
+        return f"plain text is only for loopback addresses, and {host or 'this'} is none"
+    return None if allowed else "or, at this loopback address, set plain_text = true beside it"
+
+
+def _peer(url: str, info: ValidationInfo, *, tls: str, plain: str) -> str:
+    try:
+        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+    except ValueError:
+        scheme, host = "", None
+    if not host or scheme not in {tls, plain}:
+        raise ValueError(f"must be a URL of the form {tls}://HOST")
+    fault = _plain_text_fault(host, allowed=info.data.get("plain_text", False)) if scheme == plain else None
+    if fault is not None:
+        raise ValueError(f"{plain}:// sends everything in plain text: give {tls}://…; {fault}")
+    return url
+
+
+def _bus_url(url: str, info: ValidationInfo) -> str:
+    return _peer(url, info, tls="tls", plain="nats")
+
+
+def _registry_url(url: str, info: ValidationInfo) -> str:
+    return _peer(url, info, tls="https", plain="http")
+
+
+def _served(certificate: Path | None, info: ValidationInfo) -> Path | None:
+    host = info.data.get("host", "")
+    if certificate is None and (fault := _plain_text_fault(host, allowed=info.data.get("plain_text", False))):
+        raise ValueError(f"without it everything is served in plain text: give a certificate and its key; {fault}")
+    return certificate
+
+
+def _paired(key: Path | None, info: ValidationInfo) -> Path | None:
+    if "certificate_file" in info.data and (key is None) != (info.data["certificate_file"] is None):
+        raise ValueError("certificate_file and key_file belong together: give both or none")
+    return key
+
+
+PlainText = Annotated[bool, Field(description="Do without TLS. Only with a loopback address.")]
+ClientCertificate = Annotated[
+    Path | None, Field(description="Own certificate in PEM, for a server that asks for one.")
+]
+Key = Annotated[
+    Path | None,
+    AfterValidator(_paired),
+    Field(validate_default=True, description="Key of certificate_file in PEM, without a passphrase; mode 0600."),
+]
+
+
 class BusSettings(_Settings):
-    url: str = "nats://127.0.0.1:4222"
+    """How a process reaches the broker. The handshake comes first: the broker needs `handshake_first` too."""
+
+    # The order counts: a field is checked against those before it.
+    plain_text: PlainText = False
+    url: Annotated[str, AfterValidator(_bus_url), Field(validate_default=True)] = "tls://127.0.0.1:4222"
     identity: str = Field(description="Name of this connection; its inbox is _INBOX.<identity>.")
     nkey_seed_file: Path | None = Field(default=None, description="File with the NKey seed, mode 0600.")
-    ca_file: Path | None = Field(default=None, description="Trust roots of the broker, for tls:// URLs.")
+    ca_file: Path | None = Field(default=None, description="Trust roots of the broker; by default the system's.")
+    certificate_file: ClientCertificate = None
+    key_file: Key = None
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """None where the connection is plain text.
+
+        Raises:
+            TlsFileError: a file can't be used.
+        """
+        if urlsplit(self.url).scheme == "nats":
+            return None
+        return client_context(TlsFiles(self.certificate_file, self.key_file, self.ca_file))
 
 
 class HttpSettings(_Settings):
+    plain_text: PlainText = False
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8400
+    ca_file: Path | None = Field(
+        default=None, description="Roots of clients: with it, each must show a certificate, also for /healthz."
+    )
+    certificate_file: Annotated[
+        Path | None,
+        AfterValidator(_served),
+        Field(validate_default=True, description="Certificate with its chain in PEM, leaf first."),
+    ] = None
+    key_file: Key = None
+
+    @property
+    def url(self) -> str:
+        return f"{'http' if self.certificate_file is None else 'https'}://{self.host}:{self.port}"
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """As `BusSettings.tls_context`."""
+        if self.certificate_file is None:
+            return None
+        return server_context(TlsFiles(self.certificate_file, self.key_file, self.ca_file))
 
 
 class RegistrySettings(_Settings):
     """How a service reaches the registry's API."""
 
-    url: str = "http://127.0.0.1:8400"
+    plain_text: PlainText = False
+    url: Annotated[str, AfterValidator(_registry_url), Field(validate_default=True)] = "https://127.0.0.1:8400"
     token_file: Path = Field(description="File with this service's API token, mode 0600.")
-    ca_file: Path | None = None
+    ca_file: Path | None = Field(default=None, description="Trust roots of the registry; by default the system's.")
+    certificate_file: ClientCertificate = None
+    key_file: Key = None
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """As `BusSettings.tls_context`."""
+        if urlsplit(self.url).scheme == "http":
+            return None
+        return client_context(TlsFiles(self.certificate_file, self.key_file, self.ca_file))
 
 
 class RecipientSettings(_Settings):
@@ -115,6 +216,16 @@ class ServiceSettings(BaseSettings):
         return (init_settings, env_settings, *from_file)
 
 
+def _unusable_files(settings: ServiceSettings) -> Iterator[SettingFault]:
+    for name in type(settings).model_fields:
+        part = getattr(settings, name)
+        if isinstance(part, BusSettings | HttpSettings | RegistrySettings):
+            try:
+                part.tls_context()
+            except TlsFileError as error:
+                yield SettingFault((name, error.role), str(error))
+
+
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
 
@@ -125,7 +236,7 @@ def load_settings(kind: type[SettingsT]) -> SettingsT:
     except ValidationError as error:
         faults: Sequence[SettingFault] = faults_of(error)
     else:
-        faults = settings.faults()
+        faults = [*settings.faults(), *_unusable_files(settings)]
         if not faults:
             return settings
     prefix = kind.model_config.get("env_prefix", "")

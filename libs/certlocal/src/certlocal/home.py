@@ -45,6 +45,7 @@ class Home:
     def keep_token(self, name: str, token: str) -> None:
         write_private(self.token_file(name), f"{token}\n".encode())
 
-    def describe_client(self, url: str, *, instance: str) -> None:
+    def describe_client(self, url: str, *, ca_file: Path, instance: str) -> None:
         """Tell the certbus command where this system's registry is, and by what it is recognised."""
-        self.path("client.json").write_text(json.dumps({"url": url, "instance": instance}) + "\n")
+        described = {"url": url, "ca_file": str(ca_file), "instance": instance}
+        self.path("client.json").write_text(json.dumps(described) + "\n")

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from certlocal.errors import LocalError
+from certlocal.local_ca import LocalCa
 from certlocal.private_file import write_private
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers, trusting
-from certlocal.server_certificate import server_certificate
 
 __all__ = ["ADMIN", "ClusterUser", "EtcdServer", "KubeApiServer", "secret_writer"]
 
@@ -145,7 +145,7 @@ class KubeApiServer:
             LocalError: it refuses a user's rules.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        server_certificate(self._folder / "api")
+        LocalCa(self._folder / "api").server("server")
         if not self._key_file.exists():
             _write_service_account_key(self._key_file)
         self._write_tokens()

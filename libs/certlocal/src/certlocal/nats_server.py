@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from certlocal.errors import PartMissingError
+from certlocal.local_ca import Pair
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers
 
@@ -22,14 +23,17 @@ class NatsServer:
         port: int,
         monitor_port: int,
         accounts: str | None = None,
+        tls: Pair | None = None,
         max_file_store: str = "4GB",
     ) -> None:
-        """`accounts` is a block as `certcore.permissions` renders it; without it anybody may do anything.
+        """`accounts` is a block as `certcore.permissions` renders it; without it anybody may do anything. With `tls`
+        the server shows that certificate, and asks each client for one of the same CA; without it, all is plain text.
 
         The streams' declared sizes count as used against `max_file_store`, though they take only what they hold.
         """
-        self.url = f"nats://127.0.0.1:{port}"
-        self.monitor_url = f"http://127.0.0.1:{monitor_port}"
+        self.url = f"{'nats' if tls is None else 'tls'}://127.0.0.1:{port}"
+        self.monitor_url = f"{'http' if tls is None else 'https'}://127.0.0.1:{monitor_port}"
+        self.ca_file = None if tls is None else tls.ca_file
         self.store = folder / "jetstream"
         self._folder = folder
         self._config = _render(
@@ -38,6 +42,7 @@ class NatsServer:
             store=self.store,
             max_file_store=max_file_store,
             accounts=accounts,
+            tls=tls,
         )
         self.process = ChildProcess(
             name="nats-server",
@@ -55,7 +60,7 @@ class NatsServer:
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / "nats.conf").write_text(self._config)
         self.process.start()
-        await self.process.wait_ready(answers(f"{self.monitor_url}/healthz"))
+        await self.process.wait_ready(answers(f"{self.monitor_url}/healthz", ca_file=self.ca_file))
 
     async def stop(self) -> None:
         await self.process.stop()
@@ -69,11 +74,13 @@ def _program() -> str:
     return found
 
 
-def _render(*, port: int, monitor_port: int, store: Path, max_file_store: str, accounts: str | None) -> str:
+def _render(
+    *, port: int, monitor_port: int, store: Path, max_file_store: str, accounts: str | None, tls: Pair | None
+) -> str:
     return f"""\
 server_name: certbus-local
 listen: "127.0.0.1:{port}"
-http: "127.0.0.1:{monitor_port}"
+{"http" if tls is None else "https"}: "127.0.0.1:{monitor_port}"
 max_payload: 1MB
 jetstream {{
   store_dir: {json.dumps(str(store))}
@@ -82,4 +89,18 @@ jetstream {{
   max_file_store: {max_file_store}
   max_memory_store: 64MB
 }}
-{accounts or ""}"""
+{"" if tls is None else _tls(tls)}{accounts or ""}"""
+
+
+def _tls(pair: Pair) -> str:
+    # Nothing is said in plain text, not even the server's greeting. The monitor port uses the same certificate, and
+    # asks for none.
+    return f"""\
+tls {{
+  cert_file: {json.dumps(str(pair.certificate_file))}
+  key_file: {json.dumps(str(pair.key_file))}
+  ca_file: {json.dumps(str(pair.ca_file))}
+  verify: true
+  handshake_first: true
+}}
+"""

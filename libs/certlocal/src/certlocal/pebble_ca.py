@@ -9,9 +9,9 @@ from typing import Final
 
 import httpx
 
+from certlocal.local_ca import LocalCa
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers, trusting
-from certlocal.server_certificate import server_certificate
 
 __all__ = ["ChallengeDns", "PebbleCa", "PebblePorts"]
 
@@ -110,7 +110,7 @@ class PebbleCa:
         Raises:
             ProcessFailedError: it can't be started here.
         """
-        api = server_certificate(self._folder / "api")
+        api = LocalCa(self._folder / "api").server("server")
         configuration = {
             "pebble": {
                 "listenAddress": f"127.0.0.1:{self._ports.acme}",

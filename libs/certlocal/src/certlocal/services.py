@@ -8,6 +8,7 @@ from typing import Final
 
 from certcore.identities import identity, recipient_name
 from certlocal.home import Home
+from certlocal.local_ca import LocalCa
 from certlocal.nats_identities import NatsIdentities
 from certlocal.process import ChildProcess
 
@@ -59,9 +60,11 @@ class Service:
         return "\n".join([*exports, shlex.join(self.process.argv)])
 
 
-def service_processes(home: Home, around: Surroundings, identities: NatsIdentities) -> dict[str, Service]:
+def service_processes(
+    home: Home, around: Surroundings, identities: NatsIdentities, ca: LocalCa
+) -> dict[str, Service]:
     """The services by name, not started yet; each listens on loopback and logs into <home>/logs."""
-    start = _Starter(home, around, identities)
+    start = _Starter(home, around, identities, ca)
     found = [
         start.service("registry", "registry", _registry(home), port=around.registry_port),
         start.service("issuer", "issuer", _issuer(home, around)),
@@ -77,22 +80,33 @@ class _Starter:
     home: Home
     around: Surroundings
     identities: NatsIdentities
+    ca: LocalCa
 
     def service(self, name: str, module: str, own: dict[str, Value], *, port: int | None = None) -> Service:
         port = port or self.home.ports.port(name)
+        ca_file = str(self.ca.ca_file)
+        server, client = self.ca.server(name), self.ca.client(name)
         settings: dict[str, Value] = {
             "bus": {
                 "url": self.around.nats_url,
                 "identity": name,
                 "nkey_seed_file": str(self.identities.seed_file(name)),
+                "ca_file": ca_file,
+                "certificate_file": str(client.certificate_file),
+                "key_file": str(client.key_file),
             },
-            "http": {"host": "127.0.0.1", "port": port},
+            "http": {
+                "host": "127.0.0.1",
+                "port": port,
+                "certificate_file": str(server.certificate_file),
+                "key_file": str(server.key_file),
+            },
             "telemetry": {"trace_file": str(self.home.path("traces", f"{name}.jsonl"))},
             **own,
         }
         if name != "registry":
             token_file = str(self.home.token_file(name))
-            settings["registry"] = {"url": self.around.registry_url, "token_file": token_file}
+            settings["registry"] = {"url": self.around.registry_url, "token_file": token_file, "ca_file": ca_file}
         prefix = f"CERTBUS_{module.removeprefix('cdn_').upper()}"
         # Only paths and addresses: what is secret lies in files of mode 0600.
         env = {
@@ -106,7 +120,7 @@ class _Starter:
             env=env,
             ports=(port,),
         )
-        return Service(name, process, f"http://127.0.0.1:{port}")
+        return Service(name, process, f"https://127.0.0.1:{port}")
 
 
 def _database(home: Home, name: str) -> str:

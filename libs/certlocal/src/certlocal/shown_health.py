@@ -5,6 +5,7 @@ import re
 import httpx
 
 from certcore.conditions import Health
+from certlocal.readiness import trusting
 from certlocal.system import LocalSystem
 
 __all__ = ["shown_health"]
@@ -19,7 +20,7 @@ def shown_health(system: LocalSystem, name: str) -> dict[str, str]:
 
 
 def _on_page(system: LocalSystem, name: str) -> str:
-    with httpx.Client(trust_env=False, follow_redirects=True) as browser:
+    with httpx.Client(verify=trusting(system.ca_file), trust_env=False, follow_redirects=True) as browser:
         page = browser.get(system.sign_in_link()).text
     article = next((part for part in page.split("<article")[1:] if f"<h3>{name} " in part), "")
     badge = re.search(r'class="health (\w+)"', article)

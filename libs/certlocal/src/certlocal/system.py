@@ -6,9 +6,9 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import nats
+from nats.aio.client import Client
 
 from certbus.client import Registry
 from certbus.connection import Connection
@@ -16,12 +16,15 @@ from certcore.api import RecipientEnrolment, Role, SiteEnrolment, TokenOrder
 from certcore.identities import OPERATOR, identity, recipient_name
 from certcore.permissions import accounts, grants
 from certcore.sealing import generate_recipient_key
+from certkit.bus_client import connect_bus
 from certkit.declare import declare
 from certkit.migration import Migrated
+from certkit.settings import BusSettings
 from certkit.topology import topology
 from certlocal.edge import make_edge
 from certlocal.home import Home
 from certlocal.kube_servers import EtcdServer, KubeApiServer, secret_writer
+from certlocal.local_ca import LocalCa
 from certlocal.nats_identities import NatsIdentities
 from certlocal.nats_server import NatsServer
 from certlocal.pebble_ca import ChallengeDns, PebbleCa, PebblePorts
@@ -65,7 +68,7 @@ class LocalSystem:
         self._watching: asyncio.Task[None] | None = None
         port = home.ports.port
         self.registry_port = port("registry", wanted=8400)
-        self.registry_url = f"http://127.0.0.1:{self.registry_port}"
+        self.registry_url = f"https://127.0.0.1:{self.registry_port}"
         # Endpoints are stored with their ports, so a later start must find the same ones.
         self.places = Places(
             orders={site: port(f"{site}-app", fixed=True) for site in SITES},
@@ -74,6 +77,8 @@ class LocalSystem:
             edge=port("edge", fixed=True),
         )
         self.identities = NatsIdentities(home.path("keys"))
+        self._ca = LocalCa(home.path("tls"))
+        self.ca_file = self._ca.ca_file
         toolbox = Toolbox(tell=tell)
         self._toolbox = toolbox
         granted = grants(sites=SITES, owners=OWNERS)
@@ -82,7 +87,11 @@ class LocalSystem:
             port=port("nats"),
             monitor_port=port("nats-monitor"),
             accounts=accounts(granted, self.identities.public_keys(granted)),
+            tls=self._ca.server("nats"),
         )
+        # Also for those that no service has, such as the teams' tools.
+        for name in granted:
+            self._ca.client(name)
         self.dns = ChallengeDns(
             program=toolbox.find(PEBBLE_CHALLTESTSRV),
             folder=home.path("pebble"),
@@ -105,7 +114,23 @@ class LocalSystem:
     def connect(self, name: str = "admin") -> Registry:
         """The registry's API, as somebody whose token this folder holds; the token is shown to nobody else."""
         instance = self.services["registry"].process.instance
-        return Registry(Connection(self.registry_url, self.home.token(name) or "", instance=instance))
+        token = self.home.token(name) or ""
+        return Registry(Connection(self.registry_url, token, ca_file=self.ca_file, instance=instance))
+
+    async def connect_bus(self, identity: str = OPERATOR, **options: Any) -> Client:
+        """The bus, as one of the identities; `options` are those of nats-py."""
+        client = self._ca.client(identity)
+        return await connect_bus(
+            BusSettings(
+                url=self.nats.url,
+                identity=identity,
+                nkey_seed_file=self.identities.seed_file(identity),
+                ca_file=client.ca_file,
+                certificate_file=client.certificate_file,
+                key_file=client.key_file,
+            ),
+            **options,
+        )
 
     async def start(self) -> None:
         """Start everything, telling each part that is ready.
@@ -131,7 +156,7 @@ class LocalSystem:
             haproxy_port=self.places.edge,
             clusters={site: str(self.home.path("kubernetes", site, "syncer.kubeconfig")) for site in self.clusters},
         )
-        self.services = service_processes(self.home, around, self.identities)
+        self.services = service_processes(self.home, around, self.identities, self._ca)
         await self._start_services()
         self._watching = asyncio.create_task(self._watch())
 
@@ -166,7 +191,7 @@ class LocalSystem:
             ProcessFailedError: it is not in time.
         """
         service = self.services[name]
-        check = answers(f"{service.url}/readyz", instance=service.process.instance)
+        check = answers(f"{service.url}/readyz", instance=service.process.instance, ca_file=self.ca_file)
         if name == self._without:
             while not await check():  # noqa: ASYNC110 # somebody starts it by hand
                 await asyncio.sleep(0.2)
@@ -191,11 +216,7 @@ class LocalSystem:
 
     async def _start_bus(self) -> None:
         await self._timed("nats-server", self.nats.start, self.nats.stop)
-        client = await nats.connect(
-            self.nats.url,
-            nkeys_seed=str(self.identities.seed_file(OPERATOR)),
-            inbox_prefix=f"_INBOX.{OPERATOR}".encode(),
-        )
+        client = await self.connect_bus()
         try:
             for item in await declare(client.jetstream(), topology(SITES, owners=OWNERS), apply=True):
                 if isinstance(item, Migrated):
@@ -248,7 +269,7 @@ class LocalSystem:
         async def start_registry() -> None:
             await self._start_service(registry)
             await asyncio.to_thread(self._enrol)
-            self.home.describe_client(self.registry_url, instance=registry.process.instance)
+            self.home.describe_client(self.registry_url, ca_file=self.ca_file, instance=registry.process.instance)
 
         # The others show their tokens to whoever listens at the registry's port: it must be the registry by then.
         await asyncio.gather(start_registry(), *apps)

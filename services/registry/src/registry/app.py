@@ -129,7 +129,7 @@ def create_app(settings: Settings) -> FastAPI:
             await broker.start()
             stack.push_async_callback(background.stop)
             await background.start()
-            log.info("registry_started", url=f"http://{settings.http.host}:{settings.http.port}")
+            log.info("registry_started", url=settings.http.url)
             yield
 
     async def readiness() -> str | None:

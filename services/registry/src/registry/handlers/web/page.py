@@ -82,12 +82,14 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
         return SignInCode(code=authenticator.new_code())
 
     @router.get("/sign-in", include_in_schema=False)
-    async def sign_in(code: Annotated[str, Query()]) -> Response:
+    async def sign_in(request: Request, code: Annotated[str, Query()]) -> Response:
         session = await authenticator.redeem(code)
         if session is None:
             raise UnauthorizedError("this sign-in link was used or is too old: make a new one")
         response = RedirectResponse("/", status_code=303, headers=_headers())
-        response.set_cookie(SESSION_COOKIE, session, httponly=True, samesite="strict", path="/")
+        # Not over allowed plain text: browsers would not send it back.
+        secure = request.url.scheme == "https"
+        response.set_cookie(SESSION_COOKIE, session, httponly=True, samesite="strict", secure=secure, path="/")
         return response
 
     return router
