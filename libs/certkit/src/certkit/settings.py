@@ -39,6 +39,9 @@ class BusSettings(_Settings):
     identity: str = Field(description="Name of this connection; its inbox is _INBOX.<identity>.")
     nkey_seed_file: Path | None = Field(default=None, description="File with the NKey seed, mode 0600.")
     ca_file: Path | None = Field(default=None, description="Trust roots of the broker, for tls:// URLs.")
+    monitor_url: str | None = Field(
+        default=None, description="The broker's HTTP monitoring, for its /healthz: http://127.0.0.1:8222."
+    )
 
 
 class HttpSettings(_Settings):
@@ -67,6 +70,9 @@ class TelemetrySettings(_Settings):
     log_level: str = "info"
     otlp_endpoint: str | None = Field(default=None, description="OTLP/HTTP traces endpoint, …/v1/traces.")
     trace_file: Path | None = Field(default=None, description="Spans as JSON lines.")
+    trace_file_mib: Annotated[int, Field(gt=0)] = Field(
+        default=64, description="At this size a new trace file is begun; one older file is kept beside it."
+    )
 
 
 @dataclass(frozen=True)
