@@ -45,13 +45,14 @@ def service_readiness(
     consumers = Consumers(broker=broker, metrics=metrics, clock=clock)
     background.add_round("consumers", _CONSUMERS_EVERY_S, consumers.look)
     disks = Disks((folder for folder in folders if folder is not None), metrics=metrics)
-    own: list[Check] = [background.findings, consumers.findings, disks.findings]
+    # Causes before their consequences.
+    own: list[Check] = [consumers.findings, disks.findings, background.findings]
     if bus.monitor_url is not None:
         health = BusHealth(
             monitor_url=bus.monitor_url, ca_file=bus.ca_file, metrics=metrics, clock=clock, listener=listener
         )
         background.add_round("broker", _BROKER_EVERY_S, health.look)
-        own.append(health.findings)
+        own.insert(0, health.findings)
 
     async def reached() -> Finding:
         answers = await broker.ping(timeout=_PING_S)
