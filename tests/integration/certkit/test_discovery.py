@@ -13,12 +13,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 
 from certcore import subjects
+from certcore.clock import system_clock
 from certcore.cloudevents import Envelope
 from certcore.events import Event, SiteHeartbeat
 from certcore.identities import HUB, OPERATOR, READS_REPORTS, REQUESTS_DURABLES, Service
 from certkit.bus import make_broker
 from certkit.declare import declare
 from certkit.discovery import Discovery, EachConsumer, EachStream
+from certkit.readiness import Finding
 from certkit.settings import BusSettings
 from certkit.telemetry import Telemetry
 from certkit.topology import topology
@@ -63,6 +65,7 @@ def _discovery(broker: NatsBroker, recorder: Recorder, *, every_s: float) -> Dis
             EachStream(subjects.LAST, READS_REPORTS, {SiteHeartbeat: recorder.on_report}),
             EachConsumer(subjects.REQUESTS, REQUESTS_DURABLES, recorder.on_request),
         ),
+        clock=system_clock,
         every_s=every_s,
     )
 
@@ -132,6 +135,15 @@ async def test_a_stream_that_vanished_breaks_no_other_and_is_read_when_it_is_bac
         for name in ("LAST_site1", "STATUS_site1", "REQUESTS"):
             await js.delete_stream(name)
         await _until(lambda: len(discovery.reading) == 4)
+        told = {finding.check: finding for finding in discovery.findings()}
+        assert told.keys() == {
+            "discovery",
+            "stream REQUESTS",
+            "consumer LAST_site1/registry",
+            "consumer STATUS_site1/registry",
+            "consumer REQUESTS/requests-payments",
+        }
+        assert [check for check, finding in told.items() if finding.problem] == ["stream REQUESTS"]
         other = await _beat(js, "site2")
         await _until(lambda: recorder.taken == [other])
 
@@ -139,6 +151,7 @@ async def test_a_stream_that_vanished_breaks_no_other_and_is_read_when_it_is_bac
         back = await _beat(js, "site1")
         await js.publish(subjects.request("payments"), b"{}")
         await _until(lambda: set(recorder.taken) == {other, back, "payments"})
+        assert discovery.findings() == [Finding(check="discovery")]
 
 
 async def test_a_slow_and_a_flooding_owner_hold_up_no_other(nats_url: str) -> None:
@@ -196,6 +209,6 @@ async def test_who_may_not_list_says_so() -> None:
         async with broker:
             await broker.start()
             looking = asyncio.create_task(discovery.run())
-            await _until(lambda: "STREAM.NAMES wasn't answered" in (discovery.not_listed or ""))
+            await _until(lambda: "STREAM.NAMES wasn't answered" in str(discovery.findings()))
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)

@@ -97,7 +97,7 @@ MAY_PUBLISH: dict[str, set[str]] = {
     "$JS.API.DIRECT.GET.ANSWERS.certs.answer.>": {OPERATOR},
     "$JS.API.DIRECT.GET.CERTS.certs.ev.issued.c1": {OPERATOR},
     "$JS.API.STREAM.NAMES": {OPERATOR, "registry"},
-    "$JS.API.STREAM.LIST": {OPERATOR},
+    "$JS.API.STREAM.LIST": {OPERATOR, "registry"},
     "$JS.API.STREAM.CREATE.MINE": {OPERATOR},
     "$JS.API.INFO": {OPERATOR},
     "$SYS.REQ.SERVER.PING": set(),

@@ -6,37 +6,22 @@ import os
 import sys
 from pathlib import Path
 
+import httpx
+import nats
 import pytest
 
+from certkit.readiness import Report
+from tests.integration.certkit.monitor_process import running_monitor, start_monitor, until_told
 from tests.patience import HANG_S
 from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
 
 
-async def _start(url: str, folder: Path) -> asyncio.subprocess.Process:
-    token = folder / "token"
-    token.write_text("none")
-    settings = {
-        "BUS": json.dumps({"url": url, "identity": "monitor", "plain_text": True}),
-        "HTTP": json.dumps({"port": free_port(), "plain_text": True}),
-        "REGISTRY": json.dumps({"url": "http://127.0.0.1:1", "token_file": str(token), "plain_text": True}),
-        "DATABASE_URL": f"sqlite+aiosqlite:///{folder}/monitor.db",
-    }
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "monitor",
-        env={**os.environ, **{f"CERTBUS_MONITOR_{name}": value for name, value in settings.items()}},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-
-
 async def test_a_service_that_can_not_consume_leaves_with_code_3_instead_of_only_looking_healthy(
     nats_url: str, tmp_path: Path
 ) -> None:
-    process = await _start(nats_url, tmp_path)
+    process = await start_monitor(nats_url, tmp_path, port=free_port())
     told, _ = await asyncio.wait_for(process.communicate(), HANG_S)
     assert process.returncode == 3
     assert all(json.loads(line) for line in told.splitlines()), "each line of the log is JSON"
@@ -54,3 +39,104 @@ async def test_settings_that_are_missing_are_told_by_name_with_exit_code_2() -> 
     assert process.returncode == 2
     assert b"setting bus: " in told
     assert b"CERTBUS_MONITOR_BUS" in told
+
+
+_GIVES_UP = """
+import asyncio, sys
+from certcore.clock import system_clock
+from certkit.background import Background
+from certkit.bus import make_broker
+from certkit.health import service_readiness
+from certkit.lifecycle import service_app
+from certkit.service import run
+from certkit.settings import BusSettings, HttpSettings, TelemetrySettings
+from certkit.telemetry import configure_telemetry
+from prometheus_client import CollectorRegistry
+
+telemetry, metrics = configure_telemetry("test", TelemetrySettings()), CollectorRegistry()
+bus = BusSettings(url=sys.argv[1], identity="test")
+broker = make_broker(bus, place="hub", service="test", telemetry=telemetry, metrics=metrics)
+background = Background(service="test", metrics=metrics, clock=system_clock)
+
+async def fails():
+    raise KeyError("the thread is gone")
+
+async def drained():
+    print('{"event": "drained"}', flush=True)
+
+background.add("writer", fails, vital=True)
+app = service_app(
+    broker,
+    telemetry=telemetry,
+    metrics=metrics,
+    readiness=service_readiness(broker=broker, bus=bus, background=background, metrics=metrics, clock=system_clock),
+    background=background,
+    at_shutdown=[drained],
+)
+run(app, HttpSettings(port=int(sys.argv[2])), gave_up=app.gave_up)
+"""
+
+
+async def test_a_service_whose_vital_task_ended_finishes_its_work_and_leaves_with_code_3(nats_url: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _GIVES_UP, nats_url, str(free_port()), stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await asyncio.wait_for(process.communicate(), HANG_S)
+    assert process.returncode == 3
+    events = [json.loads(line)["event"] for line in told.splitlines()]
+    assert [event for event in events if event in {"background_given_up", "service_gave_up", "drained"}] == [
+        "background_given_up",
+        "service_gave_up",
+        "drained",
+    ]
+
+
+async def test_what_keeps_a_service_from_its_work_is_named_in_words_and_as_json(
+    declared_bus: str, tmp_path: Path
+) -> None:
+    async with running_monitor(declared_bus, tmp_path) as monitor:
+        client = monitor.http
+        await until_told(client, "consumer CERTS/monitor: ok")
+        bus = await nats.connect(declared_bus)
+        await bus.jetstream().delete_stream("CERTS")
+        await bus.close()
+        response = await until_told(client, "FAIL consumer CERTS/monitor")
+        assert response.status_code == 503
+        first, *rest = response.text.splitlines()
+        assert "consumer CERTS/monitor: the broker has no stream CERTS since 20" in first
+        assert "expectations: the registry's expectations were not read yet" in first
+        assert {line.partition(":")[0] for line in rest} >= {
+            "ok   bus",
+            "ok   task patrol",
+            "ok   task heartbeat",
+            f"ok   disk {tmp_path}",
+        }
+        response = await client.get("/readyz", headers={"accept": "application/json"})
+        assert (response.status_code, response.headers["content-type"]) == (503, "application/json")
+        report = Report.model_validate_json(response.text)
+        assert "consumer CERTS/monitor" in (report.reason or "")
+
+
+async def test_who_hangs_up_leaves_no_traceback(declared_bus: str, tmp_path: Path) -> None:
+    async with running_monitor(declared_bus, tmp_path) as monitor:
+        client, process = monitor.http, monitor.process
+        await until_told(client, "consumer CERTS/monitor: ok")
+        for path in ("/readyz", "/metrics", "/healthz", "/nowhere"):
+            for sent in (b"", b"GET", f"GET {path} HTTP/1.1\r\nhost: x\r\n".encode()):
+                await _hang_up(client, sent)
+            for _ in range(20):
+                await _hang_up(client, f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+            await _hang_up(client, f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf".encode())
+        assert (await client.get("/healthz")).status_code == 200
+        process.terminate()
+        told, _ = await asyncio.wait_for(process.communicate(), HANG_S)
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert [line for line in lines if "exception" in line or line.get("level") == "error"] == []
+
+
+async def _hang_up(client: httpx.AsyncClient, sent: bytes) -> None:
+    """Send this, and reset the connection without reading an answer."""
+    _, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+    writer.write(sent)
+    await writer.drain()
+    writer.transport.abort()

@@ -146,7 +146,7 @@ class World:
     def engine(self, **shelves: Any) -> Engine:
         """A new process; the shelves outlive it."""
         drivers = {"shelf": ShelfDriver()}
-        reports = Reports(self, place=SITE, service="syncer", version="1", kinds=list(drivers))
+        reports = Reports(self, place=SITE)
         return Engine(
             place=SITE,
             drivers=drivers,

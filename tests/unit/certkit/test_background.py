@@ -1,18 +1,34 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest_asyncio
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from certcore.errors import TransientError
 from certkit.background import Background, end_tasks
+from certkit.readiness import Finding
+from certkit.restarts import RestartLimits
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+AT_ONCE = RestartLimits(first_pause=timedelta(0), longest_pause=timedelta(0), max_failures=4)
+
+
+def made(metrics: CollectorRegistry | None = None, limits: RestartLimits = AT_ONCE) -> Background:
+    return Background(service="test", metrics=metrics or CollectorRegistry(), clock=lambda: NOON, limits=limits)
 
 
 @pytest_asyncio.fixture
-async def background() -> AsyncIterator[Background]:
-    made = Background()
-    yield made
-    await made.stop()
+async def metrics() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest_asyncio.fixture
+async def background(metrics: CollectorRegistry) -> AsyncIterator[Background]:
+    background = made(metrics)
+    yield background
+    await background.stop()
 
 
 class Rounds:
@@ -36,6 +52,14 @@ class Rounds:
             await self._changed.wait_for(lambda: self.begun >= count)
 
 
+class Loop(Rounds):
+    """As rounds, but it runs on where it doesn't fail."""
+
+    async def __call__(self) -> None:
+        await super().__call__()
+        await forever()
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 # a task that ends has no event of ours
@@ -46,16 +70,29 @@ async def forever() -> None:
     await asyncio.Event().wait()
 
 
-async def test_rounds_go_on_after_failures_foreseen_and_not(background: Background) -> None:
+def problems(background: Background) -> dict[str, str]:
+    return {finding.check: finding.problem for finding in background.findings() if finding.problem is not None}
+
+
+def task(name: str) -> asyncio.Task[object]:
+    return next(running for running in asyncio.all_tasks() if running.get_name() == name)
+
+
+async def test_rounds_go_on_after_failures_foreseen_and_not(
+    background: Background, metrics: CollectorRegistry
+) -> None:
     rounds = Rounds(TransientError("the bus is away"), KeyError("a fault of ours"), None)
     background.add_round("sweep", 0.0, rounds)
     with capture_logs() as logs:
         await background.start()
         await rounds.wait(4)
-    assert background.ended == ()
+    assert background.findings() == [Finding(check="task sweep")]
     told = [(entry["event"], entry["log_level"], entry["round"]) for entry in logs]
     assert told == [("round_failed", "warning", "sweep"), ("round_broke", "error", "sweep")]
     assert not any("exc_info" in entry for entry in logs)
+    labels = {"service": "test", "task": "sweep"}
+    assert metrics.get_sample_value("certbus_round_failures_total", labels) == 2
+    assert metrics.get_sample_value("certbus_task_restarts_total", labels) == 0
 
 
 async def test_a_round_that_failed_is_tried_again_before_its_time(background: Background) -> None:
@@ -65,39 +102,114 @@ async def test_a_round_that_failed_is_tried_again_before_its_time(background: Ba
     await rounds.wait(2)
 
 
-async def test_whatever_ends_by_itself_is_named(background: Background) -> None:
-    async def breaks() -> None:
-        raise KeyError("a fault of ours")
+async def test_rounds_that_fail_repeatedly_are_named_until_one_does_well(background: Background) -> None:
+    may = asyncio.Event()
+    failures = 0
 
-    async def ends() -> None:
-        return
+    async def sweep() -> None:
+        nonlocal failures
+        failures += 1
+        if failures == 4:
+            await may.wait()
+        elif failures < 4:
+            raise TransientError("the registry is away")
 
-    background.add("relay", breaks)
-    background.add("reader", ends)
-    background.add("listener", forever)
+    background.add_round("sweep", 0.0, sweep)
     await background.start()
-    await until(lambda: len(background.ended) == 2)
-    assert background.ended == ("relay", "reader")
+    await until(lambda: failures == 4)
+    [finding] = background.findings()
+    assert finding.problem == "failed 3 times in a row, at last: TransientError: the registry is away"
+    assert finding.since == NOON
+    may.set()
+    await until(lambda: background.findings() == [Finding(check="task sweep")])
 
 
-async def test_why_a_task_broke_off_is_logged_without_its_variables(background: Background) -> None:
-    async def breaks() -> None:
-        raise KeyError("a fault of ours")
-
-    background.add("relay", breaks)
+async def test_a_loop_that_ends_is_named_and_begun_again(background: Background, metrics: CollectorRegistry) -> None:
+    loop = Loop(KeyError("a fault of ours"), TransientError("the bus is away"))
+    background.add("relay", loop)
+    named: list[str] = []
     with capture_logs() as logs:
         await background.start()
-        await until(lambda: background.ended == ("relay",))
-    [entry] = logs
-    assert (entry["event"], entry["log_level"], entry["task"]) == ("background_ended", "error", "relay")
-    assert "a fault of ours" in entry["error"]
-    assert "exc_info" not in entry
+        while loop.begun < 3:
+            await asyncio.sleep(0)
+            named += problems(background).values()
+    assert any("is down and will be started again: KeyError" in problem for problem in named)
+    assert problems(background) == {}
+    assert metrics.get_sample_value("certbus_task_restarts_total", {"service": "test", "task": "relay"}) == 2
+    assert [(entry["event"], entry["log_level"], entry["ending"]) for entry in logs] == [
+        ("background_ended", "error", "unforeseen"),
+        ("background_ended", "error", "transient"),
+    ]
+    assert "a fault of ours" in logs[0]["error"]
+    assert not any("exc_info" in entry for entry in logs)
+
+
+async def test_a_loop_that_returns_by_itself_is_begun_again(background: Background) -> None:
+    rounds = Rounds()
+    background.add("reader", rounds)
+    await background.start()
+    await rounds.wait(2)
+
+
+async def test_a_task_that_somebody_else_cancelled_comes_back(background: Background) -> None:
+    loop, rounds = Loop(), Rounds()
+    background.add("relay", loop)
+    background.add_round("sweep", 3600.0, rounds)
+    await background.start()
+    for count in range(1, 6):
+        await loop.wait(count)
+        await rounds.wait(count)
+        task("relay").cancel()
+        task("sweep").cancel()
+    await loop.wait(6)
+    await rounds.wait(6)
+    assert background.gave_up is None
+
+
+async def test_a_loop_that_fails_repeatedly_is_named_though_it_runs(background: Background) -> None:
+    loop = Loop(*[TransientError("the bus is away")] * 3)
+    background.add("relay", loop)
+    await background.start()
+    await loop.wait(4)
+    assert problems(background) == {
+        "task relay": "failed 3 times in a row, at last: TransientError: the bus is away",
+    }
+
+
+async def test_what_ran_long_enough_counts_anew() -> None:
+    background = made(limits=RestartLimits(timedelta(0), timedelta(0), settled=timedelta(0), max_failures=2))
+    loop = Loop(*[KeyError("a fault of ours")] * 10)
+    background.add("relay", loop)
+    await background.start()
+    await loop.wait(11)
+    assert problems(background) == {}
+    assert background.gave_up is None
+    await background.stop()
+
+
+async def test_too_many_faults_in_a_row_give_the_process_up(background: Background) -> None:
+    background.add("relay", Loop(*[KeyError("a fault of ours")] * 10))
+    with capture_logs() as logs:
+        await background.start()
+        await until(lambda: background.gave_up is not None)
+    assert background.gave_up == "task relay: KeyError: 'a fault of ours'"
+    assert problems(background) == {"task relay": "is down and can't be started again: KeyError: 'a fault of ours'"}
+    last = logs[-1]
+    assert (last["event"], last["why"], last["failures"]) == ("background_given_up", "too_many_failures", 4)
+
+
+async def test_the_end_of_a_vital_task_gives_the_process_up(background: Background) -> None:
+    loop = Loop(TransientError("the disk is full"))
+    background.add("writer", loop, vital=True)
+    await background.start()
+    await until(lambda: background.gave_up is not None)
+    assert loop.begun == 1
 
 
 async def test_nothing_has_ended_before_it_started() -> None:
-    background = Background()
+    background = made()
     background.add("listener", forever)
-    assert background.ended == ()
+    assert background.findings() == [Finding(check="task listener")]
     await background.stop()
 
 
@@ -116,6 +228,27 @@ async def test_a_stop_cancels_what_runs_and_waits_for_its_end(background: Backgr
     await asyncio.sleep(0)
     await background.stop()
     assert told == ["tidied"]
+
+
+async def test_what_ends_while_the_service_leaves_is_not_begun_again(background: Background) -> None:
+    asked = asyncio.Event()
+
+    async def until_asked() -> None:
+        await asked.wait()
+
+    rounds = Rounds()
+    background.add("reader", until_asked)
+    background.add("relay", Loop(KeyError("a fault of ours")))
+    background.add_round("sweep", 0.0, rounds)
+    with capture_logs() as logs:
+        await background.start()
+        await rounds.wait(1)
+        background.leave()
+        asked.set()
+        await rounds.wait(rounds.begun + 5)
+        assert {running.get_name() for running in asyncio.all_tasks()} & {"reader", "relay"} == set()
+    assert problems(background) == {}
+    assert [entry["task"] for entry in logs] == ["relay"]
 
 
 async def test_a_task_that_lost_a_cancellation_is_cancelled_again() -> None:
@@ -139,9 +272,11 @@ async def test_a_task_that_lost_a_cancellation_is_cancelled_again() -> None:
 
 
 async def test_a_task_that_was_asked_to_end_is_waited_for_as_long_as_it_may_take(background: Background) -> None:
-    asked = asyncio.Event()
+    asked, begun = asyncio.Event(), 0
 
     async def until_asked() -> None:
+        nonlocal begun
+        begun += 1
         await asked.wait()
 
     background.add("reader", until_asked)
@@ -149,7 +284,8 @@ async def test_a_task_that_was_asked_to_end_is_waited_for_as_long_as_it_may_take
     await background.start()
     asked.set()
     await background.drain("reader", within_s=10)
-    assert background.ended == ("reader",)
     await background.drain("stubborn", within_s=0.0)
     await background.drain("unknown", within_s=10)
-    assert background.ended == ("reader",)
+    assert begun == 1
+    assert problems(background) == {}
+    assert not task("stubborn").done()

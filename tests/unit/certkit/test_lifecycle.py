@@ -1,16 +1,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from faststream.asgi import AsgiFastStream
 from faststream.nats import NatsBroker
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from prometheus_client import CollectorRegistry
 
 from certkit.background import Background
-from certkit.lifecycle import readiness_of, service_app
+from certkit.lifecycle import ServiceApp, service_app
+from certkit.readiness import Finding, Readiness
+from certkit.restarts import RestartLimits
 from certkit.telemetry import Telemetry
 
 Story = list[str]
@@ -71,13 +73,24 @@ async def resource(story: Story, name: str) -> AsyncIterator[None]:
         story.append(f"{name} closed")
 
 
-def service(story: Story, *, background: Background, traced: Telemetry, fails: str = "") -> AsgiFastStream:
+def made() -> Background:
+    limits = RestartLimits(first_pause=timedelta(0), longest_pause=timedelta(0))
+    return Background(
+        service="test", metrics=CollectorRegistry(), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), limits=limits
+    )
+
+
+async def reached() -> Finding:
+    return Finding(check="bus")
+
+
+def service(story: Story, *, background: Background, traced: Telemetry, fails: str = "") -> ServiceApp:
     bus = Bus(story)
     return service_app(
         bus,
         telemetry=traced,
         metrics=CollectorRegistry(),
-        readiness=readiness_of(bus, background),
+        readiness=Readiness(bus=reached),
         background=background,
         before=[hook(story, "before", fails=fails == "before")],
         resources=[resource(story, "database"), resource(story, "registry")],
@@ -88,7 +101,7 @@ def service(story: Story, *, background: Background, traced: Telemetry, fails: s
 
 async def test_everything_starts_in_order_and_ends_in_the_other_with_telemetry_last() -> None:
     story: Story = []
-    traced, background, running = telemetry(story), Background(), asyncio.Event()
+    traced, background, running = telemetry(story), made(), asyncio.Event()
 
     async def work() -> None:
         with traced.tracer.start_as_current_span("last work"):
@@ -119,7 +132,7 @@ async def test_everything_starts_in_order_and_ends_in_the_other_with_telemetry_l
 
 async def test_where_a_first_step_breaks_off_nothing_else_is_begun() -> None:
     story: Story = []
-    app = service(story, background=Background(), traced=telemetry(story), fails="before")
+    app = service(story, background=made(), traced=telemetry(story), fails="before")
     with pytest.raises(ConnectionError, match="before"):
         async with app.start_lifespan_context():
             story.append("serving")
@@ -129,27 +142,25 @@ async def test_where_a_first_step_breaks_off_nothing_else_is_begun() -> None:
 @pytest.mark.parametrize("fails", ["after start", "drained"])
 async def test_what_breaks_off_later_still_closes_what_was_opened_and_exports_the_last_spans(fails: str) -> None:
     story: Story = []
-    app = service(story, background=Background(), traced=telemetry(story), fails=fails)
+    app = service(story, background=made(), traced=telemetry(story), fails=fails)
     with pytest.raises(ConnectionError, match=fails):
         async with app.start_lifespan_context():
             pass
-    assert story[-3:] == ["registry closed", "database closed", "telemetry shut down"]
+    assert story[-4:] == ["bus closed", "registry closed", "database closed", "telemetry shut down"]
 
 
-async def test_a_service_is_ready_while_the_bus_answers_its_tasks_run_and_no_check_objects() -> None:
-    objections: list[str | None] = [None]
-    bus, background = Bus([]), Background()
-    ready = readiness_of(bus, background, lambda: objections[0], lambda: "the second" if objections[0] else None)
-    assert await ready() == "the bus can't be reached"
-    await bus.start()
-    assert await ready() is None
-    objections[0] = "the first"
-    assert await ready() == "the first"
+async def test_a_background_that_gave_up_is_told_to_whoever_runs_the_service() -> None:
+    story: Story = []
+    background = made()
 
     async def ends() -> None:
-        return
+        story.append("work ended")
 
-    background.add("relay", ends)
-    await background.start()
-    await background.drain("relay", within_s=10)
-    assert await ready() == "ended: relay"
+    background.add("writer", ends, vital=True)
+    app = service(story, background=background, traced=telemetry(story))
+    assert app.gave_up() is None
+    async with app.start_lifespan_context(), asyncio.timeout(10):
+        while app.gave_up() is None:  # noqa: ASYNC110 # a task that ends has no event of ours
+            await asyncio.sleep(0)
+    assert app.gave_up() == "task writer: returned"
+    assert story[-4:] == ["bus closed", "registry closed", "database closed", "telemetry shut down"]

@@ -101,6 +101,8 @@ def _registry(owners: Iterable[str]) -> Grant:
             subjects.ANY_ANCHOR,
             # It looks for places and owners by the streams and consumers that are there.
             "$JS.API.STREAM.NAMES",
+            # It tells how full each stream is.
+            "$JS.API.STREAM.LIST",
             f"$JS.API.CONSUMER.NAMES.{subjects.REQUESTS}",
             *(subjects.dead_letter(HUB, consumer) for consumer in read),
         ),

@@ -6,7 +6,7 @@ so that none is silently dropped; naks carry the only delays, so consumers have 
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import nats.errors
 import stamina
@@ -17,7 +17,6 @@ from faststream.nats.opentelemetry.provider import NatsTelemetrySettingsProvider
 from faststream.nats.prometheus import NatsPrometheusMiddleware
 from faststream.nats.response import NatsPublishCommand
 from faststream.nats.security import NatsNKey, NatsSecurity
-from faststream.nats.subscriber.usecases import LogicSubscriber
 from faststream.opentelemetry.middleware import TelemetryMiddleware
 from nats.aio.msg import Msg
 from nats.js.errors import APIError, NoStreamResponseError
@@ -29,6 +28,7 @@ from certcore.cloudevents import Envelope, envelope_of, headers_of
 from certcore.errors import PermanentError, TransientError
 from certcore.events import Event
 from certkit.failure_policy import FailureLimits, FailurePolicy
+from certkit.reader import Reader
 from certkit.settings import BusSettings
 from certkit.telemetry import Telemetry
 
@@ -36,7 +36,6 @@ __all__ = [
     "EventPublisher",
     "Handler",
     "RawHandler",
-    "Reader",
     "Upgradable",
     "make_broker",
     "parse_envelope",
@@ -51,9 +50,6 @@ Handler = Callable[[Any, Envelope], Awaitable[None]]
 
 RawHandler = Callable[[NatsMessage], Awaitable[None]]
 """Handles every message of a consumer, whatever its type and body."""
-
-Reader = LogicSubscriber[Any]
-"""Reads one consumer between `start` and `stop`."""
 
 _PUBLISH_TIMEOUT_S = 5.0
 
@@ -116,7 +112,7 @@ def make_broker(
         middlewares=(
             _Telemetry(settings_provider_factory=_span_names, tracer_provider=telemetry.provider),
             NatsPrometheusMiddleware(registry=metrics, app_name=service),
-            FailurePolicy(limits=limits or FailureLimits(), publish_dead_letter=publish_dead_letter),
+            FailurePolicy(limits=limits or FailureLimits(), publish_dead_letter=publish_dead_letter, metrics=metrics),
         ),
     )
     return broker
@@ -225,7 +221,7 @@ def subscribe(
     is forgotten by the broker when nobody holds it any more. One at once keeps the order of the messages, several
     lose it; the consumer's own limit of unacknowledged ones bounds them too.
     """
-    reader: Reader = broker.subscriber(
+    made = broker.subscriber(
         # Which messages come is the consumer's business: it is there already.
         f"{stream}.{durable}",
         stream=JStream(stream, declare=False),
@@ -234,8 +230,11 @@ def subscribe(
         # FastStream doesn't hand the broker's own inbox prefix to pull subscribers.
         inbox_prefix=f"_INBOX.{identity}.".encode(),
         persistent=lasting,
-        max_workers=at_once,
     )
+    # FastStream has no place where a reader of one's own could be given.
+    made.__class__ = Reader
+    reader = cast("Reader", made)
+    reader.at_once = at_once
     if isinstance(handlers, Mapping):
         for event_type, handler in handlers.items():
             reader(_consume(event_type, handler), filter=_is_of(event_type))

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import nats.errors
@@ -17,9 +18,12 @@ import structlog
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
 
+from certcore.clock import Clock
 from certcore.errors import TransientError
 from certcore.events import Event
-from certkit.bus import Handler, RawHandler, Reader, subscribe
+from certkit.bus import Handler, RawHandler, subscribe
+from certkit.reader import Reader
+from certkit.readiness import Finding
 
 __all__ = ["Discovery", "EachConsumer", "EachStream"]
 
@@ -65,21 +69,39 @@ class Discovery:
         broker: NatsBroker,
         identity: str,
         rules: tuple[EachStream | EachConsumer, ...],
+        clock: Clock,
         every_s: float = 10.0,
     ) -> None:
         self._broker = broker
         self._identity = identity
         self._rules = rules
+        self._clock = clock
         self._every_s = every_s
         self._readers: dict[_Consumer, Reader] = {}
         self._asked = asyncio.Event()
-        self.not_listed: str | None = "what the broker has was not listed yet"
-        """Why the last listing failed; None where it succeeded."""
+        self._not_listed: str | None = "what the broker has was not listed yet"
+        self._lacking: dict[str, datetime] = {}
+        self._gone: dict[_Consumer, datetime] = {}
 
     @property
     def reading(self) -> list[tuple[str, str]]:
         """Stream and durable of each consumer that is read."""
         return [(consumer.stream, consumer.durable) for consumer in sorted(self._readers)]
+
+    def findings(self) -> list[Finding]:
+        """A check of `certkit.readiness`: whether the broker was listed, and has at least one stream for each rule.
+
+        Consumers that are gone are only told: a place that was given up is no fault.
+        """
+        found = [Finding(check="discovery", problem=self._not_listed)]
+        found += [
+            Finding(check=f"stream {name}", problem="the broker has none", since=since)
+            for name, since in self._lacking.items()
+        ]
+        return found + [
+            Finding(check=f"consumer {gone.stream}/{gone.durable}", detail="is not there any more", since=since)
+            for gone, since in self._gone.items()
+        ]
 
     def look_soon(self) -> None:
         """A place or owner was declared: list now, without waiting for the next round."""
@@ -91,9 +113,9 @@ class Discovery:
             self._asked.clear()
             try:
                 await self.look()
-                self.not_listed = None
+                self._not_listed = None
             except TransientError as error:
-                self.not_listed = str(error)
+                self._not_listed = str(error)
                 log.warning("consumers_not_listed", error=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._every_s):
@@ -106,6 +128,8 @@ class Discovery:
             TransientError: the broker didn't list its consumers; reading goes on as before.
         """
         there = await self._list()
+        for consumer in there:
+            self._gone.pop(consumer, None)
         gone = self._readers.keys() - there.keys()
         new = there.keys() - self._readers.keys()
         await asyncio.gather(
@@ -145,12 +169,15 @@ class Discovery:
         # An error of the broker doesn't matter here: the consumer is deleted.
         with suppress(nats.errors.Error):
             await self._readers.pop(consumer).stop()
+        self._gone[consumer] = self._clock()
         log.info("consumer_gone", **vars(consumer))
 
     async def _list(self) -> dict[_Consumer, EachStream | EachConsumer]:
         client = await self._broker.connect()
         streams = await _names(client, "$JS.API.STREAM.NAMES", "streams")
         found: dict[_Consumer, EachStream | EachConsumer] = {}
+        lacking = {_stream_of(rule) for rule in self._rules if not any(_fits(rule, name) for name in streams)}
+        self._lacking = {name: self._lacking.get(name) or self._clock() for name in sorted(lacking)}
         for rule in self._rules:
             match rule:
                 case EachStream(prefix, durable):
@@ -159,6 +186,14 @@ class Discovery:
                     durables = await _names(client, f"$JS.API.CONSUMER.NAMES.{stream}", "consumers")
                     found |= {_Consumer(stream, name): rule for name in durables if name.startswith(prefix)}
         return found
+
+
+def _stream_of(rule: EachStream | EachConsumer) -> str:
+    return f"{rule.prefix}*" if isinstance(rule, EachStream) else rule.stream
+
+
+def _fits(rule: EachStream | EachConsumer, stream: str) -> bool:
+    return stream.startswith(rule.prefix) if isinstance(rule, EachStream) else stream == rule.stream
 
 
 async def _names(client: Client, call: str, what: str) -> list[str]:

@@ -16,10 +16,12 @@ import structlog
 from faststream import BaseMiddleware
 from faststream.exceptions import HandlerException, NackMessage, RejectMessage
 from faststream.message import StreamMessage
+from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from certcore.backoff import delay_after
 from certcore.errors import PermanentError, TransientError
+from certkit.metric_names import DEAD_LETTERS, counter
 
 __all__ = ["DeadLetter", "FailurePolicy", "Fate", "Retry", "decide"]
 
@@ -89,9 +91,12 @@ def describe(error: BaseException) -> str:
 class FailurePolicy:
     """Middleware factory, as FastStream requires it: called for each message."""
 
-    def __init__(self, *, limits: FailureLimits, publish_dead_letter: PublishDeadLetter) -> None:
+    def __init__(
+        self, *, limits: FailureLimits, publish_dead_letter: PublishDeadLetter, metrics: CollectorRegistry
+    ) -> None:
         self.limits = limits
         self.publish_dead_letter = publish_dead_letter
+        self.dead_letters = counter(DEAD_LETTERS, metrics)
 
     def __call__(self, msg: Any, /, *, context: Any) -> "_Guard":
         return _Guard(msg, context=context, policy=self)
@@ -135,5 +140,6 @@ class _Guard(BaseMiddleware):
             "Nats-Msg-Id": f"{metadata.stream}.{metadata.consumer}.{metadata.sequence.stream}",
         }
         await self._policy.publish_dead_letter(msg.body, metadata.consumer, headers)
+        self._policy.dead_letters.labels(metadata.consumer, decision.fate).inc()
         log.error("event_set_aside", **fields)
         raise RejectMessage from error

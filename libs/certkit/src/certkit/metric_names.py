@@ -6,17 +6,34 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 __all__ = [
+    "BUS_HEALTHY",
+    "CONSUMER_ACK_PENDING",
+    "CONSUMER_PENDING",
+    "CONSUMER_PRESENT",
+    "CONSUMER_REDELIVERED",
+    "CONSUMER_STUCK",
+    "DEAD_LETTERS",
     "DELIVERY_FAILURES",
     "DELIVERY_WRITES",
+    "DISK_FREE",
+    "DISK_SHORT",
     "ENDPOINT_LOOKS",
     "ENDPOINT_NOT_AFTER",
     "ENDPOINT_SUCCESS",
     "ENDPOINT_VERDICTS",
+    "HEARTBEAT",
     "ISSUER_ABANDONED",
     "ISSUER_FAILURES",
     "ISSUER_ISSUED",
     "ORDERS_READ",
     "ORDERS_TAKEN",
+    "READY",
+    "ROUND_FAILURES",
+    "STREAM_BYTES",
+    "STREAM_BYTES_LIMIT",
+    "STREAM_MESSAGES",
+    "STREAM_MESSAGES_LIMIT",
+    "TASK_RESTARTS",
     "UNREADABLE_ITEMS",
     "Metric",
     "counter",
@@ -31,10 +48,25 @@ class Metric:
     labels: tuple[str, ...] = ()
 
 
+_CONSUMER: Final = ("stream", "durable")
+
+BUS_HEALTHY: Final = Metric("certbus_bus_healthy", "1 where the broker's own health check says ok.")
+CONSUMER_ACK_PENDING: Final = Metric(
+    "certbus_consumer_ack_pending", "Messages handed over and not acknowledged.", _CONSUMER
+)
+CONSUMER_PENDING: Final = Metric("certbus_consumer_pending", "Messages not handed over yet.", _CONSUMER)
+CONSUMER_PRESENT: Final = Metric("certbus_consumer_present", "0 where the broker has no such consumer.", _CONSUMER)
+CONSUMER_REDELIVERED: Final = Metric(
+    "certbus_consumer_redelivered", "Messages handed over more than once and not acknowledged.", _CONSUMER
+)
+CONSUMER_STUCK: Final = Metric("certbus_consumer_stuck", "1 where messages wait and none is handed over.", _CONSUMER)
+DEAD_LETTERS: Final = Metric("certbus_dead_letters", "Events that were set aside.", ("durable", "fate"))
 DELIVERY_FAILURES: Final = Metric(
     "certbus_delivery_failures", "Copies that could not be made right.", ("kind", "reason")
 )
 DELIVERY_WRITES: Final = Metric("certbus_delivery_writes", "Copies written.", ("kind", "reason"))
+DISK_FREE: Final = Metric("certbus_disk_free_bytes", "Room on the disk of a folder with state.", ("folder",))
+DISK_SHORT: Final = Metric("certbus_disk_short", "1 where that room is too little to go on.", ("folder",))
 ENDPOINT_LOOKS: Final = Metric("certbus_endpoint_looks", "Looks at endpoints.", ("verdict",))
 # The names that blackbox_exporter made known: existing dashboards read them.
 ENDPOINT_NOT_AFTER: Final = Metric(
@@ -42,6 +74,9 @@ ENDPOINT_NOT_AFTER: Final = Metric(
 )
 ENDPOINT_SUCCESS: Final = Metric("probe_success", "1 where every address serves an accepted revision.", ("url",))
 ENDPOINT_VERDICTS: Final = Metric("certbus_endpoint_verdict", "Endpoints by what the last look found.", ("verdict",))
+HEARTBEAT: Final = Metric(
+    "certbus_heartbeat_timestamp_seconds", "When the service's last heartbeat was stored.", ("place", "service")
+)
 ISSUER_ABANDONED: Final = Metric(
     "certbus_issuer_orders_abandoned", "Orders at a CA that were given up.", ("ca", "reason")
 )
@@ -49,6 +84,17 @@ ISSUER_FAILURES: Final = Metric("certbus_issuer_failures", "Runs of jobs that fa
 ISSUER_ISSUED: Final = Metric("certbus_issuer_certificates_issued", "Revisions handed over.", ("ca",))
 ORDERS_READ: Final = Metric(
     "certbus_orders_read_timestamp_seconds", "When all deployments were last read from the registry."
+)
+READY: Final = Metric("certbus_ready", "1 where /readyz says that the service can do its work.")
+ROUND_FAILURES: Final = Metric("certbus_round_failures", "Rounds of the background that failed.", ("service", "task"))
+STREAM_BYTES: Final = Metric("certbus_stream_bytes", "What a stream holds.", ("stream",))
+STREAM_BYTES_LIMIT: Final = Metric("certbus_stream_bytes_limit", "What a stream may hold.", ("stream",))
+STREAM_MESSAGES: Final = Metric("certbus_stream_messages", "Messages that a stream holds.", ("stream",))
+STREAM_MESSAGES_LIMIT: Final = Metric(
+    "certbus_stream_messages_limit", "Messages that a stream may hold, where that is limited.", ("stream",)
+)
+TASK_RESTARTS: Final = Metric(
+    "certbus_task_restarts", "Tasks of the background that ended and were started again.", ("service", "task")
 )
 UNREADABLE_ITEMS: Final = Metric(
     "certbus_unreadable_items", "Items of events and answers that could not be read and were set aside.", ("source",)

@@ -4,10 +4,12 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+import threading
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final
 
+import structlog
 import uvicorn
 from faststream.asgi import AsgiResponse, get
 from faststream.asgi.types import ASGIApp, Receive, Scope, Send
@@ -15,15 +17,19 @@ from prometheus_client import CollectorRegistry, make_asgi_app
 from uvicorn.lifespan.on import LifespanOn
 
 from certcore.instance import INSTANCE_VARIABLE, instance_headers
+from certkit.readiness import Readiness
 from certkit.settings import HttpSettings
 
-__all__ = ["Readiness", "health_routes", "run"]
+__all__ = ["health_routes", "run"]
 
 _KEEP_ALIVE_S: Final = 120
 """So long an idle connection stays: longer than the pauses between a client's rounds, so they need no handshake."""
+log = structlog.get_logger()
 
-Readiness = Callable[[], Awaitable[str | None]]
-"""Returns None where the service can do its work, else the reason why not."""
+_BROKE_OFF: Final = 3
+"""Exit code: whoever supervises the process is to start it again."""
+_LAST_WORK_S: Final = 60.0
+"""So long a process that gave up may take for its end."""
 
 
 class _Metrics:
@@ -37,7 +43,8 @@ class _Metrics:
 
 
 def health_routes(*, readiness: Readiness, metrics: CollectorRegistry) -> Sequence[tuple[str, ASGIApp]]:
-    """/healthz: the process answers. /readyz: it can do its work, else 503 with the reason. /metrics: Prometheus.
+    """/healthz: the process answers. /readyz: it can do its work, else 503: the reason in the first line, then what
+    each check found; the same as JSON for whoever accepts that. /metrics: Prometheus.
 
     By a header of the first two, the launcher recognises this process: see `certcore.instance`.
     """
@@ -48,9 +55,14 @@ def health_routes(*, readiness: Readiness, metrics: CollectorRegistry) -> Sequen
         return AsgiResponse(b"ok", status_code=200, headers=headers)
 
     @get
-    async def readyz(_: object) -> AsgiResponse:
-        reason = await readiness()
-        return AsgiResponse((reason or "ready").encode(), status_code=503 if reason else 200, headers=headers)
+    async def readyz(scope: Scope) -> AsgiResponse:
+        report = await readiness.report()
+        if any(name == b"accept" and b"application/json" in value for name, value in scope["headers"]):
+            body, kind = report.model_dump_json(), "application/json"
+        else:
+            body, kind = report.text(), "text/plain; charset=utf-8"
+        status = 503 if report.reason else 200
+        return AsgiResponse(body.encode(), status_code=status, headers={**headers, "content-type": kind})
 
     return [("/healthz", healthz), ("/readyz", readyz), ("/metrics", _Metrics(metrics))]
 
@@ -58,13 +70,16 @@ def health_routes(*, readiness: Readiness, metrics: CollectorRegistry) -> Sequen
 class _Server(uvicorn.Server):
     """Tells the application at the signal, not when the last connection has ended: some never end by themselves.
 
-    It ends when the application's start broke off, also behind its back: a service that answers its health check but
-    consumes nothing would deceive everybody.
+    It ends when the application's start broke off, also behind its back, and when it gave up: a service that answers
+    its health check but consumes nothing would deceive everybody.
     """
 
-    def __init__(self, config: uvicorn.Config, leave: Callable[[], None] | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, leave: Callable[[], None] | None, gave_up: Callable[[], str | None]
+    ) -> None:
         super().__init__(config)
         self._leave = leave
+        self._gave_up = gave_up
         self.broke_off = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -74,14 +89,30 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         self.broke_off = isinstance(self.lifespan, LifespanOn) and self.lifespan.error_occurred
+        if not self.broke_off and (reason := self._gave_up()) is not None:
+            self.broke_off = True
+            log.error("service_gave_up", reason=reason)
+            if self._leave is not None:
+                self._leave()
+            # What can't be started again may not be able to stop, either.
+            last = threading.Timer(_LAST_WORK_S, os._exit, (_BROKE_OFF,))
+            last.daemon = True
+            last.start()
         return self.broke_off or await super().on_tick(counter)
 
 
-def run(app: ASGIApp, http: HttpSettings, *, leave: Callable[[], None] | None = None) -> None:
+def run(
+    app: ASGIApp,
+    http: HttpSettings,
+    *,
+    gave_up: Callable[[], str | None],
+    leave: Callable[[], None] | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain: what was begun is finished, nothing new is taken.
 
-    `leave` is called in the signal handler, so that long answers (event streams) can end. The process is left with
-    exit code 3 where the service could not start, for whoever supervises it to try again.
+    `leave` is called in the signal handler, so that long answers (event streams) can end. `gave_up` is asked ten
+    times a second, and a reason ends the service. The process is left with exit code 3 where the service could not
+    start, or gave up, for whoever supervises it to try again.
     """
     tls = http.tls_context()
     config = uvicorn.Config(
@@ -97,7 +128,7 @@ def run(app: ASGIApp, http: HttpSettings, *, leave: Callable[[], None] | None = 
         timeout_graceful_shutdown=5,
         lifespan="on",
     )
-    server = _Server(config, leave)
+    server = _Server(config, leave, gave_up)
     asyncio.run(server.serve())
     if server.broke_off or not server.started:
-        sys.exit(3)
+        sys.exit(_BROKE_OFF)

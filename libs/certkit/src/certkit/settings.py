@@ -101,6 +101,9 @@ class BusSettings(_Settings):
     ca_file: Path | None = Field(default=None, description="Trust roots of the broker; by default the system's.")
     certificate_file: ClientCertificate = None
     key_file: Key = None
+    monitor_url: str | None = Field(
+        default=None, description="The broker's monitoring, for its /healthz: https://127.0.0.1:8222."
+    )
 
     def tls_context(self) -> ssl.SSLContext | None:
         """None where the connection is plain text.
@@ -168,6 +171,9 @@ class TelemetrySettings(_Settings):
     log_level: str = "info"
     otlp_endpoint: str | None = Field(default=None, description="OTLP/HTTP traces endpoint, …/v1/traces.")
     trace_file: Path | None = Field(default=None, description="Spans as JSON lines.")
+    trace_file_mib: Annotated[int, Field(gt=0)] = Field(
+        default=64, description="At this size a new trace file is begun; one older file is kept beside it."
+    )
 
 
 @dataclass(frozen=True)

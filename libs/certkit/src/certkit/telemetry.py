@@ -4,19 +4,19 @@ import logging
 import sys
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from structlog.tracebacks import ExceptionDictTransformer
 
 from certkit.settings import TelemetrySettings
+from certkit.trace_file import TraceFile
 
 __all__ = ["Telemetry", "configure_telemetry", "context_of", "current_traceparent", "parent_of", "trace_headers"]
 
@@ -42,25 +42,9 @@ def configure_telemetry(service: str, settings: TelemetrySettings) -> Telemetry:
 
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.otlp_endpoint)))
     if settings.trace_file is not None:
-        provider.add_span_processor(SimpleSpanProcessor(_TraceFile(settings.trace_file)))
+        trace_file = TraceFile(settings.trace_file, max_bytes=settings.trace_file_mib * 1024 * 1024)
+        provider.add_span_processor(SimpleSpanProcessor(trace_file))
     return Telemetry(provider, provider.get_tracer("certbus"))
-
-
-class _TraceFile(ConsoleSpanExporter):
-    """Spans as JSON lines, each written when it ends: a killed process loses none that did."""
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lines = path.open("a", buffering=1, encoding="utf-8")
-        super().__init__(out=self._lines, formatter=_one_line)
-
-    def shutdown(self) -> None:
-        self._lines.close()
-
-
-def _one_line(span: ReadableSpan) -> str:
-    # None is json.dumps' own word for "no line breaks".
-    return str(span.to_json(indent=None)) + "\n"
 
 
 def trace_headers() -> dict[str, str]:

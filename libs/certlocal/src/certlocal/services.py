@@ -35,6 +35,7 @@ class Surroundings:
     """What the services find around them. `clusters` are site → kubeconfig of the syncer's own user."""
 
     nats_url: str
+    nats_monitor_url: str
     registry_url: str
     registry_port: int
     acme_directory_url: str
@@ -89,6 +90,7 @@ class _Starter:
         settings: dict[str, Value] = {
             "bus": {
                 "url": self.around.nats_url,
+                "monitor_url": self.around.nats_monitor_url,
                 "identity": name,
                 "nkey_seed_file": str(self.identities.seed_file(name)),
                 "ca_file": ca_file,

@@ -144,6 +144,7 @@ class LocalSystem:
         await asyncio.gather(*parts)
         around = Surroundings(
             nats_url=self.nats.url,
+            nats_monitor_url=self.nats.monitor_url,
             registry_url=self.registry_url,
             registry_port=self.registry_port,
             acme_directory_url=self.pebble.directory_url,

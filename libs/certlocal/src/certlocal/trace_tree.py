@@ -28,12 +28,15 @@ def read_trace(folder: Path, trace_id: str) -> list[Span]:
     spans = []
     for path in sorted(folder.glob("*.jsonl")):
         with path.open(encoding="utf-8") as lines:
-            spans += [_span(line) for line in lines if trace_id in line and line.endswith("}\n")]
+            spans += [span for line in lines if trace_id in line and (span := _span(line)) is not None]
     return sorted(spans, key=lambda span: span.start)
 
 
-def _span(line: str) -> Span:
-    found = json.loads(line)
+def _span(line: str) -> Span | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
     return Span(
         span_id=found["context"]["span_id"],
         parent_id=found["parent_id"],

@@ -5,4 +5,5 @@ from certkit.settings import load_settings
 
 if __name__ == "__main__":
     settings = load_settings(Settings)
-    run(create_app(settings), settings.http)
+    app = create_app(settings)
+    run(app, settings.http, gave_up=app.gave_up)

@@ -2,7 +2,6 @@
 
 from importlib.metadata import version
 
-from faststream.asgi import AsgiFastStream
 from prometheus_client import CollectorRegistry
 
 from cdn_pusher.settings import Settings
@@ -16,7 +15,10 @@ from certdelivery.reports import Reports
 from certdelivery.target import DriverContext
 from certkit.background import Background
 from certkit.bus import EventPublisher, make_broker, subscribe
-from certkit.lifecycle import readiness_of, service_app
+from certkit.health import service_readiness
+from certkit.heartbeat import Heartbeat
+from certkit.lifecycle import ServiceApp, service_app
+from certkit.readiness import asked
 from certkit.registry_client import RegistryClient
 from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
@@ -24,22 +26,18 @@ from certkit.telemetry import configure_telemetry
 __all__ = ["create_app"]
 
 
-def create_app(settings: Settings) -> AsgiFastStream:
+def create_app(settings: Settings) -> ServiceApp:
     """The application; nothing is connected before it is started."""
     place, service, release = settings.place, settings.SERVICE, version("certbus-cdn-pusher")
     telemetry = configure_telemetry(identity(place, service), settings.telemetry)
     metrics = CollectorRegistry()
+    background = Background(service=identity(place, service), metrics=metrics, clock=system_clock)
     broker = make_broker(settings.bus, place=place, service=service, telemetry=telemetry, metrics=metrics)
     drivers = load_drivers(service)
     context = DriverContext(place=place, user_agent=f"certbus-{service}/{release}", clock=system_clock)
     publisher = EventPublisher(broker=broker, source=source(place, service), clock=system_clock)
-    reports = Reports(
-        StatusReports(publisher=publisher, place=place, service=service),
-        place=place,
-        service=service,
-        version=release,
-        kinds=list(drivers),
-    )
+    status = StatusReports(publisher=publisher, place=place, service=service)
+    reports = Reports(status, place=place)
     registry = RegistryClient(settings.registry)
     engine = Engine(
         place=place,
@@ -59,14 +57,31 @@ def create_app(settings: Settings) -> AsgiFastStream:
         identity=settings.bus.identity,
         handlers=engine.handlers,
     )
-    background = Background()
+    readiness = service_readiness(
+        broker=broker,
+        bus=settings.bus,
+        background=background,
+        metrics=metrics,
+        clock=system_clock,
+        checks=[asked("deployments", engine.not_ready)],
+    )
+    heartbeat = Heartbeat(
+        status,
+        place=place,
+        service=service,
+        version=release,
+        readiness=readiness,
+        metrics=metrics,
+        clock=system_clock,
+        kinds=list(drivers),
+    )
     background.add_round("reconcile", settings.reconcile_every_s, engine.reconcile)
-    background.add_round("heartbeat", settings.heartbeat_every_s, reports.heartbeat)
+    background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
     return service_app(
         broker,
         telemetry=telemetry,
         metrics=metrics,
-        readiness=readiness_of(broker, background, engine.not_ready),
+        readiness=readiness,
         background=background,
         resources=[registry],
         # The rounds first: they would begin what the engine is about to end.

@@ -6,7 +6,8 @@ from issuer.settings import Settings
 
 def main() -> None:
     settings = load_settings(Settings)
-    run(create_app(settings), settings.http)
+    app = create_app(settings)
+    run(app, settings.http, gave_up=app.gave_up)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from faststream.asgi import AsgiFastStream
 from prometheus_client import CollectorRegistry
 
 from certcore import subjects
@@ -20,7 +19,10 @@ from certcore.sealing import generate_recipient_key
 from certkit.background import Background
 from certkit.bus import EventPublisher, make_broker, subscribe
 from certkit.database import make_engine, upgrade
-from certkit.lifecycle import readiness_of, service_app
+from certkit.disk import folder_of
+from certkit.health import service_readiness
+from certkit.heartbeat import Heartbeat
+from certkit.lifecycle import ServiceApp, service_app
 from certkit.registry_client import RegistryClient
 from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
@@ -51,9 +53,10 @@ _JOBS_PER_THREAD: Final = 4
 """Most of a job's time is waiting for the CA, which takes no thread."""
 
 
-def create_app(settings: Settings) -> AsgiFastStream:
+def create_app(settings: Settings) -> ServiceApp:
     telemetry = configure_telemetry(_SERVICE, settings.telemetry)
     metrics = CollectorRegistry()
+    background = Background(service=_SERVICE, metrics=metrics, clock=system_clock)
     identity = WorkerIdentity.take(settings.state_folder)
     escrow = generate_recipient_key(ESCROW, settings.state_folder / "escrow.key")
     engine = make_engine(settings.database_url)
@@ -61,12 +64,10 @@ def create_app(settings: Settings) -> AsgiFastStream:
     executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="acme")
     cas = {ca.name: _ca(ca, settings, journal, executor) for ca in settings.cas}
     responder, dns = _responder(settings, journal), _dns(settings, journal)
-    background = Background()
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
-    reports = StatusStream(
-        StatusReports(publisher=publisher, place=HUB, service=_SERVICE), version=version("certbus-issuer")
-    )
+    status = StatusReports(publisher=publisher, place=HUB, service=_SERVICE)
+    reports = StatusStream(status)
     registry = RegistryClient(settings.registry)
     policy = CaPolicy(internal=settings.policy.internal, public=settings.policy.public)
     issuance = Issuance(
@@ -109,14 +110,31 @@ def create_app(settings: Settings) -> AsgiFastStream:
         },
     )
 
+    readiness = service_readiness(
+        broker=broker,
+        bus=settings.bus,
+        background=background,
+        metrics=metrics,
+        clock=system_clock,
+        folders=[settings.state_folder, folder_of(settings.database_url)],
+    )
+    heartbeat = Heartbeat(
+        status,
+        place=HUB,
+        service=_SERVICE,
+        version=version("certbus-issuer"),
+        readiness=readiness,
+        metrics=metrics,
+        clock=system_clock,
+    )
     background.add(_TAKE_JOBS, worker.take_jobs)
     background.add_round("upkeep", UPKEEP_S, worker.keep_up)
-    background.add_round("heartbeat", settings.heartbeat_every_s, reports.heartbeat)
+    background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
     return service_app(
         broker,
         telemetry=telemetry,
         metrics=metrics,
-        readiness=readiness_of(broker, background),
+        readiness=readiness,
         background=background,
         before=[partial(upgrade, engine, _MIGRATIONS)],
         resources=[_held(identity, executor), journal, registry, *_solving(responder, dns)],

@@ -6,7 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from faststream.asgi import AsgiFastStream
 from prometheus_client import CollectorRegistry
 
 from certcore import subjects
@@ -16,7 +15,11 @@ from certcore.identities import HUB, Service, durable, source
 from certkit.background import Background
 from certkit.bus import EventPublisher, make_broker, subscribe, upgrading
 from certkit.database import make_engine, upgrade
-from certkit.lifecycle import readiness_of, service_app
+from certkit.disk import folder_of
+from certkit.health import service_readiness
+from certkit.heartbeat import Heartbeat
+from certkit.lifecycle import ServiceApp, service_app
+from certkit.readiness import asked
 from certkit.registry_client import RegistryClient
 from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
@@ -47,9 +50,10 @@ _LAST_LOOKS_S: Final = 3.0
 """So long a shutdown waits for looks that were begun."""
 
 
-def create_app(settings: Settings) -> AsgiFastStream:
+def create_app(settings: Settings) -> ServiceApp:
     telemetry = configure_telemetry(_SERVICE, settings.telemetry)
     metrics = CollectorRegistry()
+    background = Background(service=_SERVICE, metrics=metrics, clock=system_clock)
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
     registry = RegistryClient(settings.registry)
@@ -57,9 +61,8 @@ def create_app(settings: Settings) -> AsgiFastStream:
     closing = AsyncExitStack()
     closing.push_async_callback(engine.dispose)
     store, roster, gauges = Store(engine), Roster(), Gauges(metrics)
-    reports = Reports(
-        StatusReports(publisher=publisher, place=HUB, service=_SERVICE), version=version("certbus-monitor")
-    )
+    status = StatusReports(publisher=publisher, place=HUB, service=_SERVICE)
+    reports = Reports(status)
     relay = AlertRelay(store=store, publisher=publisher)
     periods = Periods(
         routine=timedelta(seconds=settings.period_s),
@@ -100,11 +103,28 @@ def create_app(settings: Settings) -> AsgiFastStream:
             EndpointsExpectedV1: upgrading(expectations.on_endpoints_expected),
         },
     )
-    background = Background()
+    readiness = service_readiness(
+        broker=broker,
+        bus=settings.bus,
+        background=background,
+        metrics=metrics,
+        clock=system_clock,
+        checks=[asked("expectations", expectations.not_read)],
+        folders=[folder_of(settings.database_url)],
+    )
+    heartbeat = Heartbeat(
+        status,
+        place=HUB,
+        service=_SERVICE,
+        version=version("certbus-monitor"),
+        readiness=readiness,
+        metrics=metrics,
+        clock=system_clock,
+    )
     background.add(_PATROL, patrol.run)
     background.add_round("expectations", settings.refresh_every_s, expectations.refresh)
     background.add_round("alerts", _ALERTS_EVERY_S, relay.flush)
-    background.add_round("heartbeat", settings.heartbeat_every_s, reports.heartbeat)
+    background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
     background.add_round("probe_round", settings.period_s, rounds.complete)
 
     async def bring_up() -> None:
@@ -119,7 +139,7 @@ def create_app(settings: Settings) -> AsgiFastStream:
         broker,
         telemetry=telemetry,
         metrics=metrics,
-        readiness=readiness_of(broker, background, expectations.not_read),
+        readiness=readiness,
         background=background,
         before=[bring_up],
         resources=[closing, registry],

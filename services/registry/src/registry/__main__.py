@@ -6,4 +6,4 @@ from registry.settings import Settings
 if __name__ == "__main__":
     settings = load_settings(Settings)
     app = create_app(settings)
-    run(app, settings.http, leave=app.state.leave)
+    run(app, settings.http, leave=app.state.leave, gave_up=app.state.gave_up)

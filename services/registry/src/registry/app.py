@@ -23,7 +23,10 @@ from certcore.plugins import load_target_kinds
 from certkit.background import Background
 from certkit.bus import EventPublisher, Handler, make_broker
 from certkit.discovery import Discovery, EachConsumer, EachStream
+from certkit.disk import folder_of
+from certkit.health import service_readiness
 from certkit.service import health_routes
+from certkit.streams import Streams
 from certkit.telemetry import Telemetry, configure_telemetry
 from certkit.transactions import Database
 from registry.adapters.outbox import SOURCE, Bell, Outbox, Relay
@@ -70,6 +73,7 @@ _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _REPORTS_AT_ONCE: Final = 16
 """Of one place. Their order doesn't matter: each is compared with what is stored; and they are committed together."""
 _UPKEEP_S: Final = 3600.0
+_STREAMS_EVERY_S: Final = 15.0
 _UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/list", "/sign-in"})
 
 
@@ -79,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
     database = Database(settings.database_url, metrics=metrics)
     store = Store(database)
     bell = Bell()
-    background = Background()
+    background = Background(service=Service.REGISTRY, metrics=metrics, clock=system_clock)
     broker = make_broker(settings.bus, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=SOURCE, clock=system_clock)
     outbox = Outbox(clock=system_clock, new_id=_new_id)
@@ -117,6 +121,16 @@ def create_app(settings: Settings) -> FastAPI:
     background.add_round("renewals", settings.renewal_sweep_every_s, renewals.sweep)
     background.add_round("upkeep", _UPKEEP_S, Upkeep(store=store, clock=system_clock).prune)
     background.add_round("health", settings.health_sweep_every_s, health.sweep)
+    background.add_round("streams", _STREAMS_EVERY_S, Streams(broker=broker, metrics=metrics).look)
+    readiness = service_readiness(
+        broker=broker,
+        bus=settings.bus,
+        background=background,
+        metrics=metrics,
+        clock=system_clock,
+        checks=[discovery.findings],
+        folders=[settings.state_folder, folder_of(settings.database_url)],
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -132,13 +146,9 @@ def create_app(settings: Settings) -> FastAPI:
             log.info("registry_started", url=settings.http.url)
             yield
 
-    async def readiness() -> str | None:
-        if not await broker.ping(timeout=1.0):
-            return "the bus can't be reached"
-        return f"ended: {', '.join(background.ended)}" if background.ended else discovery.not_listed
-
     app = _fastapi(lifespan, telemetry, leave=bell.silence)
     app.state.authenticator = authenticator
+    app.state.gave_up = lambda: background.gave_up
     bundles = Bundles(store=store, clock=system_clock)
     for router in (
         requests_router(store=store, requests=requests, door=door, bell=bell),
@@ -189,6 +199,7 @@ def _discovery(
     return Discovery(
         broker=broker,
         identity=identity,
+        clock=system_clock,
         rules=(
             EachStream(subjects.STATUS, READS_REPORTS, handlers, at_once=_REPORTS_AT_ONCE),
             EachStream(subjects.LAST, READS_REPORTS, handlers, at_once=_REPORTS_AT_ONCE),

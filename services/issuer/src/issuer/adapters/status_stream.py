@@ -1,9 +1,8 @@
-"""What the registry is told of jobs, and of the issuer itself. Repeated reports of a job carry the same id, so that a
+"""What the registry is told of jobs. Repeated reports of a job carry the same id, so that a
 stream keeps one of them.
 """
 
-from certcore.events import CONTRACT, Event, RevisionFailed, RevisionIssued, RevisionStarted, SiteHeartbeat
-from certcore.identities import HUB, Service
+from certcore.events import Event, RevisionFailed, RevisionIssued, RevisionStarted
 from certcore.inspection import read_chain
 from certkit.reports import StatusReports
 from issuer.domain.failure import REPORTED_AS, FailureReason
@@ -16,14 +15,8 @@ __all__ = ["StatusStream"]
 class StatusStream:
     """Its calls raise TransientError where no stream acknowledged the report."""
 
-    def __init__(self, reports: StatusReports, *, version: str) -> None:
+    def __init__(self, reports: StatusReports) -> None:
         self._reports = reports
-        self._version = version
-
-    async def heartbeat(self) -> None:
-        """Report that this issuer runs, and which contract level it reads."""
-        event = SiteHeartbeat(site=HUB, service=Service.ISSUER, version=self._version, contract=CONTRACT)
-        await self._publish(event, about=HUB)
 
     async def started(self, job: JobId, *, ca: str) -> None:
         event = RevisionStarted(certificate_id=job.certificate_id, revision=job.revision, variant=job.variant, ca=ca)

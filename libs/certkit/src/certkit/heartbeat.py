@@ -1,0 +1,63 @@
+"""Tells the registry that a service lives: what it can, since when it runs, and what keeps it from its work."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from certcore.clock import Clock
+from certcore.events import CONTRACT, Event, SiteHeartbeat
+from certcore.identities import Service
+from certkit.metric_names import HEARTBEAT, gauge
+from certkit.readiness import Readiness
+
+__all__ = ["Heartbeat", "Publisher"]
+
+
+class Publisher(Protocol):
+    """As `certkit.reports.StatusReports`."""
+
+    async def publish(self, event: Event, *, about: str) -> None: ...
+
+
+class Heartbeat:
+    """Make one in a process, at its start: that is the moment that each heartbeat carries."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        *,
+        place: str,
+        service: Service,
+        version: str,
+        readiness: Readiness,
+        metrics: CollectorRegistry,
+        clock: Clock,
+        kinds: Sequence[str] | None = None,
+        clusters: Sequence[str] = (),
+    ) -> None:
+        """`kinds` are the kinds of targets that it delivers to, None where it delivers nothing."""
+        self._publisher = publisher
+        self._place = place
+        self._readiness = readiness
+        self._clock = clock
+        self._stored = gauge(HEARTBEAT, metrics).labels(place, service)
+        self._event = SiteHeartbeat(
+            site=place,
+            service=service,
+            version=version,
+            clusters=tuple(clusters),
+            kinds=tuple(sorted(kinds)) if kinds is not None else None,
+            contract=CONTRACT,
+            started=clock(),
+        )
+
+    async def beat(self) -> None:
+        """A round of the background.
+
+        Raises:
+            TransientError: storing it wasn't confirmed.
+        """
+        event = self._event.model_copy(update={"not_ready": await self._readiness.reason()})
+        await self._publisher.publish(event, about=self._place)
+        self._stored.set(self._clock().timestamp())

@@ -1,0 +1,67 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from certcore.errors import TransientError
+from certcore.events import CONTRACT, Event, SiteHeartbeat
+from certcore.identities import Service
+from certkit.heartbeat import Heartbeat
+from certkit.readiness import Finding, Readiness
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class Stream:
+    def __init__(self) -> None:
+        self.stored: list[tuple[Event, str]] = []
+        self.away = False
+
+    async def publish(self, event: Event, *, about: str) -> None:
+        if self.away:
+            raise TransientError("the bus is away")
+        self.stored.append((event, about))
+
+
+async def test_a_heartbeat_tells_since_when_the_process_runs_and_what_keeps_it_from_its_work() -> None:
+    stream, metrics, now, problem = Stream(), CollectorRegistry(), NOON, None
+
+    async def reached() -> Finding:
+        return Finding(check="bus", problem=problem)
+
+    heartbeat = Heartbeat(
+        stream,
+        place="site1",
+        service=Service.SYNCER,
+        version="1",
+        readiness=Readiness(bus=reached),
+        metrics=metrics,
+        clock=lambda: now,
+        kinds=["kubernetes", "files"],
+        clusters=["east"],
+    )
+    now = NOON + timedelta(seconds=5)
+    await heartbeat.beat()
+    problem = "it can't be reached"
+    await heartbeat.beat()
+    common = {
+        "site": "site1",
+        "service": "syncer",
+        "version": "1",
+        "clusters": ("east",),
+        "kinds": ("files", "kubernetes"),
+        "contract": CONTRACT,
+        "started": NOON,
+    }
+    assert stream.stored == [
+        (SiteHeartbeat(**common), "site1"),
+        (SiteHeartbeat(**common, not_ready="bus: it can't be reached"), "site1"),
+    ]
+    labels = {"place": "site1", "service": "syncer"}
+    assert metrics.get_sample_value("certbus_heartbeat_timestamp_seconds", labels) == now.timestamp()
+
+    stream.away, now = True, NOON + timedelta(seconds=10)
+    with pytest.raises(TransientError):
+        await heartbeat.beat()
+    stored = metrics.get_sample_value("certbus_heartbeat_timestamp_seconds", labels)
+    assert stored == (NOON + timedelta(seconds=5)).timestamp()
