@@ -54,7 +54,7 @@ from certkit.telemetry import configure_telemetry
 from prometheus_client import CollectorRegistry
 
 telemetry, metrics = configure_telemetry("test", TelemetrySettings()), CollectorRegistry()
-bus = BusSettings(url=sys.argv[1], identity="test")
+bus = BusSettings(plain_text=True, url=sys.argv[1], identity="test")
 broker = make_broker(bus, place="hub", service="test", telemetry=telemetry, metrics=metrics)
 background = Background(service="test", metrics=metrics, clock=system_clock)
 
@@ -73,7 +73,7 @@ app = service_app(
     background=background,
     at_shutdown=[drained],
 )
-run(app, HttpSettings(port=int(sys.argv[2])), gave_up=app.gave_up)
+run(app, HttpSettings(plain_text=True, port=int(sys.argv[2])), gave_up=app.gave_up)
 """
 
 
