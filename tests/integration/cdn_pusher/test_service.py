@@ -336,8 +336,10 @@ async def test_it_starts_before_the_registry_and_catches_up(site: Site) -> None:
     site.registry.down = True
     site.order(issued, 1)
     site.process.start()
-    await site.reports.next(SiteHeartbeat)
+    beat, _ = await site.reports.next(SiteHeartbeat)
+    assert "deployments: " in (beat.not_ready or "")
     assert (await site.get("/readyz")).status_code == 503
     site.registry.down = False
     await site.reports.next(DeliverySucceeded)
     assert await serves(site, issued)
+    await site.reports.next(SiteHeartbeat, where=lambda beat: beat.not_ready is None)

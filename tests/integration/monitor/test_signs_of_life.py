@@ -48,10 +48,17 @@ async def test_an_endpoint_that_was_not_judged_is_missed(watch: Watch) -> None:
 
 async def test_it_publishes_that_it_is_alive(watch: Watch) -> None:
     watch.process.start()
-    for _ in range(2):
-        heartbeat, _ = await watch.observations.next(SiteHeartbeat)
-        assert (heartbeat.site, heartbeat.service, heartbeat.contract) == ("hub", "monitor", CONTRACT)
-        assert heartbeat.version
+    beats = [(await watch.observations.next(SiteHeartbeat))[0] for _ in range(2)]
+    for beat in beats:
+        assert (beat.site, beat.service, beat.contract) == ("hub", "monitor", CONTRACT)
+        assert beat.version
+    [started] = {beat.started for beat in beats}
+    assert started is not None
+    await watch.process.stop()
+    watch.process.start()
+    await watch.observations.next(
+        SiteHeartbeat, where=lambda beat: beat.started is not None and beat.started > started
+    )
 
 
 async def test_the_proof_is_exported_before_it_stops(watch: Watch) -> None:
