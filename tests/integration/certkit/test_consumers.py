@@ -87,7 +87,7 @@ async def bus() -> AsyncIterator[SecuredBroker]:
 async def looking(bus: SecuredBroker, identity: str, stream: str, durable: str) -> AsyncIterator[Looking]:
     provider, metrics, clock, handler = TracerProvider(), CollectorRegistry(), Clock(), Slow()
     broker = make_broker(
-        BusSettings(url=bus.url, identity=identity, nkey_seed_file=bus.seed_file(identity)),
+        BusSettings(plain_text=True, url=bus.url, identity=identity, nkey_seed_file=bus.seed_file(identity)),
         place=HUB,
         service=Service.ISSUER,
         telemetry=Telemetry(provider, provider.get_tracer("test")),

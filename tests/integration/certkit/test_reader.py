@@ -57,7 +57,7 @@ class Bus:
     async def reading(self, *, at_once: int = 1) -> AsyncIterator[tuple[Reader, Consumers]]:
         provider, metrics = TracerProvider(), CollectorRegistry()
         broker = make_broker(
-            BusSettings(url=self.server.url, identity="issuer"),
+            BusSettings(plain_text=True, url=self.server.url, identity="issuer"),
             place=HUB,
             service=Service.ISSUER,
             telemetry=Telemetry(provider, provider.get_tracer("test")),
