@@ -29,15 +29,19 @@ from issuer.adapters.challtestsrv_dns01 import ChalltestsrvDns01
 from issuer.adapters.http01 import Http01Responder
 from issuer.adapters.identity import WorkerIdentity
 from issuer.adapters.journal import Journal
+from issuer.adapters.journal_database import JournalDatabase
+from issuer.adapters.kept_bundles import KeptBundles
 from issuer.adapters.status_stream import StatusStream
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeSolver
 from issuer.domain.choice import CaPolicy
 from issuer.domain.key_material import ESCROW
 from issuer.handlers.issuance import Issuance
-from issuer.handlers.issue_orders import Handlers
+from issuer.handlers.issue_orders import IssueOrders
 from issuer.handlers.metrics import Metrics
+from issuer.handlers.order_list import OrderList
 from issuer.handlers.order_watch import OrderWatch
+from issuer.handlers.pruning import Pruning
 from issuer.handlers.worker import UPKEEP_S, Worker
 from issuer.settings import CaSettings, Settings
 
@@ -47,6 +51,8 @@ _SERVICE: Final = Service.ISSUER
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _TAKE_JOBS: Final = "jobs"
 _TAKING_ENDS_S: Final = 5.0
+_TRY_JOURNAL_EVERY_S: Final = 10.0
+_PRUNE_EVERY_S: Final = 3600.0
 _JOBS_PER_THREAD: Final = 4
 """Most of a job's time is waiting for the CA, which takes no thread."""
 
@@ -57,7 +63,8 @@ def create_app(settings: Settings) -> AsgiFastStream:
     identity = WorkerIdentity.take(settings.state_folder)
     escrow = generate_recipient_key(ESCROW, settings.state_folder / "escrow.key")
     engine = make_engine(settings.database_url)
-    journal = Journal(engine=engine, worker=identity.name)
+    database = JournalDatabase(engine)
+    journal, kept = Journal(database=database, worker=identity.name), KeptBundles(database)
     executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="acme")
     cas = {ca.name: _ca(ca, settings, journal, executor) for ca in settings.cas}
     responder, dns = _responder(settings, journal), _dns(settings, journal)
@@ -94,32 +101,34 @@ def create_app(settings: Settings) -> AsgiFastStream:
         clock=system_clock,
         in_flight=settings.workers * _JOBS_PER_THREAD,
     )
-    handlers = Handlers(
-        journal=journal, reports=reports, policy=policy, cas=cas.keys(), wake=worker.wake, clock=system_clock
-    )
+    orders = IssueOrders(journal=journal, policy=policy, cas=cas.keys(), wake=worker.wake, clock=system_clock)
+    order_list = OrderList(registry=registry, orders=orders, kept=kept, clock=system_clock)
     subscribe(
         broker,
         stream=subjects.CERTS,
         durable=durable(HUB, _SERVICE),
         identity=settings.bus.identity,
         handlers={
-            CertificateApproved: handlers.approved,
-            CertificateRenewalDue: handlers.renewal_due,
-            CsrAccepted: handlers.csr_accepted,
+            CertificateApproved: orders.approved,
+            CertificateRenewalDue: orders.renewal_due,
+            CsrAccepted: orders.csr_accepted,
         },
     )
 
     background.add(_TAKE_JOBS, worker.take_jobs)
     background.add_round("upkeep", UPKEEP_S, worker.keep_up)
+    background.add_round("journal", _TRY_JOURNAL_EVERY_S, database.try_to_write)
+    background.add_round("orders", settings.orders_every_s, order_list.read)
+    background.add_round("prune", _PRUNE_EVERY_S, Pruning(kept=kept, clock=system_clock).prune)
     background.add_round("heartbeat", settings.heartbeat_every_s, reports.heartbeat)
     return service_app(
         broker,
         telemetry=telemetry,
         metrics=metrics,
-        readiness=readiness_of(broker, background),
+        readiness=readiness_of(broker, background, database.not_ready, order_list.not_ready),
         background=background,
         before=[partial(upgrade, engine, _MIGRATIONS)],
-        resources=[_held(identity, executor), journal, registry, *_solving(responder, dns)],
+        resources=[_held(identity, executor), database, registry, *_solving(responder, dns)],
         # Those of its life before a crash, too.
         after_start=[journal.release_leases],
         at_shutdown=[

@@ -2,13 +2,15 @@
 stream keeps one of them.
 """
 
+from datetime import datetime
+
 from certcore.events import CONTRACT, Event, RevisionFailed, RevisionIssued, RevisionStarted, SiteHeartbeat
 from certcore.identities import HUB, Service
 from certcore.inspection import read_chain
 from certkit.reports import StatusReports
 from issuer.domain.failure import REPORTED_AS, FailureReason
 from issuer.domain.issued import ari_id
-from issuer.domain.job import Job, JobId, JobState
+from issuer.domain.job import Job, JobState
 
 __all__ = ["StatusStream"]
 
@@ -25,22 +27,32 @@ class StatusStream:
         event = SiteHeartbeat(site=HUB, service=Service.ISSUER, version=self._version, contract=CONTRACT)
         await self._publish(event, about=HUB)
 
-    async def started(self, job: JobId, *, ca: str) -> None:
-        event = RevisionStarted(certificate_id=job.certificate_id, revision=job.revision, variant=job.variant, ca=ca)
-        await self._publish(event, about=job.certificate_id, event_id=f"started/{ca}/{job}")
-
     async def stands(self, job: Job) -> None:
-        """Tell how the job stands: issued, or failed and when it is tried again."""
+        """Tell how the job stands: started, issued, or failed and when it is tried again."""
         if job.state is JobState.STORED:
-            await self._publish(_issued(job), about=job.id.certificate_id, event_id=f"issued/{job.id}")
+            # A registry that got the bundle again has to hear of it again.
+            event_id = f"issued/{_number(job.stored_at or job.accepted_at)}/{job.id}"
+            await self._publish(_issued(job), about=job.id.certificate_id, event_id=event_id)
+        elif job.problem is None:
+            await self._publish(_started(job), about=job.id.certificate_id, event_id=f"started/{job.ca}/{job.id}")
         else:
             # The time of the failure tells one of a revision from another.
             failed_at = job.problem_at or job.accepted_at
-            event_id = f"failed/{failed_at.timestamp():.3f}/{job.id}"
+            event_id = f"failed/{_number(failed_at)}/{job.id}"
             await self._publish(_failed(job), about=job.id.certificate_id, event_id=event_id)
 
     async def _publish(self, event: Event, *, about: str, event_id: str | None = None) -> None:
         await self._reports.publish(event, about=about, event_id=event_id)
+
+
+def _number(instant: datetime) -> str:
+    return f"{instant.timestamp():.3f}"
+
+
+def _started(job: Job) -> RevisionStarted:
+    return RevisionStarted(
+        certificate_id=job.id.certificate_id, revision=job.id.revision, variant=job.id.variant, ca=job.ca or ""
+    )
 
 
 def _issued(job: Job) -> RevisionIssued:

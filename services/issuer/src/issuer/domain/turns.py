@@ -55,6 +55,12 @@ class Turns:
         self._served: dict[str, int] = {}
         self._turn = 0
 
+    def copy(self) -> "Turns":
+        """To plan with: what is planned may fail."""
+        other = Turns(self._slots)
+        other._held, other._served, other._turn = self._held.copy(), self._served.copy(), self._turn
+        return other
+
     @property
     def free(self) -> int:
         return self._slots - self._held.total()
