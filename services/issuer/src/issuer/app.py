@@ -53,6 +53,7 @@ _TAKE_JOBS: Final = "jobs"
 _TAKING_ENDS_S: Final = 5.0
 _TRY_JOURNAL_EVERY_S: Final = 10.0
 _PRUNE_EVERY_S: Final = 3600.0
+_EVENTS_AT_ONCE: Final = 32
 _JOBS_PER_THREAD: Final = 4
 """Most of a job's time is waiting for the CA, which takes no thread."""
 
@@ -113,6 +114,8 @@ def create_app(settings: Settings) -> AsgiFastStream:
             CertificateRenewalDue: orders.renewal_due,
             CsrAccepted: orders.csr_accepted,
         },
+        # Each is a job of its own: a single order isn't behind the writes of a burst.
+        at_once=_EVENTS_AT_ONCE,
     )
 
     background.add(_TAKE_JOBS, worker.take_jobs)
