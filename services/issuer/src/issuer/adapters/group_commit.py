@@ -6,17 +6,15 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-__all__ = ["GroupCommit", "NotCommittedError"]
+from certkit.database import DatabaseBusyError, busy
+
+__all__ = ["GroupCommit"]
 
 _MOST: Final = 64
 """Transactions of one commit: the first of them waits for the last."""
-
-
-class NotCommittedError(Exception):
-    """The commit that a transaction was part of failed, or never began; `__cause__` has the reason."""
 
 
 class _Ticket:
@@ -26,6 +24,25 @@ class _Ticket:
         self.outcome: asyncio.Future[Exception | None] = loop.create_future()
         self.left = asyncio.Event()
         self.broke: Exception | None = None
+
+
+@asynccontextmanager
+async def _savepoint(connection: AsyncConnection, ticket: _Ticket) -> AsyncGenerator[AsyncConnection]:
+    savepoint = await connection.begin_nested()
+    try:
+        yield connection
+    except Exception as error:
+        try:
+            await savepoint.rollback()
+        except DBAPIError as gone:
+            # A full disk has SQLite undo the whole transaction, with its savepoints.
+            ticket.broke = error if isinstance(error, DBAPIError) else gone
+        raise
+    except BaseException:
+        # Its statement may still run: nothing more is done with this connection.
+        ticket.broke = DatabaseBusyError("a transaction of the same commit was cancelled")
+        raise
+    await savepoint.commit()
 
 
 class GroupCommit:
@@ -44,26 +61,20 @@ class GroupCommit:
     async def transaction(self) -> AsyncGenerator[AsyncConnection]:
         """
         Raises:
-            NotCommittedError: nothing was written; or, where the commit itself failed, that isn't known.
+            DBAPIError, DatabaseBusyError: nothing was written; or, where the commit failed, nobody knows.
         """
         ticket = _Ticket()
         self._waiting.append(ticket)
         if self._serving is None or self._serving.done():
             self._serving = asyncio.create_task(self._serve())
         try:
-            connection = await ticket.turn
-            async with connection.begin_nested():
+            async with _savepoint(await ticket.turn, ticket) as connection:
                 yield connection
-        except SQLAlchemyError as error:
-            if not isinstance(error, IntegrityError):
-                # SQLite may have undone the whole: a full disk does that.
-                ticket.broke = error
-            raise
         finally:
             ticket.left.set()
         failed = await ticket.outcome
         if failed is not None:
-            raise NotCommittedError from failed
+            raise failed
 
     async def close(self) -> None:
         """Let what waits end."""
@@ -78,13 +89,14 @@ class GroupCommit:
                 async with self._engine.begin() as connection:
                     await self._run(group, connection)
             except Exception as error:  # noqa: BLE001 # whatever it was, whoever waits must learn of it
-                failed = error
+                # One for all: an error of a statement quotes it, and belongs to the one that made it.
+                failed = (busy(error) if isinstance(error, DBAPIError) else None) or error
                 if not group:
                     # Nobody can begin: who waits would wait as long again.
                     group, self._waiting = list(self._waiting), deque()
             for ticket in group:
                 if failed is not None and not ticket.turn.done():
-                    ticket.turn.set_exception(_because(failed))
+                    ticket.turn.set_exception(failed)
                 ticket.outcome.set_result(failed)
 
     async def _run(self, group: list[_Ticket], connection: AsyncConnection) -> None:
@@ -98,9 +110,3 @@ class GroupCommit:
             await ticket.left.wait()
             if ticket.broke is not None:
                 raise ticket.broke
-
-
-def _because(reason: Exception) -> NotCommittedError:
-    error = NotCommittedError()
-    error.__cause__ = reason
-    return error

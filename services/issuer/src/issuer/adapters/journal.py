@@ -81,7 +81,7 @@ _LEFTOVER: Final = (
 
 
 class Journal:
-    """`worker` names this process in leases. Each call may raise JournalAwayError."""
+    """`worker` names this process in leases. Each call may raise DatabaseBusyError."""
 
     def __init__(self, *, database: JournalDatabase, worker: str) -> None:
         self._database = database

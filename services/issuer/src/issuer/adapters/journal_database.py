@@ -5,13 +5,12 @@ from contextlib import asynccontextmanager
 from typing import Final, Self
 
 from sqlalchemy import update
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as NoConnectionError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from issuer.adapters.group_commit import GroupCommit, NotCommittedError
+from certkit.database import DatabaseBusyError, busy
+from issuer.adapters.group_commit import GroupCommit
 from issuer.adapters.tables import registry_epoch
-from issuer.domain.errors import JournalAwayError
 
 __all__ = ["JournalDatabase"]
 
@@ -39,22 +38,28 @@ class JournalDatabase:
         """A transaction, which must not begin another one.
 
         Raises:
-            JournalAwayError: the database is locked by another process, has no room, or can't be reached.
+            DatabaseBusyError: the database is locked by another process, has no room, or can't be reached; what was
+                to be written is not, or nobody knows: writes are compare-and-set, so whoever looks again sees it.
         """
         begin = self._groups.transaction if self._groups is not None else self._engine.begin
         try:
             async with begin() as connection:
                 yield connection
-        except (OperationalError, InterfaceError, NoConnectionError, NotCommittedError, OSError) as error:
-            # Without its SQL and parameters: they may be a row of the journal.
-            self._trouble = _reason(error.__cause__ if isinstance(error, NotCommittedError) else error)
-            raise JournalAwayError(f"the journal can't be read or written: {self._trouble}") from None
+        except DatabaseBusyError as error:
+            self._trouble = str(error)
+            raise
+        except DBAPIError as error:
+            passing = busy(error)
+            if passing is None:
+                raise
+            self._trouble = str(passing)
+            raise passing from None
 
     async def try_to_write(self) -> None:
         """Find out whether the database can be written, also while nothing else is.
 
         Raises:
-            JournalAwayError: as `transaction`.
+            DatabaseBusyError: as `transaction`.
         """
         async with self.transaction() as connection:
             await connection.execute(_TOUCH)
@@ -62,8 +67,4 @@ class JournalDatabase:
 
     def not_ready(self) -> str | None:
         """What went wrong, until `try_to_write` comes through."""
-        return f"the journal can't be written: {self._trouble}" if self._trouble else None
-
-
-def _reason(error: BaseException | None) -> str:
-    return str(error.orig if isinstance(error, DBAPIError) else type(error).__name__)[:200]
+        return f"the journal: {self._trouble}" if self._trouble else None

@@ -79,7 +79,7 @@ class Pruned:
 
 
 class KeptBundles:
-    """Each call may raise JournalAwayError."""
+    """Each call may raise DatabaseBusyError."""
 
     def __init__(self, database: JournalDatabase) -> None:
         self._database = database

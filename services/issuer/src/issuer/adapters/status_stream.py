@@ -4,6 +4,7 @@ stream keeps one of them.
 
 from datetime import datetime
 
+from certcore.errors import TransientError
 from certcore.events import CONTRACT, Event, RevisionFailed, RevisionIssued, RevisionStarted, SiteHeartbeat
 from certcore.identities import HUB, Service
 from certcore.inspection import read_chain
@@ -16,11 +17,14 @@ __all__ = ["StatusStream"]
 
 
 class StatusStream:
-    """Its calls raise TransientError where no stream acknowledged the report."""
+    """Its calls raise TransientError where no stream acknowledged the report. That takes long: then only heartbeats
+    are tried until one comes through, and work goes on.
+    """
 
     def __init__(self, reports: StatusReports, *, version: str) -> None:
         self._reports = reports
         self._version = version
+        self._away = False
 
     async def heartbeat(self) -> None:
         """Report that this issuer runs, and which contract level it reads."""
@@ -32,17 +36,27 @@ class StatusStream:
         if job.state is JobState.STORED:
             # A registry that got the bundle again has to hear of it again.
             event_id = f"issued/{_number(job.stored_at or job.accepted_at)}/{job.id}"
-            await self._publish(_issued(job), about=job.id.certificate_id, event_id=event_id)
+            await self._report(_issued(job), about=job.id.certificate_id, event_id=event_id)
         elif job.problem is None:
-            await self._publish(_started(job), about=job.id.certificate_id, event_id=f"started/{job.ca}/{job.id}")
+            await self._report(_started(job), about=job.id.certificate_id, event_id=f"started/{job.ca}/{job.id}")
         else:
             # The time of the failure tells one of a revision from another.
             failed_at = job.problem_at or job.accepted_at
             event_id = f"failed/{_number(failed_at)}/{job.id}"
-            await self._publish(_failed(job), about=job.id.certificate_id, event_id=event_id)
+            await self._report(_failed(job), about=job.id.certificate_id, event_id=event_id)
+
+    async def _report(self, event: Event, *, about: str, event_id: str) -> None:
+        if self._away:
+            raise TransientError("the bus was away just now")
+        await self._publish(event, about=about, event_id=event_id)
 
     async def _publish(self, event: Event, *, about: str, event_id: str | None = None) -> None:
-        await self._reports.publish(event, about=about, event_id=event_id)
+        try:
+            await self._reports.publish(event, about=about, event_id=event_id)
+        except TransientError:
+            self._away = True
+            raise
+        self._away = False
 
 
 def _number(instant: datetime) -> str:

@@ -5,7 +5,6 @@ CertbusError
 ├── CaUnreachableError     (TransientError) it didn't answer
 ├── SolverError            (TransientError) a challenge record couldn't be shown or removed
 ├── JobTakenError          (TransientError) another worker wrote to the job
-├── JournalAwayError       (TransientError) the journal's database is locked, full or away
 ├── UnidentifiedIssueOrderError (PermanentError) an issue order names no job that could be stored and reported
 └── UnsupportedIssueOrderError, UnknownCaError, NoChallengeError, UnfitCertificateError   (PermanentError)
 """
@@ -19,7 +18,6 @@ __all__ = [
     "AcmeProblemError",
     "CaUnreachableError",
     "JobTakenError",
-    "JournalAwayError",
     "NoChallengeError",
     "SolverError",
     "Subproblem",
@@ -77,10 +75,6 @@ class SolverError(TransientError):
 class JobTakenError(TransientError):
     def __init__(self, job: str) -> None:
         super().__init__(f"job {job} was written by another worker")
-
-
-class JournalAwayError(TransientError):
-    """What was to be written is not, or nobody knows: writes are compare-and-set, so whoever looks again sees it."""
 
 
 class UnidentifiedIssueOrderError(PermanentError):

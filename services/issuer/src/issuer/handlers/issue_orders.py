@@ -48,21 +48,21 @@ class IssueOrders:
         """
         Raises:
             UnidentifiedIssueOrderError: the issue order is to be set aside.
-            JournalAwayError: it is to be announced again.
+            DatabaseBusyError: it is to be announced again.
         """
         await self._announced(event.order)
 
     async def renewal_due(self, event: CertificateRenewalDue, _: Envelope) -> None:
         """
         Raises:
-            UnidentifiedIssueOrderError, JournalAwayError: as `approved`.
+            UnidentifiedIssueOrderError, DatabaseBusyError: as `approved`.
         """
         await self._announced(event.order)
 
     async def csr_accepted(self, event: CsrAccepted, _: Envelope) -> None:
         """
         Raises:
-            UnidentifiedIssueOrderError, JournalAwayError: as `approved`.
+            UnidentifiedIssueOrderError, DatabaseBusyError: as `approved`.
         """
         await self._announced(event.order)
 
@@ -70,7 +70,7 @@ class IssueOrders:
         """Take what the registry lists as ordered and not issued; `first` is the first list after a start.
 
         Raises:
-            JournalAwayError: the list is to be read again.
+            DatabaseBusyError: the list is to be read again.
         """
         orders: dict[JobId, IssueOrder] = {}
         for order in listed:
@@ -96,7 +96,7 @@ class IssueOrders:
 
         Raises:
             JobTakenError: somebody works on one of them: the registry is to be asked again.
-            JournalAwayError: as above.
+            DatabaseBusyError: as above.
         """
         ids = [JobId(item.certificate_id, item.revision, item.variant) for item in wanted]
         known = await self._journal.found(ids)

@@ -19,7 +19,7 @@ class Pruning:
         """One round.
 
         Raises:
-            JournalAwayError: it is repeated.
+            DatabaseBusyError: it is repeated.
         """
         pruned = await self._kept.prune(now=self._clock())
         if pruned.bundles or pruned.rows:

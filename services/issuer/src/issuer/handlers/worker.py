@@ -16,9 +16,10 @@ from opentelemetry.trace import Tracer
 from certcore.clock import Clock
 from certkit import attributes
 from certkit.background import end_tasks
+from certkit.database import DatabaseBusyError
 from certkit.telemetry import parent_of
 from issuer.adapters.journal import Journal
-from issuer.domain.errors import JobTakenError, JournalAwayError
+from issuer.domain.errors import JobTakenError
 from issuer.domain.failure import FailureReason, JobFailedError
 from issuer.domain.job import Job, JobId, Step, next_step
 from issuer.domain.turns import Turns
@@ -82,7 +83,7 @@ class Worker:
             await end_tasks(late)
         try:
             await self._journal.release_leases()
-        except JournalAwayError as error:
+        except DatabaseBusyError as error:
             # The next start of this worker gives them back.
             log.warning("leases_left", error=str(error))
 
@@ -92,7 +93,7 @@ class Worker:
             self._woken.clear()
             try:
                 sleep_s = await self._take_due()
-            except JournalAwayError as error:
+            except DatabaseBusyError as error:
                 # Nothing is lost while nothing is begun.
                 log.warning("journal_failed", error=str(error))
                 sleep_s = _PAUSE_AFTER_FAULT_S
@@ -159,11 +160,11 @@ class Worker:
             except JobTakenError as error:
                 log.info("job_left", reason=str(error))
                 self._broken_off.add(job.id)
-            except JournalAwayError as error:
+            except DatabaseBusyError as error:
                 log.warning("job_broke_off", error=str(error))
-                self._broken_off.add(job.id)
                 # Its slot stays taken for as long: a job that always breaks off here would be begun without a pause.
                 await asyncio.sleep(_PAUSE_AFTER_FAULT_S)
+                self._broken_off.add(job.id)
             except Exception:  # one job's fault must not stop the others
                 # It is taken up again when its lease has run out.
                 log.exception("job_broke_off")
@@ -177,7 +178,7 @@ class Worker:
                 before = at.job
                 try:
                     at = await self._issuance.take(step, at)
-                except (JobTakenError, JournalAwayError):
+                except (JobTakenError, DatabaseBusyError):
                     raise
                 except JobFailedError as failure:
                     at = await self._fail(at.job, failure)
