@@ -37,6 +37,8 @@ class IssuerProcess:
     registry_url: str
     workers: int = 4
     patience_s: float = 10.0
+    orders_every_s: float = 60.0
+    database: Path | None = None
     log_level: str = "info"
     http01_port: int | None = None
     name: str = "issuer"
@@ -54,7 +56,7 @@ class IssuerProcess:
             "http": {"host": "127.0.0.1", "port": self.http_port, "plain_text": True},
             "telemetry": {"trace_file": str(self.trace_file), "log_level": self.log_level},
             "registry": {"url": self.registry_url, "token_file": str(token), "plain_text": True},
-            "database_url": f"sqlite+aiosqlite:///{self.folder / 'journal.db'}",
+            "database_url": f"sqlite+aiosqlite:///{self.database_file}",
             "state_folder": str(self.state),
             "cas": [
                 *pebble_settings(self.pebble, ("by-dns", ["dns-01"]), ("by-http", ["http-01", "dns-01"])),
@@ -65,6 +67,7 @@ class IssuerProcess:
             "dns": {"kind": "challtestsrv", "url": self.pebble.challtestsrv_url},
             "workers": self.workers,
             "order_patience_s": self.patience_s,
+            "orders_every_s": self.orders_every_s,
         }
         self.process = ChildProcess(
             name="issuer",
@@ -82,11 +85,17 @@ class IssuerProcess:
             },
         )
 
+    @property
+    def database_file(self) -> Path:
+        return self.database or self.folder / "journal.db"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
     async def start(self) -> None:
         self.process.start()
-        await self.process.wait_ready(
-            answers(f"http://127.0.0.1:{self.http_port}/readyz", instance=self.process.instance)
-        )
+        await self.process.wait_ready(answers(f"{self.url}/readyz", instance=self.process.instance))
 
     async def stop(self) -> None:
         await self.process.stop()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from certlocal.nats_server import NatsServer
 from certlocal.tools import Tell
 from tests import servers
 from tests.integration.issuer.bus_peer import BusPeer, bus_peer
@@ -26,7 +27,7 @@ class Scene:
     peer: BusPeer
     registry: RegistryStandin
     issuer: IssuerProcess
-    broker_store: Path
+    broker: NatsServer
 
     def log(self) -> list[dict[str, Any]]:
         """The lines of the issuer's log; the last of a killed process may be cut short."""
@@ -38,7 +39,7 @@ class Scene:
 
     def journal(self, query: str) -> list[Any]:
         """Rows of the journal as they are on disk."""
-        with closing(sqlite3.connect(self.issuer.folder / "journal.db")) as database:
+        with closing(sqlite3.connect(self.issuer.database_file)) as database:
             return database.execute(query).fetchall()
 
 
@@ -51,6 +52,8 @@ async def a_scene(
     patience_s: float = 10.0,
     log_level: str = "info",
     more_cas: tuple[dict[str, Any], ...] = (),
+    orders_every_s: float = 60.0,
+    database: Path | None = None,
 ) -> AsyncIterator[Scene]:
     async with (
         servers.broker(sites=servers.SITES) as broker,
@@ -59,11 +62,19 @@ async def a_scene(
         bus_peer(broker.url) as peer,
     ):
         issuer = IssuerProcess(
-            folder, pebble, broker.url, registry.url, patience_s=patience_s, log_level=log_level, more_cas=more_cas
+            folder,
+            pebble,
+            broker.url,
+            registry.url,
+            patience_s=patience_s,
+            log_level=log_level,
+            more_cas=more_cas,
+            orders_every_s=orders_every_s,
+            database=database,
         )
         try:
             await issuer.start()
-            yield Scene(pebble, peer, registry, issuer, broker.store)
+            yield Scene(pebble, peer, registry, issuer, broker)
         finally:
             await issuer.stop()
 

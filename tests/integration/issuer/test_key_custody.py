@@ -37,7 +37,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> AsyncIt
 
 
 async def test_no_key_is_in_the_journal_the_log_the_traces_or_the_broker(scene: Scene) -> None:
-    places = [scene.issuer.folder, scene.broker_store]
+    places = [scene.issuer.folder, scene.broker.store]
     for name in NAMES:
         key_pem = opened(scene.registry.issued[name, 1, PLATFORM], name, 1)[0].key_pem
         assert key_pem is not None

@@ -28,10 +28,14 @@ from certcore.sealing import RecipientKey, SealContext, open_sealed
 from certkit.database import make_engine, upgrade
 from certlocal.tools import Tell
 from issuer.adapters.journal import Journal
+from issuer.adapters.journal_database import JournalDatabase
+from issuer.adapters.kept_bundles import KeptBundles, Pruned
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.failure import FailureReason
 from issuer.domain.job import CaOrder, JobId, JobState
+from issuer.domain.turns import Turns
+from tests.authority import Authority
 from tests.integration.issuer.recipients import KEYS, opened
 from tests.integration.issuer.scene import a_scene
 from tests.integration.issuer.test_journal import MIGRATIONS
@@ -150,9 +154,9 @@ async def test_a_job_of_the_first_schema_is_read_with_all_that_it_had(tmp_path: 
     }
     async with first_journal(tmp_path, job, a_row("new", "accepted"), challenges=(challenge,)) as engine:
         await upgrade(engine, MIGRATIONS)
-        journal = Journal(engine=engine, worker="one")
+        journal = Journal(database=JournalDatabase(engine), worker="one")
         now = datetime.now(UTC)
-        jobs, _ = await journal.claim(now=now, until=now + timedelta(minutes=1), limit=10, running=())
+        jobs, _ = await journal.claim(now=now, until=now + timedelta(minutes=1), turns=Turns(20), running=())
         found = {one.id.certificate_id: one for one in jobs}
         assert set(found) == {"shop", "new"}
         shop = found["shop"]
@@ -178,6 +182,25 @@ async def test_a_job_of_the_first_schema_is_read_with_all_that_it_had(tmp_path: 
             copy = sealed[recipient.name]
             context = SealContext(recipient.name, "shop", 1, PLATFORM)
             assert open_sealed(copy.raw(), key=recipient, context=context, sealed_to=copy.key_id) == key.pem
+
+
+async def test_what_was_stored_before_is_kept_until_its_leaf_expires(tmp_path: Path) -> None:
+    authority, rows, ends = Authority(), [], {}
+    for name in ("one", "two"):
+        issued = authority.issue(f"{name}.example.org")
+        ends[name] = issued.leaf.not_valid_after_utc
+        rows.append(a_row(name, "stored", **a_key(name).columns(), chain_pem=issued.chain_pem, due_at=None))
+    rows.append(a_row("damaged", "stored", **a_key("damaged").columns(), chain_pem="no chain", due_at=None))
+    async with first_journal(tmp_path, *rows) as engine:
+        await upgrade(engine, MIGRATIONS)
+        database = JournalDatabase(engine)
+        ids = [JobId(name, 1, PLATFORM) for name in ("one", "two", "damaged")]
+        found = await Journal(database=database, worker="one").found(ids)
+        assert {name.certificate_id: job.not_after for name, job in found.items()} == {**ends, "damaged": None}
+        assert {job.stored_at for job in found.values()} == {datetime(2026, 1, 1, 12, tzinfo=UTC)}
+        assert {job.owner for job in found.values()} == {""}
+        pruned = await KeptBundles(database).prune(now=max(ends.values()))
+        assert pruned == Pruned(2, 0)
 
 
 async def test_after_the_upgrade_each_variant_has_its_row_and_each_record_its_job(tmp_path: Path) -> None:

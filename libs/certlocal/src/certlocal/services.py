@@ -158,6 +158,7 @@ def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
         ],
         "policy": {"internal": INTERNAL_CA, "public": PUBLIC_CA},
         "dns": {"kind": "challtestsrv", "url": around.dns_management_url},
+        "orders_every_s": 15,
     }
 
 

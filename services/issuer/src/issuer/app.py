@@ -23,6 +23,7 @@ from certkit.disk import folder_of
 from certkit.health import service_readiness
 from certkit.heartbeat import Heartbeat
 from certkit.lifecycle import ServiceApp, service_app
+from certkit.readiness import asked
 from certkit.registry_client import RegistryClient
 from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
@@ -31,15 +32,19 @@ from issuer.adapters.challtestsrv_dns01 import ChalltestsrvDns01
 from issuer.adapters.http01 import Http01Responder
 from issuer.adapters.identity import WorkerIdentity
 from issuer.adapters.journal import Journal
+from issuer.adapters.journal_database import JournalDatabase
+from issuer.adapters.kept_bundles import KeptBundles
 from issuer.adapters.status_stream import StatusStream
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeSolver
 from issuer.domain.choice import CaPolicy
 from issuer.domain.key_material import ESCROW
 from issuer.handlers.issuance import Issuance
-from issuer.handlers.issue_orders import Handlers
+from issuer.handlers.issue_orders import IssueOrders
 from issuer.handlers.metrics import Metrics
+from issuer.handlers.order_list import OrderList
 from issuer.handlers.order_watch import OrderWatch
+from issuer.handlers.pruning import Pruning
 from issuer.handlers.worker import UPKEEP_S, Worker
 from issuer.settings import CaSettings, Settings
 
@@ -49,6 +54,9 @@ _SERVICE: Final = Service.ISSUER
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _TAKE_JOBS: Final = "jobs"
 _TAKING_ENDS_S: Final = 5.0
+_TRY_JOURNAL_EVERY_S: Final = 10.0
+_PRUNE_EVERY_S: Final = 3600.0
+_EVENTS_AT_ONCE: Final = 32
 _JOBS_PER_THREAD: Final = 4
 """Most of a job's time is waiting for the CA, which takes no thread."""
 
@@ -60,14 +68,14 @@ def create_app(settings: Settings) -> ServiceApp:
     identity = WorkerIdentity.take(settings.state_folder)
     escrow = generate_recipient_key(ESCROW, settings.state_folder / "escrow.key")
     engine = make_engine(settings.database_url)
-    journal = Journal(engine=engine, worker=identity.name)
+    database = JournalDatabase(engine)
+    journal, kept = Journal(database=database, worker=identity.name), KeptBundles(database)
     executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="acme")
     cas = {ca.name: _ca(ca, settings, journal, executor) for ca in settings.cas}
     responder, dns = _responder(settings, journal), _dns(settings, journal)
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
-    status = StatusReports(publisher=publisher, place=HUB, service=_SERVICE)
-    reports = StatusStream(status)
+    reports = StatusStream(StatusReports(publisher=publisher, place=HUB, service=_SERVICE))
     registry = RegistryClient(settings.registry)
     policy = CaPolicy(internal=settings.policy.internal, public=settings.policy.public)
     issuance = Issuance(
@@ -95,19 +103,20 @@ def create_app(settings: Settings) -> ServiceApp:
         clock=system_clock,
         in_flight=settings.workers * _JOBS_PER_THREAD,
     )
-    handlers = Handlers(
-        journal=journal, reports=reports, policy=policy, cas=cas.keys(), wake=worker.wake, clock=system_clock
-    )
+    orders = IssueOrders(journal=journal, policy=policy, cas=cas.keys(), wake=worker.wake, clock=system_clock)
+    order_list = OrderList(registry=registry, orders=orders, kept=kept, clock=system_clock)
     subscribe(
         broker,
         stream=subjects.CERTS,
         durable=durable(HUB, _SERVICE),
         identity=settings.bus.identity,
         handlers={
-            CertificateApproved: handlers.approved,
-            CertificateRenewalDue: handlers.renewal_due,
-            CsrAccepted: handlers.csr_accepted,
+            CertificateApproved: orders.approved,
+            CertificateRenewalDue: orders.renewal_due,
+            CsrAccepted: orders.csr_accepted,
         },
+        # Each is a job of its own: a single order isn't behind the writes of a burst.
+        at_once=_EVENTS_AT_ONCE,
     )
 
     readiness = service_readiness(
@@ -116,10 +125,11 @@ def create_app(settings: Settings) -> ServiceApp:
         background=background,
         metrics=metrics,
         clock=system_clock,
+        checks=[asked("journal", database.not_ready), asked("orders", order_list.not_ready)],
         folders=[settings.state_folder, folder_of(settings.database_url)],
     )
     heartbeat = Heartbeat(
-        status,
+        reports,
         place=HUB,
         service=_SERVICE,
         version=version("certbus-issuer"),
@@ -129,6 +139,9 @@ def create_app(settings: Settings) -> ServiceApp:
     )
     background.add(_TAKE_JOBS, worker.take_jobs)
     background.add_round("upkeep", UPKEEP_S, worker.keep_up)
+    background.add_round("journal", _TRY_JOURNAL_EVERY_S, database.try_to_write)
+    background.add_round("orders", settings.orders_every_s, order_list.read)
+    background.add_round("prune", _PRUNE_EVERY_S, Pruning(kept=kept, clock=system_clock).prune)
     background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
     return service_app(
         broker,
@@ -137,7 +150,7 @@ def create_app(settings: Settings) -> ServiceApp:
         readiness=readiness,
         background=background,
         before=[partial(upgrade, engine, _MIGRATIONS)],
-        resources=[_held(identity, executor), journal, registry, *_solving(responder, dns)],
+        resources=[_held(identity, executor), database, registry, *_solving(responder, dns)],
         # Those of its life before a crash, too.
         after_start=[journal.release_leases],
         at_shutdown=[

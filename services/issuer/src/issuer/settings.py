@@ -69,6 +69,9 @@ class Settings(ServiceSettings):
     http01: Http01Settings = Http01Settings()
     dns: ChalltestsrvSettings | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="Threads that talk to CAs.")
+    orders_every_s: Annotated[float, Field(gt=0)] = Field(
+        default=60.0, description="How often the registry's list of orders is read; events tell of them sooner."
+    )
     heartbeat_every_s: Annotated[float, Field(gt=0)] = 15.0
     order_patience_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0,

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -6,8 +7,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certcore.inspection import read_certificate, read_chain, spki_sha256
 from issuer.domain.errors import UnfitCertificateError
-from issuer.domain.issued import ari_id, check_issued
+from issuer.domain.issued import ari_id, check_issued, issued_revisions
+from issuer.domain.job import Job, JobId, JobState
+from issuer.domain.key_material import KeyMaterial
 from tests.authority import Authority, Issued, pem
+from tests.unit.issuer.samples import job, order
 
 AUTHORITY = Authority()
 NAMES = ("shop.example.org", "*.shop.example.org")
@@ -50,6 +54,28 @@ def test_another_key_is_refused() -> None:
 def test_one_that_is_not_valid_now_is_refused(not_before: datetime, not_after: datetime) -> None:
     with pytest.raises(UnfitCertificateError, match="not now"):
         check(AUTHORITY.issue(*NAMES, not_before=not_before, not_after=not_after))
+
+
+def has(issued: Issued, revision: int, state: JobState = JobState.STORED) -> Job:
+    key = KeyMaterial(b"a CSR", spki_sha256(issued.leaf.public_key()), ())
+    asked = order(*issued.dns_names)
+    return job(state, id=JobId("a", revision, "cdn"), issue_order=asked, key=key, chain_pem=issued.chain_pem)
+
+
+def test_a_registry_is_told_of_each_bundle_that_it_can_have_again() -> None:
+    issued = AUTHORITY.issue(*NAMES)
+    expired = AUTHORITY.issue(*NAMES, not_before=NOW - timedelta(days=2), not_after=NOW - timedelta(days=1))
+    unfit = replace(has(issued, 4), issue_order=order("other.example.org"))
+    forgotten = replace(has(issued, 5), key=None, chain_pem=None)
+    jobs = [has(issued, 1), has(issued, 2, JobState.ISSUED), has(expired, 3), unfit, forgotten, job(JobState.KEYED)]
+    told = issued_revisions(jobs, now=NOW)
+    assert [item.revision for item in told] == [1, 2]
+    assert (told[0].certificate_id, told[0].variant) == ("a", "cdn")
+    assert (told[0].serial, told[0].fingerprint_sha256) == (issued.serial, issued.fingerprint)
+    assert (told[0].not_before, told[0].not_after) == (
+        issued.leaf.not_valid_before_utc,
+        issued.leaf.not_valid_after_utc,
+    )
 
 
 def test_a_chain_that_does_not_hang_together_is_refused() -> None:

@@ -2,28 +2,36 @@
 and a worker whose lease was taken over can change nothing any more.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final
 
-import structlog
-from sqlalchemy import Select, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Select, and_, bindparam, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from issuer.adapters.journal_rows import identity, job_id_of, job_of, record_of, record_row, row_of, stored_order
+from issuer.adapters.claiming import FIRST_OF_LINE, LINES, NEXT_DUE
+from issuer.adapters.journal_database import JournalDatabase
+from issuer.adapters.journal_rows import (
+    identity,
+    job_id_of,
+    job_of,
+    order_row,
+    readable,
+    record_of,
+    record_row,
+    row_of,
+)
 from issuer.adapters.tables import account, challenge, job
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.errors import JobTakenError
 from issuer.domain.job import Job, JobId, JobState
+from issuer.domain.turns import Line, Turns
 
 __all__ = ["Journal"]
-
-log = structlog.get_logger()
 
 _IS_JOB: Final = and_(
     job.c.certificate_id == bindparam("of_certificate"),
@@ -37,6 +45,9 @@ _OF_JOB: Final = and_(
 )
 # Statements are built once: building them costs as much as running them.
 _FIND: Final = select(job).where(_IS_JOB)
+_NEWEST: Final = select(func.max(job.c.revision)).where(
+    job.c.certificate_id == bindparam("of_certificate"), job.c.variant == bindparam("of_variant")
+)
 _RECORDS: Final = select(challenge).where(_OF_JOB)
 _RECORDS_AT: Final = select(challenge).where(
     challenge.c.kind == bindparam("of_kind"), challenge.c.record_name == bindparam("of_name")
@@ -49,16 +60,6 @@ _WRITE: Final = update(job).where(
     # The first order URL wins, whatever else is believed.
     job.c.order_url.is_not_distinct_from(bindparam("of_order_url")),
 )
-_DUE: Final = (
-    select(job)
-    .where(
-        job.c.due_at <= bindparam("now"),
-        or_(job.c.lease_owner.is_(None), job.c.lease_until < bindparam("now")),
-    )
-    .order_by(job.c.due_at)
-    .limit(bindparam("most"))
-)
-_NEXT_DUE: Final = select(job.c.due_at).where(job.c.due_at > bindparam("now")).order_by(job.c.due_at).limit(1)
 _RELEASE: Final = (
     update(job).where(job.c.lease_owner == bindparam("of_owner")).values(lease_owner=None, lease_until=None)
 )
@@ -80,76 +81,86 @@ _LEFTOVER: Final = (
 
 
 class Journal:
-    """`worker` names this process in leases. As an async context manager it closes the engine at the end."""
+    """`worker` names this process in leases. Each call may raise DatabaseBusyError."""
 
-    def __init__(self, *, engine: AsyncEngine, worker: str) -> None:
-        self._engine = engine
+    def __init__(self, *, database: JournalDatabase, worker: str) -> None:
+        self._database = database
         self._worker = worker
-        # SQLite lets one write at a time and has the others try again after a nap: in turn is several times quicker.
-        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._engine.dispose()
-
-    async def accept(self, new: Job) -> Job:
-        """Store a job, or find the one that is stored under its id."""
+    async def accept(self, new: Job, *, only_newest: bool = False) -> Job | None:
+        """Store a job, or find the one that is stored under its id. None where neither is so: with `only_newest` no
+        job is stored that a later revision of its certificate and variant is known of.
+        """
         try:
-            async with self._transaction() as connection:
-                await connection.execute(insert(job).values(**row_of(new), **identity(new)))
+            async with self._database.transaction() as connection:
+                newest = (await connection.execute(_NEWEST, _named(new.id))).scalar_one() if only_newest else None
+                if newest is None or newest < new.id.revision:
+                    await connection.execute(insert(job).values(**row_of(new), **identity(new)))
+                    return new
         except IntegrityError:
-            found = await self.find(new.id)
-            if found is None:
-                raise
-            return found
-        return new
+            # Another issuer was quicker, or it came before.
+            pass
+        found = await self.find(new.id)
+        if found is None and not only_newest:
+            raise JobTakenError(str(new.id))
+        return found
 
     async def find(self, job_id: JobId) -> Job | None:
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             row = (await connection.execute(_FIND, _named(job_id))).one_or_none()
         return job_of(row) if row is not None else None
 
+    async def found(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
+        """Those of the jobs that are there; one that can't be read is logged and left out."""
+        ids = tuple_(job.c.certificate_id, job.c.revision, job.c.variant)
+        wanted = [(one.certificate_id, one.revision, one.variant) for one in job_ids]
+        async with self._database.transaction() as connection:
+            rows = (await connection.execute(select(job).where(ids.in_(wanted)))).all()
+        return {mine.id: mine for row in rows if (mine := readable(row)) is not None}
+
     async def claim(
-        self, *, now: datetime, until: datetime, limit: int, running: Collection[JobId]
+        self, *, now: datetime, until: datetime, turns: Turns, running: Collection[JobId]
     ) -> tuple[list[Job], datetime | None]:
-        """Lease the jobs that are due, oldest first, and tell when the next one will be. A row that can't be read is
-        logged and left out.
+        """Lease the due jobs whose turn it is, as many as there are free slots, and tell when the next one will be
+        due. A row that can't be read is logged and left out.
         """
         claimed: list[Job] = []
+        turns = turns.copy()
         lease = {"lease_owner": self._worker, "lease_until": until}
-        async with self._transaction() as connection:
-            due = (await connection.execute(_DUE, {"now": now, "most": limit})).all()
-            for row in due:
-                # Another worker may have been quicker since it was read, or this one kept a lease too short.
-                if job_id_of(row) in running:
+        async with self._database.transaction() as connection:
+            lines = {Line(row.owner, bool(row.urgent)) for row in await connection.execute(LINES, {"now": now})}
+            while (line := turns.next_of(lines)) is not None:
+                of_line = {"now": now, "of_owner": line.owner, "if_urgent": line.urgent}
+                row = (await connection.execute(FIRST_OF_LINE, of_line)).one_or_none()
+                if row is None:
+                    lines.remove(line)
                     continue
-                try:
-                    mine = job_of(row)
-                except (ValueError, TypeError) as error:
-                    # Written by a newer issuer, or damaged. It is leased, so that it doesn't stand before the others.
-                    log.error("job_unreadable", job=str(job_id_of(row)), error=type(error).__name__)  # noqa: TRY400 # a traceback quotes the row
+                mine = None if job_id_of(row) in running else readable(row)
+                if mine is None:
+                    # This worker kept its lease too short; or a newer issuer wrote it, or it is damaged. It is
+                    # leased, so that it doesn't stand before the others.
                     await connection.execute(_SET_ASIDE, {**_named(job_id_of(row)), **lease})
                     continue
+                # Another worker may have been quicker since it was read.
                 with suppress(JobTakenError):
                     claimed.append(await _write(connection, mine, lease, expected=mine))
-            later = await connection.execute(_NEXT_DUE, {"now": now})
+                    turns.begun(line.owner)
+            later = await connection.execute(NEXT_DUE, {"now": now})
             return claimed, later.scalar_one_or_none()
 
     async def extend_leases(self, jobs: Collection[JobId], *, until: datetime) -> None:
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             for job_id in jobs:
                 await connection.execute(_EXTEND, {**_named(job_id), "of_owner": self._worker, "lease_until": until})
 
     async def release_leases(self) -> None:
         """Give every lease of this worker back: at its end, and at its start those of its life before a crash."""
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             await connection.execute(_RELEASE, {"of_owner": self._worker})
 
     async def release(self, job_id: JobId) -> None:
         """Give the lease of one job back, where it is still this worker's."""
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             await connection.execute(_RELEASE.where(_IS_JOB), {"of_owner": self._worker, **_named(job_id)})
 
     async def advance(
@@ -167,7 +178,7 @@ class Journal:
             JobTakenError: somebody wrote to the job since `before` was read.
         """
         lease = {"lease_owner": None, "lease_until": None} if release else {}
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             written = await _write(connection, after, lease, expected=before)
             if records:
                 await _store_records(connection, records)
@@ -177,8 +188,8 @@ class Journal:
     async def nudge(self, before: Job, after: Job, *, now: datetime) -> bool:
         """Write to a job that waits or rests, also its issue order; False where it is leased or was written to."""
         idle = or_(job.c.lease_owner.is_(None), job.c.lease_until < now)
-        async with self._transaction() as connection:
-            values = {**row_of(after), "issue_order": stored_order(after), "version": before.version + 1}
+        async with self._database.transaction() as connection:
+            values = {**row_of(after), **order_row(after), "version": before.version + 1}
             result = await connection.execute(_WRITE.where(idle), {**values, **_expected(before)})
         return result.rowcount == 1
 
@@ -195,28 +206,23 @@ class Journal:
         return await self._records(_RECORDS_AT, {"of_kind": kind, "of_name": record_name})
 
     async def forget_records(self, removed: Sequence[ChallengeRecord]) -> None:
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             await _forget(connection, removed)
 
     async def account(self, ca: str, directory_url: str) -> str | None:
         query = select(account.c.url).where(account.c.ca == ca, account.c.directory_url == directory_url)
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             return (await connection.execute(query)).scalar_one_or_none()
 
     async def remember_account(self, ca: str, directory_url: str, url: str) -> None:
         key = and_(account.c.ca == ca, account.c.directory_url == directory_url)
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             changed = await connection.execute(update(account).where(key).values(url=url))
             if changed.rowcount == 0:
                 await connection.execute(insert(account).values(ca=ca, directory_url=directory_url, url=url))
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncGenerator[AsyncConnection]:
-        async with self._turn, self._engine.begin() as connection:
-            yield connection
-
     async def _records(self, query: Select[Any], parameters: Mapping[str, object]) -> list[ChallengeRecord]:
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             return [record_of(row) for row in await connection.execute(query, parameters)]
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import structlog
 from sqlalchemy import Row
 
 from certcore.bundles import SealedKey
@@ -12,7 +13,9 @@ from issuer.domain.failure import FailureReason
 from issuer.domain.job import CaOrder, Job, JobId, JobState, due_at
 from issuer.domain.key_material import KeyMaterial
 
-__all__ = ["identity", "job_id_of", "job_of", "record_of", "record_row", "row_of", "stored_order"]
+__all__ = ["identity", "job_id_of", "job_of", "order_row", "readable", "record_of", "record_row", "row_of"]
+
+log = structlog.get_logger()
 
 
 def identity(new: Job) -> dict[str, object]:
@@ -21,15 +24,15 @@ def identity(new: Job) -> dict[str, object]:
         "revision": new.id.revision,
         "variant": new.id.variant,
         "name": new.issue_order.name,
-        "issue_order": stored_order(new),
+        **order_row(new),
         "accepted_at": new.accepted_at,
         "traceparent": new.traceparent,
         "version": new.version,
     }
 
 
-def stored_order(of: Job) -> dict[str, object]:
-    return of.issue_order.model_dump(mode="json")
+def order_row(of: Job) -> dict[str, object]:
+    return {"issue_order": of.issue_order.model_dump(mode="json"), "owner": of.owner, "urgent": of.urgent}
 
 
 def row_of(of: Job) -> dict[str, object]:
@@ -55,6 +58,8 @@ def row_of(of: Job) -> dict[str, object]:
         "problem_at": of.problem_at,
         "report_at": of.report_at,
         "due_at": due_at(of),
+        "stored_at": of.stored_at,
+        "not_after": of.not_after,
     }
 
 
@@ -84,7 +89,18 @@ def job_of(row: Row[Any]) -> Job:
         problem=row.problem,
         problem_at=row.problem_at,
         report_at=row.report_at,
+        stored_at=row.stored_at,
+        not_after=row.not_after,
     )
+
+
+def readable(row: Row[Any]) -> Job | None:
+    """The job; None, and a line in the log, where a newer issuer wrote the row, or it is damaged."""
+    try:
+        return job_of(row)
+    except (ValueError, TypeError) as error:
+        log.error("job_unreadable", job=str(job_id_of(row)), error=type(error).__name__)  # noqa: TRY400 # a traceback quotes the row
+        return None
 
 
 def _reason(stored: str | None) -> FailureReason | None:

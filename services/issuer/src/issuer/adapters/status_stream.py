@@ -2,38 +2,65 @@
 stream keeps one of them.
 """
 
+from datetime import datetime
+
+from certcore.errors import TransientError
 from certcore.events import Event, RevisionFailed, RevisionIssued, RevisionStarted
 from certcore.inspection import read_chain
 from certkit.reports import StatusReports
 from issuer.domain.failure import REPORTED_AS, FailureReason
 from issuer.domain.issued import ari_id
-from issuer.domain.job import Job, JobId, JobState
+from issuer.domain.job import Job, JobState
 
 __all__ = ["StatusStream"]
 
 
 class StatusStream:
-    """Its calls raise TransientError where no stream acknowledged the report."""
+    """Its calls raise TransientError where no stream acknowledged the report. That takes long: then only heartbeats
+    are tried until one comes through, and work goes on.
+    """
 
     def __init__(self, reports: StatusReports) -> None:
         self._reports = reports
-
-    async def started(self, job: JobId, *, ca: str) -> None:
-        event = RevisionStarted(certificate_id=job.certificate_id, revision=job.revision, variant=job.variant, ca=ca)
-        await self._publish(event, about=job.certificate_id, event_id=f"started/{ca}/{job}")
+        self._away = False
 
     async def stands(self, job: Job) -> None:
-        """Tell how the job stands: issued, or failed and when it is tried again."""
+        """Tell how the job stands: started, issued, or failed and when it is tried again."""
         if job.state is JobState.STORED:
-            await self._publish(_issued(job), about=job.id.certificate_id, event_id=f"issued/{job.id}")
+            # A registry that got the bundle again has to hear of it again.
+            event_id = f"issued/{_number(job.stored_at or job.accepted_at)}/{job.id}"
+            await self._report(_issued(job), about=job.id.certificate_id, event_id=event_id)
+        elif job.problem is None:
+            await self._report(_started(job), about=job.id.certificate_id, event_id=f"started/{job.ca}/{job.id}")
         else:
             # The time of the failure tells one of a revision from another.
             failed_at = job.problem_at or job.accepted_at
-            event_id = f"failed/{failed_at.timestamp():.3f}/{job.id}"
-            await self._publish(_failed(job), about=job.id.certificate_id, event_id=event_id)
+            event_id = f"failed/{_number(failed_at)}/{job.id}"
+            await self._report(_failed(job), about=job.id.certificate_id, event_id=event_id)
 
-    async def _publish(self, event: Event, *, about: str, event_id: str | None = None) -> None:
-        await self._reports.publish(event, about=about, event_id=event_id)
+    async def _report(self, event: Event, *, about: str, event_id: str) -> None:
+        if self._away:
+            raise TransientError("the bus was away just now")
+        await self.publish(event, about=about, event_id=event_id)
+
+    async def publish(self, event: Event, *, about: str, event_id: str | None = None) -> None:
+        """Publish a report whether or not the last one came through: heartbeats do."""
+        try:
+            await self._reports.publish(event, about=about, event_id=event_id)
+        except TransientError:
+            self._away = True
+            raise
+        self._away = False
+
+
+def _number(instant: datetime) -> str:
+    return f"{instant.timestamp():.3f}"
+
+
+def _started(job: Job) -> RevisionStarted:
+    return RevisionStarted(
+        certificate_id=job.id.certificate_id, revision=job.id.revision, variant=job.id.variant, ca=job.ca or ""
+    )
 
 
 def _issued(job: Job) -> RevisionIssued:

@@ -7,17 +7,19 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKeyConstraint,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
     Text,
+    false,
 )
 
 from certkit.database import NAMING, UtcDateTime
 
-__all__ = ["account", "challenge", "job", "metadata"]
+__all__ = ["account", "challenge", "job", "metadata", "registry_epoch"]
 
 metadata: Final = MetaData(naming_convention=NAMING)
 
@@ -63,6 +65,30 @@ job: Final = Table(
     Column("due_at", UtcDateTime, index=True),
     Column("lease_owner", String(64)),
     Column("lease_until", UtcDateTime),
+    # Of the issue order: whose turn it takes.
+    Column("owner", Text, nullable=False, server_default=""),
+    Column("urgent", Boolean, nullable=False, server_default=false()),
+    Column("stored_at", UtcDateTime),
+    Column("not_after", UtcDateTime, index=True),
+)
+# Only what is due: a journal holds many more jobs that are done.
+Index(
+    "ix_job_line",
+    job.c.owner,
+    job.c.urgent,
+    job.c.due_at,
+    sqlite_where=job.c.due_at.is_not(None),
+    postgresql_where=job.c.due_at.is_not(None),
+)
+
+registry_epoch: Final = Table(
+    "registry_epoch",
+    metadata,
+    # One row.
+    Column("id", Integer, primary_key=True),
+    Column("reported", Integer, nullable=False),
+    # Counts attempts to write: SQLite leaves out a write that changes nothing.
+    Column("attempts", Integer, nullable=False),
 )
 
 challenge: Final = Table(

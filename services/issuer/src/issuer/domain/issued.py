@@ -1,17 +1,19 @@
-"""The last look at what a CA signed, before anybody else sees it."""
+"""The last look at what a CA signed, before anybody else sees it; and what of it a registry is told that lost it."""
 
 import base64
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
 
+from certcore.api import IssuedRevision
 from certcore.errors import InspectionError
 from certcore.inspection import X509Certificate, read_chain
 from issuer.domain.errors import UnfitCertificateError
+from issuer.domain.job import Job
 
-__all__ = ["ari_id", "check_issued"]
+__all__ = ["ari_id", "check_issued", "issued_revisions"]
 
 _CLOCK_SKEW: Final = timedelta(hours=1)
 
@@ -42,6 +44,30 @@ def check_issued(chain_pem: str, *, spki_sha256: str, dns_names: Collection[str]
             f" to {leaf.not_after:%Y-%m-%dT%H:%MZ}, which is not now"
         )
     return leaf
+
+
+def issued_revisions(jobs: Iterable[Job], *, now: datetime) -> tuple[IssuedRevision, ...]:
+    """Those of the jobs whose bundle can be handed over now: it is what was asked for, and valid."""
+    return tuple(filter(None, (_issued(job, now) for job in jobs)))
+
+
+def _issued(job: Job, now: datetime) -> IssuedRevision | None:
+    if job.chain_pem is None or job.key is None:
+        return None
+    spki, dns_names = job.key.spki_sha256, job.issue_order.dns_names
+    try:
+        leaf = check_issued(job.chain_pem, spki_sha256=spki, dns_names=dns_names, now=now)
+    except UnfitCertificateError:
+        return None
+    return IssuedRevision(
+        certificate_id=job.id.certificate_id,
+        revision=job.id.revision,
+        variant=job.id.variant,
+        serial=leaf.serial,
+        fingerprint_sha256=leaf.fingerprint_sha256,
+        not_before=leaf.not_before,
+        not_after=leaf.not_after,
+    )
 
 
 def ari_id(leaf: X509Certificate) -> str | None:

@@ -11,6 +11,8 @@ Each state says what is already stored, so that a crash at any point goes on fro
 | finalizing | that a finalize may have been sent |
 | issued | the chain |
 | stored | the registry has the bundle |
+
+A registry that lost the bundle asks for it again: then the job goes back to `issued`, with all that it has.
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from certcore.events import IssueOrder
+from certcore.events import IssueOrder, Priority
 from certcore.placements import PLATFORM
 from issuer.domain.failure import FailureReason
 from issuer.domain.key_material import KeyMaterial
@@ -78,6 +80,9 @@ class Job:
     `refusals` counts what the CA turned down, `setbacks` the failures in a row that were nobody's verdict,
     `abandoned` the orders that were given up. `reason` and `problem` tell of the
     last failure. `report_at` is when people are to be told how the job stands.
+
+    `stored_at` is when the registry took the bundle last, `not_after` the end of its leaf; both stay when the job
+    goes back to `issued`. Past that end the bundle is forgotten: `key` and `chain_pem` of a stored job are None then.
     """
 
     id: JobId
@@ -100,6 +105,21 @@ class Job:
     problem: str | None = None
     problem_at: datetime | None = None
     report_at: datetime | None = None
+    stored_at: datetime | None = None
+    not_after: datetime | None = None
+
+    @property
+    def owner(self) -> str:
+        return self.issue_order.owner
+
+    @property
+    def urgent(self) -> bool:
+        return self.issue_order.priority == Priority.URGENT
+
+    def has_valid_bundle(self, *, now: datetime) -> bool:
+        """Whether it has a bundle that the registry may need again."""
+        kept = self.chain_pem is not None and self.key is not None
+        return kept and self.not_after is not None and self.not_after > now
 
 
 _WORK: Final = {

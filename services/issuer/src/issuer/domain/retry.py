@@ -48,6 +48,8 @@ _VERDICT_DELAYS: Final = (
     timedelta(days=1),
 )
 _LONGEST_SETBACK: Final = timedelta(minutes=1)
+_LONGEST_WITHOUT_REGISTRY: Final = timedelta(seconds=10)
+"""It is our own, and what is issued waits for it."""
 _LONGEST_BETWEEN_ORDERS: Final = timedelta(hours=1)
 _UNANSWERED_DELAY: Final = timedelta(seconds=5)
 _FIRST_SLOW_DELAY: Final = timedelta(seconds=15)
@@ -124,5 +126,7 @@ def _delay(job: Job, reason: FailureReason, *, retry_after: timedelta | None) ->
         delay = delay_after(job.setbacks, jitter=0.0, first=_FIRST_SLOW_DELAY, longest=_LONGEST_SLOW_DELAY)
     else:
         # No jitter: jobs queue for a few workers, so what failed together doesn't come back together anyway.
-        delay = delay_after(job.setbacks, jitter=0.0, longest=_LONGEST_SETBACK)
+        away = reason is FailureReason.REGISTRY_UNREACHABLE
+        longest = _LONGEST_WITHOUT_REGISTRY if away else _LONGEST_SETBACK
+        delay = delay_after(job.setbacks, jitter=0.0, longest=longest)
     return max(delay, retry_after or delay)

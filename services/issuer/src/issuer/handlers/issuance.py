@@ -270,9 +270,12 @@ class Issuance:
         key, chain = job.key, job.chain_pem or ""
         if key is None:
             raise JobFailedError(FailureReason.UNFORESEEN, "the journal has a chain without its key")
+        wanted = job.issue_order.dns_names
         try:
-            check_issued(chain, spki_sha256=key.spki_sha256, dns_names=job.issue_order.dns_names, now=self._clock())
+            leaf = check_issued(chain, spki_sha256=key.spki_sha256, dns_names=wanted, now=self._clock())
         except UnfitCertificateError as error:
+            if job.stored_at is not None:
+                return await self._not_needed(job, str(error))
             raise JobFailedError(FailureReason.CERTIFICATE_UNFIT, str(error)) from error
         bundle = IssuedBundle(chain_pem=chain, keys=key.for_recipients())
         try:
@@ -280,11 +283,19 @@ class Issuance:
         except TransientError as error:
             raise JobFailedError(FailureReason.REGISTRY_UNREACHABLE, str(error)) from error
         except PermanentError as error:
+            if job.stored_at is not None:
+                return await self._not_needed(job, str(error))
             raise JobFailedError(FailureReason.REGISTRY_REFUSED, str(error)) from error
         records = await self._journal.records(job.id) if at.records is None else at.records
         removed = await self._removed(records)
-        stored = replace(job, state=JobState.STORED, refusals=0, problem=None, report_at=self._clock())
-        return Progress(await self._forward(job, stored, removed=removed))
+        now = self._clock()
+        stored = replace(job, state=JobState.STORED, refusals=0, problem=None, report_at=now, stored_at=now)
+        return Progress(await self._forward(job, replace(stored, not_after=leaf.not_after), removed=removed))
+
+    async def _not_needed(self, job: Job, why: str) -> Progress:
+        """A bundle that the registry had before, and doesn't take again, is no failure: nothing is ordered for it."""
+        log.warning("bundle_not_taken_again", reason=why)
+        return Progress(await self._forward(job, replace(job, state=JobState.STORED, problem=None, report_at=None)))
 
     async def _report(self, at: Progress) -> Progress:
         """Tell how the job stands. A bus that is away doesn't hold the job up: it is told later."""

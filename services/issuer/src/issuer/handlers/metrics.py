@@ -2,7 +2,7 @@ from prometheus_client import CollectorRegistry
 
 from certkit import metric_names
 from issuer.domain.failure import FailureReason
-from issuer.domain.job import Job, Step
+from issuer.domain.job import Job
 
 __all__ = ["Metrics"]
 
@@ -13,9 +13,9 @@ class Metrics:
         self._failures = metric_names.counter(metric_names.ISSUER_FAILURES, registry)
         self._abandoned = metric_names.counter(metric_names.ISSUER_ABANDONED, registry)
 
-    def stepped(self, job: Job, step: Step) -> None:
-        if step is Step.STORE_BUNDLE:
-            self._issued.labels(job.ca or "").inc()
+    def handed_over(self, job: Job) -> None:
+        """For the first time."""
+        self._issued.labels(job.ca or "").inc()
 
     def failed(self, job: Job, reason: FailureReason, *, abandons: bool) -> None:
         self._failures.labels(job.ca or "", reason).inc()

@@ -5,6 +5,7 @@ Waiting costs no thread: a job that has to wait goes back to the journal with th
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -15,11 +16,13 @@ from opentelemetry.trace import Tracer
 from certcore.clock import Clock
 from certkit import attributes
 from certkit.background import end_tasks
+from certkit.database import DatabaseBusyError
 from certkit.telemetry import parent_of
 from issuer.adapters.journal import Journal
 from issuer.domain.errors import JobTakenError
 from issuer.domain.failure import FailureReason, JobFailedError
 from issuer.domain.job import Job, JobId, Step, next_step
+from issuer.domain.turns import Turns
 from issuer.handlers.issuance import Issuance, Progress
 from issuer.handlers.metrics import Metrics
 
@@ -34,8 +37,14 @@ _PAUSE_AFTER_FAULT_S: Final = 2.0
 _DRAIN_S: Final = 5.0
 
 
+@dataclass(frozen=True)
+class _Run:
+    task: asyncio.Task[None]
+    owner: str
+
+
 class Worker:
-    """`in_flight` is how many jobs it has under way at most."""
+    """`in_flight` is how many jobs it has under way at most; owners take turns in them."""
 
     def __init__(
         self,
@@ -52,8 +61,9 @@ class Worker:
         self._metrics = metrics
         self._tracer = tracer
         self._clock = clock
-        self._in_flight = in_flight
-        self._running: dict[JobId, asyncio.Task[None]] = {}
+        self._turns = Turns(in_flight)
+        self._running: dict[JobId, _Run] = {}
+        self._broken_off: set[JobId] = set()
         self._woken = asyncio.Event()
         self._stopping = False
 
@@ -69,9 +79,13 @@ class Worker:
     async def drain(self) -> None:
         """When `take_jobs` has ended: let steps end that end soon, and give the leases back."""
         if self._running:
-            _, late = await asyncio.wait(self._running.values(), timeout=_DRAIN_S)
+            _, late = await asyncio.wait([run.task for run in self._running.values()], timeout=_DRAIN_S)
             await end_tasks(late)
-        await self._journal.release_leases()
+        try:
+            await self._journal.release_leases()
+        except DatabaseBusyError as error:
+            # The next start of this worker gives them back.
+            log.warning("leases_left", error=str(error))
 
     async def take_jobs(self) -> None:
         """Work until `stop`."""
@@ -79,7 +93,11 @@ class Worker:
             self._woken.clear()
             try:
                 sleep_s = await self._take_due()
-            except Exception:  # the journal is away: nothing is lost while nothing is begun
+            except DatabaseBusyError as error:
+                # Nothing is lost while nothing is begun.
+                log.warning("journal_failed", error=str(error))
+                sleep_s = _PAUSE_AFTER_FAULT_S
+            except Exception:  # whatever it was, what is due stays in the journal
                 log.exception("journal_failed")
                 sleep_s = _PAUSE_AFTER_FAULT_S
             with contextlib.suppress(TimeoutError):
@@ -88,22 +106,29 @@ class Worker:
 
     async def _take_due(self) -> float:
         """Begin what is due, and return for how many seconds nothing else will be."""
-        free = self._in_flight - len(self._running)
-        if free <= 0:
+        for job_id in tuple(self._broken_off):
+            await self._journal.release(job_id)
+            self._broken_off.discard(job_id)
+        if self._turns.free <= 0:
             return _LONGEST_SLEEP_S
         now = self._clock()
         jobs, later = await self._journal.claim(
-            now=now, until=now + _LEASE, limit=free, running=frozenset(self._running)
+            now=now, until=now + _LEASE, turns=self._turns, running=frozenset(self._running)
         )
         for job in jobs:
-            task = asyncio.create_task(self._work(job))
-            self._running[job.id] = task
-            task.add_done_callback(partial(self._ended, job.id))
+            self._begin(job)
         wait = (later - now).total_seconds() if later is not None else _LONGEST_SLEEP_S
         return min(max(wait, 0.0), _LONGEST_SLEEP_S)
 
+    def _begin(self, job: Job) -> None:
+        task = asyncio.create_task(self._work(job))
+        self._running[job.id] = _Run(task, job.owner)
+        self._turns.begun(job.owner)
+        task.add_done_callback(partial(self._ended, job.id))
+
     def _ended(self, job_id: JobId, _: asyncio.Task[None]) -> None:
-        del self._running[job_id]
+        run = self._running.pop(job_id)
+        self._turns.ended(run.owner)
         self.wake()
 
     async def keep_up(self) -> None:
@@ -134,7 +159,12 @@ class Worker:
                 await self._run(Progress(job))
             except JobTakenError as error:
                 log.info("job_left", reason=str(error))
-                await self._journal.release(job.id)
+                self._broken_off.add(job.id)
+            except DatabaseBusyError as error:
+                log.warning("job_broke_off", error=str(error))
+                # Its slot stays taken for as long: a job that always breaks off here would be begun without a pause.
+                await asyncio.sleep(_PAUSE_AFTER_FAULT_S)
+                self._broken_off.add(job.id)
             except Exception:  # one job's fault must not stop the others
                 # It is taken up again when its lease has run out.
                 log.exception("job_broke_off")
@@ -145,9 +175,10 @@ class Worker:
             if step in {Step.WAIT, Step.REST}:
                 return
             with self._tracer.start_as_current_span(f"acme.{step}", attributes={attributes.STEP: step}):
+                before = at.job
                 try:
                     at = await self._issuance.take(step, at)
-                except JobTakenError:
+                except (JobTakenError, DatabaseBusyError):
                     raise
                 except JobFailedError as failure:
                     at = await self._fail(at.job, failure)
@@ -155,12 +186,16 @@ class Worker:
                     log.exception("step_broke_off", step=step)
                     at = await self._fail(at.job, JobFailedError(FailureReason.UNFORESEEN, type(error).__name__))
                 else:
-                    self._stepped(at.job, step)
+                    self._stepped(before, at.job)
 
-    def _stepped(self, job: Job, step: Step) -> None:
-        self._metrics.stepped(job, step)
-        if step is Step.STORE_BUNDLE:
-            log.info("bundle_stored", ca=job.ca, validation_method=job.validation_method)
+    def _stepped(self, before: Job, after: Job) -> None:
+        if after.stored_at == before.stored_at:
+            return
+        if before.stored_at is None:
+            self._metrics.handed_over(after)
+            log.info("bundle_stored", ca=after.ca, validation_method=after.validation_method)
+        else:
+            log.info("bundle_stored_again", ca=after.ca)
 
     async def _fail(self, job: Job, failure: JobFailedError) -> Progress:
         verdict = await self._issuance.fail(job, failure)

@@ -1,0 +1,26 @@
+"""Forgets bundles that nobody can need any more."""
+
+import structlog
+
+from certcore.clock import Clock
+from issuer.adapters.kept_bundles import KeptBundles
+
+__all__ = ["Pruning"]
+
+log = structlog.get_logger()
+
+
+class Pruning:
+    def __init__(self, *, kept: KeptBundles, clock: Clock) -> None:
+        self._kept = kept
+        self._clock = clock
+
+    async def prune(self) -> None:
+        """One round.
+
+        Raises:
+            DatabaseBusyError: it is repeated.
+        """
+        pruned = await self._kept.prune(now=self._clock())
+        if pruned.bundles or pruned.rows:
+            log.info("journal_pruned", bundles=pruned.bundles, rows=pruned.rows)
