@@ -104,6 +104,10 @@ def _registry(owners: Iterable[str]) -> Grant:
             # It tells how full each stream is.
             "$JS.API.STREAM.LIST",
             f"$JS.API.CONSUMER.NAMES.{subjects.REQUESTS}",
+            # It notices a stream that was lost, and lets consumers that were left beyond its end read it again.
+            "$JS.API.STREAM.LIST",
+            "$JS.API.CONSUMER.LIST.*",
+            "$JS.API.CONSUMER.RESET.*.*",
             *(subjects.dead_letter(HUB, consumer) for consumer in read),
         ),
         consumes=((subjects.REQUESTS, "*"), ("*", READS_REPORTS), (subjects.ALERTS, ALERTS_DURABLE)),

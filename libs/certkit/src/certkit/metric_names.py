@@ -27,6 +27,10 @@ __all__ = [
     "ISSUER_ISSUED",
     "ORDERS_READ",
     "ORDERS_TAKEN",
+    "OUTBOX_OLDEST",
+    "OUTBOX_PARKED",
+    "OUTBOX_PUBLISHED",
+    "OUTBOX_UNSENT",
     "READY",
     "ROUND_FAILURES",
     "STREAM_BYTES",
@@ -85,6 +89,12 @@ ISSUER_ISSUED: Final = Metric("certbus_issuer_certificates_issued", "Revisions h
 ORDERS_READ: Final = Metric(
     "certbus_orders_read_timestamp_seconds", "When all deployments were last read from the registry."
 )
+OUTBOX_OLDEST: Final = Metric(
+    "certbus_outbox_oldest_seconds", "Age of the oldest event that its stream hasn't stored yet.", ("stream",)
+)
+OUTBOX_PARKED: Final = Metric("certbus_outbox_parked", "1 where the stream takes nothing.", ("stream",))
+OUTBOX_PUBLISHED: Final = Metric("certbus_outbox_published", "Events that their stream stored.", ("stream",))
+OUTBOX_UNSENT: Final = Metric("certbus_outbox_unsent", "Events that their stream hasn't stored yet.", ("stream",))
 READY: Final = Metric("certbus_ready", "1 where /readyz says that the service can do its work.")
 ROUND_FAILURES: Final = Metric("certbus_round_failures", "Rounds of the background that failed.", ("service", "task"))
 STREAM_BYTES: Final = Metric("certbus_stream_bytes", "What a stream holds.", ("stream",))

@@ -17,11 +17,11 @@ from certcore import subjects
 from certcore.api import Role
 from certcore.clock import system_clock
 from certcore.door import RequestDoor
-from certcore.events import Event
+from certcore.events import Event, Severity
 from certcore.identities import ALERTS_DURABLE, HUB, READS_REPORTS, REQUESTS_DURABLES, Service
 from certcore.plugins import load_target_kinds
 from certkit.background import Background
-from certkit.bus import EventPublisher, Handler, make_broker
+from certkit.bus import Handler, make_broker
 from certkit.discovery import Discovery, EachConsumer, EachStream
 from certkit.disk import folder_of
 from certkit.health import service_readiness
@@ -29,7 +29,9 @@ from certkit.service import health_routes
 from certkit.streams import Streams
 from certkit.telemetry import Telemetry, configure_telemetry
 from certkit.transactions import Database
-from registry.adapters.outbox import SOURCE, Bell, Outbox, Relay
+from registry.adapters.jetstream import JetStream
+from registry.adapters.outbox import Bell, Outbox
+from registry.adapters.relay import Relay
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
 from registry.handlers.bundles import Bundles
@@ -54,15 +56,16 @@ from registry.handlers.reports.once import Once
 from registry.handlers.reports.revisions import RevisionReports
 from registry.handlers.reports.sites import SiteReports
 from registry.handlers.requests import Requests
+from registry.handlers.stream_watch import StreamWatch
 from registry.handlers.upkeep import Upkeep
 from registry.handlers.web.page import page_router
 from registry.settings import Settings
 
-__all__ = ["create_app"]
+__all__ = ["MIGRATIONS", "create_app"]
 
 log = structlog.get_logger()
 
-_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _FIRST_TOKEN: Final = Principal(
     "admin",
     "platform",
@@ -85,7 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     bell = Bell()
     background = Background(service=Service.REGISTRY, metrics=metrics, clock=system_clock)
     broker = make_broker(settings.bus, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=metrics)
-    publisher = EventPublisher(broker=broker, source=SOURCE, clock=system_clock)
+    jetstream = JetStream(broker=broker)
     outbox = Outbox(clock=system_clock, new_id=_new_id)
     changes = Changes(outbox=outbox, clock=system_clock)
     kinds = load_target_kinds()
@@ -114,10 +117,15 @@ def create_app(settings: Settings) -> FastAPI:
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
     feed = Feed(store=store, bell=bell)
-    relay = Relay(store=store, publisher=publisher, bell=bell, clock=system_clock)
-    background.add("discovery", discovery.run)
-    background.add("relay", relay.run)
-    background.add("feed", feed.run)
+    relay = Relay(
+        store=store, jetstream=jetstream, bell=bell, clock=system_clock, tracer=telemetry.tracer, metrics=metrics
+    )
+    watch = StreamWatch(
+        store=store, jetstream=jetstream, relay=relay, alarms=_LoggedAlarms(), bell=bell, clock=system_clock
+    )
+    loops = {"discovery": discovery.run, "relay": relay.run, "stream_watch": watch.run, "feed": feed.run}
+    for name, work in loops.items():
+        background.add(name, work)
     background.add_round("renewals", settings.renewal_sweep_every_s, renewals.sweep)
     background.add_round("upkeep", _UPKEEP_S, Upkeep(store=store, clock=system_clock).prune)
     background.add_round("health", settings.health_sweep_every_s, health.sweep)
@@ -128,7 +136,7 @@ def create_app(settings: Settings) -> FastAPI:
         background=background,
         metrics=metrics,
         clock=system_clock,
-        checks=[discovery.findings],
+        checks=[discovery.findings, relay.findings],
         folders=[settings.state_folder, folder_of(settings.database_url)],
     )
 
@@ -137,7 +145,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with AsyncExitStack() as stack:
             stack.callback(telemetry.provider.shutdown)
             stack.push_async_callback(database.close)
-            await database.upgrade(_MIGRATIONS)
+            await database.upgrade(MIGRATIONS)
             await _make_first_token(store, settings.state_folder)
             await stack.enter_async_context(broker)
             await broker.start()
@@ -191,6 +199,14 @@ def _fastapi(
     app.add_middleware(Faults)
     install_problems(app)
     return app
+
+
+class _LoggedAlarms:
+    def raise_(self, _: Transaction, *, reason: str, subject: str, severity: Severity, summary: str) -> None:
+        log.error("alarm_raised", reason=reason, subject=subject, severity=str(severity), summary=summary)
+
+    def resolve(self, _: Transaction, *, reason: str, subject: str) -> None:
+        log.info("alarm_resolved", reason=reason, subject=subject)
 
 
 def _discovery(

@@ -103,8 +103,9 @@ def test_an_event_that_was_read_again_before_it_was_marked_is_not_published_agai
     assert taken(lane) == []
     lane.add([Event(1, repeats=1)])
     assert taken(lane) == [1]
-    lane.forget([(1, 0)])
-    assert not lane.knows((1, 0))
+    assert lane.known() == {"shop": {(1, 0), (1, 1)}}
+    lane.forget([event, Event(1, repeats=1)])
+    assert lane.known() == {}
 
 
 def test_an_answer_that_comes_after_it_was_taken_for_lost_counts() -> None:

@@ -238,7 +238,33 @@ event: Final = Table(
     Column("data", Text, nullable=False),
     Column("traceparent", String(64)),
     Column("sent_at", UtcDateTime),
-    Index("ix_event_unsent", "sent_at", "sequence"),
+    # Whose turn it is to be published; one owner for all events about one thing.
+    Column("owner", String(63), nullable=False),
+    # How often it was ordered to be published again; part of its message id.
+    Column("repeats", Integer, nullable=False),
+    Index("ix_event_stream_subject", "stream", "subject", "sequence"),
+)
+
+Index(
+    "ix_event_unsent",
+    event.c.stream,
+    event.c.owner,
+    event.c.sequence,
+    event.c.repeats,
+    sqlite_where=event.c.sent_at.is_(None),
+    postgresql_where=event.c.sent_at.is_(None),
+)
+
+stream_epoch: Final = Table(
+    "stream_epoch",
+    metadata,
+    Column("stream", String(80), primary_key=True),
+    # As the broker writes it.
+    Column("created", String(40), nullable=False),
+    # The highest that was ever seen or acknowledged.
+    Column("last_sequence", BigInteger, nullable=False),
+    # When it was found to be lost; empty where all of it was published again.
+    Column("lost_at", UtcDateTime),
 )
 
 inbox: Final = Table(

@@ -64,25 +64,27 @@ class Lane(Generic[EventT]):
         """By owner, how many events wait or are in flight."""
         self._in_flight: dict[str, tuple[EventT, float]] = {}
         self._aside: dict[str, float] = {}
-        self._known: set[Key] = set()
+        self._known: dict[str, set[Key]] = {}
         self.parked: Parked | None = None
 
     def __len__(self) -> int:
         """How many events wait or are in flight."""
         return sum(self._counts.values())
 
-    def held(self, owner: str) -> int:
-        """How many events of an owner wait or are in flight."""
-        return self._counts.get(owner, 0)
+    def held(self) -> dict[str, int]:
+        """By owner, how many events wait or are in flight."""
+        return dict(self._counts)
 
-    def knows(self, key: Key) -> bool:
-        return key in self._known
+    def known(self) -> dict[str, frozenset[Key]]:
+        """By owner, the events that were added and not forgotten."""
+        return {owner: frozenset(keys) for owner, keys in self._known.items()}
 
     def add(self, events: Iterable[EventT]) -> None:
         for event in events:
-            if _key(event) in self._known:
+            known = self._known.setdefault(event.owner, set())
+            if _key(event) in known:
                 continue
-            self._known.add(_key(event))
+            known.add(_key(event))
             self._counts[event.owner] = self._counts.get(event.owner, 0) + 1
             queue = self._waiting.setdefault(event.about, deque())
             late = bool(queue) and event.sequence < queue[-1].sequence
@@ -93,9 +95,13 @@ class Lane(Generic[EventT]):
                 self._waiting[event.about] = deque(sorted(queue, key=_key))
             self._ready(event.about)
 
-    def forget(self, keys: Iterable[Key]) -> None:
+    def forget(self, events: Iterable[EventT]) -> None:
         """These are marked as sent where they were read from."""
-        self._known.difference_update(keys)
+        for event in events:
+            known = self._known.get(event.owner, set())
+            known.discard(_key(event))
+            if not known:
+                self._known.pop(event.owner, None)
 
     def take(self, now: float) -> Iterator[EventT]:
         """The events to publish now; each is in flight until it is `stored`, `failed` or `refused`."""

@@ -147,6 +147,7 @@ class Intake:
                 stream=subjects.ALERTS,
                 subject=envelope.subject,
                 about=alert.certificate_id or alert.alert_id,
+                owner=alert.owner[:63],
                 now=self._clock(),
                 traceparent=None,
                 sent=True,

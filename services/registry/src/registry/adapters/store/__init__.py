@@ -22,6 +22,7 @@ from registry.adapters.store.rollouts import Rollouts
 from registry.adapters.store.services import ProbeWorkers, Services
 from registry.adapters.store.sites import Sites
 from registry.adapters.store.statements import RowChangedError
+from registry.adapters.store.stream_epochs import StreamEpochs
 from registry.adapters.store.tokens import Tokens
 
 __all__ = ["RowChangedError", "Store", "Transaction"]
@@ -82,6 +83,7 @@ class Transaction:
         self.probe_workers = ProbeWorkers(connection)
         self.tokens = Tokens(connection)
         self.events = Events(connection)
+        self.stream_epochs = StreamEpochs(connection)
         self.inbox = Inbox(connection)
         self.audit = Audit(connection)
 

@@ -1,15 +1,40 @@
-"""The log of events, which is the outbox too: a row without `sent_at` was not published yet."""
+"""The log of events, which is the outbox too: a row without `sent_at` is still to be published."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, text, update
 
 from certcore.events import Event
 from registry.adapters import tables
 
-__all__ = ["Events", "StoredEvent"]
+__all__ = ["Backlog", "Events", "StoredEvent"]
+
+# Each next name is one step in the index: as quick with many events as with few.
+_STREAMS: Final = text("""
+    WITH RECURSIVE found(name) AS (
+        SELECT MIN(stream) FROM event WHERE sent_at IS NULL
+        UNION ALL
+        SELECT (SELECT MIN(stream) FROM event WHERE sent_at IS NULL AND stream > found.name)
+        FROM found WHERE found.name IS NOT NULL
+    )
+    SELECT name FROM found WHERE name IS NOT NULL
+""")
+_OWNERS: Final = text("""
+    WITH RECURSIVE found(name) AS (
+        SELECT MIN(owner) FROM event WHERE sent_at IS NULL AND stream = :stream
+        UNION ALL
+        SELECT (SELECT MIN(owner) FROM event WHERE sent_at IS NULL AND stream = :stream AND owner > found.name)
+        FROM found WHERE found.name IS NOT NULL
+    )
+    SELECT name FROM found WHERE name IS NOT NULL
+""")
+
+_AT_ONCE: Final = 500
+"""Values in one IN."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +49,16 @@ class StoredEvent:
     time: datetime
     data: str
     traceparent: str | None
+    owner: str
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What of a stream is still to be published."""
+
+    unsent: int
+    oldest: datetime
 
 
 class Events:
@@ -39,6 +74,7 @@ class Events:
         stream: str,
         subject: str,
         about: str,
+        owner: str,
         now: datetime,
         traceparent: str | None,
         sent: bool = False,
@@ -56,18 +92,72 @@ class Events:
                 "data": event.model_dump_json(),
                 "traceparent": traceparent,
                 "sent_at": now if sent else None,
+                "owner": owner,
+                "repeats": 0,
             },
         )
 
-    def unsent(self, limit: int) -> list[StoredEvent]:
+    def streams_unsent(self) -> list[str]:
+        """The streams that something is still to be published to."""
+        return list(self._connection.execute(_STREAMS).scalars())
+
+    def owners_unsent(self, stream: str) -> list[str]:
+        """Those whose events are still to be published to a stream."""
+        return list(self._connection.execute(_OWNERS, {"stream": stream}).scalars())
+
+    def unsent(self, stream: str, owner: str, *, limit: int) -> list[tuple[int, int]]:
+        """Sequence and repeats of what is still to be published, oldest first."""
+        row = tables.event
+        query = (
+            select(row.c.sequence, row.c.repeats)
+            .where(row.c.sent_at.is_(None), row.c.stream == stream, row.c.owner == owner)
+            .order_by(row.c.sequence)
+            .limit(limit)
+        )
+        return [(found.sequence, found.repeats) for found in self._connection.execute(query)]
+
+    def many(self, sequences: Sequence[int]) -> list[StoredEvent]:
         """Oldest first."""
         row = tables.event
-        query = select(row).where(row.c.sent_at.is_(None)).order_by(row.c.sequence).limit(limit)
-        return [_event(found) for found in self._connection.execute(query)]
+        found: list[StoredEvent] = []
+        for part in _parts(sorted(sequences)):
+            query = select(row).where(row.c.sequence.in_(part)).order_by(row.c.sequence)
+            found += [_event(item) for item in self._connection.execute(query)]
+        return found
 
-    def mark_sent(self, sequence: int, now: datetime) -> None:
+    def mark_sent(self, keys: Iterable[tuple[int, int]], now: datetime) -> None:
+        """By sequence and repeats: one that was ordered to be published again meanwhile stays unsent."""
         row = tables.event
-        self._connection.execute(update(row).where(row.c.sequence == sequence).values(sent_at=now))
+        by_repeats: dict[int, list[int]] = defaultdict(list)
+        for sequence, repeats in keys:
+            by_repeats[repeats].append(sequence)
+        for repeats, sequences in by_repeats.items():
+            for part in _parts(sequences):
+                self._connection.execute(
+                    update(row).where(row.c.sequence.in_(part), row.c.repeats == repeats).values(sent_at=now)
+                )
+
+    def publish_again(self, sequences: Sequence[int]) -> None:
+        """Have them published once more: the same events, in messages of their own."""
+        row = tables.event
+        for part in _parts(sequences):
+            self._connection.execute(
+                update(row).where(row.c.sequence.in_(part)).values(sent_at=None, repeats=row.c.repeats + 1)
+            )
+
+    def backlog(self) -> dict[str, Backlog]:
+        """By stream."""
+        row = tables.event
+        query = (
+            select(row.c.stream, func.count(), func.min(row.c.sequence))
+            .where(row.c.sent_at.is_(None))
+            .group_by(row.c.stream)
+        )
+        counts = {stream: (count, first) for stream, count, first in self._connection.execute(query)}
+        times = select(row.c.sequence, row.c.time).where(row.c.sequence.in_(bindparam("first", expanding=True)))
+        first = self._connection.execute(times, {"first": [first for _, first in counts.values()]})
+        at = {found.sequence: found.time for found in first}
+        return {stream: Backlog(count, at[first]) for stream, (count, first) in counts.items()}
 
     def after(self, sequence: int, limit: int) -> list[StoredEvent]:
         """Oldest first."""
@@ -82,8 +172,12 @@ class Events:
         return self._one(select(tables.event).order_by(tables.event.c.sequence.desc()).limit(1))
 
     def _one(self, query: Select[Any]) -> StoredEvent | None:
-        found = (self._connection.execute(query)).one_or_none()
+        found = self._connection.execute(query).one_or_none()
         return _event(found) if found else None
+
+
+def _parts(values: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (values[begin : begin + _AT_ONCE] for begin in range(0, len(values), _AT_ONCE))
 
 
 def _event(row: Row[Any]) -> StoredEvent:

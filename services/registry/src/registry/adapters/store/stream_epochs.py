@@ -1,0 +1,90 @@
+"""What is known of each stream, by which its loss is noticed; and which events a lost one should hold again."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, func, select, union, update
+
+from certcore import subjects
+from certcore.api import CertificateState
+from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccepted
+from registry.adapters import tables
+from registry.adapters.store.statements import put
+from registry.domain.revision import SigningState
+from registry.domain.stream_epoch import StreamEpoch
+
+__all__ = ["StreamEpochs"]
+
+_ROW: Final = tables.stream_epoch
+_EVENT: Final = tables.event
+_ON_THE_WAY: Final = (
+    CertificateState.APPROVED,
+    CertificateState.ISSUING,
+    CertificateState.RENEWING,
+    CertificateState.FAILING,
+)
+_ORDERS: Final = (CertificateApproved, CertificateRenewalDue, CsrAccepted)
+
+
+class StreamEpochs:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def all(self) -> dict[str, StreamEpoch]:
+        """By stream."""
+        return {found.stream: StreamEpoch(**found._asdict()) for found in self._connection.execute(select(_ROW))}
+
+    def save(self, epoch: StreamEpoch) -> None:
+        put(self._connection, _ROW, vars(epoch), ("stream",))
+
+    def reached(self, sequences: Mapping[str, int]) -> None:
+        """Streams stored messages under these sequences."""
+        for stream, sequence in sequences.items():
+            self._connection.execute(
+                update(_ROW)
+                .where(_ROW.c.stream == stream, _ROW.c.last_sequence < sequence)
+                .values(last_sequence=sequence)
+            )
+
+    def newest(self, stream: str, prefix: str, *, after: str, limit: int) -> list[tuple[str, int]]:
+        """Subject and sequence of the newest event a subject, of subjects with a prefix, by subject, after one."""
+        query = (
+            select(_EVENT.c.subject, func.max(_EVENT.c.sequence))
+            .where(
+                _EVENT.c.stream == stream,
+                _EVENT.c.subject > max(after, prefix),
+                # Subjects are ASCII: this comes after every one with the prefix.
+                _EVENT.c.subject < prefix + "\x7f",
+            )
+            .group_by(_EVENT.c.subject)
+            .order_by(_EVENT.c.subject)
+            .limit(limit)
+        )
+        return [(subject, sequence) for subject, sequence in self._connection.execute(query)]
+
+    def since(self, stream: str, time: datetime, *, after: int, limit: int) -> list[int]:
+        """Sequences of a stream's events of a time and later, after one."""
+        query = (
+            select(_EVENT.c.sequence)
+            .where(_EVENT.c.stream == stream, _EVENT.c.time >= time, _EVENT.c.sequence > after)
+            .order_by(_EVENT.c.sequence)
+            .limit(limit)
+        )
+        return list(self._connection.execute(query).scalars())
+
+    def unissued(self, *, after: str, limit: int) -> list[str]:
+        """Ids of certificates, after one, of which something was ordered from the issuer and may not be issued."""
+        row, signing = tables.certificate, tables.signing_request
+        waiting = union(
+            select(row.c.id).where(row.c.state.in_([state.value for state in _ON_THE_WAY])),
+            select(signing.c.certificate_id).where(signing.c.state == SigningState.ORDERED.value),
+        ).subquery()
+        query = select(waiting.c.id).where(waiting.c.id > after).order_by(waiting.c.id).limit(limit)
+        return list(self._connection.execute(query).scalars())
+
+    def orders(self, certificate_ids: list[str]) -> list[int]:
+        """Sequences of the orders of these certificates from the issuer, those of earlier revisions among them."""
+        about = [subjects.event(event.type, item) for item in certificate_ids for event in _ORDERS]
+        query = select(_EVENT.c.sequence).where(_EVENT.c.stream == subjects.CERTS, _EVENT.c.subject.in_(about))
+        return list(self._connection.execute(query).scalars())

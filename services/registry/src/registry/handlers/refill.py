@@ -1,0 +1,79 @@
+"""Publishes again what a lost stream should hold: the same events, which consumers know by their ids."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from certcore import subjects
+from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccepted, EndpointsExpected
+from registry.adapters.store import Store, Transaction
+from registry.adapters.store.events import StoredEvent
+
+__all__ = ["refill"]
+
+_MONTH: Final = timedelta(days=30)
+_BATCH: Final = 500
+_ORDERS: Final = {event.type: event for event in (CertificateApproved, CertificateRenewalDue, CsrAccepted)}
+
+Page = tuple[list[int], str | None]
+"""Sequences, and what to continue after; None at the end."""
+
+
+async def refill(store: Store, stream: str, *, now: datetime) -> int:
+    """Order what the stream should hold to be published again, and return how many events that are.
+
+    Deployments: the newest of each subject, as the stream keeps them. Certificates' events: the orders that are not
+    carried out yet, and what each endpoint should serve. Answers and alerts: those of the last month. Nothing else is
+    the registry's to publish: what was in another stream is reported again by whoever reported it.
+
+    Raises:
+        TransientError: the database takes no writes; some of it may be ordered, and may be ordered again.
+    """
+    count = 0
+    for pages in _pages(stream, now=now):
+        after: str | None = ""
+        while after is not None:
+            sequences, after = await store.read(partial(pages, after=after))
+            if sequences:
+                await store.write(partial(_again, sequences))
+            count += len(sequences)
+    return count
+
+
+def _again(sequences: Sequence[int], transaction: Transaction) -> None:
+    transaction.events.publish_again(sequences)
+
+
+def _pages(stream: str, *, now: datetime) -> Iterator[Callable[..., Page]]:
+    if stream.startswith(subjects.DEPLOY):
+        place = stream.removeprefix(subjects.DEPLOY)
+        yield partial(_newest, stream, subjects.deploys_at(place).removesuffix(">"))
+    elif stream == subjects.CERTS:
+        yield _orders
+        yield partial(_newest, stream, subjects.events(EndpointsExpected.type).removesuffix(">"))
+    elif stream == subjects.ALERTS or stream.startswith(subjects.ANSWERS):
+        yield partial(_since, stream, now - _MONTH)
+
+
+def _newest(stream: str, prefix: str, transaction: Transaction, *, after: str) -> Page:
+    found = transaction.stream_epochs.newest(stream, prefix, after=after, limit=_BATCH)
+    return [sequence for _, sequence in found], found[-1][0] if len(found) == _BATCH else None
+
+
+def _since(stream: str, time: datetime, transaction: Transaction, *, after: str) -> Page:
+    found = transaction.stream_epochs.since(stream, time, after=int(after or "0"), limit=_BATCH)
+    return found, str(found[-1]) if len(found) == _BATCH else None
+
+
+def _orders(transaction: Transaction, *, after: str) -> Page:
+    ids = transaction.stream_epochs.unissued(after=after, limit=_BATCH)
+    ordered = {item.id: item.ordered for item in transaction.certificates.many(ids)}
+    orders = transaction.events.many(transaction.stream_epochs.orders(ids))
+    found = [event.sequence for event in orders if _revision(event) == ordered.get(event.about)]
+    return found, ids[-1] if len(ids) == _BATCH else None
+
+
+def _revision(event: StoredEvent) -> int | None:
+    known = _ORDERS.get(event.type)
+    return known.model_validate_json(event.data).order.revision if known is not None else None
