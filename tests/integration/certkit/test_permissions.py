@@ -130,9 +130,10 @@ READERS: dict[tuple[str, str], str] = {
 for _stream in STREAMS:
     for _call in (
         *("STREAM.INFO", "STREAM.UPDATE", "STREAM.PURGE", "STREAM.DELETE", "STREAM.MSG.GET", "STREAM.MSG.DELETE"),
-        *("DIRECT.GET", "CONSUMER.LIST", "CONSUMER.CREATE"),
+        *("DIRECT.GET", "CONSUMER.CREATE"),
     ):
         MAY_PUBLISH[f"$JS.API.{_call}.{_stream}"] = {OPERATOR}
+    MAY_PUBLISH[f"$JS.API.CONSUMER.LIST.{_stream}"] = {OPERATOR, "registry"}
     MAY_PUBLISH[f"$JS.API.CONSUMER.NAMES.{_stream}"] = {OPERATOR} | ({"registry"} if _stream == "REQUESTS" else set())
     for _durable in {durable for _, durable in READERS}:
         _who = {READERS[_stream, _durable]} if (_stream, _durable) in READERS else set()
@@ -143,6 +144,7 @@ for _stream in STREAMS:
         MAY_PUBLISH[f"$JS.API.CONSUMER.MSG.NEXT.{_stream}.{_durable}"] = {OPERATOR} | _who
         MAY_PUBLISH[f"$JS.ACK.{_stream}.{_durable}.1.1.1.1.0"] = _who
         MAY_PUBLISH[f"$JS.API.CONSUMER.DELETE.{_stream}.{_durable}"] = {OPERATOR}
+        MAY_PUBLISH[f"$JS.API.CONSUMER.RESET.{_stream}.{_durable}"] = {OPERATOR, "registry"}
         MAY_PUBLISH[f"$JS.API.CONSUMER.DURABLE.CREATE.{_stream}.{_durable}"] = {OPERATOR}
 
 MAY_SUBSCRIBE: dict[str, set[str]] = {

@@ -101,11 +101,10 @@ def _registry(owners: Iterable[str]) -> Grant:
             subjects.ANY_ANCHOR,
             # It looks for places and owners by the streams and consumers that are there.
             "$JS.API.STREAM.NAMES",
-            # It tells how full each stream is.
+            # It tells how full each stream is, and notices one that was lost.
             "$JS.API.STREAM.LIST",
             f"$JS.API.CONSUMER.NAMES.{subjects.REQUESTS}",
-            # It notices a stream that was lost, and lets consumers that were left beyond its end read it again.
-            "$JS.API.STREAM.LIST",
+            # A consumer that was left beyond the end of a rewound stream reads it again.
             "$JS.API.CONSUMER.LIST.*",
             "$JS.API.CONSUMER.RESET.*.*",
             *(subjects.dead_letter(HUB, consumer) for consumer in read),
