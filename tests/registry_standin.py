@@ -3,6 +3,7 @@
 tests/contracts/test_registry_standin.py holds it to the registry's own answers.
 """
 
+import hashlib
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -15,12 +16,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from certcore.api import Problem
+from certcore.api import BundleWanted, IssuedAnswer, IssuedReport, Problem
 from certcore.bundles import IssuedBundle, SealedBundle, SealedKey
 from certcore.errors import InspectionError
-from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, Event
+from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder
 from certcore.inspection import read_chain
 from certcore.intent import Target
 from certcore.names import is_label
@@ -41,12 +42,20 @@ _HEADERS: Final[Mapping[int, Mapping[str, str]]] = {401: {"www-authenticate": "B
 BundleId = tuple[str, int, str]
 """A bundle's certificate, revision and variant."""
 
+_LEVELS: Final = frozenset({"orders", "deployments", "expectations", "csrs"})
+
 
 class _RefusedError(Exception):
     def __init__(self, status: HTTPStatus, problem: str) -> None:
         super().__init__(problem)
         self.status = status
         self.problem = problem
+
+
+@dataclass(frozen=True)
+class _ETag:
+    headers: dict[str, str]
+    is_known: bool
 
 
 @dataclass
@@ -59,6 +68,11 @@ class RegistryStandin:
     copy for `recipient` is served. The registry takes only what was ordered; the stand-in takes the first bundle of
     every variant, unless `refuses_bundles`. `differing` names each bundle that came a second time and was not the
     same in everything. As the registry does, the stand-in refuses it only for another leaf, and keeps the first.
+
+    `issue_orders` is what the issuer is told to issue, with `epoch`; a bundle that it hands over takes nothing away
+    from it. `reported` are the issuer's reports of what it has: it is told to hand over again what isn't here.
+
+    `unchanged` are the lists that were answered with 304, by path.
     """
 
     port: int
@@ -67,7 +81,11 @@ class RegistryStandin:
     orders: dict[str, DeploymentOrdered] = field(default_factory=dict)
     expectations: dict[str, EndpointsExpected] = field(default_factory=dict)
     csrs: dict[str, CsrWanted] = field(default_factory=dict)
+    issue_orders: dict[BundleId, IssueOrder] = field(default_factory=dict)
+    epoch: int = 0
+    reported: list[IssuedReport] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
     differing: list[BundleId] = field(default_factory=list)
     recipient: str = "site1-syncer"
     down: bool = False
@@ -152,17 +170,20 @@ class RegistryStandin:
         match parts:
             case ["v1", "bundles", certificate_id, revision]:
                 return self._fetched(_bundle_id(certificate_id, revision, query), token).model_dump_json()
+            case ["v1", "orders"]:
+                models: Sequence[BaseModel] = list(self.issue_orders.values())
             case ["v1", "deployments"]:
-                models: Sequence[Event] = list(self.orders.values())
+                models = list(self.orders.values())
             case ["v1", "expectations"]:
                 models = list(self.expectations.values())
             case ["v1", "csrs"]:
                 models = list(self.csrs.values())
             case _:
                 raise _RefusedError(HTTPStatus.NOT_FOUND, "not-found")
-        if token == ISSUER_TOKEN:
+        if (token == ISSUER_TOKEN) is not (parts == ["v1", "orders"]):
             raise _RefusedError(HTTPStatus.FORBIDDEN, "forbidden")
-        return '{"items": [{}], "next": null}' if self.unreadable else _page(models, query)
+        more = {"epoch": self.epoch} if parts == ["v1", "orders"] else {}
+        return json.dumps(({"items": [{}], "next": None} if self.unreadable else _page(models, query)) | more)
 
     def take(self, path: str, token: str, *, body: bytes) -> str:
         """Store the bundle that a PUT hands over, and answer nothing."""
@@ -188,6 +209,34 @@ class RegistryStandin:
         if _leaf(present.chain_pem) != leaf:
             raise _RefusedError(HTTPStatus.CONFLICT, "conflict")
         return ""
+
+    def hear(self, path: str, token: str, *, body: bytes) -> str:
+        """Note the report that a POST brings, and name what of it is not here."""
+        self._admit(token)
+        if _parts(path)[0] != ["v1", "issued"]:
+            raise _RefusedError(HTTPStatus.NOT_FOUND, "not-found")
+        if token != ISSUER_TOKEN:
+            raise _RefusedError(HTTPStatus.FORBIDDEN, "forbidden")
+        try:
+            report = IssuedReport.model_validate_json(body)
+        except ValidationError:
+            raise _RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request") from None
+        self.reported.append(report)
+        wanted = [
+            BundleWanted(certificate_id=item.certificate_id, revision=item.revision, variant=item.variant)
+            for item in report.revisions
+            if not {(item.certificate_id, item.revision, item.variant)} & {*self.issued, *self.bundles}
+        ]
+        return IssuedAnswer(wanted=tuple(wanted)).model_dump_json()
+
+    def etag(self, path: str, body: str, known: str | None) -> "_ETag":
+        """That of a list, and whether the caller knows it; nothing else has one."""
+        if _parts(path)[0][-1] not in _LEVELS:
+            return _ETag({}, is_known=False)
+        etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+        if known == etag:
+            self.unchanged.append(path)
+        return _ETag({"etag": etag}, is_known=known == etag)
 
     def _admit(self, token: str) -> None:
         if self.down:
@@ -259,11 +308,18 @@ def _leaf(chain_pem: str) -> str:
     return read_chain(chain_pem.encode())[0].fingerprint_sha256
 
 
-def _page(models: Sequence[Event], query: dict[str, str]) -> str:
+def _page(models: Sequence[BaseModel], query: dict[str, str]) -> dict[str, object]:
     start = int(query.get("after", "0"))
     end = start + min(_PAGE, int(query.get("limit", _PAGE)))
     items = [model.model_dump(mode="json") for model in models[start:end]]
-    return json.dumps({"items": items, "next": str(end) if end < len(models) else None})
+    return {"items": items, "next": str(end) if end < len(models) else None}
+
+
+def _refusal(refused: _RefusedError) -> tuple[str, Mapping[str, str]]:
+    title = refused.status.phrase
+    problem = Problem(type=f"/problems/{refused.problem}", title=title, status=refused.status, detail=title)
+    headers = {"content-type": "application/problem+json", **_HEADERS.get(refused.status, {})}
+    return problem.model_dump_json(), headers
 
 
 @asynccontextmanager
@@ -276,25 +332,29 @@ async def registry_standin() -> AsyncIterator[RegistryStandin]:
 
         def do_PUT(self) -> None:
             # Read before anything is refused: the caller is still sending it.
-            body = self.rfile.read(int(self.headers.get("content-length", "0")))
-            self._reply(HTTPStatus.NO_CONTENT, partial(standin.take, body=body))
+            self._reply(HTTPStatus.NO_CONTENT, partial(standin.take, body=self._body()))
+
+        def do_POST(self) -> None:
+            self._reply(HTTPStatus.OK, partial(standin.hear, body=self._body()))
+
+        def _body(self) -> bytes:
+            return self.rfile.read(int(self.headers.get("content-length", "0")))
 
         def _reply(self, status: HTTPStatus, answer: Callable[[str, str], str]) -> None:
             scheme, _, token = self.headers.get("authorization", "").partition(" ")
             try:
                 body = answer(self.path, token if scheme == "Bearer" else "")
             except _RefusedError as refused:
-                self._refuse(refused)
+                self._send(refused.status, *_refusal(refused))
+                return
+            headers = {"content-type": "application/json"} if body else {}
+            etag = standin.etag(self.path, body, self.headers.get("if-none-match"))
+            if etag.is_known:
+                self._send(HTTPStatus.NOT_MODIFIED, "", etag.headers)
             else:
-                self._send(status, body, {"content-type": "application/json"} if body else {})
+                self._send(status, body, headers | etag.headers)
 
-        def _refuse(self, refused: _RefusedError) -> None:
-            title = refused.status.phrase
-            problem = Problem(type=f"/problems/{refused.problem}", title=title, status=refused.status, detail=title)
-            headers = {"content-type": "application/problem+json", **_HEADERS.get(refused.status, {})}
-            self._send(refused.status, problem.model_dump_json(), headers)
-
-        def _send(self, status: int, body: str, headers: dict[str, str]) -> None:
+        def _send(self, status: int, body: str, headers: Mapping[str, str]) -> None:
             self.send_response(status)
             for header in headers.items():
                 self.send_header(*header)

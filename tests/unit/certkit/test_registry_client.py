@@ -7,9 +7,10 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from certcore.api import BundleWanted, IssuedReport
 from certcore.bundles import IssuedBundle
 from certcore.errors import PermanentError, TransientError
-from certkit.registry_client import Listed, RegistryClient
+from certkit.registry_client import IssueLevel, Listed, RegistryClient
 from certkit.settings import RegistrySettings
 
 TOKEN = "token-of-site1-syncer"
@@ -95,6 +96,50 @@ async def test_the_other_lists_are_read_alike(client: Callable[[Answering], Regi
         assert await api.wanted_csrs() == []
         assert await api.expectations() == Listed([], complete=True)
     assert [request.url.path for request in registry.asked] == ["/v1/csrs", "/v1/expectations"]
+
+
+def issue_order(number: int) -> dict[str, Any]:
+    return {
+        "certificate_id": f"c-{number}",
+        "name": f"n{number}",
+        "revision": 1,
+        "dns_names": ["shop.example.org"],
+        "exposure": "internal",
+        "issuer": None,
+        "key_algorithm": "ecdsa-p256",
+        "approval_id": "a-1",
+        "recipients": [],
+    }
+
+
+def issue_page(*items: object, after: str | None = None, epoch: int = 3) -> httpx.Response:
+    return httpx.Response(200, json={"items": items, "next": after, "epoch": epoch})
+
+
+async def test_what_is_to_be_issued_comes_with_the_epoch(client: Callable[[Answering], RegistryClient]) -> None:
+    registry = Answering(issue_page(issue_order(1), after="c-1"), issue_page(issue_order(2), {"revision": "x"}))
+    async with client(registry) as api:
+        found = await api.orders()
+    assert [order.certificate_id for order in found.items] == ["c-1", "c-2"]
+    assert (found.complete, found.epoch) == (False, 3)
+    assert {request.url.path for request in registry.asked} == {"/v1/orders"}
+
+
+async def test_a_list_of_orders_over_two_epochs_is_not_complete(
+    client: Callable[[Answering], RegistryClient],
+) -> None:
+    async with client(Answering(issue_page(after="c-1"), issue_page(epoch=4))) as api:
+        assert await api.orders() == IssueLevel([], complete=False, epoch=4)
+
+
+async def test_a_report_of_what_was_issued_is_answered_with_what_is_missing(
+    client: Callable[[Answering], RegistryClient],
+) -> None:
+    registry = Answering(httpx.Response(200, json={"wanted": [{"certificate_id": "c-1", "revision": 2}]}))
+    async with client(registry) as api:
+        answer = await api.report_issued(IssuedReport(epoch=3, revisions=(), complete=True))
+    assert answer.wanted == (BundleWanted(certificate_id="c-1", revision=2),)
+    assert json.loads(registry.asked[0].content) == {"epoch": 3, "revisions": [], "complete": True}
 
 
 async def test_a_bundle_is_asked_for_by_its_variant(client: Callable[[Answering], RegistryClient]) -> None:

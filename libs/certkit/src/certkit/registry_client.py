@@ -1,7 +1,8 @@
-"""The registry's API as the other services see it: bundles, deployment orders, expectations."""
+"""The registry's API as the other services see it: bundles, and the levels of what should be."""
 
 import json
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
@@ -10,19 +11,22 @@ import httpx
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from certcore.api import Page
+from certcore.api import IssuedAnswer, IssuedReport, IssueOrders, Page
 from certcore.bundles import IssuedBundle, SealedBundle
 from certcore.errors import PermanentError, TransientError
-from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, Event
+from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder
 from certcore.placements import PLATFORM
+from certcore.reading import ReadModel
 from certkit.settings import RegistrySettings
 from certkit.telemetry import trace_headers
 
-__all__ = ["Listed", "RegistryClient"]
+__all__ = ["IssueLevel", "Listed", "RegistryClient"]
 
 log = structlog.get_logger()
 
-EventT = TypeVar("EventT", bound=Event)
+ItemT = TypeVar("ItemT", bound=ReadModel)
+ModelT = TypeVar("ModelT", bound=BaseModel)
+PageT = TypeVar("PageT", bound=Page)  # type: ignore[type-arg] # whatever its items are
 
 _PAGE: Final = 500
 # Connections outlive the pauses between rounds, and end before the registry would end them (`certkit.service`).
@@ -30,11 +34,18 @@ _LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20,
 
 
 @dataclass(frozen=True)
-class Listed(Generic[EventT]):
+class Listed(Generic[ItemT]):
     """All items of a list that can be read. Where it is not `complete`, what is missing may be there all the same."""
 
-    items: list[EventT]
+    items: list[ItemT]
     complete: bool
+
+
+@dataclass(frozen=True)
+class IssueLevel(Listed[IssueOrder]):
+    """What is ordered and not issued. `epoch` is the registry's, see `certcore.api.IssueOrders`."""
+
+    epoch: int
 
 
 class RegistryClient:
@@ -86,6 +97,27 @@ class RegistryClient:
         path = f"/v1/bundles/{certificate_id}/{revision}"
         await self._call("PUT", path, query={"variant": variant}, body=bundle)
 
+    async def orders(self) -> IssueLevel:
+        """Every revision that is ordered and not known as issued. If the epoch changes between two pages, it is the
+        last one's, and the list isn't complete.
+
+        Raises:
+            TransientError, PermanentError: as `deployments`.
+        """
+        pages = await self._pages("/v1/orders", IssueOrders)
+        found = _listed(pages)
+        epochs = {page.epoch for page in pages}
+        return IssueLevel(found.items, complete=found.complete and len(epochs) == 1, epoch=pages[-1].epoch)
+
+    async def report_issued(self, report: IssuedReport) -> IssuedAnswer:
+        """Tell a part of what the issuer has; the answer names what it is to hand over again.
+
+        Raises:
+            TransientError: the registry can't be reached or failed.
+            PermanentError: the registry refuses it, or its answer can't be read.
+        """
+        return _read(IssuedAnswer, await self._call("POST", "/v1/issued", body=report))
+
     async def deployments(self) -> list[DeploymentOrdered]:
         """Everything that the caller's place and service should hold, each placement in its newest generation.
 
@@ -113,16 +145,18 @@ class RegistryClient:
         """
         return await self._all("/v1/expectations", EndpointsExpected)
 
-    async def _all(self, path: str, model: type[EventT]) -> Listed[EventT]:
-        found: list[EventT] = []
-        complete = True
+    async def _all(self, path: str, model: type[ItemT]) -> Listed[ItemT]:
+        pages: type[Page[ItemT]] = Page[model]  # type: ignore[valid-type] # pydantic makes a class of it
+        return _listed(await self._pages(path, pages))
+
+    async def _pages(self, path: str, model: type[PageT]) -> list[PageT]:
+        found: list[PageT] = []
         query = {"limit": str(_PAGE)}
         while True:
             page = _page(model, await self._call("GET", path, query=query), path)
-            found += page.items
-            complete = complete and not page.unreadable
+            found.append(page)
             if page.next is None:
-                return Listed(found, complete=complete)
+                return found
             query["after"] = page.next
 
     async def _call(
@@ -144,23 +178,25 @@ class RegistryClient:
         raise PermanentError(message)
 
 
-def _read(model: type[SealedBundle], body: bytes) -> SealedBundle:
+def _read(model: type[ModelT], body: bytes) -> ModelT:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
         raise PermanentError(f"{model.__name__} can't be read: {error.error_count()} errors") from None
 
 
-def _page(model: type[EventT], body: bytes, path: str) -> Page[EventT]:
-    pages: type[Page[EventT]] = Page[model]  # type: ignore[valid-type] # pydantic makes a class of it
+def _page(model: type[PageT], body: bytes, path: str) -> PageT:
     try:
-        page = pages.model_validate(json.loads(body))
+        page = model.model_validate(json.loads(body))
     except (ValueError, RecursionError) as error:
         problem = f"{error.error_count()} errors" if isinstance(error, ValidationError) else "it is no JSON"
         raise PermanentError(f"the registry's answer to {path} can't be read: {problem}") from None
-    for item in page.unreadable:
-        log.warning("item_unreadable", source=path, item=item.item, name=item.name, problem=item.problem)
-    for event in page.items:
-        for item in event.unreadable:
+    for model_read in (page, *page.items):
+        for item in model_read.unreadable:
             log.warning("item_unreadable", source=path, item=item.item, name=item.name, problem=item.problem)
     return page
+
+
+def _listed(pages: Sequence[Page[ItemT]]) -> Listed[ItemT]:
+    items = [item for page in pages for item in page.items]
+    return Listed(items, complete=not any(page.unreadable for page in pages))
