@@ -40,7 +40,9 @@ class SigningState(StrEnum):
 
 @dataclass(frozen=True)
 class SigningRequest:
-    """A variant of one revision whose key the target makes. `failure` is why the issuer could not issue it."""
+    """A variant of one revision whose key the target makes. `failure` is why the issuer could not issue it, and
+    `next_try` when it tries again.
+    """
 
     certificate_id: str
     revision: int
@@ -51,3 +53,9 @@ class SigningRequest:
     csr_pem: str | None = None
     spki_sha256: str | None = None
     failure: str = ""
+    next_try: datetime | None = None
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the issuer reported that it doesn't try again."""
+        return bool(self.failure) and self.next_try is None
