@@ -346,10 +346,13 @@ class ReviewedSecret(DiscoveredSecret):
 
 
 class SiteReview(_View):
+    """A page of it, soonest expiry first; `next` is as that of a `Page`."""
+
     site: str
     reported_at: AwareDatetime | None
     unreachable: tuple[str, ...]
     secrets: Items[ReviewedSecret]
+    next: str | None = None
 
 
 class TokenOrder(BaseModel):

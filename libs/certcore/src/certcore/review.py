@@ -22,7 +22,7 @@ class SiteReviewUpdate(ReadModel):
     `unreachable` names the clusters that could not be listed; their Secrets are as they were listed last.
     """
 
-    digest: str = Field(min_length=1, max_length=64)
+    digest: str = Field(pattern=r"^[!-~]{1,64}$")
     base: str | None = None
     changed: Items[DiscoveredSecret] = ()
     gone: tuple[SecretName, ...] = ()

@@ -198,6 +198,8 @@ class RegistryClient:
         after: str | None = None
         while True:
             url = f"{path}?{urlencode({'limit': _PAGE} | ({'after': after} if after else {}))}"
+            if url in urls:
+                raise PermanentError(f"the registry's answer to {path} has no end: it names a page twice")
             page = await self._page(path, url, model)
             found.append(page)
             urls.add(url)
@@ -205,8 +207,6 @@ class RegistryClient:
             if after is None:
                 self._kept.keep_only(path, urls)
                 return found
-            if len(found) > _MOST_PAGES:
-                raise PermanentError(f"the registry's answer to {path} has no end")
 
     async def _page(self, path: str, url: str, model: type[PageT]) -> PageT:
         kept = self._kept.get(url)

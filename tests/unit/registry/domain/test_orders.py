@@ -130,7 +130,7 @@ def offered(of: Rollout, number: int = 1) -> tuple[Rollout, IssueOrder]:
 
 
 def listed(of: Rollout) -> tuple[IssueOrder, ...]:
-    return standing_orders(of, approval(), SITES)
+    return standing_orders(of, SITES, approved_hash=approval().spec_hash)
 
 
 # ── ordered ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -251,8 +251,8 @@ def test_nothing_is_listed_of_what_is_not_managed(state: S) -> None:
 def test_nothing_is_listed_before_its_approval_nor_without_one_for_its_intent() -> None:
     of = approved(new())
     assert listed(new()) == ()
-    assert standing_orders(of, None, SITES) == ()
-    assert standing_orders(of, approval("0" * 64), SITES) == ()
+    assert standing_orders(of, SITES, approved_hash=None) == ()
+    assert standing_orders(of, SITES, approved_hash="0" * 64) == ()
 
 
 def test_nothing_is_listed_of_what_can_not_be_read() -> None:

@@ -46,20 +46,20 @@ def csr_order(certificate: Certificate, request: SigningRequest) -> IssueOrder:
     )
 
 
-def standing_orders(rollout: Rollout, approval: Approval | None, sites: Sequence[Site]) -> tuple[IssueOrder, ...]:
+def standing_orders(rollout: Rollout, sites: Sequence[Site], *, approved_hash: str | None) -> tuple[IssueOrder, ...]:
     """Every order of the certificate that the issuer has still to carry out, each as it was announced.
 
-    Not among them is what the issuer gave up: that is ordered again by a person.
+    `approved_hash` is what its approval covers. Not among them is what the issuer gave up: that is ordered again by a person.
     """
     certificate = rollout.certificate
     if not certificate.active or certificate.unreadable is not None:
         return ()
-    if approval is None or approval.spec_hash != certificate.spec_hash:
+    if certificate.approval_id is None or approved_hash != certificate.spec_hash:
         return ()
     found = []
     given_up = certificate.state is CertificateState.FAILING and certificate.next_try is None
     if _takes_platform(rollout) and is_awaited(rollout, certificate.ordered, PLATFORM) and not given_up:
-        found.append(_platform_order(rollout, approval.id, certificate.ordered, sites))
+        found.append(_platform_order(rollout, certificate.approval_id, certificate.ordered, sites))
     found += [
         csr_order(certificate, request)
         for request in rollout.signing

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Row, bindparam, insert, select, tuple_, update
+from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, insert, select, tuple_, update
 
 from certcore.bundles import SealedKey
+from certcore.placements import PLATFORM
 from registry.adapters import tables
 from registry.adapters.store.statements import exists, known_or_text, put
 from registry.domain.revision import Revision, SigningRequest, SigningState
@@ -75,6 +76,15 @@ class Revisions:
             found[item.certificate_id].append(Revision(**item._asdict()))
         return found
 
+    def some(self, keys: Iterable[tuple[str, int, str]]) -> dict[str, list[Revision]]:
+        """Those of (certificate, number, variant), by certificate."""
+        row = tables.revision
+        key = tuple_(row.c.certificate_id, row.c.number, row.c.variant)
+        found: dict[str, list[Revision]] = defaultdict(list)
+        for item in self._connection.execute(select(row).where(key.in_(list(keys)))):
+            found[item.certificate_id].append(Revision(**item._asdict()))
+        return found
+
     def has_leaf(self, fingerprint_sha256: str) -> bool:
         """Whether a leaf is stored as a revision of any certificate."""
         return exists(self._connection, tables.revision, {"fingerprint_sha256": fingerprint_sha256})
@@ -105,6 +115,32 @@ class Revisions:
 class SigningRequests:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def wanted_at(self, place: str, service: str, *, after: str, limit: int) -> list[SigningRequest]:
+        """Those that a service of a place should offer, of so many certificates after an id, by certificate id."""
+        row, placement = tables.signing_request, tables.placement
+        wanted = (
+            placement.c.place == place,
+            placement.c.service == service,
+            placement.c.variant != PLATFORM,
+            row.c.state == SigningState.WANTED.value,
+        )
+        theirs = and_(row.c.certificate_id == placement.c.certificate_id, row.c.target == placement.c.target)
+        ids = (
+            select(row.c.certificate_id)
+            .join(placement, theirs)
+            .where(*wanted, row.c.certificate_id > after)
+            .distinct()
+            .order_by(row.c.certificate_id)
+            .limit(limit)
+        )
+        query = (
+            select(row)
+            .join(placement, theirs)
+            .where(*wanted, row.c.certificate_id.in_(ids))
+            .order_by(row.c.certificate_id, row.c.target, row.c.revision, row.c.variant)
+        )
+        return [_signing_request(item) for item in self._connection.execute(query)]
 
     def save(self, request: SigningRequest) -> None:
         values = asdict(request) | {"state": str(request.state)}

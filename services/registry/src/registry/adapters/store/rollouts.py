@@ -1,23 +1,32 @@
 """A certificate with all that is stored of its rollout, for one or for many at once."""
 
 from collections.abc import Sequence
+from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, and_, exists, func, or_, select, union
 
+from certcore.api import CertificateState
+from certcore.placements import PLATFORM
+from registry.adapters import tables
 from registry.adapters.store.certificates import Certificates
 from registry.adapters.store.endpoints import Endpoints
 from registry.adapters.store.placements import Placements
 from registry.adapters.store.revisions import Revisions, SigningRequests
 from registry.domain.certificate import Certificate
+from registry.domain.revision import SigningState
 from registry.domain.rollout import Rollout
 
 __all__ = ["Rollouts"]
+
+_ON_THE_WAY: Final = (CertificateState.APPROVED, CertificateState.ISSUING, CertificateState.RENEWING)
+_OTHERWISE_DONE: Final = (CertificateState.DELIVERING, CertificateState.LIVE)
 
 
 class Rollouts:
     """Five statements, however many certificates are asked for."""
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._certificates = Certificates(connection)
         self._revisions = Revisions(connection)
         self._placements = Placements(connection)
@@ -37,6 +46,41 @@ class Rollouts:
 
     def of(self, certificate: Certificate) -> Rollout:
         return (self.many([certificate]))[0]
+
+    def unissued(self, *, after: str, limit: int) -> list[str]:
+        """Ids of certificates, in their own order and after an id, of which something may be ordered and not issued.
+
+        By state where that follows the platform's variant; where another variant was issued first, by that one; and
+        by the signing requests that went to the issuer.
+        """
+        row, placement, signing = tables.certificate, tables.placement, tables.signing_request
+        late = exists().where(
+            placement.c.certificate_id == row.c.id,
+            placement.c.variant == PLATFORM,
+            func.coalesce(placement.c.wanted, 0) < row.c.ordered,
+        )
+        by_state = or_(
+            row.c.state.in_([state.value for state in _ON_THE_WAY]),
+            and_(row.c.state == CertificateState.FAILING.value, row.c.next_try.is_not(None)),
+        )
+        queries = (
+            select(row.c.id).where(by_state),
+            select(row.c.id)
+            .join(signing, and_(signing.c.certificate_id == row.c.id, signing.c.revision == row.c.ordered))
+            .where(
+                signing.c.state == SigningState.ISSUED.value,
+                row.c.state.in_([state.value for state in _OTHERWISE_DONE]),
+                late,
+            ),
+            select(signing.c.certificate_id.label("id")).where(signing.c.state == SigningState.ORDERED.value),
+        )
+        parts = []
+        for query in queries:
+            key = query.selected_columns[0]
+            part = query.where(key > after).distinct().order_by(key).limit(limit).subquery()
+            parts.append(select(part.c.id))
+        found = union(*parts).subquery()
+        return list(self._connection.execute(select(found.c.id).order_by(found.c.id).limit(limit)).scalars())
 
     def many(self, certificates: Sequence[Certificate]) -> list[Rollout]:
         """In the order of the certificates."""
