@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from certcore.api import BundleWanted, IssuedAnswer, IssuedReport, Problem
 from certcore.bundles import IssuedBundle, SealedBundle, SealedKey
 from certcore.errors import InspectionError
-from certcore.events import CsrWanted, DeploymentOrdered, DiscoveredSecret, EndpointsExpected, IssueOrder
+from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder
 from certcore.inspection import read_chain
 from certcore.intent import Target
 from certcore.names import is_label
@@ -30,8 +30,9 @@ from certcore.review import SiteReviewUpdate
 from certcore.sealing import RecipientKey, SealContext, seal
 from certkit.settings import RegistrySettings
 from tests.ports import free_port
+from tests.standin_review import Review
 
-__all__ = ["ISSUER_TOKEN", "RegistryStandin", "Review", "registry_standin", "sealed_key"]
+__all__ = ["ISSUER_TOKEN", "RegistryStandin", "registry_standin", "sealed_key"]
 
 ISSUER_TOKEN: Final = "the-token-of-the-issuer"
 _TOKEN: Final = "a-token-for-tests"
@@ -57,34 +58,6 @@ class _RefusedError(Exception):
 class _ETag:
     headers: dict[str, str]
     is_known: bool
-
-
-@dataclass
-class Review:
-    """The TLS Secrets of a site by cluster, namespace and name. `digest` is None while only a part has come."""
-
-    digest: str | None = None
-    secrets: dict[tuple[str, str, str], DiscoveredSecret] = field(default_factory=dict)
-    unreachable: tuple[str, ...] = ()
-    parts: dict[str, set[tuple[str, str, str]]] = field(default_factory=dict)
-
-    def update(self, update: SiteReviewUpdate) -> bool:
-        """Whether it builds on what is here."""
-        if update.base is not None and update.base != self.digest:
-            return False
-        changed = {(item.cluster, item.namespace, item.secret): item for item in update.changed}
-        self.secrets |= changed
-        if update.base is None:
-            named = self.parts.setdefault(update.digest, set())
-            named |= changed.keys()
-            if update.more:
-                self.digest = None
-                return True
-            self.secrets = {name: item for name, item in self.secrets.items() if name in named}
-        for item in update.gone:
-            self.secrets.pop((item.cluster, item.namespace, item.secret), None)
-        self.digest, self.unreachable = update.digest, update.unreachable
-        return True
 
 
 @dataclass

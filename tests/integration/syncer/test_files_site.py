@@ -17,7 +17,7 @@ from certcore.events import (
 from tests import servers
 from tests.integration.syncer.site import Lineage, Site, site_of, until
 from tests.issuing import SITE, Authority, files_target, kubernetes_target, target
-from tests.registry_standin import Review
+from tests.standin_review import Review
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
