@@ -49,7 +49,7 @@ def csr_order(certificate: Certificate, request: SigningRequest) -> IssueOrder:
 def standing_orders(rollout: Rollout, sites: Sequence[Site], *, approved_hash: str | None) -> tuple[IssueOrder, ...]:
     """Every order of the certificate that the issuer has still to carry out, each as it was announced.
 
-    `approved_hash` is what its approval covers. Not among them is what the issuer gave up: that is ordered again by a person.
+    `approved_hash` is what its approval covers. What the issuer gave up is not among them: it is ordered anew.
     """
     certificate = rollout.certificate
     if not certificate.active or certificate.unreadable is not None:
