@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
-__all__ = ["counted"]
+__all__ = ["counted", "scanned"]
 
 
 @contextmanager
@@ -21,3 +22,21 @@ def counted() -> Iterator[list[str]]:
         yield statements
     finally:
         event.remove(Engine, "before_cursor_execute", note)
+
+
+@contextmanager
+def scanned(connection: Connection) -> Iterator[set[str]]:
+    """The tables of SQLite that are looked through from one end to the other meanwhile."""
+    tables: set[str] = set()
+
+    def note(_conn: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        cursor = raw.cursor()
+        steps = cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+        tables.update(step[3].split()[1] for step in steps if step[3].startswith("SCAN "))
+
+    raw: Any = connection.connection.dbapi_connection
+    event.listen(connection, "before_cursor_execute", note)
+    try:
+        yield tables
+    finally:
+        event.remove(connection, "before_cursor_execute", note)

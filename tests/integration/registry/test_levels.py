@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import pytest
 import pytest_asyncio
 from pydantic import BaseModel
-from sqlalchemy import Update, select, update
+from sqlalchemy import Connection, Update, select, update
 
 from certcore.api import CertificateState
 from certcore.events import DeliverySucceeded, DeploymentOrdered, IssueOrder, RevisionFailed
@@ -21,7 +21,7 @@ from registry.domain.revision import SigningRequest, SigningState
 from registry.domain.site import ServiceSeen
 from registry.handlers.levels import LevelPage, expectations, issue_orders
 from tests.authority import Authority
-from tests.integration.registry.statements import counted
+from tests.integration.registry.statements import counted, scanned
 from tests.integration.registry.world import NOON, SPEC, Report, World, schema, world
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
@@ -245,6 +245,23 @@ async def test_every_level_costs_one_statement_where_nothing_changed(made: World
             page = await made.store.read(lambda t: look(t, frozenset({etag})))  # noqa: B023 # awaited here
         assert page.items is None, name
         assert len(without_transaction(statements)) == 1, name
+
+
+async def test_no_level_looks_through_a_table_that_grows(made: World) -> None:
+    await issued(made, 1)
+
+    def work(connection: Connection) -> set[str]:
+        transaction = Transaction(connection)
+        with scanned(connection) as tables_seen:
+            made.levels.page(transaction, "site1", "syncer", after="", limit=500, known=NOTHING)
+            made.levels.wanted_csrs(transaction, "site1", "syncer", after="", limit=500, known=NOTHING)
+            issue_orders(transaction, after="", limit=500, known=NOTHING)
+            expectations(transaction, after="", limit=500, known=NOTHING)
+            transaction.revisions.sealed_keys([(made.certificate_id, 1, "platform")])
+        return tables_seen
+
+    growing = {"certificate", "placement", "revision", "bundle", "signing_request", "endpoint", "approval", "event"}
+    assert not await made.database.read(work) & growing
 
 
 # ── expectations ────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,22 +6,25 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, delete, insert, literal, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, literal, select, tuple_, update
 
 from certcore.events import DiscoveredSecret
 from certkit.database import UtcDateTime
 from registry.adapters import tables
+from registry.adapters.store.statements import put_all
 from registry.domain.review import SecretKey, StoredReview, key_of
 
 __all__ = ["Place", "Reviews"]
 
 _NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
-_AT_ONCE: Final = 1000
-"""Keys of one statement: a database takes only so many values."""
-
 _ROW: Final = tables.site_secret
-_KEY: Final = tuple_(_ROW.c.cluster, _ROW.c.namespace, _ROW.c.secret)
+_DROP: Final = delete(_ROW).where(
+    _ROW.c.site == bindparam("its_site"),
+    _ROW.c.cluster == bindparam("its_cluster"),
+    _ROW.c.namespace == bindparam("its_namespace"),
+    _ROW.c.secret == bindparam("its_name"),
+)
 _ORDER: Final = (_ROW.c.ends, _ROW.c.namespace, _ROW.c.secret, _ROW.c.cluster)
 
 
@@ -65,16 +68,16 @@ class Reviews:
 
     def put(self, site: str, secrets: Sequence[DiscoveredSecret], *, review: str) -> None:
         """Store Secrets as the review of this digest names them."""
-        rows = {key_of(secret): secret for secret in secrets}
-        self.drop(site, rows)
-        if rows:
-            self._connection.execute(insert(_ROW), [_values(site, rows[key], review) for key in rows])
+        rows = {key_of(secret): _values(site, secret, review) for secret in secrets}
+        put_all(self._connection, _ROW, list(rows.values()), ("site", "cluster", "namespace", "secret"))
 
-    def drop(self, site: str, keys: Iterable[SecretKey]) -> None:
-        keys = list(keys)
-        for first in range(0, len(keys), _AT_ONCE):
-            named = _KEY.in_(keys[first : first + _AT_ONCE])
-            self._connection.execute(delete(_ROW).where(_ROW.c.site == site, named))
+    def drop(self, site: str, keys: Sequence[SecretKey]) -> None:
+        rows = [
+            {"its_site": site, "its_cluster": cluster, "its_namespace": namespace, "its_name": name}
+            for cluster, namespace, name in keys
+        ]
+        if rows:
+            self._connection.execute(_DROP, rows)
 
     def drop_others(self, site: str, *, review: str | None) -> None:
         """Drop every Secret that another review named last; all of them, where none is given."""
