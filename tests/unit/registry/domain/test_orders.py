@@ -227,10 +227,11 @@ def test_it_is_listed_until_it_is_known_as_issued() -> None:
     assert listed(issued(started, 1)) == ()
 
 
-def test_what_the_issuer_gave_up_waits_for_a_person() -> None:
-    assert listed(failed(approved(new()), 1, again=False)) == ()
+def test_what_the_issuer_gave_up_is_listed_to_be_tried_again_when_it_sees_fit() -> None:
+    (first,) = listed(approved(new()))
+    assert listed(failed(approved(new()), 1, again=False)) == (first,)
     of, announced = offered(approved(with_cdn()))
-    assert announced not in listed(failed(of, 1, variant="cdn", again=False))
+    assert announced in listed(failed(of, 1, variant="cdn", again=False))
 
 
 def test_a_signing_request_that_is_wanted_anew_is_not_listed() -> None:
@@ -239,7 +240,7 @@ def test_a_signing_request_that_is_wanted_anew_is_not_listed() -> None:
     of = applied(failed(of, 1, variant="cdn"), expire_csr(failed(of, 1, variant="cdn"), report, PUSHER, now=LATER))
     assert announced not in listed(of)
     assert {item.state for item in of.signing} == {SigningState.WANTED}
-    assert not any(item.failure or item.next_try for item in of.signing)
+    assert not any(item.failure for item in of.signing)
 
 
 @pytest.mark.parametrize("state", [S.DENIED, S.REVOKED, S.RETIRED])

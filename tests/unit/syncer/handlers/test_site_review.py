@@ -64,7 +64,7 @@ class Registry:
 
     def syncer(self, **clusters: Cluster) -> SiteReview:
         """A new process."""
-        reports = Reports(self, place="site1", service="syncer", version="1", kinds=())
+        reports = Reports(self, place="site1")
         return SiteReview(site="site1", clusters=clusters, registry=self, reports=reports)
 
 

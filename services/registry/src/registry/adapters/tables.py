@@ -126,7 +126,6 @@ signing_request: Final = Table(
     Column("csr_pem", Text),
     Column("spki_sha256", String(64)),
     Column("failure", Text, nullable=False),
-    Column("next_try", UtcDateTime),
     Index("ix_signing_request_state_certificate_id", "state", "certificate_id"),
 )
 

@@ -76,7 +76,7 @@ def issue(rollout: Rollout, report: RevisionIssued, sealed: SealedKeys, carried:
     )
     rollout, placements = _want(rollout.with_revision(revision), mine, revision.number, now)
     signing = tuple(
-        replace(item, state=SigningState.ISSUED, since=now, failure="", next_try=None)
+        replace(item, state=SigningState.ISSUED, since=now, failure="")
         for item in rollout.signing
         if (item.revision, item.variant) == (revision.number, revision.variant)
     )
@@ -142,7 +142,7 @@ def fail(rollout: Rollout, report: RevisionFailed, *, now: datetime) -> Change:
     )
     if report.variant != PLATFORM:
         signing = tuple(
-            replace(item, failure=why, next_try=report.next_try)
+            replace(item, failure=why)
             for item in rollout.signing
             if (item.revision, item.variant, item.state) == (report.revision, report.variant, SigningState.ORDERED)
         )
@@ -261,7 +261,6 @@ def offer_csr(rollout: Rollout, report: CsrOffered, who: Reporter, *, is_known_k
         csr_pem=csr.pem,
         spki_sha256=csr.spki_sha256,
         failure="",
-        next_try=None,
     )
     accepted = CsrAccepted(
         certificate_id=certificate.id,
@@ -284,9 +283,7 @@ def expire_csr(rollout: Rollout, report: CsrExpired, who: Reporter, *, now: date
     known = _signing(rollout, report.target, report.revision, report.variant, who)
     if known is None or known.state is not SigningState.ORDERED:
         return Change(f"no signing request of {report.target} is pending for revision {report.revision}")
-    wanted = replace(
-        known, state=SigningState.WANTED, since=now, csr_pem=None, spki_sha256=None, failure="", next_try=None
-    )
+    wanted = replace(known, state=SigningState.WANTED, since=now, csr_pem=None, spki_sha256=None, failure="")
     placement = rollout.placement(report.target)
     assert placement is not None, "a signing request belongs to a placement"
     asked = wanted_csr(rollout, placement, wanted)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from certcore.api import CertificateState
 from certcore.events import IssueCause, IssueOrder, Recipient
 from certcore.placements import PLATFORM
 from registry.domain.certificate import Approval, Certificate
@@ -49,7 +48,7 @@ def csr_order(certificate: Certificate, request: SigningRequest) -> IssueOrder:
 def standing_orders(rollout: Rollout, sites: Sequence[Site], *, approved_hash: str | None) -> tuple[IssueOrder, ...]:
     """Every order of the certificate that the issuer has still to carry out, each as it was announced.
 
-    `approved_hash` is what its approval covers. What the issuer gave up is not among them: it is ordered anew.
+    What the issuer gave up is among them: it knows what it gave up. `approved_hash` is what the approval covers.
     """
     certificate = rollout.certificate
     if not certificate.active or certificate.unreadable is not None:
@@ -57,14 +56,9 @@ def standing_orders(rollout: Rollout, sites: Sequence[Site], *, approved_hash: s
     if certificate.approval_id is None or approved_hash != certificate.spec_hash:
         return ()
     found = []
-    given_up = certificate.state is CertificateState.FAILING and certificate.next_try is None
-    if _takes_platform(rollout) and is_awaited(rollout, certificate.ordered, PLATFORM) and not given_up:
+    if _takes_platform(rollout) and is_awaited(rollout, certificate.ordered, PLATFORM):
         found.append(_platform_order(rollout, certificate.approval_id, certificate.ordered, sites))
-    found += [
-        csr_order(certificate, request)
-        for request in rollout.signing
-        if request.state is SigningState.ORDERED and not request.given_up
-    ]
+    found += [csr_order(certificate, request) for request in rollout.signing if request.state is SigningState.ORDERED]
     return tuple(found)
 
 

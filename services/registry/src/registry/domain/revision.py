@@ -40,9 +40,7 @@ class SigningState(StrEnum):
 
 @dataclass(frozen=True)
 class SigningRequest:
-    """A variant of one revision whose key the target makes. `failure` is why the issuer could not issue it, and
-    `next_try` when it tries again.
-    """
+    """A variant of one revision whose key the target makes. `failure` is why the issuer could not issue it."""
 
     certificate_id: str
     revision: int
@@ -53,9 +51,3 @@ class SigningRequest:
     csr_pem: str | None = None
     spki_sha256: str | None = None
     failure: str = ""
-    next_try: datetime | None = None
-
-    @property
-    def given_up(self) -> bool:
-        """Whether the issuer reported that it doesn't try again."""
-        return bool(self.failure) and self.next_try is None

@@ -55,17 +55,27 @@ def page_of(items: Sequence[ItemT], *, further: str | None, known: frozenset[str
     )
 
 
-def issue_orders(transaction: Transaction, *, after: str, limit: int, known: frozenset[str]) -> LevelPage[IssueOrder]:
+def issue_orders(
+    transaction: Transaction, *, after: str, limit: int, known: frozenset[str], epoch: int
+) -> LevelPage[IssueOrder]:
     """Every order that the issuer has still to carry out, by certificate id, those after an id."""
-    ids = transaction.rollouts.unissued(after=after, limit=limit)
-    items: list[IssueOrder] = []
-    if ids:
-        rollouts = transaction.rollouts.many(transaction.certificates.many(ids))
+    marks = transaction.rollouts.unissued(after=after, limit=limit)
+    ids = [mark.certificate_id for mark in marks]
+    sites = transaction.sites.all() if marks else []
+
+    def build() -> list[IssueOrder]:
+        rollouts = transaction.rollouts.many(transaction.certificates.many(ids)) if ids else []
         approved = transaction.approvals.hashes(rollout.certificate.approval_id for rollout in rollouts)
-        sites = transaction.sites.all()
-        for rollout in rollouts:
-            items += standing_orders(rollout, sites, approved_hash=approved.get(rollout.certificate.approval_id))
-    return page_of(items, further=ids[-1] if len(ids) == limit else None, known=known)
+        return [
+            order
+            for rollout in rollouts
+            for order in standing_orders(rollout, sites, approved_hash=approved.get(rollout.certificate.approval_id))
+        ]
+
+    recipients = [(site.name, *(recipient.public_key for recipient in site.recipients)) for site in sites]
+    return page_unless_known(
+        [(epoch,), *recipients, *marks], build, further=ids[-1] if len(ids) == limit else None, known=known
+    )
 
 
 def expectations(

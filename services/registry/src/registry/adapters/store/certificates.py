@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Subquery, and_, bindparam, insert, or_, select, update
 
 from certcore.api import CertificateState
 from certcore.conditions import Condition, Health
@@ -123,15 +123,13 @@ class Certificates:
             query = query.where(or_(row.c.due_at > since, same))
         return [(found.due_at, found.id) for found in self._connection.execute(query.limit(limit))]
 
-    def marks(self, *, after: str, limit: int) -> list[Mark]:
-        """By id, those after an id."""
+    def marks(self, *, among: Subquery | None = None, after: str, limit: int) -> list[Mark]:
+        """By id, those after an id; `among` has the ids of those that are meant."""
         row = tables.certificate
-        query = (
-            select(row.c.id, row.c.version, row.c.generation, row.c.spec_hash, row.c.traceparent)
-            .where(row.c.id > after)
-            .order_by(row.c.id)
-            .limit(limit)
-        )
+        query = select(row.c.id, row.c.version, row.c.generation, row.c.spec_hash, row.c.traceparent)
+        if among is not None:
+            query = query.where(row.c.id.in_(select(among.c.id)))
+        query = query.where(row.c.id > after).order_by(row.c.id).limit(limit)
         return [Mark(*found) for found in self._connection.execute(query)]
 
     def expired(self, *, now: datetime) -> list[str]:

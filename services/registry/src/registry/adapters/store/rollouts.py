@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, and_, exists, func, or_, select, union
+from sqlalchemy import Connection, and_, exists, func, select, union
 
 from certcore.api import CertificateState
 from certcore.placements import PLATFORM
 from registry.adapters import tables
-from registry.adapters.store.certificates import Certificates
+from registry.adapters.store.certificates import Certificates, Mark
 from registry.adapters.store.endpoints import Endpoints
 from registry.adapters.store.placements import Placements
 from registry.adapters.store.revisions import Revisions, SigningRequests
@@ -18,7 +18,12 @@ from registry.domain.rollout import Rollout
 
 __all__ = ["Rollouts"]
 
-_ON_THE_WAY: Final = (CertificateState.APPROVED, CertificateState.ISSUING, CertificateState.RENEWING)
+_ON_THE_WAY: Final = (
+    CertificateState.APPROVED,
+    CertificateState.ISSUING,
+    CertificateState.RENEWING,
+    CertificateState.FAILING,
+)
 _OTHERWISE_DONE: Final = (CertificateState.DELIVERING, CertificateState.LIVE)
 
 
@@ -47,8 +52,8 @@ class Rollouts:
     def of(self, certificate: Certificate) -> Rollout:
         return (self.many([certificate]))[0]
 
-    def unissued(self, *, after: str, limit: int) -> list[str]:
-        """Ids of certificates, in their own order and after an id, of which something may be ordered and not issued.
+    def unissued(self, *, after: str, limit: int) -> list[Mark]:
+        """Certificates of which something may be ordered and not issued, by id and after an id.
 
         By state where that follows the platform's variant; where another variant was issued first, by that one; and
         by the signing requests that went to the issuer.
@@ -59,12 +64,8 @@ class Rollouts:
             placement.c.variant == PLATFORM,
             func.coalesce(placement.c.wanted, 0) < row.c.ordered,
         )
-        by_state = or_(
-            row.c.state.in_([state.value for state in _ON_THE_WAY]),
-            and_(row.c.state == CertificateState.FAILING.value, row.c.next_try.is_not(None)),
-        )
         queries = (
-            select(row.c.id).where(by_state),
+            select(row.c.id).where(row.c.state.in_([state.value for state in _ON_THE_WAY])),
             select(row.c.id)
             .join(signing, and_(signing.c.certificate_id == row.c.id, signing.c.revision == row.c.ordered))
             .where(
@@ -79,8 +80,7 @@ class Rollouts:
             key = query.selected_columns[0]
             part = query.where(key > after).distinct().order_by(key).limit(limit).subquery()
             parts.append(select(part.c.id))
-        found = union(*parts).subquery()
-        return list(self._connection.execute(select(found.c.id).order_by(found.c.id).limit(limit)).scalars())
+        return self._certificates.marks(among=union(*parts).subquery(), after=after, limit=limit)
 
     def many(self, certificates: Sequence[Certificate]) -> list[Rollout]:
         """In the order of the certificates."""

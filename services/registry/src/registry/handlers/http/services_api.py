@@ -1,5 +1,6 @@
 """The API for the other services: store and fetch bundles, and read levels."""
 
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Response, status
@@ -10,7 +11,7 @@ from certcore.clock import Clock
 from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected
 from certcore.names import Label
 from certcore.placements import PLATFORM
-from registry.adapters.store import Store
+from registry.adapters.store import Store, Transaction
 from registry.handlers.bundles import Bundles
 from registry.handlers.deployments import Deployments
 from registry.handlers.http.auth import Caller, DelivererService, IssuerService, MonitorService, Viewer
@@ -21,6 +22,7 @@ from registry.handlers.views import service_views
 
 __all__ = ["services_router"]
 
+_EPOCH: Final = 0
 _ORDERS: Final = "orders"
 _DEPLOYMENTS: Final = "deployments"
 _CSRS: Final = "csrs"
@@ -62,11 +64,12 @@ def services_router(*, store: Store, bundles: Bundles, levels: Deployments, cloc
     async def list_orders(_: IssuerService, known: KnownETags, after: After = None, limit: Limit = 100) -> Response:
         """Every revision that is ordered and not known as issued, each as it was announced."""
         (last,) = read_cursor(_ORDERS, after)
-        return await store.read(
-            lambda transaction: level_response(
-                _ORDERS, IssueOrders, issue_orders(transaction, after=last, limit=limit, known=known)
-            )
-        )
+
+        def work(transaction: Transaction) -> Response:
+            page = issue_orders(transaction, after=last, limit=limit, known=known, epoch=_EPOCH)
+            return level_response(_ORDERS, partial(IssueOrders, epoch=_EPOCH), page)
+
+        return await store.read(work)
 
     @router.get("/deployments", response_model=Page[DeploymentOrdered])
     async def list_deployments(

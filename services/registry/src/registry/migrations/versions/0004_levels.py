@@ -1,7 +1,6 @@
 """Levels in pages, and the reviews of sites by Secret.
 
-Indexes lead a page straight to its rows. A signing request keeps when the issuer tries it again. The Secrets of a
-site, in one column until now, become rows of their own.
+Indexes lead a page straight to its rows. The Secrets of a site, in one column until now, become rows of their own.
 """
 
 from datetime import UTC, datetime
@@ -22,7 +21,6 @@ _NAME = sa.String(length=253)
 
 def upgrade() -> None:
     _indexes()
-    op.add_column("signing_request", sa.Column("next_try", _INSTANT))
     _secrets()
 
 
