@@ -26,9 +26,11 @@ from certcore.inspection import read_chain
 from certcore.intent import Target
 from certcore.names import is_label
 from certcore.placements import PLATFORM, Action, PlacementOrder
+from certcore.review import SiteReviewUpdate
 from certcore.sealing import RecipientKey, SealContext, seal
 from certkit.settings import RegistrySettings
 from tests.ports import free_port
+from tests.standin_review import Review
 
 __all__ = ["ISSUER_TOKEN", "RegistryStandin", "registry_standin", "sealed_key"]
 
@@ -72,7 +74,8 @@ class RegistryStandin:
     `issue_orders` is what the issuer is told to issue, with `epoch`; a bundle that it hands over takes nothing away
     from it. `reported` are the issuer's reports of what it has: it is told to hand over again what isn't here.
 
-    `unchanged` are the lists that were answered with 304, by path.
+    `unchanged` are the lists that were answered with 304, by path. `review` is that of the recipient's site; None
+    where the stand-in is a registry of the version before, which knows no such route.
     """
 
     port: int
@@ -86,6 +89,7 @@ class RegistryStandin:
     reported: list[IssuedReport] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
+    review: Review | None = field(default_factory=Review)
     differing: list[BundleId] = field(default_factory=list)
     recipient: str = "site1-syncer"
     down: bool = False
@@ -186,7 +190,7 @@ class RegistryStandin:
         return json.dumps(({"items": [{}], "next": None} if self.unreadable else _page(models, query)) | more)
 
     def take(self, path: str, token: str, *, body: bytes) -> str:
-        """Store the bundle that a PUT hands over, and answer nothing."""
+        """Store the bundle or the review that a PUT hands over, and answer nothing."""
         self._admit(token)
         parts, query = _parts(path)
         match parts:
@@ -194,6 +198,8 @@ class RegistryStandin:
                 bundle_id = _bundle_id(certificate_id, revision, query)
             case ["v1", "bundles", _, _]:
                 raise _RefusedError(HTTPStatus.FORBIDDEN, "forbidden")
+            case ["v1", "sites", site, "review"]:
+                return self._reviewed(site, token, body)
             case _:
                 raise _RefusedError(HTTPStatus.NOT_FOUND, "not-found")
         bundle, leaf = _read(body)
@@ -207,6 +213,21 @@ class RegistryStandin:
             if present != bundle:
                 self.differing.append(bundle_id)
         if _leaf(present.chain_pem) != leaf:
+            raise _RefusedError(HTTPStatus.CONFLICT, "conflict")
+        return ""
+
+    def _reviewed(self, site: str, token: str, body: bytes) -> str:
+        if self.review is None:
+            raise _RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed")
+        if token == ISSUER_TOKEN:
+            raise _RefusedError(HTTPStatus.FORBIDDEN, "forbidden")
+        try:
+            update = SiteReviewUpdate.model_validate_json(body)
+        except ValidationError:
+            raise _RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request") from None
+        if f"{site}-syncer" != self.recipient:
+            raise _RefusedError(HTTPStatus.NOT_FOUND, "not-found")
+        if not self.review.update(update):
             raise _RefusedError(HTTPStatus.CONFLICT, "conflict")
         return ""
 
@@ -234,9 +255,10 @@ class RegistryStandin:
         if _parts(path)[0][-1] not in _LEVELS:
             return _ETag({}, is_known=False)
         etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
-        if known == etag:
+        is_known = etag in {each.strip().removeprefix("W/") for each in (known or "").split(",")}
+        if is_known:
             self.unchanged.append(path)
-        return _ETag({"etag": etag}, is_known=known == etag)
+        return _ETag({"etag": etag}, is_known=is_known)
 
     def _admit(self, token: str) -> None:
         if self.down:

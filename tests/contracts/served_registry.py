@@ -18,8 +18,11 @@ from certcore.events import (
     EndpointExpected,
     EndpointsExpected,
     Event,
+    IssueOrder,
+    Recipient,
 )
 from certcore.intent import Target
+from certcore.placements import PLATFORM
 from certcore.sealing import RecipientKey
 from tests.authority import Authority
 from tests.integration.certbus.reporting_services import ReportingServices
@@ -57,6 +60,11 @@ class Served:
     async def get(self, path: str, *, caller: str | None = "syncer", **query: str) -> httpx.Response:
         async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client:
             return await client.get(path, headers=self._headers(caller), params=query)
+
+    async def get_unless(self, known: str, path: str, *, caller: str) -> httpx.Response:
+        """The answer to who has what these ETags are of."""
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client:
+            return await client.get(path, headers={**self._headers(caller), "if-none-match": known})
 
     async def put(self, path: str, body: bytes, *, caller: str | None = "issuer", **query: str) -> httpx.Response:
         headers = {**self._headers(caller), "content-type": "application/json"}
@@ -118,8 +126,27 @@ async def the_standin() -> AsyncIterator[Served]:
                 generation=1,
                 endpoints=(EndpointExpected(url=f"https://{name}.example.org", wanted=(leaf,)),),
             )
+        for variant, csr in ((PLATFORM, None), ("box", CSR)):
+            standin.issue_orders["c-ordered", 1, variant] = _ordered(variant, csr, recipient)
         tokens = dict.fromkeys(("syncer", "pusher", "monitor"), standin.token)
         yield Served(standin.url, "/v1/bundles/c-ordered/1", {**tokens, "issuer": ISSUER_TOKEN, "nobody": _UNKNOWN})
+
+
+def _ordered(variant: str, csr: str | None, recipient: RecipientKey) -> IssueOrder:
+    return IssueOrder(
+        certificate_id="c-ordered",
+        name="ordered",
+        revision=1,
+        dns_names=ORDERED_NAMES,
+        exposure="internal",
+        issuer=None,
+        key_algorithm="ec-p256",
+        approval_id="a-1",
+        recipients=() if csr else (Recipient(name=recipient.name, public_key=recipient.public_key),),
+        variant=variant,
+        csr_pem=csr,
+        owner="shop",
+    )
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """The stand-in answers the other services as the registry does: the same calls, the same statuses and shapes."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -7,7 +8,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from certcore.api import Problem
+from certcore.api import IssueOrders, Problem
 from certcore.bundles import IssuedBundle, SealedBundle, SealedKey
 from certcore.events import DeploymentOrdered, EndpointsExpected
 from certcore.placements import PLATFORM
@@ -54,6 +55,88 @@ async def test_pages_of_one_give_the_same_items_in_the_same_order(
     pages = await served.pages(path, model, caller=caller, limit="1")
     assert max(map(len, pages)) == 1
     assert [item for page in pages for item in page] == whole
+
+
+async def test_what_is_ordered_and_not_issued_is_listed_for_the_issuer(served: Served) -> None:
+    answer = await served.get("/v1/orders", caller="issuer")
+    assert answer.status_code == 200
+    assert answer.json().keys() == {"items", "next", "epoch"}
+    page = IssueOrders.model_validate_json(answer.content)
+    assert page.unreadable == ()
+    by_variant = {order.variant: order for order in page.items if order.name == "ordered"}
+    assert by_variant.keys() == {PLATFORM, "box"}
+    assert [recipient.name for recipient in by_variant[PLATFORM].recipients] == ["site1-syncer"]
+    assert (by_variant["box"].csr_pem, by_variant["box"].recipients) == (CSR, ())
+    assert {(order.revision, order.dns_names) for order in by_variant.values()} == {(1, ORDERED_NAMES)}
+
+
+@pytest.mark.parametrize("caller", ["syncer", "pusher", "monitor"])
+async def test_only_the_issuer_reads_what_is_ordered(served: Served, caller: str) -> None:
+    answer = await served.get("/v1/orders", caller=caller)
+    assert (answer.status_code, problem_of(answer).type) == (403, "/problems/forbidden")
+
+
+@pytest.mark.parametrize(
+    ("path", "caller"),
+    [
+        ("/v1/orders", "issuer"),
+        ("/v1/deployments", "syncer"),
+        ("/v1/csrs", "syncer"),
+        ("/v1/expectations", "monitor"),
+    ],
+)
+async def test_a_page_that_the_caller_has_is_not_sent_again(served: Served, path: str, caller: str) -> None:
+    first = await served.get(path, caller=caller)
+    etag = first.headers["etag"]
+    assert etag.startswith('"')
+    for known in (etag, f'"other", {etag}', f"W/{etag}"):
+        again = await served.get_unless(known, path, caller=caller)
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    other = await served.get_unless('"other"', path, caller=caller)
+    assert (other.status_code, other.content) == (200, first.content)
+
+
+REVIEW: Final = "/v1/sites/site1/review"
+
+
+def update_of(digest: str, *names: str, **changes: object) -> bytes:
+    secrets = [{"cluster": "c", "namespace": "web", "secret": name, "manager": ""} for name in names]
+    return json.dumps({"digest": digest, "changed": secrets} | changes).encode()
+
+
+async def test_a_review_comes_whole_in_parts_and_then_as_what_changed(served: Served) -> None:
+    for body, status in (
+        (update_of("d1", "a", "b", more=True), 204),
+        (update_of("d2", base="d1"), 409),
+        (update_of("d1", "c"), 204),
+        (update_of("d2", "d", base="d1", gone=[{"cluster": "c", "namespace": "web", "secret": "a"}]), 204),
+        (update_of("d2", base="d2"), 204),
+        (update_of("d3", base="d1"), 409),
+    ):
+        answer = await served.put(REVIEW, body, caller="syncer")
+        assert answer.status_code == status, answer.text
+        if status == 409:
+            assert problem_of(answer).type == "/problems/conflict"
+        else:
+            assert answer.content == b""
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", update_of(""), update_of("x" * 65)])
+async def test_a_review_that_nobody_can_read_is_refused(served: Served, body: bytes) -> None:
+    answer = await served.put(REVIEW, body, caller="syncer")
+    assert (answer.status_code, problem_of(answer).type) == (422, "/problems/invalid-request")
+
+
+async def test_only_a_site_s_syncer_tells_its_review(served: Served) -> None:
+    for path, caller, status in (
+        ("/v1/sites/site2/review", "syncer", 404),
+        (REVIEW, "issuer", 403),
+        (REVIEW, "nobody", 401),
+        (REVIEW, None, 401),
+    ):
+        answer = await served.put(path, update_of("d1"), caller=caller)
+        assert answer.status_code == status
+        assert problem_of(answer).status == status
 
 
 async def test_nothing_wanted_is_an_empty_page(served: Served) -> None:
@@ -236,7 +319,9 @@ async def test_nothing_can_be_handed_over_at_another_path(served: Served) -> Non
     assert (refused.status_code, problem_of(refused).type) == (404, "/problems/not-found")
 
 
-@pytest.mark.parametrize("path", ["/v1/deployments", "/v1/csrs", "/v1/expectations", "/v1/bundles/nobody/1"])
+@pytest.mark.parametrize(
+    "path", ["/v1/orders", "/v1/deployments", "/v1/csrs", "/v1/expectations", "/v1/bundles/nobody/1"]
+)
 async def test_who_has_no_token_is_told_nothing_else(served: Served, path: str) -> None:
     answer = await served.get(path, caller=None)
     assert answer.status_code == 401

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, MetaData, insert
 from tests.authority import Authority, Issued
 from tests.integration.registry.world import NOON
 
-__all__ = ["Before", "Row", "before", "fill"]
+__all__ = ["SECRET", "Before", "Row", "before", "fill"]
 
 Row = dict[str, Any]
 
@@ -20,6 +20,20 @@ _TABLES: Final = (
     *("site", "recipient", "token", "certificate", "request", "approval", "revision", "bundle", "delivery"),
     *("endpoint", "event", "inbox", "audit"),
 )
+
+
+SECRET: Final = {
+    "cluster": "east",
+    "namespace": "web",
+    "secret": "tls",
+    "manager": "somebody",
+    "dns_names": ["app.example.test"],
+    "not_after": "2026-04-01T00:00:00Z",
+    "fingerprint_sha256": None,
+    "problem": None,
+    "certificate_id": None,
+}
+UNNAMED_SECRET: Final = {"cluster": "east", "manager": "somebody"}
 
 
 @dataclass
@@ -87,7 +101,7 @@ def before(*, many: int) -> Before:
             "enrolled_at": NOON,
             "last_heartbeat": NOON,
             "reviewed_at": NOON,
-            "review": {"secrets": []},
+            "review": {"secrets": [SECRET, UNNAMED_SECRET], "unreachable": ["west"]},
         },
         {"name": "site2", "enrolled_at": NOON, "last_heartbeat": None, "reviewed_at": None, "review": None},
     ]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from certcore.door import RequestDoor
 from certcore.events import (
     DeliverySucceeded,
     DeliverySucceededV1,
+    DeploymentOrdered,
+    DiscoveredSecret,
     EndpointObserved,
     Event,
     ProbeRound,
@@ -32,10 +35,10 @@ from certcore.targets import FILES, HAPROXY, KUBERNETES, TargetKinds
 from certkit.transactions import Database
 from registry.adapters import tables
 from registry.adapters.store import Transaction
-from registry.domain.deployment import Deployment
 from registry.domain.rollout import Rollout
+from registry.handlers.levels import expectations, issue_orders
 from tests.integration.registry.bodies import encoded
-from tests.integration.registry.first_schema import Before, before, fill
+from tests.integration.registry.first_schema import SECRET, Before, before, fill
 from tests.integration.registry.world import MIGRATIONS, NOON, Report, World, a_database
 from tests.postgres_server import database
 
@@ -132,7 +135,7 @@ async def test_every_row_is_there_as_it_was(home: Home) -> None:
         assert len(now) == len(stored), table
         if table in {"delivery", "certificate", "request", "approval"}:
             continue
-        gone = {"site": {"last_heartbeat"}, "recipient": {"site"}}.get(table, set())
+        gone = {"site": {"last_heartbeat", "review"}, "recipient": {"site"}}.get(table, set())
         kept = [{name: value for name, value in row.items() if name not in gone} for row in stored]
         shown = [{name: row[name] for name in kept[0]} for row in now]
         assert sorted(shown, key=repr) == sorted(kept, key=repr), table
@@ -150,6 +153,16 @@ async def test_every_row_is_there_as_it_was(home: Home) -> None:
     assert {row["name"] for row in await home.rows("request")} == {
         row["name"] for row in home.stored.rows["certificate"]
     }
+
+
+async def test_the_secrets_of_a_site_are_rows_of_their_own(home: Home) -> None:
+    (row,) = await home.rows("site_secret")
+    assert (row["site"], row["cluster"], row["namespace"], row["secret"]) == ("site1", "east", "web", "tls")
+    assert (row["ends"], row["body"]) == (datetime(2026, 4, 1, tzinfo=UTC), SECRET)
+    sites = {row["name"]: row for row in await home.rows("site")}
+    assert (sites["site1"]["unreachable"], sites["site2"]["unreachable"]) == (["west"], [])
+    assert sites["site1"]["reviewed_at"] == NOON
+    assert {row["review_digest"] for row in sites.values()} == {None}
 
 
 async def test_every_bundle_is_the_one_that_was_ordered(home: Home) -> None:
@@ -260,20 +273,55 @@ async def test_what_was_live_stays_live_and_is_not_issued_again(home: Home) -> N
 
 
 async def test_every_site_can_read_what_it_should_hold(home: Home) -> None:
-    def work(transaction: Transaction) -> list[Deployment]:
-        found, after = [], ""
+    def work(transaction: Transaction) -> list[DeploymentOrdered]:
+        found: list[DeploymentOrdered] = []
+        after = ""
         while True:
-            page, further = home.world.levels.page(transaction, "site1", "syncer", after=after, limit=500)
-            found += page
-            if further is None:
+            page = home.world.levels.page(transaction, "site1", "syncer", after=after, limit=500, known=frozenset())
+            found += page.items or ()
+            if page.further is None:
                 return found
-            after = further
+            after = page.further
 
     found = await home.world.store.read(work)
-    orders = {item.order.name: item.order for item in found}
+    orders = {item.name: item for item in found}
     assert set(orders) == {row["name"] for row in home.stored.rows["certificate"] if row["wanted"] > 0}
     [placement] = orders["live"].placements
     assert (placement.generation, placement.revision, placement.target.name) == (3, 3, "host")
+
+
+async def test_the_issuer_and_the_monitor_can_read_what_they_should_do(home: Home) -> None:
+    def work(transaction: Transaction) -> tuple[set[str], set[str]]:
+        orders = issue_orders(transaction, after="", limit=500, known=frozenset(), epoch=0).items or ()
+        expected = expectations(transaction, after="", limit=500, known=frozenset()).items or ()
+        wanted = home.world.levels.wanted_csrs(transaction, "site1", "syncer", after="", limit=500, known=frozenset())
+        assert wanted.items == ()
+        return {order.name for order in orders}, {item.name for item in expected}
+
+    orders, expected = await home.world.store.read(work)
+    assert orders == {"approved", "issuing", "failing-first", "failing", "renewing", "unreported"}
+    assert expected == {row["name"] for row in home.stored.rows["certificate"] if row["wanted"] > 0}
+
+
+async def test_the_secrets_of_a_site_are_listed_page_by_page(home: Home) -> None:
+    secrets = [
+        DiscoveredSecret(cluster="east", namespace="web", secret=f"s{number}", manager="") for number in range(3)
+    ]
+
+    def work(transaction: Transaction) -> list[str]:
+        transaction.reviews.put("site1", secrets, review="r")
+        found, after = [], None
+        while True:
+            page, after = transaction.reviews.page("site1", after=after, limit=2)
+            found += [item.secret for item in page]
+            if after is None:
+                break
+        transaction.reviews.drop("site1", [("east", "web", "s1")])
+        transaction.reviews.drop_others("site1", review="r")
+        return found
+
+    assert await home.world.store.write(work) == ["tls", "s0", "s1", "s2"]
+    assert {row["secret"] for row in await home.rows("site_secret")} == {"s0", "s2"}
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -106,7 +106,7 @@ class Site:
         lines = [
             f'place = "{SITE}"',
             "reconcile_every_s = 0.5",
-            "review_every_s = 60",
+            "review_every_s = 2",
             "heartbeat_every_s = 60",
             f'bus = {{ url = "{self._bus_url}", identity = "{SITE}-syncer", plain_text = true }}',
             f"http = {{ port = {self._port}, plain_text = true }}",

@@ -17,6 +17,7 @@ from certcore.events import (
 from tests import servers
 from tests.integration.syncer.site import Lineage, Site, site_of, until
 from tests.issuing import SITE, Authority, files_target, kubernetes_target, target
+from tests.standin_review import Review
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -64,7 +65,18 @@ async def test_a_host_without_clusters_reports_that_it_lives_and_an_empty_review
     heartbeat = await site.awaited(SiteHeartbeat)
     assert (heartbeat.site, heartbeat.service, heartbeat.clusters) == (SITE, "syncer", ())
     assert (heartbeat.kinds, heartbeat.contract) == (("files", "kubernetes"), CONTRACT)
+    review = site.registry.review
+    assert review is not None
+    await until(lambda: review.digest is not None, "a review")
+    assert review.secrets == {}
+    assert site.told(SiteReviewed) == []
+
+
+async def test_a_registry_of_the_version_before_hears_the_review_as_an_event(site: Site) -> None:
+    site.registry.review = None
     assert (await site.awaited(SiteReviewed)).secrets == ()
+    assert "review_published_for_older_registry" in site.log
+    site.registry.review = Review()
 
 
 async def test_a_lost_file_is_back_with_the_next_round_and_told_as_repaired(site: Site) -> None:

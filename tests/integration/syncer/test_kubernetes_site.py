@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from certcore.events import DeliveryReason, SiteHeartbeat, SiteReviewed
+from certcore.events import DeliveryReason, SiteHeartbeat
 from certcore.intent import Target
 from tests import servers
 from tests.integration.syncer.cluster_access import ClusterAdmin, SecretSeen, new_namespaces
@@ -164,7 +164,12 @@ async def test_a_review_names_what_can_not_be_listed_beside_what_is_there(cluste
         *(admin.name for admin in clusters.admins),
         "dead",
     )
-    assert (await clusters.site.awaited(SiteReviewed)).unreachable == ("dead",)
+    review = clusters.site.registry.review
+    assert review is not None
+    await until(lambda: review.unreachable == ("dead",), "the cluster that hangs is named")
+    for admin in clusters.admins:
+        name = (admin.name, namespace, "shop-tls")
+        await until(lambda: name in review.secrets, "the Secret of the certificate")  # noqa: B023 # awaited here
 
 
 async def test_three_missed_revisions_cost_one_write_for_each_copy(clusters: Clusters) -> None:

@@ -38,7 +38,7 @@ def test_what_the_table_lacks_is_told() -> None:
     found = review(at=NOON - timedelta(minutes=5), unreachable=("green",))
     assert review_warnings(found, NOON) == [
         "site1 reported this 5 min ago",
-        "warning: cluster green could not be listed: its Secrets are missing here",
+        "warning: cluster green could not be listed: its Secrets here are old or missing",
     ]
     assert "has not reported yet" in review_warnings(review(at=None), NOON)[0]
 

@@ -1,5 +1,6 @@
 """A destination in memory, and the world around the engine, for tests of what the engine decides."""
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from certdelivery.engine import Engine
 from certdelivery.model import Destination, Failure, Finding, Held, Wanted, Withdrawal, WriteReason
 from certdelivery.reports import Reports
 from certdelivery.target import Destinations, DriverContext, TargetPort
+from certkit.registry_client import Listed
 from tests.issuing import NOON, SITE, recipient_key
 
 
@@ -112,7 +114,9 @@ class ShelfDriver:
 
 @dataclass
 class World:
-    """The registry as a level, and what it was reported."""
+    """The registry as a level, and what it was reported. `broken`: a part of its list can't be read; it answers when
+    `late` is set.
+    """
 
     key: RecipientKey = field(default_factory=recipient_key)
     orders: list[DeploymentOrdered] = field(default_factory=list)
@@ -121,12 +125,17 @@ class World:
     reported: list[Event] = field(default_factory=list)
     fetched: list[int] = field(default_factory=list)
     away: bool = False
+    broken: bool = False
+    late: asyncio.Event | None = None
+    patience_s: float = 10.0
     deaf: bool = False
 
-    async def deployments(self) -> list[DeploymentOrdered]:
+    async def deployments(self) -> Listed[DeploymentOrdered]:
+        if self.late is not None:
+            await self.late.wait()
         if self.away:
             raise TransientError("the registry is away")
-        return list(self.orders)
+        return Listed(list(self.orders), complete=not self.broken)
 
     async def wanted_csrs(self) -> list[CsrWanted]:
         return list(self.csrs)
@@ -158,4 +167,5 @@ class World:
             metrics=CollectorRegistry(),
             clock=lambda: NOON,
             jitter=lambda: 0.0,
+            patience_s=self.patience_s,
         )

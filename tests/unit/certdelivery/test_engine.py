@@ -1,5 +1,6 @@
 """What the engine does with orders, with destinations and a registry in memory."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -215,6 +216,32 @@ async def test_without_the_registry_it_goes_on_with_what_it_knows() -> None:
         world.away = False
         await engine.reconcile()
         assert engine.not_ready() is None
+    assert [event.repaired for event in reported_events(world, DeliverySucceeded)] == [False, True]
+
+
+async def test_a_registry_that_answers_late_holds_up_no_event_for_long() -> None:
+    world, shelf = World(late=asyncio.Event(), patience_s=0.01), Shelf()
+    engine = world.engine(a=shelf)
+    reconciling = asyncio.create_task(engine.reconcile())
+    await ordered(engine, order_of(world, 1))
+    await until(lambda: bool(world.reported))
+    assert engine.not_ready() is not None
+    assert world.late is not None
+    world.late.set()
+    await reconciling
+    assert engine.not_ready() is None
+    await engine.close()
+
+
+async def test_what_a_broken_list_does_not_name_is_repaired_all_the_same() -> None:
+    world, shelf = World(), Shelf()
+    world.orders = [order_of(world, 1)]
+    async with running(world, a=shelf) as engine:
+        await until(lambda: bool(world.reported))
+        world.orders, world.broken = [], True
+        shelf.held.clear()
+        await engine.reconcile()
+        await until(lambda: len(world.reported) == 2)
     assert [event.repaired for event in reported_events(world, DeliverySucceeded)] == [False, True]
 
 

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from certcore.api import BundleWanted, IssuedReport
 from certcore.bundles import IssuedBundle
 from certcore.errors import PermanentError, TransientError
-from certkit.registry_client import IssueLevel, Listed, RegistryClient
+from certcore.review import SiteReviewUpdate
+from certkit.registry_client import IssueLevel, Listed, RegistryClient, ReviewAnswer
 from certkit.settings import RegistrySettings
 
 TOKEN = "token-of-site1-syncer"
@@ -51,10 +52,68 @@ def page(*items: object, after: str | None = None) -> httpx.Response:
 async def test_every_page_of_a_list_is_read(client: Callable[[Answering], RegistryClient]) -> None:
     registry = Answering(page(deployment(1), deployment(2), after="c-2"), page(deployment(3)))
     async with client(registry) as api:
-        found = await api.deployments()
+        found = (await api.deployments()).items
     assert [item.certificate_id for item in found] == ["c-1", "c-2", "c-3"]
     assert [request.url.params.get("after") for request in registry.asked] == [None, "c-2"]
     assert {request.headers["authorization"] for request in registry.asked} == {f"Bearer {TOKEN}"}
+
+
+def tagged(etag: str, answer: httpx.Response) -> httpx.Response:
+    answer.headers["etag"] = etag
+    return answer
+
+
+async def test_a_page_that_did_not_change_is_not_sent_again(client: Callable[[Answering], RegistryClient]) -> None:
+    registry = Answering(
+        tagged('"a"', page(deployment(1), after="c-1")),
+        tagged('"b"', page(deployment(2))),
+        httpx.Response(304),
+        tagged('"c"', page(deployment(3))),
+        httpx.Response(304),
+        httpx.Response(304),
+    )
+    async with client(registry) as api:
+        found = [[item.certificate_id for item in (await api.deployments()).items] for _ in range(3)]
+    assert found == [["c-1", "c-2"], ["c-1", "c-3"], ["c-1", "c-3"]]
+    asked = [request.headers.get("if-none-match") for request in registry.asked]
+    assert asked == [None, None, '"a"', '"b"', '"a"', '"c"']
+
+
+async def test_a_page_that_can_not_be_read_is_not_kept(client: Callable[[Answering], RegistryClient]) -> None:
+    registry = Answering(tagged('"a"', httpx.Response(200, content=b"<html>")), page(deployment(1)))
+    async with client(registry) as api:
+        with pytest.raises(PermanentError):
+            await api.deployments()
+        assert len((await api.deployments()).items) == 1
+    assert "if-none-match" not in registry.asked[1].headers
+
+
+async def test_an_answer_that_refers_to_a_page_that_nobody_has_is_refused(
+    client: Callable[[Answering], RegistryClient],
+) -> None:
+    async with client(Answering(httpx.Response(304))) as api:
+        with pytest.raises(PermanentError, match="304"):
+            await api.deployments()
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (204, ReviewAnswer.TAKEN),
+        (409, ReviewAnswer.OTHER_BASE),
+        (404, ReviewAnswer.NOT_KNOWN),
+        (405, ReviewAnswer.NOT_KNOWN),
+    ],
+)
+async def test_a_review_is_taken_or_builds_on_another_or_is_not_known(
+    client: Callable[[Answering], RegistryClient], status: int, answer: ReviewAnswer
+) -> None:
+    registry = Answering(httpx.Response(status))
+    async with client(registry) as api:
+        assert await api.update_review("site1", SiteReviewUpdate(digest="d2", base="d1")) == answer
+    (request,) = registry.asked
+    assert (request.method, request.url.path) == ("PUT", "/v1/sites/site1/review")
+    assert SiteReviewUpdate.model_validate_json(request.content) == SiteReviewUpdate(digest="d2", base="d1")
 
 
 async def test_an_item_that_can_not_be_read_is_left_out_and_logged(
@@ -64,7 +123,9 @@ async def test_an_item_that_can_not_be_read_is_left_out_and_logged(
     half = deployment(2, placements=[ORDER, ORDER | {"generation": "high"}])
     async with client(Answering(page(bad, half))) as api:
         with capture_logs() as logs:
-            [found] = await api.deployments()
+            listed = await api.deployments()
+    (found,) = listed.items
+    assert not listed.complete
     assert (found.certificate_id, len(found.placements)) == ("c-2", 1)
     noted = [(entry["event"], entry["item"], entry["name"], entry["problem"]) for entry in logs]
     assert noted == [

@@ -22,6 +22,7 @@ from certcore.api import (
     CertificateView,
     Decision,
     Page,
+    Paged,
     RenewalAnswer,
     RequestView,
     ServiceView,
@@ -39,6 +40,7 @@ from certcore.reading import ReadModel
 __all__ = ["Registry"]
 
 ModelT = TypeVar("ModelT", bound=ReadModel)
+PageT = TypeVar("PageT", bound=Paged)
 
 _TIMEOUT_S: Final = 10.0
 _SILENCE_S: Final = 60.0
@@ -123,7 +125,11 @@ class Registry:
         return self._all(Page[ServiceView], "/v1/services")
 
     def review(self, site: str) -> SiteReview:
-        return self._read(SiteReview, self._call("GET", f"/v1/sites/{_segment(site)}/review"))
+        """All pages of it as one."""
+        path = f"/v1/sites/{_segment(site)}/review"
+        pages = list(self._pages(SiteReview, path))
+        secrets = tuple(secret for page in pages for secret in page.secrets)
+        return pages[-1].model_copy(update={"secrets": secrets})
 
     def enrol_site(self, site: str, enrolment: SiteEnrolment) -> None:
         self._call("PUT", f"/v1/sites/{_segment(site)}", body=enrolment)
@@ -157,11 +163,15 @@ class Registry:
             raise self._unreachable("GET /v1/events", error) from None
 
     def _all(self, page_model: type[Page[ModelT]], path: str, **given: str | None) -> Iterator[ModelT]:
+        for page in self._pages(page_model, path, **given):
+            yield from page.items
+
+    def _pages(self, page_model: type[PageT], path: str, **given: str | None) -> Iterator[PageT]:
         query = {key: value for key, value in given.items() if value is not None} | {"limit": str(_PAGE)}
         cursors: set[str] = set()
         while True:
             page = self._read(page_model, self._call("GET", path, query=query))
-            yield from page.items
+            yield page
             if page.next is None:
                 return
             if page.next in cursors:

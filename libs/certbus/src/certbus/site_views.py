@@ -79,5 +79,8 @@ def review_warnings(review: SiteReview, now: datetime) -> list[str]:
     age = f"{review.site} reported this {from_now(review.reported_at, now)}"
     return [
         age,
-        *(f"warning: cluster {one} could not be listed: its Secrets are missing here" for one in review.unreachable),
+        *(
+            f"warning: cluster {one} could not be listed: its Secrets here are old or missing"
+            for one in review.unreachable
+        ),
     ]

@@ -29,6 +29,7 @@ __all__ = [
     "IssuedReport",
     "IssuedRevision",
     "Page",
+    "Paged",
     "Problem",
     "RenewalAnswer",
     "RequestState",
@@ -53,11 +54,16 @@ class _View(ReadModel):
     pass
 
 
-class Page(ReadModel, Generic[ItemT]):
-    """Every list has this form. `next` is an opaque cursor: give it as `after` for what follows; None at the end."""
+class Paged(ReadModel):
+    """`next` is an opaque cursor: give it as `after` for what follows; None at the end."""
+
+    next: str | None = None
+
+
+class Page(Paged, Generic[ItemT]):
+    """Every list has this form."""
 
     items: Items[ItemT]
-    next: str | None = None
 
 
 class CertificateState(StrEnum):
@@ -345,7 +351,9 @@ class ReviewedSecret(DiscoveredSecret):
     in_days: int | None = None
 
 
-class SiteReview(_View):
+class SiteReview(Paged):
+    """A page of it, soonest expiry first."""
+
     site: str
     reported_at: AwareDatetime | None
     unreachable: tuple[str, ...]

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 from opentelemetry import context
@@ -23,15 +23,20 @@ from certdelivery.records import Job, Record
 from certdelivery.rollup import Holds, HoldsNewer, rollup
 from certdelivery.target import AnyDriver, TargetPort
 from certkit.failure_policy import describe
+from certkit.registry_client import Listed
 from certkit.telemetry import parent_of
 
-__all__ = ["Deployments", "OrderSource"]
+__all__ = ["PATIENCE_S", "Deployments", "OrderSource"]
 
 log = structlog.get_logger()
 
 
+PATIENCE_S: Final = 10.0
+"""At the start, what events order waits so long for the registry's answer."""
+
+
 class OrderSource(Protocol):
-    async def deployments(self) -> list[DeploymentOrdered]:
+    async def deployments(self) -> Listed[DeploymentOrdered]:
         """Everything that this place and service should hold.
 
         Raises:
@@ -53,6 +58,7 @@ class Deployments:
         delivery: Delivery,
         metrics: Metrics,
         clock: Clock,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._place = place
         self._source = source
@@ -65,6 +71,7 @@ class Deployments:
         self._lanes = Lanes(work=delivery.bring, at_once=self._at_once)
         self._metrics = metrics
         self._clock = clock
+        self._patience_s = patience_s
         self._records: dict[Key, Record] = {}
         self.not_read: str | None = "the deployments were not read yet"
         """Why the deployments were not read yet; None once they were."""
@@ -85,7 +92,8 @@ class Deployments:
     async def reconcile(self) -> None:
         """Compare every placement with its target, for missed events and for changes made by others.
 
-        Without the registry it goes on with the orders received before.
+        Without the registry it goes on with the orders received before, and where a part of the registry's answer
+        can't be read, with those that the rest doesn't name.
 
         Raises:
             TransientError: after the comparison, if the registry couldn't be reached: try again soon.
@@ -94,17 +102,20 @@ class Deployments:
         before = dict(self._records)
         news: set[Key] = set()
         unread: CertbusError | None = None
+        patience = asyncio.get_running_loop().call_later(self._patience_s, self._lanes.open)
         try:
-            orders = await self._source.deployments()
+            listed = await self._source.deployments()
         except CertbusError as error:
             unread = error
         else:
-            offered = [placement for order in orders for placement in self._placements(order)]
+            offered = [placement for order in listed.items for placement in self._placements(order)]
             news = {placement.key for placement in offered if self._known(placement)[1].urgent}
-            self._forget(before, {placement.key for placement in offered})
+            if listed.complete:
+                self._forget(before, {placement.key for placement in offered})
             self._metrics.read(self._clock())
             self.not_read = None
         finally:
+            patience.cancel()
             # Only now, so that of the orders that arrived meanwhile only the newest is delivered.
             self._lanes.open()
         await self._look_again(news)

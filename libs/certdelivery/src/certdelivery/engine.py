@@ -13,7 +13,7 @@ from certcore.sealing import RecipientKey
 from certdelivery.bundles import Bundles, BundleSource
 from certdelivery.csr_offers import CsrOffers, CsrSource
 from certdelivery.delivery import Delivery
-from certdelivery.deployments import Deployments, OrderSource
+from certdelivery.deployments import PATIENCE_S, Deployments, OrderSource
 from certdelivery.metrics import Metrics
 from certdelivery.model import Destination
 from certdelivery.reports import Reports
@@ -41,6 +41,7 @@ class Engine:
         metrics: CollectorRegistry,
         clock: Clock,
         jitter: Callable[[], float] = random.random,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         named = Metrics(metrics)
         delivery = Delivery(
@@ -61,6 +62,7 @@ class Engine:
             delivery=delivery,
             metrics=named,
             clock=clock,
+            patience_s=patience_s,
         )
         self._csrs = CsrOffers(source=registry, drivers=drivers, ports=ports, reports=reports)
 
@@ -74,9 +76,11 @@ class Engine:
         }
 
     async def reconcile(self) -> None:
-        """A round, see `Deployments.reconcile`."""
-        await self._deployments.reconcile()
-        await self._csrs.reconcile()
+        """A round, see `Deployments.reconcile`. Signing requests are offered even if the orders can't be read."""
+        try:
+            await self._deployments.reconcile()
+        finally:
+            await self._csrs.reconcile()
 
     def not_ready(self) -> str | None:
         return self._deployments.not_read

@@ -2,10 +2,13 @@
 
 import json
 import ssl
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
+from enum import StrEnum
+from http import HTTPStatus
+from types import MappingProxyType, TracebackType
 from typing import Final, Generic, Self, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 import structlog
@@ -17,10 +20,12 @@ from certcore.errors import PermanentError, TransientError
 from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder
 from certcore.placements import PLATFORM
 from certcore.reading import ReadModel
+from certcore.review import SiteReviewUpdate
+from certkit.kept_pages import KeptPage, KeptPages
 from certkit.settings import RegistrySettings
 from certkit.telemetry import trace_headers
 
-__all__ = ["IssueLevel", "Listed", "RegistryClient"]
+__all__ = ["IssueLevel", "Listed", "RegistryClient", "ReviewAnswer"]
 
 log = structlog.get_logger()
 
@@ -28,7 +33,13 @@ ItemT = TypeVar("ItemT", bound=ReadModel)
 ModelT = TypeVar("ModelT", bound=BaseModel)
 PageT = TypeVar("PageT", bound=Page)  # type: ignore[type-arg] # whatever its items are
 
-_PAGE: Final = 500
+_PAGE: Final = 200
+_KEPT_BYTES: Final = 64 * 1024 * 1024
+"""Pages of a hundred thousand certificates."""
+
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
+"""Longer than a busy registry takes for a page or for storing a bundle: who gives up asks for all of it again."""
+
 # Connections outlive the pauses between rounds, and end before the registry would end them (`certkit.service`).
 _LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=90.0)
 
@@ -48,6 +59,24 @@ class IssueLevel(Listed[IssueOrder]):
     epoch: int
 
 
+class ReviewAnswer(StrEnum):
+    """`other_base`: the registry has another review than the update builds on. `not_known`: it is older than these
+    updates, or the caller is not this site's syncer.
+    """
+
+    TAKEN = "taken"
+    OTHER_BASE = "other_base"
+    NOT_KNOWN = "not_known"
+
+
+_REVIEW_ANSWERS: Final = {
+    HTTPStatus.NO_CONTENT: ReviewAnswer.TAKEN,
+    HTTPStatus.CONFLICT: ReviewAnswer.OTHER_BASE,
+    HTTPStatus.NOT_FOUND: ReviewAnswer.NOT_KNOWN,
+    HTTPStatus.METHOD_NOT_ALLOWED: ReviewAnswer.NOT_KNOWN,
+}
+
+
 class RegistryClient:
     """One connection pool; use it as an async context manager. Tokens never appear in its errors.
 
@@ -59,13 +88,14 @@ class RegistryClient:
         self._client = httpx.AsyncClient(
             base_url=settings.url,
             headers={"authorization": f"Bearer {token}"},
-            timeout=10.0,
+            timeout=_TIMEOUT,
             limits=_LIMITS,
             trust_env=False,
             # Without TLS the empty one is never used: the system's roots would cost every start.
             verify=settings.tls_context() or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             transport=transport,
         )
+        self._kept = KeptPages(most_bytes=_KEPT_BYTES)
 
     async def __aenter__(self) -> Self:
         return self
@@ -82,8 +112,9 @@ class RegistryClient:
             TransientError: the registry can't be reached or failed.
             PermanentError: there is no such bundle for this caller, or it can't be read.
         """
-        body = await self._call("GET", f"/v1/bundles/{certificate_id}/{revision}", query={"variant": variant})
-        return _read(SealedBundle, body)
+        path = f"/v1/bundles/{certificate_id}/{revision}"
+        answer = await self._call("GET", path, query={"variant": variant})
+        return _read(SealedBundle, answer.content)
 
     async def store_bundle(
         self, certificate_id: str, revision: int, bundle: IssuedBundle, variant: str = PLATFORM
@@ -116,9 +147,10 @@ class RegistryClient:
             TransientError: the registry can't be reached or failed.
             PermanentError: the registry refuses it, or its answer can't be read.
         """
-        return _read(IssuedAnswer, await self._call("POST", "/v1/issued", body=report))
+        answer = await self._call("POST", "/v1/issued", body=report)
+        return _read(IssuedAnswer, answer.content)
 
-    async def deployments(self) -> list[DeploymentOrdered]:
+    async def deployments(self) -> Listed[DeploymentOrdered]:
         """Everything that the caller's place and service should hold, each placement in its newest generation.
 
         An item that can't be read is logged and left out.
@@ -127,7 +159,7 @@ class RegistryClient:
             TransientError: the registry can't be reached or failed.
             PermanentError: the answer can't be read.
         """
-        return (await self._all("/v1/deployments", DeploymentOrdered)).items
+        return await self._all("/v1/deployments", DeploymentOrdered)
 
     async def wanted_csrs(self) -> list[CsrWanted]:
         """The signing requests that the caller's targets should offer.
@@ -149,30 +181,67 @@ class RegistryClient:
         pages: type[Page[ItemT]] = Page[model]  # type: ignore[valid-type] # pydantic makes a class of it
         return _listed(await self._pages(path, pages))
 
+    async def update_review(self, site: str, update: SiteReviewUpdate) -> ReviewAnswer:
+        """Tell what changed of the review of the caller's site.
+
+        Raises:
+            TransientError: the registry can't be reached or failed.
+            PermanentError: the registry refuses it.
+        """
+        path = f"/v1/sites/{site}/review"
+        answer = await self._call("PUT", path, body=update, expected=_REVIEW_ANSWERS.keys())
+        return _REVIEW_ANSWERS[HTTPStatus(answer.status_code)]
+
     async def _pages(self, path: str, model: type[PageT]) -> list[PageT]:
         found: list[PageT] = []
-        query = {"limit": str(_PAGE)}
+        urls: set[str] = set()
+        after: str | None = None
         while True:
-            page = _page(model, await self._call("GET", path, query=query), path)
+            url = f"{path}?{urlencode({'limit': _PAGE} | ({'after': after} if after else {}))}"
+            if url in urls:
+                raise PermanentError(f"the registry's answer to {path} has no end: it names a page twice")
+            page = await self._page(path, url, model)
             found.append(page)
-            if page.next is None:
+            urls.add(url)
+            after = page.next
+            if after is None:
+                self._kept.keep_only(path, urls)
                 return found
-            query["after"] = page.next
+
+    async def _page(self, path: str, url: str, model: type[PageT]) -> PageT:
+        kept = self._kept.get(url)
+        headers = {"if-none-match": kept.etag} if kept else {}
+        answer = await self._call("GET", url, headers=headers, expected={HTTPStatus.NOT_MODIFIED} if kept else ())
+        if kept is not None and answer.status_code == HTTPStatus.NOT_MODIFIED:
+            return _read_page(model, kept.body, path)
+        page = _read_page(model, answer.content, path)
+        if etag := answer.headers.get("etag"):
+            self._kept.keep(url, KeptPage(etag, answer.content))
+        return page
 
     async def _call(
-        self, method: str, path: str, *, query: dict[str, str] | None = None, body: BaseModel | None = None
-    ) -> bytes:
-        headers = {**trace_headers(), "content-type": "application/json"}
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: BaseModel | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        expected: Collection[int] = (),
+    ) -> httpx.Response:
+        """The answer, if it is a success or of an expected status."""
+        headers = {**trace_headers(), **headers, "content-type": "application/json"}
         content = body.model_dump_json() if body else None
+        called = f"registry: {method} {path.partition('?')[0]}"
         try:
             response = await self._client.request(method, path, params=query, headers=headers, content=content)
         except httpx.HTTPError as error:
             # What else HTTPX tells may quote a header.
             reason = f"ConnectError: {error}" if isinstance(error, httpx.ConnectError) else type(error).__name__
-            raise TransientError(f"registry: {method} {path}: {reason}") from error
-        if response.is_success:
-            return response.content
-        message = f"registry: {method} {path} answered {response.status_code}"
+            raise TransientError(f"{called}: {reason}") from error
+        if response.is_success or response.status_code in expected:
+            return response
+        message = f"{called} answered {response.status_code}"
         if response.status_code >= 500 or response.status_code == 429:
             raise TransientError(message)
         raise PermanentError(message)
@@ -185,7 +254,7 @@ def _read(model: type[ModelT], body: bytes) -> ModelT:
         raise PermanentError(f"{model.__name__} can't be read: {error.error_count()} errors") from None
 
 
-def _page(model: type[PageT], body: bytes, path: str) -> PageT:
+def _read_page(model: type[PageT], body: bytes, path: str) -> PageT:
     try:
         page = model.model_validate(json.loads(body))
     except (ValueError, RecursionError) as error:

@@ -56,6 +56,7 @@ from registry.handlers.reports.once import Once
 from registry.handlers.reports.revisions import RevisionReports
 from registry.handlers.reports.sites import SiteReports
 from registry.handlers.requests import Requests
+from registry.handlers.reviews import Reviews
 from registry.handlers.stream_watch import StreamWatch
 from registry.handlers.upkeep import Upkeep
 from registry.handlers.web.page import page_router
@@ -105,12 +106,13 @@ def create_app(settings: Settings) -> FastAPI:
     renewals = Renewals(store=store, changes=changes, bell=bell, clock=system_clock, tracer=telemetry.tracer)
     health = HealthSweep(store=store, changes=changes, bell=bell, clock=system_clock)
     levels = Deployments(changes=changes)
+    reviews = Reviews(store=store, clock=system_clock)
     once = Once(store=store, bell=bell, clock=system_clock)
     reports = {
         **RevisionReports(once=once, changes=changes, clock=system_clock).handlers(),
         **DeliveryReports(once=once, changes=changes, clock=system_clock).handlers(),
         **ObservationReports(once=once, changes=changes, clock=system_clock).handlers(),
-        **SiteReports(once=once, deployments=levels, clock=system_clock).handlers(),
+        **SiteReports(once=once, deployments=levels, reviews=reviews, clock=system_clock).handlers(),
     }
     intake = Intake(store=store, requests=requests, door=door, outbox=outbox, bell=bell, clock=system_clock)
     authenticator = Authenticator(store=store, clock=system_clock)
@@ -161,7 +163,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (
         requests_router(store=store, requests=requests, door=door, bell=bell),
         certificates_router(store=store, renewals=renewals, bell=bell),
-        sites_router(store=store, clock=system_clock, enrolled=discovery.look_soon),
+        sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
         services_router(store=store, bundles=bundles, levels=levels, clock=system_clock),
         events_router(store=store, feed=feed, bell=bell),
         page_router(store=store, authenticator=authenticator, clock=system_clock),

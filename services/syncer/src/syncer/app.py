@@ -79,8 +79,9 @@ def create_app(settings: SyncerSettings) -> ServiceApp:
         kinds=list(drivers),
         clusters=list(clusters),
     )
+    site_review = SiteReview(site=place, clusters=clusters, registry=registry, reports=reports)
     background.add_round("reconcile", settings.reconcile_every_s, engine.reconcile)
-    background.add_round("review", settings.review_every_s, SiteReview(clusters=clusters, reports=reports).review)
+    background.add_round("review", settings.review_every_s, site_review.review)
     background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
     return service_app(
         broker,

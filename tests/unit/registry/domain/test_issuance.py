@@ -10,7 +10,6 @@ from certcore.events import (
     CertificateIssued,
     EndpointsExpected,
     FailureCode,
-    IssueCause,
     MustAct,
     RevisionFailed,
     RevisionIssued,
@@ -19,13 +18,12 @@ from certcore.events import (
 from certcore.placements import PLATFORM, Action
 from registry.domain.change import Change
 from registry.domain.deployment import Deployment
-from registry.domain.issuance import fail, issue, order_revision, start
+from registry.domain.issuance import fail, issue, start
 from registry.domain.placement import Placement
 from registry.domain.revision import Revision, SigningRequest, SigningState
 from registry.domain.rollout import Rollout
 from tests.unit.registry.samples import (
     NOON,
-    approval,
     certificate,
     endpoint,
     fingerprint,
@@ -35,7 +33,6 @@ from tests.unit.registry.samples import (
     rollout,
     sealed,
     signing,
-    site,
 )
 
 LATER = NOON + timedelta(hours=1)
@@ -107,40 +104,6 @@ def failed(number: int, reason: str = "no answer", variant: str = PLATFORM) -> R
 def state_of(change: Change) -> S:
     assert change.certificate is not None
     return change.certificate.state
-
-
-# ── ordered ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def ordered_of(*placements: Placement, targets: list[dict[str, str]]) -> tuple[object, list[str]]:
-    of = rollout(
-        certificate(intent=intent(targets=targets, endpoints=[{"url": f"https://{NAME}"}])), placements=placements
-    )
-    sites = [site("site1", "syncer", "pusher"), site("site2"), site("hub", "pusher")]
-    found = order_revision(of, approval(), 2, sites, replaces="ari", cause=IssueCause.RENEWAL, now=LATER)
-    return found.order, [item.event.variant for item in found.asked]
-
-
-def test_the_platform_s_order_is_sealed_to_the_services_of_its_targets_only() -> None:
-    of = rollout(certificate(), placements=(placement(wanted=None),))
-    sites = [site("site1", "syncer", "pusher"), site("site2")]
-    found = order_revision(of, approval(), 2, sites, replaces="ari", cause=IssueCause.RENEWAL, now=LATER)
-    assert found.order is not None
-    assert [recipient.name for recipient in found.order.recipients] == ["site1-syncer"]
-    assert (found.order.revision, found.order.approval_id, found.order.replaces) == (2, "a-1", "ari")
-    assert (found.order.cause, found.order.variant, found.order.csr_pem) == (IssueCause.RENEWAL, PLATFORM, None)
-    assert (found.signing, found.asked) == ((), ())
-
-
-def test_where_every_target_makes_its_own_key_the_platform_makes_none() -> None:
-    order, asked = ordered_of(placement("cdn", wanted=None, own_key=True), targets=[CDN])
-    assert (order, asked) == (None, ["cdn"])
-
-
-def test_where_some_do_the_platform_s_key_is_made_and_theirs_are_asked_for() -> None:
-    order, asked = ordered_of(placement(wanted=None), placement("cdn", wanted=None, own_key=True), targets=[WEB, CDN])
-    assert order is not None
-    assert asked == ["cdn"]
 
 
 # ── started and failed ──────────────────────────────────────────────────────────────────────────────────────

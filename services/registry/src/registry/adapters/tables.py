@@ -35,7 +35,7 @@ certificate: Final = Table(
     Column("exposure", String(16), nullable=False),
     Column("spec", StoredJson, nullable=False),
     Column("spec_hash", String(80), nullable=False),
-    Column("state", String(32), nullable=False, index=True),
+    Column("state", String(32), nullable=False),
     Column("reason", Text, nullable=False),
     Column("state_since", UtcDateTime, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -49,6 +49,7 @@ certificate: Final = Table(
     Column("conditions", StoredJson, nullable=False),
     Column("due_at", UtcDateTime, index=True),
     Column("version", Integer, nullable=False),
+    Index("ix_certificate_state_id", "state", "id"),
 )
 
 request: Final = Table(
@@ -125,6 +126,7 @@ signing_request: Final = Table(
     Column("csr_pem", Text),
     Column("spki_sha256", String(64)),
     Column("failure", Text, nullable=False),
+    Index("ix_signing_request_state_certificate_id", "state", "certificate_id"),
 )
 
 placement: Final = Table(
@@ -146,7 +148,7 @@ placement: Final = Table(
     Column("failure", Text, nullable=False),
     Column("next_try", UtcDateTime),
     Column("step", Text, nullable=False),
-    Index("ix_placement_place_service", "place", "service"),
+    Index("ix_placement_place_service", "place", "service", "certificate_id"),
 )
 
 endpoint: Final = Table(
@@ -184,7 +186,26 @@ site: Final = Table(
     Column("name", String(63), primary_key=True),
     Column("enrolled_at", UtcDateTime, nullable=False),
     Column("reviewed_at", UtcDateTime),
-    Column("review", StoredJson),
+    # Of the review that is stored; empty while only a part of one is, or where an event brought it.
+    Column("review_digest", String(64)),
+    Column("unreachable", StoredJson, nullable=False, server_default="[]"),
+)
+
+_NAME: Final = String(253)
+
+site_secret: Final = Table(
+    "site_secret",
+    metadata,
+    Column("site", String(63), ForeignKey("site.name"), primary_key=True),
+    Column("cluster", _NAME, primary_key=True),
+    Column("namespace", _NAME, primary_key=True),
+    Column("secret", _NAME, primary_key=True),
+    # Far in the future where it isn't known.
+    Column("ends", UtcDateTime, nullable=False),
+    # The digest of the review that named it last.
+    Column("review", String(64), nullable=False),
+    Column("body", StoredJson, nullable=False),
+    Index("ix_site_secret_site_ends", "site", "ends"),
 )
 
 recipient: Final = Table(

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Self
 
 from certcore.certificate import Exposure
-from certcore.events import CertificateApproved, CertificateApprovedForCsr, CertificateDenied, IssueCause
+from certcore.events import CertificateApproved, CertificateApprovedForCsr, CertificateDenied
 from registry.domain import approval as approval_policy
 from registry.domain.certificate import Approval, Certificate, Request
 from registry.domain.change import Announced
 from registry.domain.errors import ConflictError, ForbiddenError
-from registry.domain.issuance import Ordered, order_revision
 from registry.domain.lifecycle import Trigger, follow
+from registry.domain.orders import Ordered, order_revision
 from registry.domain.revision import SigningRequest
 from registry.domain.rollout import Rollout
 from registry.domain.site import Site
@@ -123,7 +123,7 @@ def grant(
     certificate = replace(certificate, approval_id=approval.id, ordered=1)
     certificate = certificate.moved(follow(certificate.state, Trigger.APPROVED), reason, now)
     rollout = rollout.with_certificate(certificate)
-    ordered = order_revision(rollout, approval, 1, sites, replaces=None, cause=IssueCause.FIRST, now=now)
+    ordered = order_revision(rollout, approval, 1, sites, now=now)
     approved = _approved(rollout, ordered, approved_by, policy)
     return Decision(
         request,

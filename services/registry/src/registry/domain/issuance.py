@@ -1,7 +1,7 @@
-"""Issuance: what is ordered from the issuer, and what its reports change."""
+"""Issuance: what the issuer's reports change, and the signing requests that go to it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,8 +14,6 @@ from certcore.events import (
     CsrAccepted,
     CsrExpired,
     CsrOffered,
-    IssueCause,
-    IssueOrder,
     RevisionFailed,
     RevisionIssued,
     RevisionStarted,
@@ -24,83 +22,29 @@ from certcore.inspection import X509Certificate
 from certcore.placements import PLATFORM, Action
 from certcore.subjects import Reporter
 from registry.domain.access import check_reporter
-from registry.domain.certificate import Approval, Certificate
+from registry.domain.certificate import Certificate
 from registry.domain.change import Change
 from registry.domain.deployment import SealedKeys, deployments
 from registry.domain.errors import ConflictError
 from registry.domain.lifecycle import Trigger, follow
+from registry.domain.orders import csr_order, is_awaited
 from registry.domain.placement import Placement
 from registry.domain.revision import Revision, SigningRequest, SigningState
 from registry.domain.rollout import Rollout
-from registry.domain.signing import WantedCsr, check_csr, want_csrs, wanted_csr
-from registry.domain.site import Carried, Site, recipient_names, recipients
+from registry.domain.signing import check_csr, wanted_csr
+from registry.domain.site import Carried, recipient_names
 
-__all__ = ["Ordered", "accept_leaf", "expire_csr", "fail", "issue", "offer_csr", "order_revision", "start"]
+__all__ = ["accept_leaf", "expire_csr", "fail", "issue", "offer_csr", "start"]
 
 
 _CLOCK_SKEW: Final = timedelta(hours=1)
 """CAs set not_before about this much in the past; the clock here may be behind as well."""
 
 
-@dataclass(frozen=True)
-class Ordered:
-    """The orders for one revision: `order` is None where no target takes a key that the platform makes."""
-
-    order: IssueOrder | None
-    signing: tuple[SigningRequest, ...]
-    asked: tuple[WantedCsr, ...]
-
-
-def order_revision(
-    rollout: Rollout,
-    approval: Approval,
-    number: int,
-    sites: Sequence[Site],
-    *,
-    replaces: str | None,
-    cause: IssueCause,
-    now: datetime,
-) -> Ordered:
-    """The platform's variant is sealed to every service that delivers it; the other targets are asked for a CSR."""
-    signing, asked = want_csrs(rollout, number, now=now)
-    if not any(item.variant == PLATFORM for item in rollout.placements):
-        return Ordered(None, signing, asked)
-    order = _order(rollout.certificate, approval.id, number, replaces=replaces, cause=cause)
-    return Ordered(order.model_copy(update={"recipients": recipients(rollout.placements, sites)}), signing, asked)
-
-
-def _order(
-    certificate: Certificate,
-    approval_id: str,
-    number: int,
-    *,
-    replaces: str | None,
-    cause: IssueCause,
-    variant: str = PLATFORM,
-    csr_pem: str | None = None,
-) -> IssueOrder:
-    return IssueOrder(
-        certificate_id=certificate.id,
-        name=certificate.name,
-        revision=number,
-        dns_names=certificate.intent.dns_names,
-        exposure=certificate.intent.exposure,
-        issuer=certificate.intent.issuer,
-        key_algorithm=certificate.intent.key_algorithm,
-        approval_id=approval_id,
-        recipients=(),
-        replaces=replaces,
-        cause=cause,
-        variant=variant,
-        csr_pem=csr_pem,
-        owner=certificate.owner,
-    )
-
-
 def start(rollout: Rollout, report: RevisionStarted, *, now: datetime) -> Change:
     """The issuer began with the revision that is ordered."""
     certificate = rollout.certificate
-    if not _is_awaited(rollout, report.revision, report.variant):
+    if not is_awaited(rollout, report.revision, report.variant):
         return _not_awaited(report.revision, report.variant)
     reason = f"revision {report.revision} is being ordered from {report.ca}"
     delivered = certificate.state in {CertificateState.DELIVERING, CertificateState.LIVE}
@@ -205,16 +149,11 @@ def fail(rollout: Rollout, report: RevisionFailed, *, now: datetime) -> Change:
         if not signing:
             return _not_awaited(report.revision, report.variant)
         return Change(why, certificate=certificate, signing=signing, announced=(failing,))
-    if not _is_awaited(rollout, report.revision, report.variant):
+    if not is_awaited(rollout, report.revision, report.variant):
         return _not_awaited(report.revision, report.variant)
     state = follow(certificate.state, Trigger.ISSUING_FAILED)
     reason = f"revision {report.revision} was not issued: {why}"
     return Change(reason, certificate=certificate.moved(state, reason, now, report.next_try), announced=(failing,))
-
-
-def _is_awaited(rollout: Rollout, revision: int, variant: str) -> bool:
-    newest = max((item.wanted or 0 for item in rollout.placements if item.variant == variant), default=0)
-    return newest < revision == rollout.certificate.ordered
 
 
 def _not_awaited(revision: int, variant: str) -> Change:
@@ -315,24 +254,20 @@ def offer_csr(rollout: Rollout, report: CsrOffered, who: Reporter, *, is_known_k
     if is_known_key:
         raise PermanentError("the offered signing request has a key that was used before")
     signing = replace(
-        wanted, state=SigningState.ORDERED, since=now, csr_pem=csr.pem, spki_sha256=csr.spki_sha256, failure=""
-    )
-    order = _order(
-        certificate,
-        certificate.approval_id or "",
-        report.revision,
-        replaces=None,
-        cause=IssueCause.FIRST if report.revision == 1 else IssueCause.RENEWAL,
-        variant=report.variant,
+        wanted,
+        state=SigningState.ORDERED,
+        since=now,
         # As parsed: a key that was sent with it by mistake is not passed on.
         csr_pem=csr.pem,
+        spki_sha256=csr.spki_sha256,
+        failure="",
     )
     accepted = CsrAccepted(
         certificate_id=certificate.id,
         name=certificate.name,
         owner=certificate.owner,
         target=report.target,
-        order=order,
+        order=csr_order(certificate, signing),
     )
     reason = f"target {report.target} offered its signing request for revision {report.revision}"
     return Change(reason, certificate=certificate, signing=(signing,), announced=(accepted,))

@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Final
 
 from certcore.api import CertificateState
-from certcore.events import CertificateRenewalDue, CertificateRenewalDueForCsr, IssueCause
+from certcore.events import CertificateRenewalDue, CertificateRenewalDueForCsr
 from registry.domain.certificate import Approval, Certificate
 from registry.domain.change import Change
-from registry.domain.issuance import order_revision
 from registry.domain.lifecycle import Trigger, follow
+from registry.domain.orders import order_revision
 from registry.domain.revision import Revision
 from registry.domain.rollout import Rollout
 from registry.domain.site import Site
@@ -107,22 +107,14 @@ def order(
     now: datetime,
 ) -> Change:
     """The next revision, or once more the one that failed, under its own number; `traceparent` names its trace."""
-    certificate, replaced = rollout.certificate, rollout.shown
+    certificate = rollout.certificate
     failing = certificate.state is CertificateState.FAILING
     number = certificate.ordered if failing else certificate.ordered + 1
     certificate = replace(certificate, ordered=number, traceparent=traceparent)
     state = follow(certificate.state, Trigger.RENEWAL_ORDERED)
     why = f"revision {number} ordered: {reason}"
     certificate = certificate.moved(state, why, now)
-    ordered = order_revision(
-        rollout.with_certificate(certificate),
-        approval,
-        number,
-        sites,
-        replaces=replaced.ari_id if replaced else None,
-        cause=IssueCause.RENEWAL if replaced else IssueCause.FIRST,
-        now=now,
-    )
+    ordered = order_revision(rollout.with_certificate(certificate), approval, number, sites, now=now)
     due: CertificateRenewalDue | CertificateRenewalDueForCsr
     if ordered.order is not None:
         due = CertificateRenewalDue(

@@ -24,6 +24,7 @@ from registry.domain import renewal
 from registry.domain.certificate import Approval, Certificate, Request
 from registry.domain.endpoint import Endpoint, ProbeWorker, looked_at
 from registry.domain.placement import Placement
+from registry.domain.review import StoredReview
 from registry.domain.revision import Revision
 from registry.domain.rollout import Rollout
 from registry.domain.site import ServiceSeen, Site, expected_services, is_silent
@@ -213,20 +214,17 @@ def _itself(now: datetime) -> ServiceView:
 
 
 def site_review(
-    site: Site,
-    secrets: Sequence[DiscoveredSecret],
-    unreachable: tuple[str, ...],
-    names: Mapping[str, str],
-    now: datetime,
+    site: str, stored: StoredReview, secrets: Sequence[DiscoveredSecret], names: Mapping[str, str], now: datetime
 ) -> SiteReview:
-    """The Secrets of a site, soonest expiry first, each with the certificate that it carries where it is ours."""
-    reviewed = [
+    """A page of a site's Secrets, each with the certificate that it carries where it is ours."""
+    reviewed = (
         ReviewedSecret(
             **secret.model_dump(),
             managed=names.get(secret.certificate_id or ""),
             in_days=(secret.not_after - now).days if secret.not_after else None,
         )
         for secret in secrets
-    ]
-    reviewed.sort(key=lambda secret: (secret.in_days is None, secret.in_days, secret.namespace, secret.secret))
-    return SiteReview(site=site.name, reported_at=site.reviewed_at, unreachable=unreachable, secrets=tuple(reviewed))
+    )
+    return SiteReview(
+        site=site, reported_at=stored.reviewed_at, unreachable=stored.unreachable, secrets=tuple(reviewed)
+    )

@@ -17,6 +17,7 @@ from registry.adapters.store.events import Events
 from registry.adapters.store.inbox import Inbox
 from registry.adapters.store.placements import Placements
 from registry.adapters.store.requests import Requests
+from registry.adapters.store.reviews import Reviews
 from registry.adapters.store.revisions import Revisions, SigningRequests
 from registry.adapters.store.rollouts import Rollouts
 from registry.adapters.store.services import ProbeWorkers, Services
@@ -79,6 +80,7 @@ class Transaction:
         self.endpoints = Endpoints(connection)
         self.rollouts = Rollouts(connection)
         self.sites = Sites(connection)
+        self.reviews = Reviews(connection)
         self.services = Services(connection)
         self.probe_workers = ProbeWorkers(connection)
         self.tokens = Tokens(connection)

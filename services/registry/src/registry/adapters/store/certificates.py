@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Subquery, and_, bindparam, insert, or_, select, update
 
 from certcore.api import CertificateState
 from certcore.conditions import Condition, Health
@@ -16,7 +16,7 @@ from registry.adapters import tables
 from registry.adapters.store.statements import RowChangedError, known_or_text
 from registry.domain.certificate import Certificate
 
-__all__ = ["Certificates", "read_intent"]
+__all__ = ["Certificates", "Mark", "read_intent"]
 
 _CONDITIONS = TypeAdapter(tuple[Condition, ...])
 
@@ -24,6 +24,19 @@ _CONDITIONS = TypeAdapter(tuple[Condition, ...])
 _ROW: Final = tables.certificate
 _BY_ID: Final = select(_ROW).where(_ROW.c.id == bindparam("certificate_id"))
 _SAVE: Final = update(_ROW).where(_ROW.c.id == bindparam("known_id"), _ROW.c.version == bindparam("known_version"))
+
+
+class Mark(NamedTuple):
+    """What changes with everything that is stored of a certificate and its rollout.
+
+    A version alone would not do: a restored copy counts on from an older one.
+    """
+
+    certificate_id: str
+    version: int
+    generation: int
+    spec_hash: str
+    traceparent: str | None
 
 
 class Certificates:
@@ -109,6 +122,15 @@ class Certificates:
             same = and_(row.c.due_at == since, row.c.id > certificate_id)
             query = query.where(or_(row.c.due_at > since, same))
         return [(found.due_at, found.id) for found in self._connection.execute(query.limit(limit))]
+
+    def marks(self, *, among: Subquery | None = None, after: str, limit: int) -> list[Mark]:
+        """By id, those after an id; `among` has the ids of those that are meant."""
+        row = tables.certificate
+        query = select(row.c.id, row.c.version, row.c.generation, row.c.spec_hash, row.c.traceparent)
+        if among is not None:
+            query = query.where(row.c.id.in_(select(among.c.id)))
+        query = query.where(row.c.id > after).order_by(row.c.id).limit(limit)
+        return [Mark(*found) for found in self._connection.execute(query)]
 
     def expired(self, *, now: datetime) -> list[str]:
         """Ids of those that want a leaf somewhere whose end has come, but for those that are degraded already."""

@@ -2,17 +2,30 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, select
 
+from certcore.identities import recipient_name
 from certcore.placements import Action
 from registry.adapters import tables
 from registry.adapters.store.statements import known_or_text, put
 from registry.domain.placement import Placement
 
-__all__ = ["Placements"]
+__all__ = ["Placed", "Placements"]
+
+_ENCAPSULATED: Final = 32
+"""Bytes at the start of what HPKE sealed with X25519 (RFC 9180): a new key at every sealing."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A placement, the kinds that its service reported (None: none), and all else from which its order follows."""
+
+    placement: Placement
+    kinds: frozenset[str] | None
+    facts: tuple[object, ...]
 
 
 _OF: Final = (
@@ -36,6 +49,48 @@ class Placements:
         for item in self._connection.execute(_OF, {"ids": certificate_ids}):
             found[item.certificate_id].append(_placement(item))
         return found
+
+    def ordered_at(self, place: str, service: str, *, after: str, limit: int) -> list[Placed]:
+        """What a service of a place should hold of so many certificates after an id, by id and target."""
+        row, certificate, revision = tables.placement, tables.certificate, tables.revision
+        bundle, seen = tables.bundle, tables.service
+        here = and_(row.c.place == place, row.c.service == service)
+        ids = (
+            select(row.c.certificate_id)
+            .where(here, row.c.certificate_id > after)
+            .distinct()
+            .order_by(row.c.certificate_id)
+            .limit(limit)
+        )
+        leaf = and_(
+            revision.c.certificate_id == row.c.certificate_id,
+            revision.c.number == row.c.wanted,
+            revision.c.variant == row.c.variant,
+        )
+        sealed = and_(
+            bundle.c.certificate_id == row.c.certificate_id,
+            bundle.c.revision == row.c.wanted,
+            bundle.c.variant == row.c.variant,
+            bundle.c.recipient == recipient_name(place, service),
+        )
+        query = (
+            select(
+                row,
+                certificate.c.spec_hash,
+                certificate.c.traceparent,
+                revision.c.fingerprint_sha256,
+                # Another at every sealing.
+                func.substr(bundle.c.sealed, 1, _ENCAPSULATED).label("encapsulated"),
+                seen.c.kinds,
+            )
+            .join(certificate, certificate.c.id == row.c.certificate_id)
+            .outerjoin(revision, leaf)
+            .outerjoin(bundle, sealed)
+            .outerjoin(seen, and_(seen.c.place == row.c.place, seen.c.service == row.c.service))
+            .where(here, row.c.certificate_id.in_(ids))
+            .order_by(row.c.certificate_id, row.c.target)
+        )
+        return [_placed(found) for found in self._connection.execute(query)]
 
     def certificates_at(
         self, place: str, service: str, *, kinds: Iterable[str] = (), after: str = "", limit: int
@@ -68,7 +123,19 @@ class Placements:
         return {found.place: (int(found.done), int(found.total)) for found in self._connection.execute(query)}
 
 
-def _placement(row: Row[Any]) -> Placement:
+def _placed(row: Row[Any]) -> Placed:
     values = row._asdict()
+    kinds = values.pop("kinds")
+    names = ("spec_hash", "traceparent", "fingerprint_sha256", "encapsulated")
+    others = [values.pop(name) for name in names]
+    facts = (*others, sorted(kinds) if kinds is not None else None)
+    return Placed(_read(values), frozenset(kinds) if kinds is not None else None, facts)
+
+
+def _placement(row: Row[Any]) -> Placement:
+    return _read(row._asdict())
+
+
+def _read(values: dict[str, Any]) -> Placement:
     values["action"] = known_or_text(Action, values["action"])
     return Placement(**values)

@@ -1,13 +1,14 @@
 """Rows of revisions, of their bundles (the platform's key, sealed to each recipient), and of signing requests."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Row, bindparam, insert, select, tuple_, update
+from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, insert, select, update
 
 from certcore.bundles import SealedKey
+from certcore.placements import PLATFORM
 from registry.adapters import tables
 from registry.adapters.store.statements import exists, known_or_text, put
 from registry.domain.revision import Revision, SigningRequest, SigningState
@@ -26,6 +27,19 @@ _SIGNING_OF: Final = (
     .where(tables.signing_request.c.certificate_id.in_(_IDS))
     .order_by(tables.signing_request.c.revision, tables.signing_request.c.variant)
 )
+
+
+# SQLite looks through a whole table for rows that are IN a list of tuples; these find them by the key, and some more.
+_NUMBERS: Final[BindParameter[Sequence[int]]] = bindparam("numbers", expanding=True)
+_SOME: Final = select(tables.revision).where(
+    tables.revision.c.certificate_id.in_(_IDS), tables.revision.c.number.in_(_NUMBERS)
+)
+_SEALED: Final = select(tables.bundle).where(
+    tables.bundle.c.certificate_id.in_(_IDS), tables.bundle.c.revision.in_(_NUMBERS)
+)
+
+RevisionKey = tuple[str, int, str]
+"""Certificate, number and variant."""
 
 
 class Revisions:
@@ -75,6 +89,15 @@ class Revisions:
             found[item.certificate_id].append(Revision(**item._asdict()))
         return found
 
+    def some(self, keys: Iterable[RevisionKey]) -> dict[str, list[Revision]]:
+        """Those of (certificate, number, variant), by certificate."""
+        wanted = set(keys)
+        found: dict[str, list[Revision]] = defaultdict(list)
+        for item in self._connection.execute(_SOME, _named(wanted)):
+            if (item.certificate_id, item.number, item.variant) in wanted:
+                found[item.certificate_id].append(Revision(**item._asdict()))
+        return found
+
     def has_leaf(self, fingerprint_sha256: str) -> bool:
         """Whether a leaf is stored as a revision of any certificate."""
         return exists(self._connection, tables.revision, {"fingerprint_sha256": fingerprint_sha256})
@@ -84,27 +107,55 @@ class Revisions:
         return exists(self._connection, tables.revision, {"spki_sha256": spki_sha256})
 
     def sealed_keys(
-        self, pairs: Iterable[tuple[str, int, str]], *, recipient: str | None = None
+        self, keys: Iterable[RevisionKey], *, recipient: str | None = None
     ) -> dict[str, dict[tuple[int, str, str], SealedKey]]:
         """The sealed keys of (certificate, revision, variant), of one recipient or of all.
 
         By certificate, then by revision, variant and recipient.
         """
-        row = tables.bundle
-        key = tuple_(row.c.certificate_id, row.c.revision, row.c.variant)
-        query = select(row).where(key.in_(list(pairs)))
-        if recipient is not None:
-            query = query.where(row.c.recipient == recipient)
+        wanted = set(keys)
+        query = _SEALED if recipient is None else _SEALED.where(tables.bundle.c.recipient == recipient)
         found: dict[str, dict[tuple[int, str, str], SealedKey]] = defaultdict(dict)
-        for item in self._connection.execute(query):
-            sealed = SealedKey.of(item.recipient, item.sealed, item.key_id)
-            found[item.certificate_id][item.revision, item.variant, item.recipient] = sealed
+        for item in self._connection.execute(query, _named(wanted)):
+            if (item.certificate_id, item.revision, item.variant) in wanted:
+                sealed = SealedKey.of(item.recipient, item.sealed, item.key_id)
+                found[item.certificate_id][item.revision, item.variant, item.recipient] = sealed
         return found
+
+
+def _named(keys: Collection[RevisionKey]) -> dict[str, list[str] | list[int]]:
+    return {"ids": list({key[0] for key in keys}), "numbers": list({key[1] for key in keys})}
 
 
 class SigningRequests:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def wanted_at(self, place: str, service: str, *, after: str, limit: int) -> list[SigningRequest]:
+        """Those that a service of a place should offer, of so many certificates after an id, by certificate id."""
+        row, placement = tables.signing_request, tables.placement
+        wanted = (
+            placement.c.place == place,
+            placement.c.service == service,
+            placement.c.variant != PLATFORM,
+            row.c.state == SigningState.WANTED.value,
+        )
+        theirs = and_(row.c.certificate_id == placement.c.certificate_id, row.c.target == placement.c.target)
+        ids = (
+            select(row.c.certificate_id)
+            .join(placement, theirs)
+            .where(*wanted, row.c.certificate_id > after)
+            .distinct()
+            .order_by(row.c.certificate_id)
+            .limit(limit)
+        )
+        query = (
+            select(row)
+            .join(placement, theirs)
+            .where(*wanted, row.c.certificate_id.in_(ids))
+            .order_by(row.c.certificate_id, row.c.target, row.c.revision, row.c.variant)
+        )
+        return [_signing_request(item) for item in self._connection.execute(query)]
 
     def save(self, request: SigningRequest) -> None:
         values = asdict(request) | {"state": str(request.state)}

@@ -1,23 +1,37 @@
 """A certificate with all that is stored of its rollout, for one or for many at once."""
 
 from collections.abc import Sequence
+from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, and_, exists, func, select, union
 
-from registry.adapters.store.certificates import Certificates
+from certcore.api import CertificateState
+from certcore.placements import PLATFORM
+from registry.adapters import tables
+from registry.adapters.store.certificates import Certificates, Mark
 from registry.adapters.store.endpoints import Endpoints
 from registry.adapters.store.placements import Placements
 from registry.adapters.store.revisions import Revisions, SigningRequests
 from registry.domain.certificate import Certificate
+from registry.domain.revision import SigningState
 from registry.domain.rollout import Rollout
 
 __all__ = ["Rollouts"]
+
+_ON_THE_WAY: Final = (
+    CertificateState.APPROVED,
+    CertificateState.ISSUING,
+    CertificateState.RENEWING,
+    CertificateState.FAILING,
+)
+_OTHERWISE_DONE: Final = (CertificateState.DELIVERING, CertificateState.LIVE)
 
 
 class Rollouts:
     """Five statements, however many certificates are asked for."""
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._certificates = Certificates(connection)
         self._revisions = Revisions(connection)
         self._placements = Placements(connection)
@@ -37,6 +51,36 @@ class Rollouts:
 
     def of(self, certificate: Certificate) -> Rollout:
         return (self.many([certificate]))[0]
+
+    def unissued(self, *, after: str, limit: int) -> list[Mark]:
+        """Certificates of which something may be ordered and not issued, by id and after an id.
+
+        By state where that follows the platform's variant; where another variant was issued first, by that one; and
+        by the signing requests that went to the issuer.
+        """
+        row, placement, signing = tables.certificate, tables.placement, tables.signing_request
+        late = exists().where(
+            placement.c.certificate_id == row.c.id,
+            placement.c.variant == PLATFORM,
+            func.coalesce(placement.c.wanted, 0) < row.c.ordered,
+        )
+        queries = (
+            select(row.c.id).where(row.c.state.in_([state.value for state in _ON_THE_WAY])),
+            select(row.c.id)
+            .join(signing, and_(signing.c.certificate_id == row.c.id, signing.c.revision == row.c.ordered))
+            .where(
+                signing.c.state == SigningState.ISSUED.value,
+                row.c.state.in_([state.value for state in _OTHERWISE_DONE]),
+                late,
+            ),
+            select(signing.c.certificate_id.label("id")).where(signing.c.state == SigningState.ORDERED.value),
+        )
+        parts = []
+        for query in queries:
+            key = query.selected_columns[0]
+            part = query.where(key > after).distinct().order_by(key).limit(limit).subquery()
+            parts.append(select(part.c.id))
+        return self._certificates.marks(among=union(*parts).subquery(), after=after, limit=limit)
 
     def many(self, certificates: Sequence[Certificate]) -> list[Rollout]:
         """In the order of the certificates."""

@@ -1,15 +1,11 @@
-"""Rows of sites: their recipients of sealed keys, and the last review of their Secrets. The hub is shown as one that
-has recipients only.
-"""
+"""Rows of sites and their recipients of sealed keys. The hub is shown as one that has recipients only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
-from pydantic import ValidationError
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select
 
-from certcore.events import DiscoveredSecret, Recipient
+from certcore.events import Recipient
 from certcore.identities import HUB, recipient_name
 from registry.adapters import tables
 from registry.adapters.store.statements import exists, put
@@ -55,33 +51,3 @@ class Sites:
             )
             for place in sorted(places)
         ]
-
-    def review(self, name: str) -> tuple[tuple[DiscoveredSecret, ...], tuple[str, ...]] | None:
-        """The Secrets of a site and the clusters that could not be listed; None where there is no such site."""
-        row = tables.site
-        found = (self._connection.execute(select(row.c.review).where(row.c.name == name))).one_or_none()
-        if found is None:
-            return None
-        review = found.review or {}
-        return tuple(_readable(review.get("secrets", ()))), tuple(review.get("unreachable", ()))
-
-    def save_review(
-        self, site: str, secrets: Sequence[DiscoveredSecret], unreachable: Sequence[str], now: datetime
-    ) -> None:
-        row = tables.site
-        review = {
-            "secrets": [secret.model_dump(mode="json") for secret in secrets],
-            "unreachable": list(unreachable),
-        }
-        self._connection.execute(update(row).where(row.c.name == site).values(review=review, reviewed_at=now))
-
-
-def _readable(stored: Sequence[Any]) -> list[DiscoveredSecret]:
-    found = []
-    for item in stored:
-        try:
-            found.append(DiscoveredSecret.model_validate(item))
-        except ValidationError:
-            # The next review replaces it.
-            continue
-    return found

@@ -1,5 +1,6 @@
 """The forms of statement that several nouns need, and how their values are read."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -9,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from certcore.errors import TransientError
 
-__all__ = ["RowChangedError", "exists", "known_or_text", "put"]
+__all__ = ["RowChangedError", "exists", "known_or_text", "put", "put_all"]
 
 EnumT = TypeVar("EnumT", bound=StrEnum)
 
@@ -35,6 +36,12 @@ def exists(connection: Connection, table: Table, key: dict[str, str]) -> bool:
 def put(connection: Connection, table: Table, values: dict[str, Any], key: tuple[str, ...]) -> None:
     """Insert the row, or replace the values of the one with this key; `values` has every column."""
     connection.execute(_upsert(table, key, connection.dialect.name), values)
+
+
+def put_all(connection: Connection, table: Table, rows: Sequence[dict[str, Any]], key: tuple[str, ...]) -> None:
+    """As `put`, for many rows."""
+    if rows:
+        connection.execute(_upsert(table, key, connection.dialect.name), rows)
 
 
 @cache

@@ -3,13 +3,14 @@
 import base64
 import binascii
 import json
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import Query
 
 from certcore.rejection import RejectedError, Rejection
 
-__all__ = ["After", "Limit", "cursor_of", "read_cursor"]
+__all__ = ["After", "Limit", "cursor_of", "read_cursor", "read_instant"]
 
 _MOST: Final = 500
 
@@ -39,6 +40,24 @@ def read_cursor(of: str, cursor: str | None, *, parts: int = 1) -> tuple[str, ..
         case [name, *rest] if name == of and len(rest) == parts and all(map(_is_text, rest)):
             return tuple(rest)
     raise RejectedError([Rejection(field="after", message="is no cursor of this list: give the next of a page")])
+
+
+def read_instant(part: str) -> datetime:
+    """An instant in a cursor.
+
+    Raises:
+        RejectedError: it is none.
+    """
+    try:
+        return _aware(datetime.fromisoformat(part))
+    except (ValueError, OverflowError):
+        raise RejectedError([Rejection(field="after", message="is no cursor of this list")]) from None
+
+
+def _aware(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        raise ValueError("has no time zone")
+    return instant.astimezone(UTC)
 
 
 def _is_text(part: object) -> bool:

@@ -1,6 +1,6 @@
 """Requests over HTTP. The body is read by certcore, so that API and bus refuse the same with the same words."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response, status
@@ -17,7 +17,7 @@ from registry.domain.decision import Decision as Submitted
 from registry.domain.errors import NotFoundError
 from registry.handlers.changes import again_if_changed
 from registry.handlers.http.auth import Approver, Requester, Viewer
-from registry.handlers.http.paging import After, Limit, cursor_of, read_cursor
+from registry.handlers.http.paging import After, Limit, cursor_of, read_cursor, read_instant
 from registry.handlers.requests import Requests
 from registry.handlers.views import request_view
 
@@ -109,16 +109,7 @@ def _read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
     if cursor is None:
         return None
     instant, request_id = read_cursor("requests", cursor, parts=2)
-    try:
-        return _aware(datetime.fromisoformat(instant)), request_id
-    except (ValueError, OverflowError):
-        raise RejectedError([Rejection(field="after", message="is no cursor of this list")]) from None
-
-
-def _aware(instant: datetime) -> datetime:
-    if instant.tzinfo is None:
-        raise ValueError("has no time zone")
-    return instant.astimezone(UTC)
+    return read_instant(instant), request_id
 
 
 def _visible(transaction: Transaction, request_id: str, caller: Principal) -> CertificateRequest:

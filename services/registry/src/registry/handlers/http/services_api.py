@@ -1,10 +1,11 @@
 """The API for the other services: store and fetch bundles, and read levels."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, status
+from fastapi import APIRouter, Path, Query, Response, status
 
-from certcore.api import Page, ServiceView
+from certcore.api import IssueOrders, Page, ServiceView
 from certcore.bundles import IssuedBundle, SealedBundle
 from certcore.clock import Clock
 from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected
@@ -14,10 +15,18 @@ from registry.adapters.store import Store, Transaction
 from registry.handlers.bundles import Bundles
 from registry.handlers.deployments import Deployments
 from registry.handlers.http.auth import Caller, DelivererService, IssuerService, MonitorService, Viewer
-from registry.handlers.http.paging import After, Limit, cursor_of, read_cursor
+from registry.handlers.http.level_pages import KnownETags, level_response
+from registry.handlers.http.paging import After, Limit, read_cursor
+from registry.handlers.levels import expectations, issue_orders
 from registry.handlers.views import service_views
 
 __all__ = ["services_router"]
+
+_EPOCH: Final = 0
+_ORDERS: Final = "orders"
+_DEPLOYMENTS: Final = "deployments"
+_CSRS: Final = "csrs"
+_EXPECTATIONS: Final = "expectations"
 
 # The range of a database's integer.
 RevisionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -51,44 +60,59 @@ def services_router(*, store: Store, bundles: Bundles, levels: Deployments, cloc
         """The bundle that is sealed to the caller. Unknown and forbidden are the same 404; every fetch is audited."""
         return await bundles.fetch(certificate_id, revision, variant, caller)
 
-    @router.get("/deployments")
+    @router.get("/orders", response_model=IssueOrders)
+    async def list_orders(_: IssuerService, known: KnownETags, after: After = None, limit: Limit = 100) -> Response:
+        """Every revision that is ordered and not known as issued, each as it was announced."""
+        (last,) = read_cursor(_ORDERS, after)
+
+        def work(transaction: Transaction) -> Response:
+            page = issue_orders(transaction, after=last, limit=limit, known=known, epoch=_EPOCH)
+            return level_response(_ORDERS, partial(IssueOrders, epoch=_EPOCH), page)
+
+        return await store.read(work)
+
+    @router.get("/deployments", response_model=Page[DeploymentOrdered])
     async def list_deployments(
-        caller: DelivererService, after: After = None, limit: Limit = 100
-    ) -> Page[DeploymentOrdered]:
+        caller: DelivererService, known: KnownETags, after: After = None, limit: Limit = 100
+    ) -> Response:
         """Everything that the caller should hold, each placement in its newest generation."""
         place, service = caller.site or "", caller.service or ""
-        (last,) = read_cursor("deployments", after)
-        found, further = await store.read(
-            lambda transaction: levels.page(transaction, place, service, after=last, limit=limit)
+        (last,) = read_cursor(_DEPLOYMENTS, after)
+        return await store.read(
+            lambda transaction: level_response(
+                _DEPLOYMENTS,
+                Page[DeploymentOrdered],
+                levels.page(transaction, place, service, after=last, limit=limit, known=known),
+            )
         )
-        items = tuple(deployment.order for deployment in found)
-        return Page[DeploymentOrdered](items=items, next=cursor_of("deployments", further) if further else None)
 
-    @router.get("/csrs")
-    async def list_wanted_csrs(caller: DelivererService, after: After = None, limit: Limit = 100) -> Page[CsrWanted]:
+    @router.get("/csrs", response_model=Page[CsrWanted])
+    async def list_wanted_csrs(
+        caller: DelivererService, known: KnownETags, after: After = None, limit: Limit = 100
+    ) -> Response:
         """The signing requests that the caller's targets should offer."""
         place, service = caller.site or "", caller.service or ""
-        (last,) = read_cursor("csrs", after)
-        found, further = await store.read(
-            lambda transaction: levels.wanted_csrs(transaction, place, service, after=last, limit=limit)
+        (last,) = read_cursor(_CSRS, after)
+        return await store.read(
+            lambda transaction: level_response(
+                _CSRS,
+                Page[CsrWanted],
+                levels.wanted_csrs(transaction, place, service, after=last, limit=limit, known=known),
+            )
         )
-        return Page[CsrWanted](items=tuple(found), next=cursor_of("csrs", further) if further else None)
 
-    @router.get("/expectations")
+    @router.get("/expectations", response_model=Page[EndpointsExpected])
     async def list_expectations(
-        _: MonitorService, after: After = None, limit: Limit = 100
-    ) -> Page[EndpointsExpected]:
+        _: MonitorService, known: KnownETags, after: After = None, limit: Limit = 100
+    ) -> Response:
         """What each endpoint should serve."""
-        (last,) = read_cursor("expectations", after)
-
-        def work(transaction: Transaction) -> tuple[list[str], tuple[EndpointsExpected, ...]]:
-            ids = transaction.certificates.ids(after=last, limit=limit)
-            rollouts = transaction.rollouts.many(transaction.certificates.many(ids))
-            return ids, tuple(rollout.expectation() for rollout in rollouts if rollout.wanted > 0)
-
-        ids, items = await store.read(work)
-        return Page[EndpointsExpected](
-            items=items, next=cursor_of("expectations", ids[-1]) if len(ids) == limit else None
+        (last,) = read_cursor(_EXPECTATIONS, after)
+        return await store.read(
+            lambda transaction: level_response(
+                _EXPECTATIONS,
+                Page[EndpointsExpected],
+                expectations(transaction, after=last, limit=limit, known=known),
+            )
         )
 
     return router

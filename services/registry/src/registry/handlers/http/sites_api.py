@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Final
 
 from fastapi import APIRouter, status
 
@@ -12,18 +13,25 @@ from certcore.events import Recipient
 from certcore.identities import HUB, recipient_name
 from certcore.names import is_label
 from certcore.rejection import RejectedError, Rejection
+from certcore.review import SiteReviewUpdate
 from certcore.sealing import decode_public_key
 from registry.adapters.store import Store, Transaction
+from registry.adapters.store.reviews import Place
 from registry.domain.access import Principal
 from registry.domain.errors import ConflictError, NotFoundError
 from registry.domain.site import Site
-from registry.handlers.http.auth import Operator, Viewer, hash_token, new_token
-from registry.handlers.views import site_review, site_view
+from registry.handlers.http.auth import DelivererService, Operator, Viewer, hash_token, new_token
+from registry.handlers.http.paging import After, Limit, cursor_of, read_cursor, read_instant
+from registry.handlers.reviews import Reviews
+from registry.handlers.views import site_view
 
 __all__ = ["sites_router"]
 
 
-def sites_router(*, store: Store, clock: Clock, enrolled: Callable[[], None]) -> APIRouter:
+_REVIEW: Final = "review"
+
+
+def sites_router(*, store: Store, reviews: Reviews, clock: Clock, enrolled: Callable[[], None]) -> APIRouter:
     """`enrolled` is called when a site was: it has streams of its own."""
     router = APIRouter(prefix="/v1", tags=["sites"])
 
@@ -52,20 +60,17 @@ def sites_router(*, store: Store, clock: Clock, enrolled: Callable[[], None]) ->
         enrolled()
 
     @router.get("/sites/{name}/review")
-    async def review(name: str, _: Viewer) -> SiteReview:
+    async def review(name: str, _: Viewer, after: After = None, limit: Limit = 500) -> SiteReview:
         """The TLS Secrets of the site's clusters, ours and others, as its syncer reported them last."""
+        found, further = await reviews.page(name, after=_read_place(after), limit=limit)
+        return found.model_copy(update={"next": _cursor_of(further)}) if further else found
 
-        def work(transaction: Transaction) -> SiteReview:
-            site = next((site for site in transaction.sites.all() if site.name == name), None)
-            review = transaction.sites.review(name)
-            if site is None or review is None:
-                raise NotFoundError(f"there is no site {name}")
-            secrets, unreachable = review
-            ids = {secret.certificate_id for secret in secrets if secret.certificate_id is not None}
-            names = transaction.certificates.names(ids)
-            return site_review(site, secrets, unreachable, names, clock())
-
-        return await store.read(work)
+    @router.put("/sites/{name}/review", status_code=status.HTTP_204_NO_CONTENT)
+    async def update_review(name: str, update: SiteReviewUpdate, caller: DelivererService) -> None:
+        """What changed of the review, told by the site's syncer; 409 where it builds on another than is stored."""
+        if (caller.site, caller.service) != (name, "syncer"):
+            raise NotFoundError(f"there is no site {name}")
+        await reviews.update(name, update)
 
     @router.post("/tokens", status_code=status.HTTP_201_CREATED)
     async def make_token(order: TokenOrder, caller: Operator) -> TokenView:
@@ -92,6 +97,17 @@ def _enrol(transaction: Transaction, name: str, enrolment: SiteEnrolment, *, act
     keys: dict[str, str] = {recipient.service: recipient.public_key for recipient in enrolment.recipients}
     transaction.sites.enrol(name, keys, now)
     transaction.audit.note(actor, "enrol site", name, ", ".join(sorted(keys)), now)
+
+
+def _read_place(cursor: str | None) -> Place | None:
+    if cursor is None:
+        return None
+    ends, *names = read_cursor(_REVIEW, cursor, parts=4)
+    return Place(read_instant(ends), *names)
+
+
+def _cursor_of(place: Place) -> str:
+    return cursor_of(_REVIEW, place.ends.isoformat(), place.namespace, place.secret, place.cluster)
 
 
 def _recipients(sites: Sequence[Site], name: str) -> list[Recipient]:

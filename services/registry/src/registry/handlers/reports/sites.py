@@ -11,6 +11,7 @@ from registry.domain.access import check_reporter
 from registry.domain.site import ServiceSeen
 from registry.handlers.deployments import Deployments
 from registry.handlers.reports.once import Once
+from registry.handlers.reviews import Reviews
 
 __all__ = ["SiteReports"]
 
@@ -18,9 +19,10 @@ log = structlog.get_logger()
 
 
 class SiteReports:
-    def __init__(self, *, once: Once, deployments: Deployments, clock: Clock) -> None:
+    def __init__(self, *, once: Once, deployments: Deployments, reviews: Reviews, clock: Clock) -> None:
         self._once = once
         self._deployments = deployments
+        self._reviews = reviews
         self._clock = clock
 
     def handlers(self) -> dict[type[Event], Handler]:
@@ -52,4 +54,4 @@ class SiteReports:
 
     def on_review(self, transaction: Transaction, event: SiteReviewed, who: Reporter) -> None:
         check_reporter(who, Reporter(event.site, "syncer"))
-        transaction.sites.save_review(event.site, event.secrets, event.unreachable, self._clock())
+        self._reviews.replace(transaction, event)

@@ -1,0 +1,118 @@
+"""What is ordered from the issuer: announced once, and listed as a level until it is issued."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from certcore.events import IssueCause, IssueOrder, Recipient
+from certcore.placements import PLATFORM
+from registry.domain.certificate import Approval, Certificate
+from registry.domain.revision import Revision, SigningRequest, SigningState
+from registry.domain.rollout import Rollout
+from registry.domain.signing import WantedCsr, want_csrs
+from registry.domain.site import Site, recipients
+
+__all__ = ["Ordered", "csr_order", "is_awaited", "order_revision", "standing_orders"]
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """The orders for one revision: `order` is None where no target takes a key that the platform makes."""
+
+    order: IssueOrder | None
+    signing: tuple[SigningRequest, ...]
+    asked: tuple[WantedCsr, ...]
+
+
+def order_revision(
+    rollout: Rollout, approval: Approval, number: int, sites: Sequence[Site], *, now: datetime
+) -> Ordered:
+    """The platform's variant is sealed to every service that delivers it; the other targets are asked for a CSR."""
+    signing, asked = want_csrs(rollout, number, now=now)
+    order = _platform_order(rollout, approval.id, number, sites) if _takes_platform(rollout) else None
+    return Ordered(order, signing, asked)
+
+
+def csr_order(certificate: Certificate, request: SigningRequest) -> IssueOrder:
+    """The order for the signing request that a target offered."""
+    return _order(
+        certificate,
+        certificate.approval_id or "",
+        request.revision,
+        cause=IssueCause.FIRST if request.revision == 1 else IssueCause.RENEWAL,
+        variant=request.variant,
+        csr_pem=request.csr_pem,
+    )
+
+
+def standing_orders(rollout: Rollout, sites: Sequence[Site], *, approved_hash: str | None) -> tuple[IssueOrder, ...]:
+    """Every order of the certificate that the issuer has still to carry out, each as it was announced.
+
+    What the issuer gave up is among them: it knows what it gave up. `approved_hash` is what the approval covers.
+    """
+    certificate = rollout.certificate
+    if not certificate.active or certificate.unreadable is not None:
+        return ()
+    if certificate.approval_id is None or approved_hash != certificate.spec_hash:
+        return ()
+    found = []
+    if _takes_platform(rollout) and is_awaited(rollout, certificate.ordered, PLATFORM):
+        found.append(_platform_order(rollout, certificate.approval_id, certificate.ordered, sites))
+    found += [csr_order(certificate, request) for request in rollout.signing if request.state is SigningState.ORDERED]
+    return tuple(found)
+
+
+def is_awaited(rollout: Rollout, revision: int, variant: str) -> bool:
+    """Whether this variant of a revision is the one that was ordered last, and isn't known as issued."""
+    newest = max((item.wanted or 0 for item in rollout.placements if item.variant == variant), default=0)
+    return newest < revision == rollout.certificate.ordered
+
+
+def _takes_platform(rollout: Rollout) -> bool:
+    return any(item.variant == PLATFORM for item in rollout.placements)
+
+
+def _platform_order(rollout: Rollout, approval_id: str, number: int, sites: Sequence[Site]) -> IssueOrder:
+    replaced = _replaced(rollout, number)
+    return _order(
+        rollout.certificate,
+        approval_id,
+        number,
+        recipients=recipients(rollout.placements, sites),
+        replaces=replaced.ari_id if replaced else None,
+        cause=IssueCause.RENEWAL if replaced else IssueCause.FIRST,
+    )
+
+
+def _replaced(rollout: Rollout, number: int) -> Revision | None:
+    # A variant of the revision itself may be issued already.
+    return next((item for item in rollout.variants if item.number < number), None)
+
+
+def _order(
+    certificate: Certificate,
+    approval_id: str,
+    number: int,
+    *,
+    cause: IssueCause,
+    recipients: tuple[Recipient, ...] = (),
+    replaces: str | None = None,
+    variant: str = PLATFORM,
+    csr_pem: str | None = None,
+) -> IssueOrder:
+    return IssueOrder(
+        certificate_id=certificate.id,
+        name=certificate.name,
+        revision=number,
+        dns_names=certificate.intent.dns_names,
+        exposure=certificate.intent.exposure,
+        issuer=certificate.intent.issuer,
+        key_algorithm=certificate.intent.key_algorithm,
+        approval_id=approval_id,
+        recipients=recipients,
+        replaces=replaces,
+        cause=cause,
+        variant=variant,
+        csr_pem=csr_pem,
+        owner=certificate.owner,
+    )
