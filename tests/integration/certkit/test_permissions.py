@@ -132,7 +132,7 @@ for _stream in STREAMS:
         *("STREAM.INFO", "STREAM.UPDATE", "STREAM.PURGE", "STREAM.DELETE", "STREAM.MSG.GET", "STREAM.MSG.DELETE"),
         *("DIRECT.GET", "CONSUMER.LIST", "CONSUMER.CREATE"),
     ):
-        MAY_PUBLISH[f"$JS.API.{_call}.{_stream}"] = {OPERATOR}
+        MAY_PUBLISH[f"$JS.API.{_call}.{_stream}"] = {OPERATOR, "registry"} if _call == "DIRECT.GET" else {OPERATOR}
     MAY_PUBLISH[f"$JS.API.CONSUMER.NAMES.{_stream}"] = {OPERATOR} | ({"registry"} if _stream == "REQUESTS" else set())
     for _durable in {durable for _, durable in READERS}:
         _who = {READERS[_stream, _durable]} if (_stream, _durable) in READERS else set()

@@ -34,6 +34,7 @@ MAY_CALL: dict[tuple[str, str], set[Role] | None] = {
     ("POST", "/v1/tokens"): {Role.OPERATOR},
     ("PUT", "/v1/bundles/{certificate_id}/{revision}"): {Role.ISSUER},
     ("GET", "/v1/bundles/{certificate_id}/{revision}"): None,
+    ("POST", "/v1/issued"): {Role.ISSUER},
     ("GET", "/v1/deployments"): {Role.DELIVERER},
     ("GET", "/v1/csrs"): {Role.DELIVERER},
     ("GET", "/v1/services"): LOOKING,
@@ -51,6 +52,7 @@ BODIES: dict[tuple[str, str], object] = {
     ("PUT", "/v1/sites/{name}"): {"recipients": []},
     ("POST", "/v1/tokens"): {"subject": "nobody", "owner": "nobody", "roles": []},
     ("PUT", "/v1/bundles/{certificate_id}/{revision}"): {"chain_pem": "", "keys": []},
+    ("POST", "/v1/issued"): {"epoch": 7, "revisions": []},
 }
 
 

@@ -104,6 +104,8 @@ def _registry(owners: Iterable[str]) -> Grant:
             # It tells how full each stream is.
             "$JS.API.STREAM.LIST",
             f"$JS.API.CONSUMER.NAMES.{subjects.REQUESTS}",
+            # After a restore it reads what streams still hold of the time that it lost.
+            "$JS.API.DIRECT.GET.*",
             *(subjects.dead_letter(HUB, consumer) for consumer in read),
         ),
         consumes=((subjects.REQUESTS, "*"), ("*", READS_REPORTS), (subjects.ALERTS, ALERTS_DURABLE)),

@@ -26,12 +26,15 @@ from certkit.discovery import Discovery, EachConsumer, EachStream
 from certkit.disk import folder_of
 from certkit.health import service_readiness
 from certkit.service import health_routes
+from certkit.stream_messages import StreamMessages
 from certkit.streams import Streams
 from certkit.telemetry import Telemetry, configure_telemetry
 from certkit.transactions import Database
+from registry.adapters.anchors import AnchorFile, AnchorStream
 from registry.adapters.outbox import SOURCE, Bell, Outbox, Relay
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
+from registry.handlers.anchoring import Anchoring
 from registry.handlers.bundles import Bundles
 from registry.handlers.changes import Changes
 from registry.handlers.deployments import Deployments
@@ -42,11 +45,14 @@ from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.certificates_api import certificates_router
 from registry.handlers.http.events_api import events_router
 from registry.handlers.http.faults import Faults
+from registry.handlers.http.issued_api import issued_router
 from registry.handlers.http.problems import install_problems
 from registry.handlers.http.requests_api import requests_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
 from registry.handlers.intake import Intake
+from registry.handlers.last_values import LastValues
+from registry.handlers.lost_certificates import LostCertificates
 from registry.handlers.renewals import Renewals
 from registry.handlers.reports.deliveries import DeliveryReports
 from registry.handlers.reports.observations import ObservationReports
@@ -54,6 +60,7 @@ from registry.handlers.reports.once import Once
 from registry.handlers.reports.revisions import RevisionReports
 from registry.handlers.reports.sites import SiteReports
 from registry.handlers.requests import Requests
+from registry.handlers.restoration import Restoration
 from registry.handlers.upkeep import Upkeep
 from registry.handlers.web.page import page_router
 from registry.settings import Settings
@@ -113,22 +120,36 @@ def create_app(settings: Settings) -> FastAPI:
     authenticator = Authenticator(store=store, clock=system_clock)
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
+    anchoring, restoration = _restoration(
+        store=store,
+        changes=changes,
+        bell=bell,
+        publisher=publisher,
+        broker=broker,
+        reports=reports,
+        door=door,
+        folder=settings.state_folder,
+    )
     feed = Feed(store=store, bell=bell)
     relay = Relay(store=store, publisher=publisher, bell=bell, clock=system_clock)
     background.add("discovery", discovery.run)
     background.add("relay", relay.run)
     background.add("feed", feed.run)
-    background.add_round("renewals", settings.renewal_sweep_every_s, renewals.sweep)
-    background.add_round("upkeep", _UPKEEP_S, Upkeep(store=store, clock=system_clock).prune)
-    background.add_round("health", settings.health_sweep_every_s, health.sweep)
-    background.add_round("streams", _STREAMS_EVERY_S, Streams(broker=broker, metrics=metrics).look)
+    for name, every_s, work in (
+        ("renewals", settings.renewal_sweep_every_s, renewals.sweep),
+        ("upkeep", _UPKEEP_S, Upkeep(store=store, clock=system_clock).prune),
+        ("health", settings.health_sweep_every_s, health.sweep),
+        ("streams", _STREAMS_EVERY_S, Streams(broker=broker, metrics=metrics).look),
+        ("anchor", settings.anchor_every_s, anchoring.anchor),
+    ):
+        background.add_round(name, every_s, work)
     readiness = service_readiness(
         broker=broker,
         bus=settings.bus,
         background=background,
         metrics=metrics,
         clock=system_clock,
-        checks=[discovery.findings],
+        checks=[discovery.findings, restoration.findings],
         folders=[settings.state_folder, folder_of(settings.database_url)],
     )
 
@@ -141,6 +162,9 @@ def create_app(settings: Settings) -> FastAPI:
             await _make_first_token(store, settings.state_folder)
             await stack.enter_async_context(broker)
             await broker.start()
+            # Before anything is decided, read or published.
+            await restoration.begin()
+            stack.push_async_callback(anchoring.anchor_at_the_end)
             stack.push_async_callback(background.stop)
             await background.start()
             log.info("registry_started", url=settings.http.url)
@@ -155,6 +179,7 @@ def create_app(settings: Settings) -> FastAPI:
         certificates_router(store=store, renewals=renewals, bell=bell),
         sites_router(store=store, clock=system_clock, enrolled=discovery.look_soon),
         services_router(store=store, bundles=bundles, levels=levels, clock=system_clock),
+        issued_router(restoration=restoration),
         events_router(store=store, feed=feed, bell=bell),
         page_router(store=store, authenticator=authenticator, clock=system_clock),
     ):
@@ -208,6 +233,35 @@ def _discovery(
             EachConsumer(subjects.REQUESTS, REQUESTS_DURABLES, intake.on_request),
         ),
     )
+
+
+def _restoration(
+    *,
+    store: Store,
+    changes: Changes,
+    bell: Bell,
+    publisher: EventPublisher,
+    broker: NatsBroker,
+    reports: Mapping[type[Event], Handler],
+    door: RequestDoor,
+    folder: Path,
+) -> tuple[Anchoring, Restoration]:
+    messages = StreamMessages(broker)
+    places = (AnchorFile(folder), AnchorStream(publisher=publisher, messages=messages))
+    anchoring = Anchoring(store=store, places=places, clock=system_clock)
+    restoration = Restoration(
+        store=store,
+        changes=changes,
+        places=places,
+        messages=messages,
+        lost=LostCertificates(
+            store=store, changes=changes, messages=messages, door=door, new_id=_new_id, clock=system_clock
+        ),
+        last_values=LastValues(messages=messages, handlers=reports),
+        bell=bell,
+        clock=system_clock,
+    )
+    return anchoring, restoration
 
 
 def _new_id() -> str:

@@ -66,15 +66,21 @@ def test_the_newest_valid_revision_is_wanted_and_the_certificate_renews() -> Non
     moved = done.change.certificate
     assert moved is not None
     assert (moved.ordered, moved.state) == (4, S.RENEWING)
-    assert "4 (platform) was issued before the registry was restored" in moved.reason
+    assert "revision 4 was issued before the registry was restored" in moved.reason
     assert done.change.announced == ()
 
 
-def test_an_expired_revision_is_not_wanted_but_its_number_is_used() -> None:
+def test_an_expired_revision_is_not_wanted_and_stays_ordered() -> None:
     done = caught_up(copied(), issued(1), issued(2, ends=LATER))
     assert done.wanted == ()
     assert done.change.certificate is not None
-    assert (done.change.certificate.ordered, done.change.certificate.state) == (2, S.LIVE)
+    assert (done.change.certificate.ordered, done.change.certificate.state) == (2, S.RENEWING)
+
+
+def test_a_failure_that_the_copy_knows_stays_one_where_the_issuer_has_nothing_new() -> None:
+    done = caught_up(copied(S.FAILING, ordered=2), issued(1))
+    assert done.change.certificate is not None
+    assert done.change.certificate.state is S.FAILING
 
 
 def test_what_is_held_and_the_newest_is_not_ordered_again() -> None:

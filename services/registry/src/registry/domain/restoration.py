@@ -62,6 +62,7 @@ def catch_up(
         PermanentError: as `registry.domain.deployment.deployment`.
     """
     highest = max((item.revision for item in issued), default=0)
+    is_news = highest > rollout.certificate.ordered
     certificate = replace(rollout.certificate, ordered=max(rollout.certificate.ordered, highest))
     rollout = rollout.with_certificate(certificate)
     if not certificate.active or certificate.unreadable is not None or not approved:
@@ -70,9 +71,9 @@ def catch_up(
     wanted = tuple(item for item in newest if _is_missing(rollout, item))
     signing = tuple(request for item in wanted for request in _signing(rollout, item, now))
     newest_here = rollout.newest.number if rollout.newest is not None else 0
-    if wanted and certificate.ordered > newest_here and certificate.state in _WAITS_FOR_ISSUE:
-        numbers = ", ".join(f"{item.revision} ({item.variant})" for item in wanted)
-        reason = f"revision {numbers} was issued before the registry was restored: waiting for the issuer to store it"
+    if (wanted or is_news) and certificate.ordered > newest_here and certificate.state in _WAITS_FOR_ISSUE:
+        # Where all that was lost has expired, the last of them stays ordered: the issuer gets it anew.
+        reason = f"revision {certificate.ordered} was issued before the registry was restored: waiting for the issuer"
         certificate = certificate.moved(follow(certificate.state, Trigger.RENEWAL_ORDERED), reason, now)
         rollout = rollout.with_certificate(certificate)
     rollout, placements, announced = _ordered_again(rollout, newest, sealed, carried, now)
