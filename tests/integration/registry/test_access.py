@@ -35,6 +35,7 @@ MAY_CALL: dict[tuple[str, str], set[Role] | None] = {
     ("PUT", "/v1/bundles/{certificate_id}/{revision}"): {Role.ISSUER},
     ("GET", "/v1/bundles/{certificate_id}/{revision}"): None,
     ("POST", "/v1/issued"): {Role.ISSUER},
+    ("GET", "/v1/restore"): LOOKING,
     ("GET", "/v1/deployments"): {Role.DELIVERER},
     ("GET", "/v1/csrs"): {Role.DELIVERER},
     ("GET", "/v1/services"): LOOKING,

@@ -131,6 +131,9 @@ async def test_a_copy_three_renewals_old_comes_back_without_a_second_order(tmp_p
 
         await here.restart(copy=copy)
         assert here.epoch() == (1, True)
+        shown = (await here.registry.admin.get("/v1/restore")).json()
+        assert (shown["epoch"], shown["waiting"]) == (1, True)
+        assert "was anchored at" in shown["reason"]
         ready = await here.registry.nobody.get("/readyz")
         assert ready.status_code == 200
         # Nothing that the site holds is replaced by something older.
@@ -273,8 +276,18 @@ async def test_an_empty_database_beside_a_bus_with_a_history_waits_for_the_issue
         await here.registry.process.stop()
         here.registry.process.database.unlink()
         shutil.rmtree(here.registry.process.folder / "state")
+        # Without the events, nothing of it can be recreated.
+        await here.bus.js.purge_stream("CERTS")
         await here.registry.process.start()
         assert here.epoch() == (1, True)
+        here.registry.admin.headers["authorization"] = (
+            f"Bearer {here.registry.process.admin_token_file.read_text().strip()}"
+        )
+        here.services.issuer = await here.registry.service("issuer", Role.ISSUER)
+        assert (await here.reported()).wanted == ()
+        shown = (await here.registry.admin.get("/v1/restore")).json()
+        assert shown["waiting"] is False
+        assert [(item["certificate_id"], item["revision"]) for item in shown["unknown"]] == [(certificate.id, 1)]
 
 
 async def test_only_the_issuer_may_report_what_was_issued() -> None:

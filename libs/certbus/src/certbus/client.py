@@ -24,6 +24,7 @@ from certcore.api import (
     Page,
     RenewalAnswer,
     RequestView,
+    RestoreView,
     ServiceView,
     SignInCode,
     SiteEnrolment,
@@ -121,6 +122,9 @@ class Registry:
 
     def services(self) -> Iterator[ServiceView]:
         return self._all(Page[ServiceView], "/v1/services")
+
+    def restore(self) -> RestoreView:
+        return self._read(RestoreView, self._call("GET", "/v1/restore"))
 
     def review(self, site: str) -> SiteReview:
         return self._read(SiteReview, self._call("GET", f"/v1/sites/{_segment(site)}/review"))

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import structlog
 
 from certcore import subjects
-from certcore.api import BundleWanted, IssuedAnswer, IssuedReport, IssuedRevision
+from certcore.api import BundleWanted, IssuedAnswer, IssuedReport, IssuedRevision, RestoreView
 from certcore.clock import Clock
 from certcore.errors import PermanentError
 from certcore.events import RegistryAnchored, Severity
@@ -143,6 +143,22 @@ class Restoration:
             return all(published > instant for instant in known) and transaction.events.get(event_id) is None
 
         return event_id if await self._store.read(is_unknown) else None
+
+    async def view(self) -> RestoreView:
+        """How it stands, for people."""
+
+        def work(transaction: Transaction) -> RestoreView:
+            epoch = transaction.epochs.present()
+            return RestoreView(
+                database_id=epoch.database_id,
+                epoch=epoch.number,
+                began_at=epoch.began_at,
+                waiting=epoch.waiting,
+                reason=epoch.reason,
+                unknown=tuple(transaction.reported.unknown(limit=_LISTED)),
+            )
+
+        return await self._store.read(work)
 
     # ── when the issuer reports ─────────────────────────────────────────────────────────────────────────────
 

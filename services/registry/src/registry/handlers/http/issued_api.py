@@ -1,9 +1,9 @@
-"""The API by which the issuer tells a registry what it has: after a restore, the registry may have lost it."""
+"""The API of a restore: the issuer tells what it has, and people see what of it the registry has lost."""
 
 from fastapi import APIRouter
 
-from certcore.api import IssuedAnswer, IssuedReport
-from registry.handlers.http.auth import IssuerService
+from certcore.api import IssuedAnswer, IssuedReport, RestoreView
+from registry.handlers.http.auth import IssuerService, Viewer
 from registry.handlers.restoration import Restoration
 
 __all__ = ["issued_router"]
@@ -18,5 +18,10 @@ def issued_router(*, restoration: Restoration) -> APIRouter:
         the issuer should store again.
         """
         return await restoration.report(report, actor=caller.subject)
+
+    @router.get("/restore")
+    async def show_restore(_: Viewer) -> RestoreView:
+        """Whether the registry runs on a copy that was restored, and what of it is still missing."""
+        return await restoration.view()
 
     return router
