@@ -136,6 +136,7 @@ async def test_a_copy_three_renewals_old_comes_back_without_a_second_order(tmp_p
         assert "was anchored at" in shown["reason"]
         ready = await here.registry.nobody.get("/readyz")
         assert ready.status_code == 200
+        assert "restored: waiting for the issuer's report" in ready.text
         # Nothing that the site holds is replaced by something older.
         assert (await here.level(renewed))[1] < held[1]
         refused = await here.services.asker.post("/v1/requests", json=a_body())
@@ -145,6 +146,7 @@ async def test_a_copy_three_renewals_old_comes_back_without_a_second_order(tmp_p
         answer = await here.reported(parts=3)
         assert [(item.certificate_id, item.revision) for item in answer.wanted] == [(renewed.id, 4)]
         assert here.epoch() == (1, False)
+        assert "restored" not in (await here.registry.nobody.get("/readyz")).text
         assert (await here.services.asker.post("/v1/requests", json=a_body())).status_code == 202
         # The issuer stores it again, and says so.
         present = await here.services.shown(renewed.name)

@@ -22,10 +22,10 @@ class Anchoring:
         self._clock = clock
 
     async def anchor(self) -> None:
-        """Anchor in every place what is committed now.
+        """Anchor in every place what is committed now. One that stored it is enough, until the next round.
 
         Raises:
-            TransientError: one of the places is not known to have stored it.
+            TransientError: none of the places is known to have stored it.
         """
 
         def position(transaction: Transaction) -> RegistryAnchored:
@@ -37,8 +37,9 @@ class Anchoring:
             try:
                 await place.keep(anchor)
             except (TransientError, OSError) as error:
+                log.warning("place_not_anchored", error=str(error))
                 failed.append(str(error))
-        if failed:
+        if len(failed) == len(self._places):
             raise TransientError(f"the position wasn't anchored: {'; '.join(failed)}")
 
     async def anchor_at_the_end(self) -> None:
