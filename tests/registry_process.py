@@ -6,6 +6,7 @@ async with running_registry() as registry:
 """
 
 import json
+import shutil
 import sqlite3
 import sys
 import tempfile
@@ -90,6 +91,17 @@ class RegistryProcess:
     def kill(self) -> None:
         """SIGKILL: what is not in the database or on the bus by now is lost."""
         self.child.kill()
+
+    def copy_database(self, path: Path) -> None:
+        """A consistent copy, made beside the running process."""
+        with closing(sqlite3.connect(self.database)) as source, closing(sqlite3.connect(path)) as copy:
+            source.backup(copy)
+
+    def put_back(self, copy: Path) -> None:
+        """Restore a copy, as an operator does; the process must be stopped."""
+        for suffix in ("-wal", "-shm"):
+            self.database.with_name(self.database.name + suffix).unlink(missing_ok=True)
+        shutil.copy(copy, self.database)
 
     @property
     def log_lines(self) -> list[str]:

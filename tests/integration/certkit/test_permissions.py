@@ -132,7 +132,7 @@ for _stream in STREAMS:
         *("STREAM.INFO", "STREAM.UPDATE", "STREAM.PURGE", "STREAM.DELETE", "STREAM.MSG.GET", "STREAM.MSG.DELETE"),
         *("DIRECT.GET", "CONSUMER.CREATE"),
     ):
-        MAY_PUBLISH[f"$JS.API.{_call}.{_stream}"] = {OPERATOR}
+        MAY_PUBLISH[f"$JS.API.{_call}.{_stream}"] = {OPERATOR, "registry"} if _call == "DIRECT.GET" else {OPERATOR}
     MAY_PUBLISH[f"$JS.API.CONSUMER.LIST.{_stream}"] = {OPERATOR, "registry"}
     MAY_PUBLISH[f"$JS.API.CONSUMER.NAMES.{_stream}"] = {OPERATOR} | ({"registry"} if _stream == "REQUESTS" else set())
     for _durable in {durable for _, durable in READERS}:

@@ -36,6 +36,8 @@ MAY_CALL: dict[tuple[str, str], set[Role] | None] = {
     ("PUT", "/v1/bundles/{certificate_id}/{revision}"): {Role.ISSUER},
     ("GET", "/v1/bundles/{certificate_id}/{revision}"): None,
     ("GET", "/v1/orders"): {Role.ISSUER},
+    ("POST", "/v1/issued"): {Role.ISSUER},
+    ("GET", "/v1/restore"): LOOKING,
     ("GET", "/v1/deployments"): {Role.DELIVERER},
     ("GET", "/v1/csrs"): {Role.DELIVERER},
     ("GET", "/v1/services"): LOOKING,
@@ -54,6 +56,7 @@ BODIES: dict[tuple[str, str], object] = {
     ("PUT", "/v1/sites/{name}/review"): {"digest": "d"},
     ("POST", "/v1/tokens"): {"subject": "nobody", "owner": "nobody", "roles": []},
     ("PUT", "/v1/bundles/{certificate_id}/{revision}"): {"chain_pem": "", "keys": []},
+    ("POST", "/v1/issued"): {"epoch": 7, "revisions": []},
 }
 
 

@@ -214,9 +214,7 @@ async def statements_of(made: World) -> dict[str, int]:
         "csrs": lambda transaction: items_of(
             levels.wanted_csrs(transaction, "site1", "syncer", after="", limit=500, known=frozenset())
         ),
-        "orders": lambda transaction: items_of(
-            issue_orders(transaction, after="", limit=500, known=frozenset(), epoch=0)
-        ),
+        "orders": lambda transaction: items_of(issue_orders(transaction, after="", limit=500, known=frozenset())),
         "expectations": lambda transaction: items_of(
             expectations(transaction, after="", limit=500, known=frozenset())
         ),

@@ -292,7 +292,7 @@ async def test_every_site_can_read_what_it_should_hold(home: Home) -> None:
 
 async def test_the_issuer_and_the_monitor_can_read_what_they_should_do(home: Home) -> None:
     def work(transaction: Transaction) -> tuple[set[str], set[str]]:
-        orders = issue_orders(transaction, after="", limit=500, known=frozenset(), epoch=0).items or ()
+        orders = issue_orders(transaction, after="", limit=500, known=frozenset()).items or ()
         expected = expectations(transaction, after="", limit=500, known=frozenset()).items or ()
         wanted = home.world.levels.wanted_csrs(transaction, "site1", "syncer", after="", limit=500, known=frozenset())
         assert wanted.items == ()

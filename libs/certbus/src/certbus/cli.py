@@ -9,7 +9,15 @@ from typing import Annotated, Final
 
 import typer
 
-from certbus import cert_commands, event_commands, local_commands, request_commands, service_commands, site_commands
+from certbus import (
+    cert_commands,
+    event_commands,
+    local_commands,
+    request_commands,
+    restore_commands,
+    service_commands,
+    site_commands,
+)
 from certbus.connection import Options
 from certbus.errors import CommandError
 from certbus.exit_codes import MEANING, ExitCode
@@ -31,6 +39,7 @@ app.add_typer(cert_commands.app, name="cert")
 app.add_typer(site_commands.app, name="site")
 app.add_typer(service_commands.app, name="service")
 app.add_typer(event_commands.app, name="event")
+app.add_typer(restore_commands.app, name="restore")
 local_commands.add_to(app)
 
 

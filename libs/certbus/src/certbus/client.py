@@ -25,6 +25,7 @@ from certcore.api import (
     Paged,
     RenewalAnswer,
     RequestView,
+    RestoreView,
     ServiceView,
     SignInCode,
     SiteEnrolment,
@@ -123,6 +124,9 @@ class Registry:
 
     def services(self) -> Iterator[ServiceView]:
         return self._all(Page[ServiceView], "/v1/services")
+
+    def restore(self) -> RestoreView:
+        return self._read(RestoreView, self._call("GET", "/v1/restore"))
 
     def review(self, site: str) -> SiteReview:
         """All pages of it as one."""

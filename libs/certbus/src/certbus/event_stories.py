@@ -216,6 +216,11 @@ def _(event: events.AlertResolved) -> str:
 
 
 @story.register
+def _(event: events.RegistryAnchored) -> str:
+    return f"event {event.event_sequence} and audit entry {event.audit_sequence} of epoch {event.epoch} are anchored"
+
+
+@story.register
 def _(
     event: events.DeploymentOrderedV1
     | events.DeliverySucceededV1

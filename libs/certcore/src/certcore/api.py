@@ -34,6 +34,7 @@ __all__ = [
     "RenewalAnswer",
     "RequestState",
     "RequestView",
+    "RestoreView",
     "RevisionView",
     "Role",
     "ServiceView",
@@ -342,6 +343,21 @@ class BundleWanted(ReadModel):
 
 class IssuedAnswer(ReadModel):
     wanted: Items[BundleWanted]
+
+
+class RestoreView(_View):
+    """Whether the registry runs on a restored copy. `began_at` and `reason` are of the last restore, if any.
+
+    `waiting`: the issuer has not reported since; until then nothing new is decided. `unknown` are X.509 certificates
+    that the issuer has of certificates which the registry lost; it lists at most 100.
+    """
+
+    database_id: str
+    epoch: int
+    began_at: AwareDatetime | None
+    waiting: bool
+    reason: str
+    unknown: Items[IssuedRevision] = ()
 
 
 class ReviewedSecret(DiscoveredSecret):

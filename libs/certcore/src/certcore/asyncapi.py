@@ -84,6 +84,7 @@ _CHANNELS: Final[dict[str, tuple[str, str, tuple[type[Event], ...]]]] = {
             events.AlertResolvedV1,
         ),
     ),
+    subjects.ANCHOR: ("certs.anchor.{database_id}", "registry", (events.RegistryAnchored,)),
 }
 
 

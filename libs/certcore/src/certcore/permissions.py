@@ -107,6 +107,8 @@ def _registry(owners: Iterable[str]) -> Grant:
             # A consumer that was left beyond the end of a rewound stream reads it again.
             "$JS.API.CONSUMER.LIST.*",
             "$JS.API.CONSUMER.RESET.*.*",
+            # After a restore it reads what streams still hold of the time that it lost.
+            "$JS.API.DIRECT.GET.*",
             *(subjects.dead_letter(HUB, consumer) for consumer in read),
         ),
         consumes=((subjects.REQUESTS, "*"), ("*", READS_REPORTS), (subjects.ALERTS, ALERTS_DURABLE)),

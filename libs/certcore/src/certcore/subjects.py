@@ -9,7 +9,7 @@
 | STATUS_<place> | certs.status.<place>.<service>.<event>.<certificate id> |
 | LAST_<place> | certs.last.<place>.<service>.<event>.<key> |
 | ALERTS | certs.alert.<owner>.<alert id> |
-| ANCHOR | certs.anchor.> |
+| ANCHOR | certs.anchor.<database id> |
 | DLQ_<place> | certs.dlq.<place>.<durable> |
 
 A place is a site or `hub`. Subjects may go on below the certificate id of a deployment, so filters end in `>`.
@@ -147,6 +147,10 @@ def alert(owner: str, alert_id: str) -> str:
 
 def alerts(owner: str) -> str:
     return f"certs.alert.{owner}.>"
+
+
+def anchor(database_id: str) -> str:
+    return f"certs.anchor.{database_id}"
 
 
 def dead_letter(place: str, durable: str) -> str:

@@ -21,19 +21,22 @@ from certcore.events import Event, Severity
 from certcore.identities import ALERTS_DURABLE, HUB, READS_REPORTS, REQUESTS_DURABLES, Service
 from certcore.plugins import load_target_kinds
 from certkit.background import Background
-from certkit.bus import Handler, make_broker
+from certkit.bus import EventPublisher, Handler, make_broker
 from certkit.discovery import Discovery, EachConsumer, EachStream
 from certkit.disk import folder_of
 from certkit.health import service_readiness
 from certkit.service import health_routes
+from certkit.stream_messages import StreamMessages
 from certkit.streams import Streams
 from certkit.telemetry import Telemetry, configure_telemetry
 from certkit.transactions import Database
+from registry.adapters.anchors import AnchorFile, AnchorStream
 from registry.adapters.jetstream import JetStream
-from registry.adapters.outbox import Bell, Outbox
+from registry.adapters.outbox import SOURCE, Bell, Outbox
 from registry.adapters.relay import Relay
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
+from registry.handlers.anchoring import Anchoring
 from registry.handlers.bundles import Bundles
 from registry.handlers.changes import Changes
 from registry.handlers.deployments import Deployments
@@ -44,11 +47,14 @@ from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.certificates_api import certificates_router
 from registry.handlers.http.events_api import events_router
 from registry.handlers.http.faults import Faults
+from registry.handlers.http.issued_api import issued_router
 from registry.handlers.http.problems import install_problems
 from registry.handlers.http.requests_api import requests_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
 from registry.handlers.intake import Intake
+from registry.handlers.last_values import LastValues
+from registry.handlers.lost_certificates import LostCertificates
 from registry.handlers.renewals import Renewals
 from registry.handlers.reports.deliveries import DeliveryReports
 from registry.handlers.reports.observations import ObservationReports
@@ -56,6 +62,7 @@ from registry.handlers.reports.once import Once
 from registry.handlers.reports.revisions import RevisionReports
 from registry.handlers.reports.sites import SiteReports
 from registry.handlers.requests import Requests
+from registry.handlers.restoration import Restoration
 from registry.handlers.reviews import Reviews
 from registry.handlers.stream_watch import StreamWatch
 from registry.handlers.upkeep import Upkeep
@@ -118,6 +125,15 @@ def create_app(settings: Settings) -> FastAPI:
     authenticator = Authenticator(store=store, clock=system_clock)
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
+    anchoring, restoration = _restoration(
+        store=store,
+        changes=changes,
+        bell=bell,
+        broker=broker,
+        reports=reports,
+        door=door,
+        folder=settings.state_folder,
+    )
     feed = Feed(store=store, bell=bell)
     relay = Relay(
         store=store, jetstream=jetstream, bell=bell, clock=system_clock, tracer=telemetry.tracer, metrics=metrics
@@ -128,17 +144,21 @@ def create_app(settings: Settings) -> FastAPI:
     loops = {"discovery": discovery.run, "relay": relay.run, "stream_watch": watch.run, "feed": feed.run}
     for name, work in loops.items():
         background.add(name, work)
-    background.add_round("renewals", settings.renewal_sweep_every_s, renewals.sweep)
-    background.add_round("upkeep", _UPKEEP_S, Upkeep(store=store, clock=system_clock).prune)
-    background.add_round("health", settings.health_sweep_every_s, health.sweep)
-    background.add_round("streams", _STREAMS_EVERY_S, Streams(broker=broker, metrics=metrics).look)
+    for name, every_s, work in (
+        ("renewals", settings.renewal_sweep_every_s, renewals.sweep),
+        ("upkeep", _UPKEEP_S, Upkeep(store=store, clock=system_clock).prune),
+        ("health", settings.health_sweep_every_s, health.sweep),
+        ("streams", _STREAMS_EVERY_S, Streams(broker=broker, metrics=metrics).look),
+        ("anchor", settings.anchor_every_s, anchoring.anchor),
+    ):
+        background.add_round(name, every_s, work)
     readiness = service_readiness(
         broker=broker,
         bus=settings.bus,
         background=background,
         metrics=metrics,
         clock=system_clock,
-        checks=[discovery.findings, relay.findings],
+        checks=[discovery.findings, relay.findings, restoration.findings],
         folders=[settings.state_folder, folder_of(settings.database_url)],
     )
 
@@ -151,6 +171,9 @@ def create_app(settings: Settings) -> FastAPI:
             await _make_first_token(store, settings.state_folder)
             await stack.enter_async_context(broker)
             await broker.start()
+            # Before anything is decided, read or published.
+            await restoration.begin()
+            stack.push_async_callback(anchoring.anchor_at_the_end)
             stack.push_async_callback(background.stop)
             await background.start()
             log.info("registry_started", url=settings.http.url)
@@ -165,6 +188,7 @@ def create_app(settings: Settings) -> FastAPI:
         certificates_router(store=store, renewals=renewals, bell=bell),
         sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
         services_router(store=store, bundles=bundles, levels=levels, clock=system_clock),
+        issued_router(restoration=restoration),
         events_router(store=store, feed=feed, bell=bell),
         page_router(store=store, authenticator=authenticator, clock=system_clock),
     ):
@@ -226,6 +250,35 @@ def _discovery(
             EachConsumer(subjects.REQUESTS, REQUESTS_DURABLES, intake.on_request),
         ),
     )
+
+
+def _restoration(
+    *,
+    store: Store,
+    changes: Changes,
+    bell: Bell,
+    broker: NatsBroker,
+    reports: Mapping[type[Event], Handler],
+    door: RequestDoor,
+    folder: Path,
+) -> tuple[Anchoring, Restoration]:
+    publisher = EventPublisher(broker=broker, source=SOURCE, clock=system_clock)
+    messages = StreamMessages(broker)
+    places = (AnchorFile(folder), AnchorStream(publisher=publisher, messages=messages))
+    anchoring = Anchoring(store=store, places=places, clock=system_clock)
+    restoration = Restoration(
+        store=store,
+        changes=changes,
+        places=places,
+        messages=messages,
+        lost=LostCertificates(
+            store=store, changes=changes, messages=messages, door=door, new_id=_new_id, clock=system_clock
+        ),
+        last_values=LastValues(messages=messages, handlers=reports),
+        bell=bell,
+        clock=system_clock,
+    )
+    return anchoring, restoration
 
 
 def _new_id() -> str:

@@ -14,7 +14,8 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="CERTBUS_REGISTRY_")
 
     database_url: str = Field(description="sqlite:///… or postgresql://…")
-    state_folder: Path = Field(description="Where the first token is put, mode 0600.")
+    state_folder: Path = Field(description="Where the first token and the last anchor are put, mode 0600.")
     issuers: tuple[Label, ...] = Field(default=(), description="Names of the issuer's CAs that a request may choose.")
     health_sweep_every_s: Annotated[float, Field(gt=0)] = 10.0
     renewal_sweep_every_s: Annotated[float, Field(gt=0)] = 60.0
+    anchor_every_s: Annotated[float, Field(gt=0)] = 60.0

@@ -40,6 +40,13 @@ def test_an_approval_names_who_gave_it_and_orders_the_first_revision() -> None:
     assert [recipient.name for recipient in event.order.recipients] == ["site1-syncer"]
 
 
+def test_an_approval_orders_the_newest_revision_that_the_issuer_reported_after_a_restore() -> None:
+    done = approved(waiting(ordered=3))
+    [event] = done.announced
+    assert isinstance(event, CertificateApproved)
+    assert (done.certificate.ordered, event.order.revision) == (3, 3)
+
+
 def test_where_every_target_makes_its_own_key_the_approval_orders_none_of_the_platform() -> None:
     of = waiting(
         placement("cdn", wanted=None, own_key=True),

@@ -80,6 +80,11 @@ def test_a_revision_that_was_not_ordered_is_refused(number: int) -> None:
         accepted(number=number)
 
 
+def test_a_revision_that_was_reported_after_a_restore_is_accepted_without_its_order() -> None:
+    of = rollout(certificate(ordered=3))
+    assert accept_leaf(of, LEAF, 2, PLATFORM, {"site1-syncer"}, reported=True, now=NOON).number == 2
+
+
 def test_a_platform_s_leaf_that_no_target_takes_is_refused() -> None:
     of = rollout(certificate(ordered=2), placements=(placement("cdn", wanted=None, own_key=True),))
     with pytest.raises(ConflictError, match="was not ordered"):
@@ -97,6 +102,17 @@ def test_a_variant_s_leaf_has_the_key_of_its_signing_request() -> None:
     other = replace(sent, spki_sha256="f" * 64)
     with pytest.raises(ConflictError, match="another key than the signing request of target cdn"):
         accepted_variant(other)
+
+
+def test_a_variant_s_leaf_is_accepted_without_its_signing_request_only_where_a_restore_lost_that() -> None:
+    lost = signing(SigningState.ORDERED)
+    with pytest.raises(ConflictError, match="another key"):
+        accepted_variant(lost)
+    of = rollout(placements=(placement("cdn", wanted=None, own_key=True),), signing=(lost,))
+    assert accept_leaf(of, LEAF, 1, "cdn", set(), reported=True, now=NOON).number == 1
+    known = replace(of, signing=(replace(lost, spki_sha256="f" * 64),))
+    with pytest.raises(ConflictError, match="another key"):
+        accept_leaf(known, LEAF, 1, "cdn", set(), reported=True, now=NOON)
 
 
 def test_nobody_has_a_sealed_key_of_a_variant() -> None:

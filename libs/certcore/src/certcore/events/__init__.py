@@ -12,6 +12,7 @@ from certcore.events.alerts import (
     Severity,
     alert_id,
 )
+from certcore.events.anchors import RegistryAnchored
 from certcore.events.before import (
     AlertRaisedV1,
     AlertResolvedV1,
@@ -143,6 +144,7 @@ __all__ = [
     "Priority",
     "ProbeRound",
     "Recipient",
+    "RegistryAnchored",
     "RequestAccepted",
     "RequestKind",
     "RequestRejected",

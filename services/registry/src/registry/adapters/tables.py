@@ -41,6 +41,7 @@ certificate: Final = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("ordered", Integer, nullable=False),
     Column("generation", BigInteger, nullable=False),
+    Column("generation_floor", BigInteger, nullable=False),
     Column("approval_id", _ID),
     Column("next_try", UtcDateTime),
     Column("traceparent", String(64)),
@@ -305,4 +306,28 @@ audit: Final = Table(
     Column("action", String(64), nullable=False),
     Column("object", String(255), nullable=False),
     Column("detail", Text, nullable=False),
+)
+
+epoch: Final = Table(
+    "epoch",
+    metadata,
+    # One row, which the migration makes.
+    Column("database_id", _ID, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("began_at", UtcDateTime),
+    Column("waiting", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+reported_revision: Final = Table(
+    "reported_revision",
+    metadata,
+    # Also of certificates that are unknown here.
+    Column("certificate_id", _ID, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("variant", String(63), primary_key=True),
+    Column("serial", String(64), nullable=False),
+    Column("fingerprint_sha256", String(64), nullable=False),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
 )

@@ -16,6 +16,7 @@ class Certificate:
     """`ordered` is the revision that was last ordered from the issuer, 0 before the first.
 
     `generation` is the number that was last given to one of its placements, or to what its endpoints should serve.
+    The next one is above `generation_floor` too: the first of the epoch that began with the last restore.
     `traceparent` names the trace of the latest rollout. `version` counts its saves: a save fails if the row
     was saved since it was read. `due_at` is when renewals must look at it again. `unreadable` is why the stored
     intent can't be read; then nothing is ordered.
@@ -33,6 +34,7 @@ class Certificate:
     created_at: datetime
     ordered: int = 0
     generation: int = 0
+    generation_floor: int = 0
     approval_id: str | None = None
     next_try: datetime | None = None
     traceparent: str | None = None
@@ -46,6 +48,11 @@ class Certificate:
     def moved(self, state: CertificateState, reason: str, now: datetime, next_try: datetime | None = None) -> Self:
         since = now if state is not self.state else self.state_since
         return replace(self, state=state, reason=reason, state_since=since, next_try=next_try)
+
+    @property
+    def next_generation(self) -> int:
+        """Higher than any that was given before, also in an earlier epoch."""
+        return max(self.generation, self.generation_floor) + 1
 
     @property
     def active(self) -> bool:

@@ -106,7 +106,10 @@ def grant(
     policy: approval_policy.Policy,
     now: datetime,
 ) -> Decision:
-    """The approval, and the order for the first revision. Without approvers, policy itself approves."""
+    """The approval, and the order for the first revision. Without approvers, policy itself approves.
+
+    After a restore the issuer may have revisions of it already: then the newest of them is ordered, and nothing anew.
+    """
     certificate = rollout.certificate
     reason = f"approved by {', '.join(approved_by)}" if approved_by else f"approved by policy {policy}"
     decider = approved_by[0] if approved_by else f"policy {policy}"
@@ -120,10 +123,11 @@ def grant(
         granted_at=now,
     )
     request = replace(request, state="approved", reason=reason, decided_by=decider[:63], decided_at=now)
-    certificate = replace(certificate, approval_id=approval.id, ordered=1)
+    number = max(certificate.ordered, 1)
+    certificate = replace(certificate, approval_id=approval.id, ordered=number)
     certificate = certificate.moved(follow(certificate.state, Trigger.APPROVED), reason, now)
     rollout = rollout.with_certificate(certificate)
-    ordered = order_revision(rollout, approval, 1, sites, now=now)
+    ordered = order_revision(rollout, approval, number, sites, now=now)
     approved = _approved(rollout, ordered, approved_by, policy)
     return Decision(
         request,

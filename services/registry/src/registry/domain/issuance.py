@@ -99,7 +99,7 @@ def _want(
     rollout: Rollout, placements: Sequence[Placement], revision: int, now: datetime
 ) -> tuple[Rollout, tuple[Placement, ...]]:
     """These placements should hold the revision: all get the certificate's next generation."""
-    generation = rollout.certificate.generation + 1
+    generation = rollout.certificate.next_generation
     ordered = tuple(item.ordered(revision, generation, now) for item in placements)
     rollout = replace(rollout, certificate=replace(rollout.certificate, generation=generation))
     for item in ordered:
@@ -180,9 +180,12 @@ def accept_leaf(
     variant: str,
     sealed_to: set[str],
     *,
+    reported: bool = False,
     now: datetime,
 ) -> Revision:
     """The revision to store for what the issuer handed over, if it is what was ordered and can be served.
+
+    `reported`: the issuer reported this leaf to the registry after a restore, which may have lost the order.
 
     Raises:
         ConflictError: it wasn't ordered; it has other names, another kind of key or other recipients than it should;
@@ -190,7 +193,7 @@ def accept_leaf(
     """
     certificate, leaf = rollout.certificate, chain[0]
     what = f"revision {number} of {certificate.name}"
-    _check_ordered(rollout, leaf, number, variant, what)
+    _check_ordered(rollout, leaf, number, variant, what, reported=reported)
     if set(leaf.dns_names) != set(certificate.intent.dns_names):
         raise ConflictError(f"{what} has other names than were approved")
     wanted_key = certificate.intent.key_algorithm
@@ -218,10 +221,12 @@ def accept_leaf(
     )
 
 
-def _check_ordered(rollout: Rollout, leaf: X509Certificate, number: int, variant: str, what: str) -> None:
+def _check_ordered(
+    rollout: Rollout, leaf: X509Certificate, number: int, variant: str, what: str, *, reported: bool
+) -> None:
     if variant == PLATFORM:
         wanted = any(item.variant == PLATFORM for item in rollout.placements)
-        if not wanted or number != rollout.certificate.ordered:
+        if not wanted or (number != rollout.certificate.ordered and not reported):
             raise ConflictError(f"{what} was not ordered")
         return
     ordered = next(
@@ -234,7 +239,9 @@ def _check_ordered(rollout: Rollout, leaf: X509Certificate, number: int, variant
     )
     if ordered is None:
         raise ConflictError(f"{what} was not ordered in the variant {variant}")
-    if ordered.spki_sha256 != leaf.spki_sha256:
+    # A restored registry has lost the signing request itself.
+    lost = reported and ordered.spki_sha256 is None
+    if ordered.spki_sha256 != leaf.spki_sha256 and not lost:
         raise ConflictError(f"{what} has another key than the signing request of target {ordered.target}")
 
 

@@ -186,7 +186,7 @@ def observe(rollout: Rollout, report: EndpointObserved, who: Reporter, *, now: d
     if endpoint.proven == seen.proven or rollout.certificate.state is CertificateState.DELIVERING:
         return change
     # Earlier revisions are no longer accepted there. During a delivery, `advance` announces that for all endpoints.
-    certificate = replace(rollout.certificate, generation=rollout.certificate.generation + 1)
+    certificate = replace(rollout.certificate, generation=rollout.certificate.next_generation)
     expectation = rollout.with_certificate(certificate).expectation()
     return replace(change, certificate=certificate, announced=(expectation,))
 
@@ -199,7 +199,7 @@ def advance(rollout: Rollout, *, now: datetime) -> Change:
         return Change(f"the certificate is {certificate.state}", certificate=certificate)
     if not found.proven:
         return Change(found.reason, certificate=certificate.moved(certificate.state, found.reason, now))
-    certificate = replace(certificate, generation=certificate.generation + 1)
+    certificate = replace(certificate, generation=certificate.next_generation)
     certificate = certificate.moved(follow(certificate.state, Trigger.PROVEN), found.reason, now)
     shown = rollout.shown
     assert shown is not None, "what is proven is stored"

@@ -49,7 +49,8 @@ class Bundles:
                 raise ConflictError(f"revision {number} of {name} is stored already, with another leaf")
             now = self._clock()
             sealed_to = {key.recipient for key in issued.keys}
-            revision = accept_leaf(rollout, chain, number, variant, sealed_to, now=now)
+            reported = transaction.reported.has(certificate_id, number, variant, leaf.fingerprint_sha256)
+            revision = accept_leaf(rollout, chain, number, variant, sealed_to, reported=reported, now=now)
             if transaction.revisions.has_leaf(leaf.fingerprint_sha256):
                 raise ConflictError(f"the leaf with serial {leaf.serial} is a revision of another certificate")
             transaction.revisions.add(revision, issued.keys)

@@ -55,11 +55,12 @@ def page_of(items: Sequence[ItemT], *, further: str | None, known: frozenset[str
     )
 
 
-def issue_orders(
-    transaction: Transaction, *, after: str, limit: int, known: frozenset[str], epoch: int
-) -> LevelPage[IssueOrder]:
-    """Every order that the issuer has still to carry out, by certificate id, those after an id."""
-    marks = transaction.rollouts.unissued(after=after, limit=limit)
+def issue_orders(transaction: Transaction, *, after: str, limit: int, known: frozenset[str]) -> LevelPage[IssueOrder]:
+    """Every order that the issuer has still to carry out, by certificate id, those after an id; none in an epoch
+    whose issuer has not reported: some may be issued already.
+    """
+    epoch = transaction.epochs.present()
+    marks = [] if epoch.waiting else transaction.rollouts.unissued(after=after, limit=limit)
     ids = [mark.certificate_id for mark in marks]
     sites = transaction.sites.all() if marks else []
 
@@ -74,7 +75,7 @@ def issue_orders(
 
     recipients = [(site.name, *(recipient.public_key for recipient in site.recipients)) for site in sites]
     return page_unless_known(
-        [(epoch,), *recipients, *marks], build, further=ids[-1] if len(ids) == limit else None, known=known
+        [(epoch.number,), *recipients, *marks], build, further=ids[-1] if len(ids) == limit else None, known=known
     )
 
 

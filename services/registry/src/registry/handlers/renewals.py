@@ -39,9 +39,11 @@ class Renewals:
         Raises:
             NotFoundError: there is no such certificate.
             ConflictError: it can't be renewed, with the reason why.
+            WaitsForIssuerError: the registry was restored and doesn't know yet what was issued.
         """
 
         def work(transaction: Transaction) -> tuple[Certificate, Renewal]:
+            transaction.epochs.present().check()
             certificate = transaction.certificates.named(name)
             if certificate is None:
                 raise NotFoundError(f"there is no certificate {name}")
@@ -109,4 +111,7 @@ class Renewals:
 
 
 def _due(now: datetime, after: tuple[datetime, str] | None, transaction: Transaction) -> list[tuple[datetime, str]]:
+    if transaction.epochs.present().waiting:
+        # What is due by an older copy may be renewed already.
+        return []
     return transaction.certificates.due(now=now, after=after, limit=_BATCH)

@@ -46,7 +46,9 @@ class Requests:
 
         Raises:
             RejectedError: a site that does not exist, a name that is taken; nothing is stored.
+            WaitsForIssuerError: the registry was restored and doesn't know yet what it lost.
         """
+        transaction.epochs.present().check()
         now = self._clock()
         known = Known(
             sites=transaction.sites.all(),
@@ -76,6 +78,7 @@ class Requests:
             NotFoundError: there is no such request.
             ForbiddenError: the person may not decide on this one.
             ConflictError: it was decided before, or its intent changed since.
+            WaitsForIssuerError: as `submit`.
         """
 
         def work(transaction: Transaction) -> Decision:
@@ -98,6 +101,7 @@ class Requests:
             NotFoundError: there is no such request.
             ForbiddenError: the person may not decide on this one.
             ConflictError: it was decided before.
+            WaitsForIssuerError: as `submit`.
         """
 
         def work(transaction: Transaction) -> Decision:
@@ -120,6 +124,7 @@ class Requests:
 
 
 def _load(transaction: Transaction, request_id: str) -> tuple[Request, Rollout]:
+    transaction.epochs.present().check()
     request = transaction.requests.get(request_id)
     rollout = transaction.rollouts.get(request.certificate_id) if request else None
     if request is None or rollout is None:

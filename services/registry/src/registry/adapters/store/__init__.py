@@ -13,6 +13,7 @@ from registry.adapters.store.approvals import Approvals
 from registry.adapters.store.audit import Audit
 from registry.adapters.store.certificates import Certificates
 from registry.adapters.store.endpoints import Endpoints
+from registry.adapters.store.epochs import Epochs, ReportedRevisions
 from registry.adapters.store.events import Events
 from registry.adapters.store.inbox import Inbox
 from registry.adapters.store.placements import Placements
@@ -88,6 +89,8 @@ class Transaction:
         self.stream_epochs = StreamEpochs(connection)
         self.inbox = Inbox(connection)
         self.audit = Audit(connection)
+        self.epochs = Epochs(connection)
+        self.reported = ReportedRevisions(connection)
 
     def roll_back(self) -> None:
         """Undo everything so far: a dry run writes nothing."""

@@ -67,6 +67,13 @@ class Requests:
         found = (self._connection.execute(select(row).where(row.c.id == request_id))).one_or_none()
         return _request(found) if found else None
 
+    def of_certificate(self, certificate_id: str) -> Request | None:
+        """The newest of a certificate."""
+        row = tables.request
+        query = select(row).where(row.c.certificate_id == certificate_id).order_by(row.c.created_at.desc()).limit(1)
+        found = self._connection.execute(query).one_or_none()
+        return _request(found) if found else None
+
     def page(
         self,
         *,

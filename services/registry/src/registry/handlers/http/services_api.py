@@ -22,7 +22,6 @@ from registry.handlers.views import service_views
 
 __all__ = ["services_router"]
 
-_EPOCH: Final = 0
 _ORDERS: Final = "orders"
 _DEPLOYMENTS: Final = "deployments"
 _CSRS: Final = "csrs"
@@ -62,12 +61,15 @@ def services_router(*, store: Store, bundles: Bundles, levels: Deployments, cloc
 
     @router.get("/orders", response_model=IssueOrders)
     async def list_orders(_: IssuerService, known: KnownETags, after: After = None, limit: Limit = 100) -> Response:
-        """Every revision that is ordered and not known as issued, each as it was announced."""
+        """Every revision that is ordered and not known as issued, each as it was announced; none after a restore,
+        before the issuer has reported what it issued.
+        """
         (last,) = read_cursor(_ORDERS, after)
 
         def work(transaction: Transaction) -> Response:
-            page = issue_orders(transaction, after=last, limit=limit, known=known, epoch=_EPOCH)
-            return level_response(_ORDERS, partial(IssueOrders, epoch=_EPOCH), page)
+            page = issue_orders(transaction, after=last, limit=limit, known=known)
+            epoch = transaction.epochs.present().number
+            return level_response(_ORDERS, partial(IssueOrders, epoch=epoch), page)
 
         return await store.read(work)
 

@@ -1,0 +1,110 @@
+"""The places outside of the database where its position is anchored: a stream, and a file in the state folder."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+from pydantic import ValidationError
+
+from certcore import subjects
+from certcore.events import RegistryAnchored
+from certkit.bus import EventPublisher
+from certkit.stream_messages import StoredMessage, StreamMessages
+
+__all__ = ["AnchorFile", "AnchorPlace", "AnchorStream"]
+
+log = structlog.get_logger()
+
+_FILE: Final = "anchor.json"
+
+
+class AnchorPlace(Protocol):
+    """One that was lost or rewound has no anchor, or a lower one: the others count."""
+
+    async def found(self, database_id: str) -> list[RegistryAnchored]:
+        """The last anchor of this database, and the last one of all.
+
+        Raises:
+            TransientError: the place can't be read now.
+        """
+
+    async def keep(self, anchor: RegistryAnchored) -> None:
+        """Add an anchor.
+
+        Raises:
+            TransientError: it is not known to be stored.
+            OSError: likewise.
+        """
+
+
+class AnchorStream:
+    def __init__(self, *, publisher: EventPublisher, messages: StreamMessages) -> None:
+        self._publisher = publisher
+        self._messages = messages
+
+    async def found(self, database_id: str) -> list[RegistryAnchored]:
+        last = [
+            await self._messages.last(subjects.ANCHOR, subject)
+            for subject in (subjects.anchor(database_id), subjects.ANY_ANCHOR)
+        ]
+        return [anchor for message in last if message and (anchor := _read(message.body, _where(message)))]
+
+    async def keep(self, anchor: RegistryAnchored) -> None:
+        await self._publisher.publish(
+            anchor,
+            subject=subjects.anchor(anchor.database_id),
+            stream=subjects.ANCHOR,
+            about=anchor.database_id,
+        )
+
+
+class AnchorFile:
+    """Replaced as a whole; readable by its owner only."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / _FILE
+
+    async def found(self, database_id: str) -> list[RegistryAnchored]:  # noqa: ARG002 # the protocol's
+        body = await asyncio.to_thread(self._content)
+        anchor = _read(body, str(self._path)) if body is not None else None
+        return [anchor] if anchor is not None else []
+
+    async def keep(self, anchor: RegistryAnchored) -> None:
+        await asyncio.to_thread(self._replace, anchor.model_dump_json().encode())
+
+    def _content(self) -> bytes | None:
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _replace(self, body: bytes) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unfinished = self._path.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(descriptor)
+        unfinished.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _read(body: bytes, where: str) -> RegistryAnchored | None:
+    try:
+        return RegistryAnchored.model_validate_json(body)
+    except ValidationError as error:
+        # The other places count.
+        log.warning("anchor_unreadable", place=where, faults=error.error_count())
+        return None
+
+
+def _where(message: StoredMessage) -> str:
+    return f"{subjects.ANCHOR} {message.sequence}"
