@@ -33,8 +33,6 @@ class Report(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    exit_code: int
-    told: str
     dropped: int
     captured_bytes: int
     needles: dict[str, int]
@@ -101,6 +99,8 @@ def main(home: Path, report: Path) -> None:
     with Capture() as capture:
         command = [sys.executable, "-m", "certbus", "run", "--once", "--home", str(home)]
         run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if run.returncode != 0:
+            sys.exit(f"the story failed:\n{run.stdout}")
         streams = capture.streams()
         needles = _needles(home)
         ports = {port: name for name, port in json.loads((home / "ports.json").read_text()).items()}
@@ -109,8 +109,6 @@ def main(home: Path, report: Path) -> None:
         _plant(needles)
         planted = _found(capture.streams(), needles)
         told = Report(
-            exit_code=run.returncode,
-            told=run.stdout,
             dropped=capture.dropped,
             captured_bytes=sum(len(stream.content) for stream in streams),
             needles={kind: len(forms) for kind, forms in needles.items()},

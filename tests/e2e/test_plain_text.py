@@ -37,7 +37,6 @@ def test_a_capture_of_the_story_holds_no_token_no_bundle_and_no_event(tmp_path: 
     ended = subprocess.run([*_namespace(), *program], capture_output=True, text=True, timeout=3 * HANG_S, check=False)
     assert ended.returncode == 0, ended.stderr
     report = Report.model_validate_json(written.read_bytes())
-    assert report.exit_code == 0, report.told
     print(f"{report.captured_bytes} bytes captured, {report.needles} looked for, at {sorted(report.reached)}")
 
     assert report.dropped == 0

@@ -45,7 +45,7 @@ class Watched:
         self._metrics = CollectorRegistry()
         self.health = BusHealth(
             monitor_url=server.monitor_url,
-            ca_file=None,
+            tls=None,
             metrics=self._metrics,
             clock=lambda: NOON,
             listener=self.alarm,

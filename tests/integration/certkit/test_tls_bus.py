@@ -83,6 +83,26 @@ async def test_only_who_shows_a_certificate_of_the_brokers_ca_is_let_in(tmp_path
         await _refused(_settings(server.url, ca.server("nats"), ca.ca_file))
 
 
+async def test_the_end_of_a_connection_leaves_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ca = LocalCa(tmp_path / "ca")
+    disconnected = asyncio.Event()
+
+    async def told() -> None:
+        disconnected.set()
+
+    async with _broker(tmp_path / "nats", ca.server("nats")) as server:
+        settings = _settings(server.url, ca.client("monitor"), ca.ca_file)
+        client = await connect_bus(settings, disconnected_cb=told, error_cb=_quiet)
+        await server.stop()
+        await asyncio.wait_for(disconnected.wait(), HANG_S)
+        await client.close()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def _quiet(_: Exception) -> None:
+    """nats-py prints a traceback for each try."""
+
+
 async def test_a_broker_of_another_ca_is_not_trusted(tmp_path: Path) -> None:
     ca, strange = LocalCa(tmp_path / "ca"), LocalCa(tmp_path / "strange")
     async with _broker(tmp_path / "nats", strange.server("nats")) as server:

@@ -69,6 +69,13 @@ def test_and_at_no_other_whatever_was_asked_for() -> None:
     assert "0.0.0.0 is none" in http.problem
 
 
+def test_a_plain_monitoring_of_the_broker_is_refused_too() -> None:
+    bus = {"url": "tls://127.0.0.1:4222", "identity": "issuer"}
+    assert _fault(BusSettings, **bus, monitor_url="http://127.0.0.1:8222").field == ("monitor_url",)
+    away = _fault(BusSettings, **bus, monitor_url="http://broker.example.org:8222", plain_text=True)
+    assert "broker.example.org is none" in away.problem
+
+
 @pytest.mark.parametrize("url", ["", "4222", "127.0.0.1:4222", "ws://127.0.0.1:1", "tls://", "tls://[::1"])
 def test_what_is_no_url_of_a_broker_is_refused(url: str) -> None:
     assert _fault(BusSettings, url=url, identity="issuer", plain_text=True).problem.endswith(

@@ -27,6 +27,7 @@ from certcore.clock import Clock
 from certcore.cloudevents import Envelope, envelope_of, headers_of
 from certcore.errors import PermanentError, TransientError
 from certcore.events import Event
+from certkit.bus_client import end_quietly
 from certkit.failure_policy import FailureLimits, FailurePolicy
 from certkit.reader import Reader
 from certkit.settings import BusSettings
@@ -126,6 +127,7 @@ async def _leave_encoded(message: NatsMessage) -> bytes:
 
 def _security(settings: BusSettings) -> NatsSecurity:
     context = settings.tls_context()
+    end_quietly()
     # nats-py would go on in plain text with a broker, or who plays one, that doesn't ask for TLS.
     first = context is not None
     if settings.nkey_seed_file is None:

@@ -1,13 +1,27 @@
 """A bare connection to the broker, for commands and tests: the same identity and TLS as a service's."""
 
-from typing import Any
+import logging
+from typing import Any, Final
 
 import nats
 from nats.aio.client import Client
 
 from certkit.settings import BusSettings
 
-__all__ = ["connect_bus"]
+__all__ = ["connect_bus", "end_quietly"]
+
+
+class _WithoutEofWarning(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("returning true from eof_received()")
+
+
+_WITHOUT_EOF_WARNING: Final = _WithoutEofWarning()
+
+
+def end_quietly() -> None:
+    """Keep asyncio from a warning at the end of each TLS connection of nats-py, whose reader doesn't know of TLS."""
+    logging.getLogger("asyncio").addFilter(_WITHOUT_EOF_WARNING)
 
 
 async def connect_bus(settings: BusSettings, **options: Any) -> Client:
@@ -18,6 +32,7 @@ async def connect_bus(settings: BusSettings, **options: Any) -> Client:
         nats.errors.Error, OSError: the broker can't be reached, or refuses.
     """
     context = settings.tls_context()
+    end_quietly()
     return await nats.connect(
         settings.url,
         name=settings.identity,

@@ -6,7 +6,6 @@ writes until it is restarted, also where there is room again.
 
 import ssl
 from datetime import datetime
-from pathlib import Path
 from typing import Final, Protocol
 
 import httpx
@@ -49,17 +48,15 @@ class BusHealth:
         self,
         *,
         monitor_url: str,
-        ca_file: Path | None,
+        tls: ssl.SSLContext | None,
         metrics: CollectorRegistry,
         clock: Clock,
         listener: Listener | None = None,
     ) -> None:
-        """`ca_file` has the trust roots of a monitoring by https."""
+        """`tls` is for a monitoring by https."""
         self._url = f"{monitor_url.rstrip('/')}/healthz"
-        # Made once: each takes milliseconds.
-        secured = self._url.startswith("https:")
-        bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._trust = ssl.create_default_context(cafile=ca_file) if secured else bare
+        # Without TLS the empty one is never used: HTTPX would load the system's roots, which takes milliseconds.
+        self._trust = tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._clock = clock
         self._listener = listener
         self._healthy = gauge(metric_names.BUS_HEALTHY, metrics)

@@ -49,7 +49,11 @@ def service_readiness(
     own: list[Check] = [consumers.findings, disks.findings, background.findings]
     if bus.monitor_url is not None:
         health = BusHealth(
-            monitor_url=bus.monitor_url, ca_file=bus.ca_file, metrics=metrics, clock=clock, listener=listener
+            monitor_url=bus.monitor_url,
+            tls=bus.monitor_tls_context(),
+            metrics=metrics,
+            clock=clock,
+            listener=listener,
         )
         background.add_round("broker", _BROKER_EVERY_S, health.look)
         own.insert(0, health.findings)

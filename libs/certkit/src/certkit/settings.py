@@ -62,7 +62,7 @@ def _bus_url(url: str, info: ValidationInfo) -> str:
     return _peer(url, info, tls="tls", plain="nats")
 
 
-def _registry_url(url: str, info: ValidationInfo) -> str:
+def _http_url(url: str, info: ValidationInfo) -> str:
     return _peer(url, info, tls="https", plain="http")
 
 
@@ -101,7 +101,7 @@ class BusSettings(_Settings):
     ca_file: Path | None = Field(default=None, description="Trust roots of the broker; by default the system's.")
     certificate_file: ClientCertificate = None
     key_file: Key = None
-    monitor_url: str | None = Field(
+    monitor_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
         default=None, description="The broker's monitoring, for its /healthz: https://127.0.0.1:8222."
     )
 
@@ -111,8 +111,13 @@ class BusSettings(_Settings):
         Raises:
             TlsFileError: a file can't be used.
         """
-        if urlsplit(self.url).scheme == "nats":
-            return None
+        return None if urlsplit(self.url).scheme == "nats" else self._client_context()
+
+    def monitor_tls_context(self) -> ssl.SSLContext | None:
+        """As `tls_context`, for the monitoring."""
+        return None if urlsplit(self.monitor_url or "").scheme == "http" else self._client_context()
+
+    def _client_context(self) -> ssl.SSLContext:
         return client_context(TlsFiles(self.certificate_file, self.key_file, self.ca_file))
 
 
@@ -145,7 +150,7 @@ class RegistrySettings(_Settings):
     """How a service reaches the registry's API."""
 
     plain_text: PlainText = False
-    url: Annotated[str, AfterValidator(_registry_url), Field(validate_default=True)] = "https://127.0.0.1:8400"
+    url: Annotated[str, AfterValidator(_http_url), Field(validate_default=True)] = "https://127.0.0.1:8400"
     token_file: Path = Field(description="File with this service's API token, mode 0600.")
     ca_file: Path | None = Field(default=None, description="Trust roots of the registry; by default the system's.")
     certificate_file: ClientCertificate = None
