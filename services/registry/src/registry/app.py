@@ -50,6 +50,7 @@ from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
 from registry.handlers.intake import Intake
 from registry.handlers.renewals import Renewals
+from registry.handlers.replay import Replays
 from registry.handlers.reports.deliveries import DeliveryReports
 from registry.handlers.reports.observations import ObservationReports
 from registry.handlers.reports.once import Once
@@ -165,7 +166,7 @@ def create_app(settings: Settings) -> FastAPI:
         certificates_router(store=store, renewals=renewals, bell=bell),
         sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
         services_router(store=store, bundles=bundles, levels=levels, clock=system_clock),
-        events_router(store=store, feed=feed, bell=bell),
+        events_router(store=store, feed=feed, bell=bell, replays=Replays(store=store, bell=bell, clock=system_clock)),
         page_router(store=store, authenticator=authenticator, clock=system_clock),
     ):
         app.include_router(router)
