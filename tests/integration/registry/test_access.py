@@ -43,6 +43,7 @@ MAY_CALL: dict[tuple[str, str], set[Role] | None] = {
     ("GET", "/v1/services"): LOOKING,
     ("GET", "/v1/expectations"): {Role.MONITOR},
     ("GET", "/v1/events"): LOOKING,
+    ("POST", "/v1/events/replay"): {Role.OPERATOR},
     ("POST", "/v1/sign-in-codes"): {Role.OPERATOR},
 }
 OPEN_TO_ALL = {"/openapi.json", "/healthz", "/readyz", "/metrics", "/assets/page.css", "/assets/page.js"}
@@ -54,6 +55,7 @@ BODIES: dict[tuple[str, str], object] = {
     ("POST", "/v1/requests/{request_id}/deny"): {"reason": "no"},
     ("PUT", "/v1/sites/{name}"): {"recipients": []},
     ("PUT", "/v1/sites/{name}/review"): {"digest": "d"},
+    ("POST", "/v1/events/replay"): {"certificate": "nowhere"},
     ("POST", "/v1/tokens"): {"subject": "nobody", "owner": "nobody", "roles": []},
     ("PUT", "/v1/bundles/{certificate_id}/{revision}"): {"chain_pem": "", "keys": []},
     ("POST", "/v1/issued"): {"epoch": 7, "revisions": []},

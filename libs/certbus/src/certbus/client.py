@@ -37,6 +37,7 @@ from certcore.api import (
 from certcore.certificate import CertificateSpec
 from certcore.instance import INSTANCE_HEADER
 from certcore.reading import ReadModel
+from certcore.replay import Replay, ReplayOrder
 
 __all__ = ["Registry"]
 
@@ -134,6 +135,11 @@ class Registry:
         pages = list(self._pages(SiteReview, path))
         secrets = tuple(secret for page in pages for secret in page.secrets)
         return pages[-1].model_copy(update={"secrets": secrets})
+
+    def replay(self, order: ReplayOrder, *, dry_run: bool) -> Replay:
+        """Have stored events published again; a dry run only tells which."""
+        query = {"dry_run": "true"} if dry_run else {}
+        return self._read(Replay, self._call("POST", "/v1/events/replay", query=query, body=order))
 
     def enrol_site(self, site: str, enrolment: SiteEnrolment) -> None:
         self._call("PUT", f"/v1/sites/{_segment(site)}", body=enrolment)

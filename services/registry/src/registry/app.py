@@ -56,6 +56,7 @@ from registry.handlers.intake import Intake
 from registry.handlers.last_values import LastValues
 from registry.handlers.lost_certificates import LostCertificates
 from registry.handlers.renewals import Renewals
+from registry.handlers.replay import Replays
 from registry.handlers.reports.deliveries import DeliveryReports
 from registry.handlers.reports.observations import ObservationReports
 from registry.handlers.reports.once import Once
@@ -189,7 +190,7 @@ def create_app(settings: Settings) -> FastAPI:
         sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
         services_router(store=store, bundles=bundles, levels=levels, clock=system_clock),
         issued_router(restoration=restoration),
-        events_router(store=store, feed=feed, bell=bell),
+        events_router(store=store, feed=feed, bell=bell, replays=Replays(store=store, bell=bell, clock=system_clock)),
         page_router(store=store, authenticator=authenticator, clock=system_clock),
     ):
         app.include_router(router)

@@ -67,7 +67,7 @@ def _since(stream: str, time: datetime, transaction: Transaction, *, after: str)
 
 
 def _orders(transaction: Transaction, *, after: str) -> Page:
-    ids = transaction.stream_epochs.unissued(after=after, limit=_BATCH)
+    ids = [mark.certificate_id for mark in transaction.rollouts.unissued(after=after, limit=_BATCH)]
     ordered = {item.id: item.ordered for item in transaction.certificates.many(ids)}
     orders = transaction.events.many(transaction.stream_epochs.orders(ids))
     found = [event.sequence for event in orders if _revision(event) == ordered.get(event.about)]

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, func, insert, select, text, update
 
+from certcore import subjects
 from certcore.events import Event
 from registry.adapters import tables
 
-__all__ = ["Backlog", "Events", "StoredEvent"]
+__all__ = ["Backlog", "Events", "Selection", "StoredEvent"]
 
 # Each next name is one step in the index: as quick with many events as with few.
 _STREAMS: Final = text("""
@@ -51,6 +52,16 @@ class StoredEvent:
     traceparent: str | None
     owner: str
     repeats: int
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Events that have all that is given."""
+
+    ids: tuple[str, ...] = ()
+    about: str | None = None
+    stream: str | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +155,34 @@ class Events:
             self._connection.execute(
                 update(row).where(row.c.sequence.in_(part)).values(sent_at=None, repeats=row.c.repeats + 1)
             )
+
+    def selected(self, selection: Selection, *, after: int, limit: int) -> list[tuple[int, bool]]:
+        """Sequences of events that were published once, oldest first, after one; and whether a newer event took the
+        place of it, as a deployment does.
+        """
+        row, newer = tables.event, tables.event.alias("newer")
+        same = and_(newer.c.stream == row.c.stream, newer.c.subject == row.c.subject)
+        replaced = and_(
+            row.c.stream.startswith(subjects.DEPLOY, autoescape=True),
+            exists().where(same, newer.c.sequence > row.c.sequence),
+        )
+        conditions = [row.c.sequence > after, row.c.sent_at.is_not(None)]
+        if selection.ids:
+            conditions.append(row.c.id.in_(selection.ids))
+        if selection.about is not None:
+            conditions.append(row.c.about == selection.about)
+        if selection.stream is not None:
+            conditions.append(row.c.stream == selection.stream)
+        if selection.since is not None:
+            conditions.append(row.c.time >= selection.since)
+        query = select(row.c.sequence, replaced).where(*conditions).order_by(row.c.sequence).limit(limit)
+        return [(sequence, bool(gone)) for sequence, gone in self._connection.execute(query)]
+
+    def unknown(self, ids: Sequence[str]) -> list[str]:
+        """Those of the ids that are no event's."""
+        row = tables.event
+        found = set(self._connection.execute(select(row.c.id).where(row.c.id.in_(ids))).scalars())
+        return [item for item in ids if item not in found]
 
     def backlog(self) -> dict[str, Backlog]:
         """By stream."""

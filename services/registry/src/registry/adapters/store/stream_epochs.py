@@ -4,26 +4,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, func, select, union, update
+from sqlalchemy import Connection, func, select, update
 
 from certcore import subjects
-from certcore.api import CertificateState
 from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccepted
 from registry.adapters import tables
 from registry.adapters.store.statements import put
-from registry.domain.revision import SigningState
 from registry.domain.stream_epoch import StreamEpoch
 
 __all__ = ["StreamEpochs"]
 
 _ROW: Final = tables.stream_epoch
 _EVENT: Final = tables.event
-_ON_THE_WAY: Final = (
-    CertificateState.APPROVED,
-    CertificateState.ISSUING,
-    CertificateState.RENEWING,
-    CertificateState.FAILING,
-)
 _ORDERS: Final = (CertificateApproved, CertificateRenewalDue, CsrAccepted)
 
 
@@ -71,16 +63,6 @@ class StreamEpochs:
             .order_by(_EVENT.c.sequence)
             .limit(limit)
         )
-        return list(self._connection.execute(query).scalars())
-
-    def unissued(self, *, after: str, limit: int) -> list[str]:
-        """Ids of certificates, after one, of which something was ordered from the issuer and may not be issued."""
-        row, signing = tables.certificate, tables.signing_request
-        waiting = union(
-            select(row.c.id).where(row.c.state.in_([state.value for state in _ON_THE_WAY])),
-            select(signing.c.certificate_id).where(signing.c.state == SigningState.ORDERED.value),
-        ).subquery()
-        query = select(waiting.c.id).where(waiting.c.id > after).order_by(waiting.c.id).limit(limit)
         return list(self._connection.execute(query).scalars())
 
     def orders(self, certificate_ids: list[str]) -> list[int]:

@@ -7,19 +7,21 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from certcore.replay import Replay, ReplayOrder
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.adapters.store.events import StoredEvent
 from registry.domain.access import sees
 from registry.handlers.feed import Feed
-from registry.handlers.http.auth import Viewer
+from registry.handlers.http.auth import Operator, Viewer
+from registry.handlers.replay import Replays
 
 __all__ = ["events_router"]
 
 _BATCH = 200
 
 
-def events_router(*, store: Store, feed: Feed, bell: Bell) -> APIRouter:
+def events_router(*, store: Store, feed: Feed, bell: Bell, replays: Replays) -> APIRouter:
     router = APIRouter(prefix="/v1/events", tags=["events"])
 
     @router.get("", response_class=EventSourceResponse)
@@ -46,6 +48,11 @@ def events_router(*, store: Store, feed: Feed, bell: Bell) -> APIRouter:
                     yield ServerSentEvent(raw_data=_cloud_event(event, data), event=event.type, id=event.id)
             if not events:
                 await feed.wait()
+
+    @router.post("/replay")
+    async def replay(order: ReplayOrder, caller: Operator, *, dry_run: Annotated[bool, Query()] = False) -> Replay:
+        """Publish stored events again; who reads them knows each by its id. A dry run only tells which."""
+        return await replays.replay(order, person=caller.subject, dry_run=dry_run)
 
     return router
 
