@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certcore.errors import PermanentError, TransientError
-from certkit.restarts import Ending, GiveUp, Restart, RestartLimits, Why, decide, ending_of
+from certkit.restarts import Ending, GiveUp, Restart, RestartLimits, Why, decide, ending_of, round_pause
 
 LIMITS = RestartLimits(first_pause=timedelta(seconds=1), longest_pause=timedelta(seconds=15), max_failures=3)
 
@@ -58,3 +58,23 @@ def test_by_default_a_task_is_back_within_half_a_minute(ending: Ending, failures
     decision = decide(ending, failures=failures, vital=False, limits=RestartLimits())
     assert isinstance(decision, Restart)
     assert decision.delay <= timedelta(seconds=30)
+
+
+def test_a_round_starts_so_many_seconds_after_the_start_of_the_one_before() -> None:
+    for took_s, pause in ((0.0, 60.0), (45.0, 15.0), (90.0, 0.0)):
+        assert round_pause(every_s=60.0, took_s=took_s, failures=0, jitter=0.5) == pause
+
+
+def test_a_round_that_failed_waits_longer_each_time_and_never_comes_at_once() -> None:
+    pauses = [round_pause(every_s=60.0, took_s=90.0, failures=number, jitter=0.0) for number in range(1, 10)]
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (1.0, 60.0)
+    assert round_pause(every_s=0.5, took_s=90.0, failures=9, jitter=0.0) == 0.5
+
+
+def test_rounds_that_failed_together_do_not_come_back_together() -> None:
+    assert {round_pause(every_s=60.0, took_s=0.0, failures=3, jitter=jitter) for jitter in (0.0, 0.5, 1.0)} == {
+        4.0,
+        3.0,
+        2.0,
+    }

@@ -1,6 +1,7 @@
 """Work that goes on as long as the service: loops, and rounds that start again and again."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,14 +10,13 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry
 
-from certcore.backoff import delay_after
 from certcore.clock import Clock
 from certcore.errors import CertbusError
 from certkit import metric_names
 from certkit.failure_policy import describe
 from certkit.metric_names import counter
 from certkit.readiness import Finding
-from certkit.restarts import GiveUp, RestartLimits, decide, ending_of
+from certkit.restarts import GiveUp, RestartLimits, decide, ending_of, round_pause
 
 __all__ = ["Background", "end_tasks"]
 
@@ -54,12 +54,19 @@ class Background:
     """
 
     def __init__(
-        self, *, service: str, metrics: CollectorRegistry, clock: Clock, limits: RestartLimits = _LIMITS
+        self,
+        *,
+        service: str,
+        metrics: CollectorRegistry,
+        clock: Clock,
+        limits: RestartLimits = _LIMITS,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         """`service` is a label of the metrics."""
         self._service = service
         self._clock = clock
         self._limits = limits
+        self._jitter = jitter
         self._tasks: dict[str, _Kept] = {}
         self._leaving = False
         self._gave_up: str | None = None
@@ -73,7 +80,7 @@ class Background:
 
     def add_round(self, name: str, every_s: float, work: Work) -> None:
         """Work that starts every so many seconds. What takes longer delays the next start; what fails is tried again
-        sooner, after a second at first.
+        sooner, after about a second at first: services that failed together don't come back together.
         """
         self._tasks[name] = kept = _Kept(name, lambda: self._repeat(kept, every_s, work), rounds=True)
         self._restarts.labels(self._service, name)
@@ -178,10 +185,10 @@ class Background:
                 log.error("round_broke", round=kept.name, error=describe(error))  # noqa: TRY400 # see above
             else:
                 kept.failures, kept.since = 0, None
-            pause = every_s - (loop.time() - began)
-            if kept.failures:
-                pause = min(pause, delay_after(kept.failures, jitter=0.0).total_seconds())
-            await asyncio.sleep(max(pause, 0.0))
+            took_s = loop.time() - began
+            await asyncio.sleep(
+                round_pause(every_s=every_s, took_s=took_s, failures=kept.failures, jitter=self._jitter())
+            )
 
     def _round_failed(self, kept: _Kept, error: Exception) -> None:
         self._failed(kept, error=describe(error))

@@ -14,7 +14,7 @@ from enum import StrEnum
 from certcore.backoff import delay_after
 from certcore.errors import TransientError
 
-__all__ = ["Ending", "GiveUp", "Restart", "RestartLimits", "Why", "decide", "ending_of"]
+__all__ = ["Ending", "GiveUp", "Restart", "RestartLimits", "Why", "decide", "ending_of", "round_pause"]
 
 
 class Ending(StrEnum):
@@ -74,3 +74,14 @@ def decide(ending: Ending, *, failures: int, vital: bool, limits: RestartLimits)
         return GiveUp(Why.TOO_MANY_FAILURES, ending)
     delay = delay_after(failures, jitter=0.0, first=limits.first_pause, longest=limits.longest_pause)
     return Restart(delay, ending)
+
+
+def round_pause(*, every_s: float, took_s: float, failures: int, jitter: float) -> float:
+    """Seconds until the next round, after so many failures in a row.
+
+    After a failure the pause counts from its end, however long it took: whoever is too busy to answer isn't asked
+    again at once.
+    """
+    if failures == 0:
+        return max(every_s - took_s, 0.0)
+    return min(every_s, delay_after(failures, jitter=jitter).total_seconds())
