@@ -37,7 +37,6 @@ class Site:
     name: str
     recipients: tuple[Recipient, ...]
     services: tuple[str, ...]
-    reviewed_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """Rows of sites and their recipients of sealed keys. The hub is shown as one that has recipients only."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from certcore.events import Recipient
 from certcore.identities import HUB, recipient_name
@@ -32,22 +34,18 @@ class Sites:
             put(self._connection, tables.recipient, values, ("name",))
 
     def all(self) -> list[Site]:
-        """By name, the hub among them where it has recipients. Without the reviews."""
-        row = tables.site
-        names = list((self._connection.execute(select(row.c.name, row.c.reviewed_at))).all())
-        recipients = list(self._connection.execute(select(tables.recipient)))
-        reviewed = {found.name: found.reviewed_at for found in names}
-        places = {*reviewed, *(found.place for found in recipients)}
+        """By name, the hub among them where it has recipients."""
+        names = set(self._connection.execute(select(tables.site.c.name)).scalars())
+        enrolled: dict[str, list[Row[Any]]] = defaultdict(list)
+        for found in self._connection.execute(select(tables.recipient).order_by(tables.recipient.c.name)):
+            enrolled[found.place].append(found)
         return [
             Site(
                 name=place,
                 recipients=tuple(
-                    Recipient(name=found.name, public_key=found.public_key)
-                    for found in recipients
-                    if found.place == place
+                    Recipient(name=found.name, public_key=found.public_key) for found in enrolled[place]
                 ),
-                services=tuple(sorted(found.service for found in recipients if found.place == place)),
-                reviewed_at=reviewed.get(place),
+                services=tuple(sorted(found.service for found in enrolled[place])),
             )
-            for place in sorted(places)
+            for place in sorted({*names, *enrolled})
         ]
