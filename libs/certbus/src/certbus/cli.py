@@ -9,7 +9,15 @@ from typing import Annotated, Final
 
 import typer
 
-from certbus import cert_commands, event_commands, local_commands, request_commands, service_commands, site_commands
+from certbus import (
+    alert_commands,
+    cert_commands,
+    event_commands,
+    local_commands,
+    request_commands,
+    service_commands,
+    site_commands,
+)
 from certbus.connection import Options
 from certbus.errors import CommandError
 from certbus.exit_codes import MEANING, ExitCode
@@ -30,6 +38,7 @@ app.add_typer(request_commands.app, name="request")
 app.add_typer(cert_commands.app, name="cert")
 app.add_typer(site_commands.app, name="site")
 app.add_typer(service_commands.app, name="service")
+app.add_typer(alert_commands.app, name="alert")
 app.add_typer(event_commands.app, name="event")
 local_commands.add_to(app)
 

@@ -17,6 +17,7 @@ from certbus.exit_codes import ExitCode
 from certbus.output import say
 from certbus.problems import refusal
 from certbus.set_aside import set_aside
+from certcore.alerts import AlertView
 from certcore.api import (
     CertificateSummary,
     CertificateView,
@@ -123,6 +124,9 @@ class Registry:
 
     def services(self) -> Iterator[ServiceView]:
         return self._all(Page[ServiceView], "/v1/services")
+
+    def alerts(self, *, state: str | None = None, owner: str | None = None) -> Iterator[AlertView]:
+        return self._all(Page[AlertView], "/v1/alerts", state=state, owner=owner)
 
     def review(self, site: str) -> SiteReview:
         """All pages of it as one."""

@@ -18,3 +18,6 @@ class Settings(ServiceSettings):
     issuers: tuple[Label, ...] = Field(default=(), description="Names of the issuer's CAs that a request may choose.")
     health_sweep_every_s: Annotated[float, Field(gt=0)] = 10.0
     renewal_sweep_every_s: Annotated[float, Field(gt=0)] = 60.0
+    watch_every_s: Annotated[float, Field(gt=0)] = Field(
+        default=5.0, description="Between two looks for silent services, dead letters and the state of the bus."
+    )

@@ -8,7 +8,7 @@ from typing import Final
 from certcore import subjects
 from certcore.clock import Clock
 from certcore.errors import PermanentError
-from certcore.events import Event
+from certcore.events import Alert, Event
 from certcore.identities import HUB, Service, source
 from certkit.bounds import LARGEST_EVENT
 from certkit.telemetry import current_traceparent
@@ -98,6 +98,17 @@ class Outbox:
             about=certificate.id,
             owner=certificate.owner,
             traceparent=trace_of(certificate),
+        )
+
+    def alert(self, transaction: Transaction, event: Alert) -> None:
+        """Announce an alert of the registry's own to its owner, and to whoever follows all."""
+        self._add(
+            transaction,
+            event,
+            stream=subjects.ALERTS,
+            subject=subjects.alert(event.owner, event.alert_id),
+            about=event.certificate_id or event.alert_id,
+            traceparent=None,
         )
 
     def _add(
