@@ -114,6 +114,8 @@ def test_the_bus_is_unreachable_after_ten_seconds_and_then_its_health_is_not_ask
 
     assert reasons(BusState()) == []
     assert reasons(BusState(problem="JetStream is not available")) == ["bus_unhealthy"]
+    assert reasons(BusState(cut_at=NOW - 179 * SECOND)) == ["bus_unreachable"]
+    assert reasons(BusState(cut_at=NOW - 180 * SECOND)) == []
     assert reasons(BusState(unreachable_since=NOW - 9 * SECOND, problem="x")) == []
     assert reasons(BusState(unreachable_since=NOW - 10 * SECOND, problem="x")) == ["bus_unreachable"]
 

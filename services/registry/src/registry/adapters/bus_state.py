@@ -22,5 +22,8 @@ class BusWatch:
     async def answers(self) -> bool:
         return await self._broker.ping(timeout=_PING_S)
 
+    async def connections(self) -> int:
+        return int((await self._broker.connect()).stats["reconnects"])
+
     async def dead_letters(self) -> Sequence[Letters]:
         return [Letters(item.place, item.durables, item.newest) for item in await kept_letters(self._broker)]

@@ -24,6 +24,7 @@ _NOT_READY_AFTER: Final = timedelta(seconds=45)
 
 _RESTART_SHOWN: Final = timedelta(minutes=10)
 _LETTERS_SHOWN: Final = timedelta(hours=1)
+_CUT_SHOWN: Final = timedelta(minutes=3)
 _UNREACHABLE_AFTER: Final = timedelta(seconds=10)
 _TEXT: Final = 300
 _NAMED: Final = 5
@@ -50,12 +51,13 @@ class Start:
 
 @dataclass(frozen=True)
 class BusState:
-    """`unreachable_since` is None where the bus answers, `back_at` when it last began to; `problem` is the broker's
-    own word about its health.
+    """`unreachable_since` is None where the bus answers, `back_at` when it last began to. `cut_at` is when it was
+    seen that the connection had been lost and made again. `problem` is the broker's own word about its health.
     """
 
     unreachable_since: datetime | None = None
     back_at: datetime | None = None
+    cut_at: datetime | None = None
     problem: str | None = None
 
 
@@ -145,7 +147,13 @@ def judge_bus(bus: BusState, *, now: datetime) -> list[Finding]:
         if now - bus.unreachable_since >= _UNREACHABLE_AFTER:
             summary = "the registry can't reach the bus: nothing is delivered or reported meanwhile"
             found.append(_finding(Alarm.BUS_UNREACHABLE, "bus", Severity.CRITICAL, summary))
-    elif bus.problem is not None:
+        return found
+    if bus.cut_at is not None and now - bus.cut_at < _CUT_SHOWN:
+        summary = (
+            "the connection to the bus was lost for a moment: the broker was started again, or the network failed"
+        )
+        found.append(_finding(Alarm.BUS_UNREACHABLE, "bus", Severity.WARNING, summary))
+    if bus.problem is not None:
         found.append(_finding(Alarm.BUS_UNHEALTHY, "bus", Severity.CRITICAL, f"the broker: {bus.problem}"))
     return found
 

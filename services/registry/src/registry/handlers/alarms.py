@@ -1,6 +1,7 @@
 """The registry's own alerts: their state in its rows, and an event for each change through the outbox."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from certcore.clock import Clock
 from certcore.events import Severity
@@ -9,6 +10,8 @@ from registry.adapters.store import Transaction
 from registry.domain.alert import PLATFORM_OWNER, AlertRecord, Finding, alert_id, raised, resolved
 
 __all__ = ["Alarms"]
+
+_SUMMARY: Final = 1000
 
 
 class Alarms:
@@ -36,7 +39,7 @@ class Alarms:
         `reason` and `subject` are its identity: one word for machines, and where it is. `summary` is a sentence.
         """
         before = transaction.alerts.get(alert_id(owner=owner, about=subject, reason=reason))
-        finding = Finding(reason, subject, severity, summary)
+        finding = Finding(reason, subject, severity, summary[:_SUMMARY])
         record, event = raised(before, finding, now=self._clock(), source=SOURCE, owner=owner)
         if event is not None:
             transaction.alerts.save(record)

@@ -30,6 +30,10 @@ class Bus(Protocol):
 
     async def answers(self) -> bool: ...
 
+    async def connections(self) -> int:
+        """How often a lost connection was made again."""
+        ...
+
     async def dead_letters(self) -> Sequence[Letters]:
         """The dead letters that are kept, by place.
 
@@ -50,6 +54,7 @@ class Watch:
         self._clock = clock
         self._start = Start(at=clock(), clean=True)
         self._state = BusState()
+        self._connections = 0
         self._expected_since: dict[tuple[str, str], datetime] = {}
 
     @asynccontextmanager
@@ -106,8 +111,13 @@ class Watch:
         answers, now = await self._bus.answers(), self._clock()
         if not answers:
             self._state = replace(self._state, unreachable_since=self._state.unreachable_since or now)
-        elif self._state.unreachable_since is not None:
+            return
+        if self._state.unreachable_since is not None:
             self._state = replace(self._state, unreachable_since=None, back_at=now)
+        connections = await self._bus.connections()
+        if connections != self._connections:
+            self._state = replace(self._state, cut_at=now)
+        self._connections = connections
 
     async def _letters(self) -> Sequence[Letters] | None:
         if self._state.unreachable_since is not None:
