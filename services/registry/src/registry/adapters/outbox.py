@@ -108,6 +108,7 @@ class Outbox:
             stream=subjects.ALERTS,
             subject=subjects.alert(event.owner, event.alert_id),
             about=event.certificate_id or event.alert_id,
+            owner=event.owner,
             traceparent=None,
         )
 

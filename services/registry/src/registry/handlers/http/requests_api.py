@@ -64,7 +64,7 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
         limit: Limit = 100,
     ) -> Page[RequestView]:
         """Requests, newest first."""
-        last = read_cursor_of_time("requests", after)
+        last = _read_cursor(after)
         listed = owner_listed(caller, None)
 
         def work(transaction: Transaction) -> tuple[list[CertificateRequest], tuple[RequestView, ...]]:
