@@ -47,6 +47,7 @@ class RegistryProcess:
         issuers: Sequence[str] = ("ca-one", "ca-two"),
         renewal_sweep_every_s: float = 60.0,
         health_sweep_every_s: float = 10.0,
+        watch_every_s: float = 3600.0,
         plugins: Path | None = None,
     ) -> None:
         """`plugins` is a folder of installed packages that it finds beside ours."""
@@ -64,6 +65,7 @@ class RegistryProcess:
             "issuers": list(issuers),
             "renewal_sweep_every_s": renewal_sweep_every_s,
             "health_sweep_every_s": health_sweep_every_s,
+            "watch_every_s": watch_every_s,
         }
         self.child = ChildProcess(
             name="registry",
@@ -207,6 +209,7 @@ async def running_registry(
     *,
     renewal_sweep_every_s: float = 60.0,
     health_sweep_every_s: float = 10.0,
+    watch_every_s: float = 3600.0,
     plugins: Callable[[Path], Path] | None = None,
 ) -> AsyncIterator[RunningRegistry]:
     """A registry on a fresh broker, which is open to all. site1 has a syncer and a pusher, site2 only a syncer.
@@ -222,6 +225,7 @@ async def running_registry(
             nats_url=broker.url,
             renewal_sweep_every_s=renewal_sweep_every_s,
             health_sweep_every_s=health_sweep_every_s,
+            watch_every_s=watch_every_s,
             plugins=plugins(installed) if plugins else None,
         )
         stack.push_async_callback(process.stop)

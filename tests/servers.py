@@ -12,6 +12,7 @@ import nats
 
 from certcore.identities import OPERATOR
 from certcore.permissions import accounts, grants
+from certkit.bounds import Bounds
 from certkit.declare import declare
 from certkit.topology import topology
 from certlocal.haproxy_server import HaproxyServer
@@ -85,7 +86,9 @@ class SecuredBroker:
 
 
 @asynccontextmanager
-async def secured_broker(*, sites: Sequence[str] = SITES, owners: Sequence[str] = ()) -> AsyncIterator[SecuredBroker]:
+async def secured_broker(
+    *, sites: Sequence[str] = SITES, owners: Sequence[str] = (), bounds: Bounds | None = None
+) -> AsyncIterator[SecuredBroker]:
     """A broker with permissions, and with the streams and consumers of the sites and owners."""
     granted = grants(sites=sites, owners=owners)
     async with _folder() as folder:
@@ -97,7 +100,7 @@ async def secured_broker(*, sites: Sequence[str] = SITES, owners: Sequence[str] 
                 nkeys_seed=str(identities.seed_file(OPERATOR)),
                 inbox_prefix=f"_INBOX.{OPERATOR}".encode(),
             )
-            await declare(client.jetstream(), topology(sites, owners=owners), apply=True)
+            await declare(client.jetstream(), topology(sites, owners=owners, bounds=bounds), apply=True)
             await client.close()
             yield SecuredBroker(server, identities)
 

@@ -39,6 +39,16 @@ async def test_every_promise_of_the_story_holds(system: LocalSystem) -> None:
     assert held, "\n".join(told)
 
 
+async def test_a_system_that_was_just_started_has_no_alert_of_its_own(system: LocalSystem) -> None:
+    assert await _alerts(system) == set()
+
+
+async def _alerts(system: LocalSystem) -> set[tuple[str, str]]:
+    """Reason and subject of each open alert about the system itself."""
+    found = await ask(system, "admin", lambda registry: list(registry.alerts(state="open", owner="platform")))
+    return {(alert.reason, alert.subject) for alert in found}
+
+
 def _show(system: LocalSystem, name: str) -> CertificateView:
     """As a person would: by the command, in another process."""
     shown = subprocess.run(
@@ -145,6 +155,11 @@ async def test_a_syncer_that_was_away_for_three_revisions_delivers_only_the_newe
     }
     await system.release("site2-syncer")
     await wait_live(system, "orders", first + 3)
+
+    async def told() -> bool:
+        return ("service_restarted", "site2/syncer") in await _alerts(system)
+
+    await until(told, "the alert of its restart")
     present = {path.name for path in store.iterdir()}
     assert f"revision-{first + 3}" in present
     assert present.isdisjoint({f"revision-{first + 1}", f"revision-{first + 2}"})

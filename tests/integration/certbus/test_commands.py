@@ -91,6 +91,8 @@ async def test_an_internal_request_needs_nobody_and_is_seen_everywhere(registry:
         (["cert", "show", "plain"], "/v1/certificates/plain"),
         (["cert", "list", "--owner", "team-shop"], "/v1/certificates?owner=team-shop"),
         (["site", "list"], "/v1/sites"),
+        (["alert", "list"], "/v1/alerts?state=open"),
+        (["alert", "list", "--state", "all", "--owner", "team-shop"], "/v1/alerts?owner=team-shop"),
     ):
         shown = await certbus(*words, "-o", "json")
         assert (shown.code, shown.err) == (ExitCode.OK, "")

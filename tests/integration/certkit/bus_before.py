@@ -66,7 +66,8 @@ MOVED: Final = {
         ("certs.request.payments.submit", "r4"),
         ("certs.request.web.submit", "r5"),
     ],
-    "ANSWERS": [("certs.answer.payments.r1", "a1"), ("certs.answer.payments.r3", "a2")],
+    "ANSWERS_payments": [("certs.answer.payments.r1", "a1"), ("certs.answer.payments.r3", "a2")],
+    "ANSWERS_web": [],
     "CERTS": [("certs.ev.approved.c1", "e1"), ("certs.ev.expected.c1", "e2"), ("certs.ev.approved.c2", "e3")],
     "ALERTS": [
         ("certs.alert.web.warning", "al2"),

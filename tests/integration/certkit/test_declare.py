@@ -8,6 +8,7 @@ import nats
 import pytest
 from nats.js.errors import APIError
 
+from certkit.bounds import Bounds, PlaceBounds
 from certkit.declare import Drift, declare
 from certkit.topology import topology
 
@@ -54,6 +55,8 @@ async def test_a_new_site_and_a_new_owner_are_added_and_the_others_stay(nats_url
     added = await declare(js, topology(["site1", "site2"], owners=["payments", "web"]), apply=True)
     assert {drift.name for drift in added} == {
         "ALERTS/alerts-web",
+        "ANSWERS_web",
+        "DLQ_hub",
         "REQUESTS",
         "REQUESTS/requests-web",
         "DEPLOY_site2",
@@ -106,6 +109,34 @@ async def test_of_a_last_value_only_the_newest_is_kept(nats_url: str) -> None:
         await js.publish("certs.last.site1.syncer.heartbeat.syncer", beat)
     reading = await js.pull_subscribe("", "registry", stream="LAST_site1")
     assert [message.data for message in await reading.fetch(10, timeout=1)] == [b"3"]
+    await client.close()
+
+
+async def test_smaller_bounds_drop_nothing_that_nobody_has_read(nats_url: str) -> None:
+    client = await nats.connect(nats_url)
+    js = client.jetstream()
+    await declare(js, topology(["site1"], owners=["payments"]), apply=True)
+    orders, reports, letters = (
+        [f"certs.deploy.site1.syncer.c{number}" for number in range(5)],
+        [f"certs.status.site1.syncer.delivery_failed.c{number}" for number in range(5)],
+        ["certs.dlq.site1.site1-syncer"] * 5,
+    )
+    for subject in (*orders, *reports, *letters):
+        await js.publish(subject, bytes(1000))
+    place = PlaceBounds(deploy=2000, status=2000, last=2000, last_subjects=2)
+    smaller = topology(["site1"], owners=["payments"], bounds=Bounds(site=place, letters_kept=2))
+    await declare(js, smaller, apply=True)
+    names = ("DEPLOY_site1", "STATUS_site1", "DLQ_site1")
+    assert [(await js.stream_info(name)).state.messages for name in names] == [5, 5, 5]
+    assert {drift.name for drift in await declare(js, smaller, apply=False)} == set(names)
+
+    for stream, durable in (("DEPLOY_site1", "site1-syncer"), ("STATUS_site1", "registry")):
+        reading = await js.pull_subscribe("", durable, stream=stream)
+        for message in await reading.fetch(5, timeout=5):
+            await message.ack_sync()
+    await js.purge_stream("DLQ_site1")
+    await declare(js, smaller, apply=True)
+    assert await declare(js, smaller, apply=False) == []
     await client.close()
 
 

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 from nats.js import JetStreamContext
+from nats.js.api import StreamConfig
 
 from certcore.errors import PermanentError
 from certkit.declare import declare
@@ -34,6 +35,20 @@ async def client(nats_url: str) -> AsyncIterator[Client]:
     await bus_before.make(connected)
     await bus_before.fill(connected)
     yield connected
+    await connected.close()
+
+
+@pytest_asyncio.fixture
+async def answered(nats_url: str) -> AsyncIterator[JetStreamContext]:
+    """A bus where ANSWERS is of all owners."""
+    connected = await nats.connect(nats_url)
+    js = connected.jetstream()
+    await js.add_stream(
+        StreamConfig(name="ANSWERS", subjects=["certs.answer.>"], max_age=86400, metadata={"certbus.form": "2"})
+    )
+    for subject, name in (("payments.r1", "a1"), ("web.r2", "a2"), ("payments.r3", "a3")):
+        await bus_before.publish(js, f"certs.answer.{subject}", name)
+    yield js
     await connected.close()
 
 
@@ -69,6 +84,37 @@ async def test_consumers_that_stay_go_on_where_they_were(client: Client) -> None
         reading = await js.pull_subscribe("", durable, stream=stream)
         messages = await reading.fetch(10, timeout=0.5)
         assert [(message.headers or {})["ce-id"] for message in messages] == expected
+
+
+async def test_answers_of_one_stream_for_all_owners_are_moved_to_each_owner_s(answered: JetStreamContext) -> None:
+    js = answered
+    told = await declare(js, topology([], owners=["payments"]), apply=True)
+
+    held = await bus_before.held(js)
+    assert held["ANSWERS_payments"] == [("certs.answer.payments.r1", "a1"), ("certs.answer.payments.r3", "a3")]
+    assert held["ANSWERS"] == [("certs.answer.web.r2", "a2")]
+    assert "keeps answers to web until they are too old" in told[0].line(applied=True)
+    await declare(js, _WANTED, apply=True)
+
+    held = await bus_before.held(js)
+    assert held["ANSWERS_web"] == [("certs.answer.web.r2", "a2")]
+    assert "ANSWERS" not in held
+    assert await declare(js, _WANTED, apply=True) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_killed_move_of_answers_is_ended_by_the_next(answered: JetStreamContext, seed: int) -> None:
+    js, dice = answered, random.Random(seed)
+    for _ in range(4):
+        mortal = Mortal(js, calls=dice.randrange(1, 30), answered=dice.random() < 0.5)
+        with suppress(KilledError):
+            await declare(cast("JetStreamContext", mortal), _WANTED, apply=True)
+    await declare(js, _WANTED, apply=True)
+
+    held = await bus_before.held(js)
+    assert held["ANSWERS_payments"] == [("certs.answer.payments.r1", "a1"), ("certs.answer.payments.r3", "a3")]
+    assert held["ANSWERS_web"] == [("certs.answer.web.r2", "a2")]
+    assert "ANSWERS" not in held
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -1,15 +1,10 @@
 """Who may do what on the bus, asked of a real broker."""
 
-import asyncio
-import base64
-import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import nats
-import nkeys
 import pytest
 import pytest_asyncio
 from nats.errors import NoRespondersError
@@ -22,7 +17,7 @@ from certkit.declare import declare
 from certkit.topology import topology
 from certlocal.nats_identities import NatsIdentities
 from tests import servers
-from tests.integration.certkit.person import Person
+from tests.integration.certkit.person import Person, connect_bare
 from tests.patience import HANG_S
 from tests.servers import SITES, SecuredBroker
 
@@ -92,9 +87,10 @@ MAY_PUBLISH: dict[str, set[str]] = {
     "certs.dlq.site2.site2-pusher": {"site2-pusher"},
     "certs.dlq.site2.site1-syncer": set(),
     "certs.dlq.site1.registry": set(),
-    "$JS.API.DIRECT.GET.ANSWERS.certs.answer.payments.e1": {OPERATOR, "owner-payments"},
-    "$JS.API.DIRECT.GET.ANSWERS.certs.answer.web.e1": {OPERATOR, "owner-web"},
-    "$JS.API.DIRECT.GET.ANSWERS.certs.answer.>": {OPERATOR},
+    "$JS.API.DIRECT.GET.ANSWERS_payments.certs.answer.payments.e1": {OPERATOR, "owner-payments"},
+    "$JS.API.DIRECT.GET.ANSWERS_web.certs.answer.web.e1": {OPERATOR, "owner-web"},
+    "$JS.API.DIRECT.GET.ANSWERS_payments.certs.answer.web.e1": {OPERATOR},
+    "$JS.API.DIRECT.GET.ANSWERS_payments.certs.answer.>": {OPERATOR},
     "$JS.API.DIRECT.GET.CERTS.certs.ev.issued.c1": {OPERATOR},
     "$JS.API.STREAM.NAMES": {OPERATOR, "registry"},
     "$JS.API.STREAM.LIST": {OPERATOR, "registry"},
@@ -106,7 +102,7 @@ MAY_PUBLISH: dict[str, set[str]] = {
 }
 
 STREAMS = (
-    *("REQUESTS", "ANSWERS", "CERTS", "ALERTS", "ANCHOR"),
+    *("REQUESTS", "CERTS", "ALERTS", "ANCHOR", *(f"ANSWERS_{owner}" for owner in OWNERS)),
     *(f"{kind}_{place}" for kind in ("DEPLOY", "STATUS", "LAST", "DLQ") for place in ("hub", "site1", "site2")),
 )
 
@@ -132,7 +128,8 @@ for _stream in STREAMS:
         *("STREAM.INFO", "STREAM.UPDATE", "STREAM.PURGE", "STREAM.DELETE", "STREAM.MSG.GET", "STREAM.MSG.DELETE"),
         *("DIRECT.GET", "CONSUMER.CREATE"),
     ):
-        MAY_PUBLISH[f"$JS.API.{_call}.{_stream}"] = {OPERATOR, "registry"} if _call == "DIRECT.GET" else {OPERATOR}
+        _also = {"registry"} if _call in {"DIRECT.GET", "STREAM.INFO"} else set()
+        MAY_PUBLISH[f"$JS.API.{_call}.{_stream}"] = {OPERATOR, *_also}
     MAY_PUBLISH[f"$JS.API.CONSUMER.LIST.{_stream}"] = {OPERATOR, "registry"}
     MAY_PUBLISH[f"$JS.API.CONSUMER.NAMES.{_stream}"] = {OPERATOR} | ({"registry"} if _stream == "REQUESTS" else set())
     for _durable in {durable for _, durable in READERS}:
@@ -210,27 +207,9 @@ async def test_an_identity_subscribes_only_to_its_own(bus: SecuredBroker, identi
 async def test_who_has_no_key_of_the_bus_gets_no_connection(bus: SecuredBroker, tmp_path: Path) -> None:
     stranger = NatsIdentities(tmp_path).seed_file("registry")
 
-    assert "Authorization Violation" in await _connect_bare(bus, seed_file=None)
-    assert "Authorization Violation" in await _connect_bare(bus, seed_file=stranger)
-    assert (await _connect_bare(bus, seed_file=bus.seed_file("registry"))).startswith("PONG")
-
-
-async def _connect_bare(bus: SecuredBroker, *, seed_file: Path | None) -> str:
-    """The broker's first answer, without a client library, which leaves refused connections open."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(bus.url).port)
-    try:
-        told = json.loads((await reader.readline()).removeprefix(b"INFO "))
-        credentials = {}
-        if seed_file is not None:
-            seed = bytearray(await asyncio.to_thread(seed_file.read_bytes))
-            pair = nkeys.from_seed(seed)  # type: ignore[no-untyped-call] # nkeys has no types
-            signature = base64.urlsafe_b64encode(pair.sign(told["nonce"].encode()))
-            credentials = {"nkey": pair.public_key.decode(), "sig": signature.decode().rstrip("=")}
-        writer.write(b"CONNECT " + json.dumps({"verbose": False, **credentials}).encode() + b"\r\nPING\r\n")
-        return (await asyncio.wait_for(reader.readline(), 5)).decode()
-    finally:
-        writer.close()
-        await writer.wait_closed()
+    assert "Authorization Violation" in await connect_bare(bus, None)
+    assert "Authorization Violation" in await connect_bare(bus, stranger)
+    assert (await connect_bare(bus, bus.seed_file("registry"))).startswith("PONG")
 
 
 async def test_what_the_operator_declared_has_not_drifted(bus: SecuredBroker) -> None:
@@ -242,7 +221,7 @@ async def test_what_the_operator_declared_has_not_drifted(bus: SecuredBroker) ->
     ("identity", "request_subject", "body"),
     [
         ("owner-payments", "certs.request.payments.submit", b"{}"),
-        ("owner-payments", "$JS.API.DIRECT.GET.ANSWERS.certs.answer.payments.e1", b""),
+        ("owner-payments", "$JS.API.DIRECT.GET.ANSWERS_payments.certs.answer.payments.e1", b""),
         ("owner-payments", "$JS.API.CONSUMER.MSG.NEXT.ALERTS.alerts-payments", b'{"batch": 1}'),
         ("site1-syncer", "certs.status.site1.syncer.delivery_failed.c1", b"{}"),
         ("site1-syncer", "certs.last.site1.syncer.heartbeat.syncer", b"{}"),
@@ -316,11 +295,13 @@ async def test_an_owner_reads_his_answer_as_it_comes_and_later(bus: SecuredBroke
         await registry.client.jetstream().publish(subject, b"accepted")
 
         assert (await live.next_msg(timeout=HANG_S)).data == b"accepted"
-        stored = await owner.client.jetstream().get_last_msg(subjects.ANSWERS, subject, direct=True)
+        stored = await owner.client.jetstream().get_last_msg(
+            subjects.answers_stream("payments"), subject, direct=True
+        )
         assert stored.data == b"accepted"
         with pytest.raises((TimeoutError, NoRespondersError)):
             await owner.client.jetstream(timeout=0.3).get_last_msg(
-                subjects.ANSWERS, "certs.answer.web.e1", direct=True
+                subjects.answers_stream("web"), "certs.answer.web.e1", direct=True
             )
 
 

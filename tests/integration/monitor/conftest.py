@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest_asyncio
 
+import monitor
+from certkit.database import make_engine, upgrade
 from certlocal.process import ChildProcess
+from monitor.adapters.store import Store
 from tests import servers
 from tests.authority import Authority
 from tests.integration.monitor.watch import Watch
@@ -53,3 +56,11 @@ registry = {{ url = "{registry.url}", token_file = "{registry.settings(tmp_path)
             yield Watch(process, registry, observations, alerts, authority, declared_bus, http_port, tmp_path)
         finally:
             await process.stop()
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    engine = make_engine(f"sqlite+aiosqlite:///{tmp_path}/monitor.db")
+    await upgrade(engine, Path(monitor.__file__).parent / "migrations")
+    yield Store(engine)
+    await engine.dispose()

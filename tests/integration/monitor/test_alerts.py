@@ -1,18 +1,13 @@
 """Alerts are stored with what they tell of, and leave when the bus takes them."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from faststream.nats import NatsBroker
 
-import monitor
 from certcore.errors import TransientError
 from certcore.events import Event
 from certkit.bus import EventPublisher
-from certkit.database import make_engine, upgrade
 from monitor.adapters.store import Announcement, Store
 from monitor.domain.alerting import resolution
 from monitor.domain.watched import EndpointRecord
@@ -47,14 +42,6 @@ class Bus(EventPublisher):
             raise TransientError("the bus is down")
         self.taken.append((subject, event_id, event))
         return event_id or ""
-
-
-@pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    engine = make_engine(f"sqlite+aiosqlite:///{tmp_path}/monitor.db")
-    await upgrade(engine, Path(monitor.__file__).parent / "migrations")
-    yield Store(engine)
-    await engine.dispose()
 
 
 async def test_what_the_bus_didnt_take_is_published_in_order_when_it_is_back(store: Store) -> None:

@@ -80,7 +80,7 @@ class Bus:
 
         async def look() -> RawStreamMsg | None:
             try:
-                return await self.js.get_last_msg("ANSWERS", f"certs.answer.{owner}.{token}", direct=True)
+                return await self.js.get_last_msg(f"ANSWERS_{owner}", f"certs.answer.{owner}.{token}", direct=True)
             except NotFoundError:
                 return None
 

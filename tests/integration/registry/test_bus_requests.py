@@ -81,7 +81,7 @@ async def test_the_same_event_twice_gives_one_certificate_and_one_answer(bus: Bu
     assert (await bus.answer(event_id)).accepted
     # Another one after it: by then a second answer would be in the stream.
     await bus.asked(encoded(a_body()))
-    assert len(await bus.messages("ANSWERS", f"certs.answer.shop.{event_id}")) == 1
+    assert len(await bus.messages("ANSWERS_shop", f"certs.answer.shop.{event_id}")) == 1
     assert len(registry.process.rows("SELECT * FROM certificate WHERE name = ?", body["name"])) == 1
     assert len(registry.process.rows("SELECT * FROM event WHERE about = ?", event_id)) == 1
 
@@ -121,7 +121,7 @@ async def test_an_event_without_an_id_is_answered_by_the_hash_of_its_body(bus: B
     assert (await bus.answer(hashed(body))).fields == ["ce-id"]
     await bus.settled("REQUESTS", "requests-shop")
     await bus.asked(encoded(a_body()))
-    assert len(await bus.messages("ANSWERS", f"certs.answer.shop.{hashed(body)}")) == 1
+    assert len(await bus.messages("ANSWERS_shop", f"certs.answer.shop.{hashed(body)}")) == 1
 
 
 @pytest.mark.parametrize("event_type", ["certbus.request.submitted.v3", "certbus.certificate.live.v1", "tüpe 🎉"])

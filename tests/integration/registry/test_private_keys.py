@@ -57,7 +57,7 @@ async def test_no_key_is_stored_said_or_logged(
     # The request stream holds what others published; everything that the registry keeps and says is clean.
     said = tmp_path / "said"
     said.mkdir()
-    for stream in ("CERTS", "ANSWERS", "DEPLOY_site1", "DEPLOY_site2", "ALERTS", "DLQ_hub"):
+    for stream in ("CERTS", "ANSWERS_shop", "DEPLOY_site1", "DEPLOY_site2", "ALERTS", "DLQ_hub"):
         content = b"".join(
             (message.data or b"") + str(message.headers).encode() for message in await bus.messages(stream)
         )

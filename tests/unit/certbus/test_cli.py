@@ -115,6 +115,7 @@ def test_a_registry_that_is_not_there_ends_with_eight(nowhere: Path, capsys: pyt
         ["cert", "renew", "shop", "--wait"],
         ["event", "follow"],
         ["service", "list"],
+        ["alert", "list"],
         ["request", "create", "-f", str(nowhere / "request.json"), "--wait"],
     ):
         assert run([*words, *connection]) == ExitCode.UNREACHABLE

@@ -86,7 +86,7 @@ def test_the_hub_exports_to_each_account_only_what_it_is_granted() -> None:
     exported = [line for line in rendered.splitlines() if 'accounts: ["owner-payments"]' in line]
     assert [line.split('"')[1] for line in exported] == [
         "certs.request.payments.submit",
-        "$JS.API.DIRECT.GET.ANSWERS.certs.answer.payments.>",
+        "$JS.API.DIRECT.GET.ANSWERS_payments.certs.answer.payments.>",
         "$JS.API.CONSUMER.INFO.ALERTS.alerts-payments",
         "$JS.API.CONSUMER.MSG.NEXT.ALERTS.alerts-payments",
         "$JS.ACK.ALERTS.alerts-payments.>",

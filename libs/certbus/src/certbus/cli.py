@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from certbus import (
+    alert_commands,
     cert_commands,
     event_commands,
     local_commands,
@@ -38,6 +39,7 @@ app.add_typer(request_commands.app, name="request")
 app.add_typer(cert_commands.app, name="cert")
 app.add_typer(site_commands.app, name="site")
 app.add_typer(service_commands.app, name="service")
+app.add_typer(alert_commands.app, name="alert")
 app.add_typer(event_commands.app, name="event")
 app.add_typer(restore_commands.app, name="restore")
 local_commands.add_to(app)

@@ -17,6 +17,7 @@ from certbus.exit_codes import ExitCode
 from certbus.output import say
 from certbus.problems import refusal
 from certbus.set_aside import set_aside
+from certcore.alerts import AlertView
 from certcore.api import (
     CertificateSummary,
     CertificateView,
@@ -128,6 +129,9 @@ class Registry:
 
     def restore(self) -> RestoreView:
         return self._read(RestoreView, self._call("GET", "/v1/restore"))
+
+    def alerts(self, *, state: str | None = None, owner: str | None = None) -> Iterator[AlertView]:
+        return self._all(Page[AlertView], "/v1/alerts", state=state, owner=owner)
 
     def review(self, site: str) -> SiteReview:
         """All pages of it as one."""

@@ -17,9 +17,9 @@ _CHANNELS: Final[dict[str, tuple[str, str, tuple[type[Event], ...]]]] = {
         "anyone allowed to ask",
         (events.RequestSubmitted, events.RequestSubmittedV1),
     ),
-    subjects.ANSWERS: (
+    "ANSWERS": (
         "certs.answer.{owner}.{request_event_id}",
-        "registry",
+        "registry, in the stream ANSWERS_{owner}",
         (events.RequestAccepted, events.RequestRejected),
     ),
     subjects.CERTS: (

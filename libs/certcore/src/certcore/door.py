@@ -11,7 +11,7 @@ from certcore.names import KUBERNETES_PATTERN, LABEL_PATTERN
 from certcore.rejection import RejectedError, Rejection
 from certcore.targets import TargetKinds
 
-__all__ = ["MAX_BODY_BYTES", "RequestDoor"]
+__all__ = ["MAX_BODY_BYTES", "MAX_REJECTIONS", "RequestDoor"]
 
 MAX_BODY_BYTES: Final = 64 * 1024
 

@@ -20,6 +20,7 @@ __all__ = [
     "REQUESTS_DURABLES",
     "Service",
     "alerts_durable",
+    "dead_lettered_at",
     "deliverers_at",
     "durable",
     "identity",
@@ -104,6 +105,14 @@ def requests_durable(owner: str) -> str:
 def alerts_durable(owner: str) -> str:
     """The consumer by which an owner reads its alerts."""
     return f"alerts-{owner}"
+
+
+def dead_lettered_at(place: str, owners: Iterable[str] = ()) -> tuple[str, ...]:
+    """The durables whose dead letters are kept at a place: those that its services read."""
+    read = tuple(durable(place, service) for service in services_at(place))
+    if place == HUB:
+        read += (ALERTS_DURABLE, *map(requests_durable, owners))
+    return read
 
 
 def source(place: str, service: str) -> str:

@@ -25,7 +25,7 @@ from certcore.identities import (
     requests_durable,
 )
 
-__all__ = ["Grant", "accounts", "grants"]
+__all__ = ["Grant", "Limits", "accounts", "grants"]
 
 HUB_ACCOUNT: Final = "certbus"
 """The account that holds the streams."""
@@ -40,11 +40,28 @@ _PULL: Final = "$JS.API.CONSUMER.MSG.NEXT."
 
 
 @dataclass(frozen=True)
+class Limits:
+    """Of an account. The broker counts subscriptions for each connection, and closes one whose message is larger."""
+
+    connections: int
+    subscriptions: int
+    payload_kib: int
+
+
+# Several tools may ask as one owner. What is larger than REQUESTS takes is refused with a reason up to this size.
+_OF_OWNER: Final = Limits(connections=64, subscriptions=256, payload_kib=256)
+# Replicas, and in a rolling restart twice as many. The registry reads each place and owner by a subscription.
+_OF_SERVICE: Final = Limits(connections=16, subscriptions=1_000, payload_kib=1_024)
+_OF_HUB: Final = Limits(connections=64, subscriptions=20_000, payload_kib=1_024)
+
+
+@dataclass(frozen=True)
 class Grant:
     """The subjects, with wildcards, that an identity may publish to and subscribe to."""
 
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
+    limits: Limits = _OF_SERVICE
 
 
 def grants(*, sites: Iterable[str], owners: Iterable[str]) -> dict[str, Grant]:
@@ -80,9 +97,10 @@ def grants(*, sites: Iterable[str], owners: Iterable[str]) -> dict[str, Grant]:
         found[name] = _grant(
             name,
             # The stored answer is read by its subject, without a consumer.
-            publish=(subjects.request(owner), f"$JS.API.DIRECT.GET.{subjects.ANSWERS}.{answers}"),
+            publish=(subjects.request(owner), f"$JS.API.DIRECT.GET.{subjects.answers_stream(owner)}.{answers}"),
             subscribe=(answers,),
             consumes=((subjects.ALERTS, alerts_durable(owner)),),
+            limits=_OF_OWNER,
         )
     return found
 
@@ -109,6 +127,8 @@ def _registry(owners: Iterable[str]) -> Grant:
             "$JS.API.CONSUMER.RESET.*.*",
             # After a restore it reads what streams still hold of the time that it lost.
             "$JS.API.DIRECT.GET.*",
+            # It notices streams that were lost or are full, and dead letters.
+            "$JS.API.STREAM.INFO.*",
             *(subjects.dead_letter(HUB, consumer) for consumer in read),
         ),
         consumes=((subjects.REQUESTS, "*"), ("*", READS_REPORTS), (subjects.ALERTS, ALERTS_DURABLE)),
@@ -134,6 +154,7 @@ def _grant(
     publish: tuple[str, ...],
     subscribe: tuple[str, ...] = (),
     consumes: tuple[tuple[str, str], ...] = (),
+    limits: Limits = _OF_SERVICE,
 ) -> Grant:
     """`consumes` are (stream, durable): a pull consumer that is only used, never made."""
     rights = list(publish)
@@ -144,7 +165,7 @@ def _grant(
             f"$JS.ACK.{stream}.{consumer}.>",
         ]
     # An inbox of one's own: with the default _INBOX.> everybody could read everybody's replies.
-    return Grant(tuple(rights), (*subscribe, f"_INBOX.{name}.>"))
+    return Grant(tuple(rights), (*subscribe, f"_INBOX.{name}.>"), limits)
 
 
 def accounts(granted: Mapping[str, Grant], public_keys: Mapping[str, str]) -> str:
@@ -154,6 +175,9 @@ def accounts(granted: Mapping[str, Grant], public_keys: Mapping[str, str]) -> st
     acknowledgement goes to, and the broker asks nobody whether he might publish there. So everybody but the registry
     has an account of its own, where replies stay, and imports from the hub's account what it is granted.
     The permissions hold as well: a refusal tells its reason, an absent import doesn't.
+
+    Only the hub's account has JetStream, so the server's `max_file_store` is the bound of what is stored. Each
+    account has limits of its own: nobody takes the broker's connections or memory from the others.
 
     Raises:
         ValueError: an identity has no key, or what stands for its key is not a public one.
@@ -170,9 +194,32 @@ def accounts(granted: Mapping[str, Grant], public_keys: Mapping[str, str]) -> st
         exports += [_export(name, "stream", subject) for subject in streams]
         imports = [_import("service", subject) for subject in services]
         imports += [_import("stream", subject) for subject in streams]
-        members.append(f"  {_text(name)} {{\n{_block('users', [user])}{_block('imports', imports)}  }}\n")
-    hub = f"    jetstream: enabled\n{_block('users', residents)}{_block('exports', exports)}"
+        limits = _limits(grant.limits)
+        members.append(f"  {_text(name)} {{\n{limits}{_block('users', [user])}{_block('imports', imports)}  }}\n")
+    hub = f"{_jetstream(len(granted))}{_limits(_OF_HUB)}{_block('users', residents)}{_block('exports', exports)}"
     return f"accounts {{\n  {_text(HUB_ACCOUNT)} {{\n{hub}  }}\n{''.join(members)}}}\n"
+
+
+def _jetstream(identities: int) -> str:
+    # A site has two identities and four streams, an owner one of each; all may be doubled while they are moved.
+    # The server applies the number of consumers to each stream: an owner has one on REQUESTS and one on ALERTS.
+    return (
+        "    jetstream {\n"
+        "      max_mem: 0\n"
+        f"      max_streams: {32 + 4 * identities}\n"
+        f"      max_consumers: {16 + identities}\n"
+        "    }\n"
+    )
+
+
+def _limits(limits: Limits) -> str:
+    return (
+        "    limits {\n"
+        f"      max_connections: {limits.connections}\n"
+        f"      max_subscriptions: {limits.subscriptions}\n"
+        f"      max_payload: {limits.payload_kib}KB\n"
+        "    }\n"
+    )
 
 
 def _user(name: str, grant: Grant, public_key: str) -> str:

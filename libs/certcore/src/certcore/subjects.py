@@ -3,7 +3,7 @@
 | stream | subjects |
 |---|---|
 | REQUESTS | certs.request.<owner>.submit |
-| ANSWERS | certs.answer.<owner>.<request event id> |
+| ANSWERS_<owner> | certs.answer.<owner>.<request event id> |
 | CERTS | certs.ev.<event>.<certificate id> |
 | DEPLOY_<place> | certs.deploy.<place>.<service>.<certificate id> |
 | STATUS_<place> | certs.status.<place>.<service>.<event>.<certificate id> |
@@ -24,10 +24,12 @@ from certcore.events import EndpointObserved, Event, ProbeRound, SiteHeartbeat
 from certcore.names import subject_token
 
 REQUESTS: Final = "REQUESTS"
-ANSWERS: Final = "ANSWERS"
 CERTS: Final = "CERTS"
 ALERTS: Final = "ALERTS"
 ANCHOR: Final = "ANCHOR"
+
+# What the names of the streams of an owner begin with.
+ANSWERS: Final = "ANSWERS_"
 
 # What the names of the streams of a place begin with.
 DEPLOY: Final = "DEPLOY_"
@@ -44,6 +46,10 @@ ANY_ANCHOR: Final = "certs.anchor.>"
 
 # Nouns that an event's subject leaves out: of each noun that may stand there, only these are so short of it.
 _SILENT_NOUNS: Final = frozenset({"certificate", "endpoint", "endpoints", "site"})
+
+
+def answers_stream(owner: str) -> str:
+    return f"{ANSWERS}{owner}"
 
 
 def deploy_stream(place: str) -> str:
@@ -211,6 +217,11 @@ def is_last(subject: str) -> bool:
 
 def owner_of_request(subject: str) -> str:
     """Read who asks from a REQUESTS subject."""
+    return subject.split(".")[2]
+
+
+def owner_of_answer(subject: str) -> str:
+    """Read who asked from the subject of an answer."""
     return subject.split(".")[2]
 
 

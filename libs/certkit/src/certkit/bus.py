@@ -28,6 +28,7 @@ from certcore.cloudevents import Envelope, envelope_of, headers_of
 from certcore.errors import PermanentError, TransientError
 from certcore.events import Event
 from certkit.bus_client import end_quietly
+from certkit.dead_letters import fitted
 from certkit.failure_policy import FailureLimits, FailurePolicy
 from certkit.reader import Reader
 from certkit.settings import BusSettings
@@ -89,6 +90,7 @@ def make_broker(
 
     async def publish_dead_letter(body: bytes, durable: str, headers: dict[str, str]) -> None:
         headers.pop("traceparent", None)
+        body, headers = fitted(body, headers)
         await broker.publish(
             body,
             subjects.dead_letter(place, durable),

@@ -17,7 +17,7 @@ from typing import Any, Final
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import RetentionPolicy, StreamConfig, StreamInfo
+from nats.js.api import ConsumerInfo, RetentionPolicy, StreamConfig, StreamInfo
 from nats.js.errors import NotFoundError
 from pydantic import ValidationError
 
@@ -38,6 +38,7 @@ _STREAM_FIELDS: Final = (
     "storage",
     "num_replicas",
     "max_bytes",
+    "max_msgs",
     "max_msg_size",
     "max_msgs_per_subject",
     "discard",
@@ -118,15 +119,24 @@ async def _roomy(js: JetStreamContext, config: StreamConfig, present: StreamInfo
     """The limits, but for those that would drop what nobody has read yet: they are mended by a later run."""
     name = config.name or ""
     consumers = await js.consumers_info(name)
-    if config.retention is not RetentionPolicy.WORK_QUEUE and any(not info.num_pending for info in consumers):
+    if config.retention is not RetentionPolicy.WORK_QUEUE and consumers and not any(map(_unread, consumers)):
         return config
     most = max(((await js.stream_info(name, subjects_filter=">")).state.subjects or {"": 0}).values())
-    newest, size = config.max_msgs_per_subject, config.max_bytes or -1
+    newest = config.max_msgs_per_subject
     return replace(
         config,
         max_msgs_per_subject=max(newest, most) if newest > 1 else newest,
-        max_bytes=max(size, present.state.bytes) if size > 0 else size,
+        max_bytes=_at_least(config.max_bytes, present.state.bytes),
+        max_msgs=_at_least(config.max_msgs, present.state.messages),
     )
+
+
+def _unread(consumer: ConsumerInfo) -> bool:
+    return bool(consumer.num_pending or consumer.num_ack_pending)
+
+
+def _at_least(limit: int | None, held: int) -> int | None:
+    return max(limit, held) if limit is not None and limit > 0 else limit
 
 
 async def _unread_requests(js: JetStreamContext, wanted: Topology) -> list[Drift | Migrated]:

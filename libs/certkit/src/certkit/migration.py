@@ -7,7 +7,7 @@ killed. An old stream is closed first: publishers are refused meanwhile and try 
 | old | new |
 |---|---|
 | REQUESTS `certs.request.<owner>.<name>` | REQUESTS `….submit`, by way of a stream with another name |
-| CERTS `certs.answer.>` | ANSWERS |
+| CERTS `certs.answer.>`, then ANSWERS | ANSWERS_<owner> |
 | STATUS | STATUS_<place>; heartbeats LAST_<place> |
 | ALERTS `certs.alert.<severity>.<owner>` | ALERTS `certs.alert.<owner>.<severity>`: the id is in the body |
 | DLQ `certs.dlq.<durable>` | DLQ_<place> |
@@ -31,6 +31,7 @@ from certkit.topology import FORM, Topology
 
 __all__ = ["Migrated", "migrate", "outdated"]
 
+_ANSWERS: Final = "ANSWERS"
 _STATUS: Final = "STATUS"
 _DLQ: Final = "DLQ"
 
@@ -79,6 +80,9 @@ async def outdated(js: JetStreamContext) -> list[Migrated]:
     answers = await _count(js, subjects.CERTS, subjects.ANY_ANSWER)
     if answers:
         found.append(Migrated(subjects.CERTS, f"holds {answers} answers, to be moved"))
+    info = await _info(js, _ANSWERS)
+    if info is not None:
+        found.append(Migrated(_ANSWERS, f"is of all owners, with {info.state.messages} answers to be moved"))
     return found
 
 
@@ -95,7 +99,8 @@ async def migrate(js: JetStreamContext, wanted: Topology) -> list[Migrated]:
     for told in (
         await _move_reports(js, wanted),
         await _move_dead_letters(js, wanted),
-        await _move_answers(js, wanted),
+        await _move_answers(js, wanted, subjects.CERTS),
+        await _move_answers(js, wanted, _ANSWERS),
         await _rebuild(
             js,
             wanted.stream(subjects.REQUESTS),
@@ -185,20 +190,36 @@ async def _move_dead_letters(js: JetStreamContext, wanted: Topology) -> Migrated
     return Migrated(_DLQ, f"replaced by DLQ_<place>: {sum(counts.values())} dead letters moved")
 
 
-async def _move_answers(js: JetStreamContext, wanted: Topology) -> Migrated | None:
+async def _move_answers(js: JetStreamContext, wanted: Topology, origin: str) -> Migrated | None:
+    info = await _info(js, origin)
+    if info is None:
+        return None
+    left = [subjects.ANY_EVENT] if origin == subjects.CERTS else [_closed(origin)]
+    if info.config.subjects != left:
+        await js.update_stream(replace(info.config, subjects=left))
+    before = await _count(js, origin, subjects.ANY_ANSWER)
+    for owner in wanted.owners:
+        theirs = subjects.answers(owner)
+        if await _held(js, origin, theirs):
+            into = wanted.stream(subjects.answers_stream(owner))
+            await copy(js, origin, into, [SubjectTransform(theirs, theirs)])
+            await js.purge_stream(origin, subject=theirs)
+    strangers = {subjects.owner_of_answer(subject) for subject in await _subjects(js, origin, subjects.ANY_ANSWER)}
+    if strangers:
+        names = ", ".join(sorted(strangers))
+        return Migrated(origin, f"keeps answers to {names} until they are too old: declare the owner to move them")
+    if origin == _ANSWERS:
+        await js.delete_stream(_ANSWERS)
+    return Migrated(origin, f"{before} answers moved to ANSWERS_<owner>") if before or origin == _ANSWERS else None
+
+
+async def _held(js: JetStreamContext, name: str, subject: str) -> bool:
+    """Whether there is a message, without a list of all subjects."""
     try:
-        present = (await js.stream_info(subjects.CERTS)).config
+        await js.get_last_msg(name, subject)
     except NotFoundError:
-        return None
-    if subjects.ANY_ANSWER in (present.subjects or []):
-        await js.update_stream(replace(present, subjects=[subjects.ANY_EVENT]))
-    count = await _count(js, subjects.CERTS, subjects.ANY_ANSWER)
-    if not count:
-        return None
-    same = SubjectTransform(subjects.ANY_ANSWER, subjects.ANY_ANSWER)
-    await copy(js, subjects.CERTS, wanted.stream(subjects.ANSWERS), [same])
-    await js.purge_stream(subjects.CERTS, subject=subjects.ANY_ANSWER)
-    return Migrated(subjects.CERTS, f"{count} answers moved to {subjects.ANSWERS}")
+        return False
+    return True
 
 
 async def _rebuild(

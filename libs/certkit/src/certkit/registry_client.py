@@ -42,6 +42,8 @@ _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 
 # Connections outlive the pauses between rounds, and end before the registry would end them (`certkit.service`).
 _LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=90.0)
+_READY_S: Final = 5.0
+_TOLD: Final = 300
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,20 @@ class RegistryClient:
             TransientError, PermanentError: as `deployments`.
         """
         return await self._all("/v1/expectations", EndpointsExpected)
+
+    async def not_ready(self) -> str | None:
+        """What the registry says against its readiness; None where it is ready.
+
+        Raises:
+            TransientError: it can't be reached, or doesn't answer in time.
+        """
+        try:
+            response = await self._client.get("/readyz", timeout=_READY_S)
+        except httpx.HTTPError as error:
+            raise TransientError(f"registry: GET /readyz: {type(error).__name__}") from error
+        if response.is_success:
+            return None
+        return " ".join(response.text.split())[:_TOLD] or f"GET /readyz answered {response.status_code}"
 
     async def _all(self, path: str, model: type[ItemT]) -> Listed[ItemT]:
         pages: type[Page[ItemT]] = Page[model]  # type: ignore[valid-type] # pydantic makes a class of it

@@ -22,26 +22,27 @@ from certcore.identities import (
     READS_REPORTS,
     Service,
     alerts_durable,
+    dead_lettered_at,
     deliverers_at,
     durable,
     places,
     requests_durable,
 )
+from certkit.bounds import Bounds
 
 __all__ = ["FORM", "Consumer", "Topology", "topology"]
 
 FORM: Final = {"certbus.form": "2"}
 """Metadata of each stream: streams of the form before have none, and `certkit.migration` replaces them."""
 
-_MIB: Final = 1024 * 1024
 _ACK_WAIT: Final = timedelta(seconds=60)
-_DUPLICATE_WINDOW: Final = timedelta(hours=24)
 _MONTH: Final = timedelta(days=30)
 
-_UNHANDLED_REQUESTS: Final = 200
-_REQUEST_BYTES: Final = 128 * 1024
-# All that one owner may have waiting, so that none takes another's room.
-_REQUESTS_MIB: Final = 32
+_OUR_WINDOW: Final = timedelta(hours=24)
+_THEIR_WINDOW: Final = timedelta(minutes=2)
+"""How long the broker remembers message ids. It keeps them in memory, with no other bound than this time: so it is
+short where others than the registry and the monitor publish. Those who read there know the events' ids themselves.
+"""
 
 
 @dataclass(frozen=True)
@@ -77,40 +78,66 @@ class Topology:
     def stream(self, name: str) -> StreamConfig:
         return next(config for config in self.streams if config.name == name)
 
+    @property
+    def reserved_bytes(self) -> int:
+        """What the broker counts as used: the sum of the streams' sizes, however little they hold."""
+        return sum(config.max_bytes or 0 for config in self.streams)
 
-def topology(sites: Iterable[str], *, owners: Iterable[str] = (), replicas: int = 1) -> Topology:
+
+def topology(
+    sites: Iterable[str], *, owners: Iterable[str] = (), replicas: int = 1, bounds: Bounds | None = None
+) -> Topology:
     """The streams and consumers of a bus that serves these sites, and on which these owners ask.
 
     Raises:
         ValueError: a site has the hub's name.
     """
-    everywhere, owners = places(sites), tuple(sorted(set(owners)))
-    streams = [*_central_streams(owners)]
+    everywhere, owners, bounds = places(sites), tuple(sorted(set(owners))), bounds or Bounds()
+    streams = [*_central_streams(owners, bounds)]
     consumers = [*_central_consumers(owners)]
     for place in everywhere:
-        streams += _streams_of(place)
+        streams += _streams_of(place, owners, bounds)
         consumers += _consumers_of(place)
     return Topology(
         everywhere, owners, tuple(replace(config, num_replicas=replicas) for config in streams), tuple(consumers)
     )
 
 
-def _central_streams(owners: tuple[str, ...]) -> list[StreamConfig]:
-    requests = _stream(subjects.REQUESTS, subjects.ANY_REQUEST, mib=_REQUESTS_MIB * max(1, len(owners)))
+def _central_streams(owners: tuple[str, ...], bounds: Bounds) -> list[StreamConfig]:
+    requests = _stream(
+        subjects.REQUESTS, subjects.ANY_REQUEST, size=bounds.requests_of(len(owners)), largest=bounds.request
+    )
     return [
-        # A full stream refuses a new request instead of dropping another owner's.
+        # Who has too much waiting is refused; nobody else's is dropped for it.
         replace(
             requests,
             retention=RetentionPolicy.WORK_QUEUE,
             discard=DiscardPolicy.NEW,
             discard_new_per_subject=True,
-            max_msgs_per_subject=_UNHANDLED_REQUESTS,
-            max_msg_size=_REQUEST_BYTES,
+            max_msgs_per_subject=bounds.waiting_requests,
         ),
-        _stream(subjects.ANSWERS, subjects.ANY_ANSWER, mib=64, age=_MONTH),
-        _stream(subjects.CERTS, subjects.ANY_EVENT, mib=256),
-        _stream(subjects.ALERTS, subjects.ANY_ALERT, mib=64, newest=16, age=_MONTH),
-        _stream(subjects.ANCHOR, subjects.ANY_ANCHOR, mib=16),
+        *(
+            _stream(
+                subjects.answers_stream(owner),
+                subjects.answers(owner),
+                size=bounds.answers,
+                largest=bounds.answer,
+                age=_MONTH,
+                window=_OUR_WINDOW,
+            )
+            for owner in owners
+        ),
+        _stream(subjects.CERTS, subjects.ANY_EVENT, size=bounds.events, largest=bounds.event, window=_OUR_WINDOW),
+        _stream(
+            subjects.ALERTS,
+            subjects.ANY_ALERT,
+            size=bounds.alerts,
+            largest=bounds.alert,
+            newest=bounds.alerts_kept,
+            age=_MONTH,
+            window=_OUR_WINDOW,
+        ),
+        _stream(subjects.ANCHOR, subjects.ANY_ANCHOR, size=bounds.anchors, largest=bounds.anchor, window=_OUR_WINDOW),
     ]
 
 
@@ -130,15 +157,40 @@ def _central_consumers(owners: tuple[str, ...]) -> list[Consumer]:
     ]
 
 
-def _streams_of(place: str) -> list[StreamConfig]:
-    status = _stream(subjects.status_stream(place), subjects.statuses(place), mib=64)
+def _streams_of(place: str, owners: tuple[str, ...], bounds: Bounds) -> list[StreamConfig]:
+    sizes = bounds.hub if place == HUB else bounds.site
+    status = _stream(
+        subjects.status_stream(place), subjects.statuses(place), size=sizes.status, largest=bounds.report
+    )
+    last = _stream(
+        subjects.last_stream(place),
+        subjects.lasts(place),
+        size=sizes.last,
+        largest=bounds.last_value,
+        newest=1,
+        # A last value older than a month is of no use.
+        age=_MONTH,
+    )
     return [
         # One message for each certificate: after an outage a consumer gets only the newest deployment.
-        _stream(subjects.deploy_stream(place), subjects.deploys_at(place), mib=64, newest=1),
+        _stream(
+            subjects.deploy_stream(place),
+            subjects.deploys_at(place),
+            size=sizes.deploy,
+            largest=bounds.event,
+            newest=1,
+            window=_OUR_WINDOW,
+        ),
         replace(status, retention=RetentionPolicy.WORK_QUEUE, discard=DiscardPolicy.NEW),
-        # A last value older than a month is of no use.
-        _stream(subjects.last_stream(place), subjects.lasts(place), mib=32, newest=1, age=_MONTH),
-        _stream(subjects.dead_letter_stream(place), subjects.dead_letters(place), mib=64),
+        replace(last, max_msgs=sizes.last_subjects),
+        # The oldest letters of a durable go when it has too many; the size is never reached.
+        _stream(
+            subjects.dead_letter_stream(place),
+            subjects.dead_letters(place),
+            size=bounds.letters_of(len(dead_lettered_at(place, owners))),
+            largest=bounds.letter,
+            newest=bounds.letters_kept,
+        ),
     ]
 
 
@@ -154,19 +206,29 @@ def _consumers_of(place: str) -> list[Consumer]:
     ]
 
 
-def _stream(name: str, filters: str, *, mib: int, newest: int = -1, age: timedelta = timedelta(0)) -> StreamConfig:
+def _stream(
+    name: str,
+    filters: str,
+    *,
+    size: int,
+    largest: int,
+    newest: int = -1,
+    age: timedelta = timedelta(0),
+    window: timedelta = _THEIR_WINDOW,
+) -> StreamConfig:
     """Drops what is oldest where it is full."""
     return StreamConfig(
         name=name,
         subjects=[filters],
         retention=RetentionPolicy.LIMITS,
         storage=StorageType.FILE,
-        max_bytes=mib * _MIB,
-        max_msg_size=_MIB,
+        max_bytes=size,
+        max_msgs=-1,
+        max_msg_size=largest,
         max_msgs_per_subject=newest,
         max_age=age.total_seconds(),
         discard=DiscardPolicy.OLD,
-        duplicate_window=_DUPLICATE_WINDOW.total_seconds(),
+        duplicate_window=window.total_seconds(),
         allow_direct=True,
         metadata=dict(FORM),
     )

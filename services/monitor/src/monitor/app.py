@@ -37,6 +37,7 @@ from monitor.handlers.expectations import Expectations
 from monitor.handlers.handshakes import Handshakes
 from monitor.handlers.observations import Observations
 from monitor.handlers.patrol import Patrol
+from monitor.handlers.registry_watch import RegistryWatch
 from monitor.handlers.rounds import ProbeRounds
 from monitor.settings import Settings
 
@@ -92,6 +93,13 @@ def create_app(settings: Settings) -> ServiceApp:
         clock=system_clock,
         periods=periods,
     )
+    registry_watch = RegistryWatch(
+        registry=registry,
+        store=store,
+        relay=relay,
+        clock=system_clock,
+        grace=timedelta(seconds=settings.registry_grace_s),
+    )
     rounds = ProbeRounds(roster=roster, reports=reports, clock=system_clock, period=periods.routine)
     subscribe(
         broker,
@@ -123,6 +131,7 @@ def create_app(settings: Settings) -> ServiceApp:
     )
     background.add(_PATROL, patrol.run)
     background.add_round("expectations", settings.refresh_every_s, expectations.refresh)
+    background.add_round("registry", settings.registry_look_every_s, registry_watch.look)
     background.add_round("alerts", _ALERTS_EVERY_S, relay.flush)
     background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
     background.add_round("probe_round", settings.period_s, rounds.complete)

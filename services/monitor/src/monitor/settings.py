@@ -43,3 +43,9 @@ class Settings(ServiceSettings):
     timeout_s: Seconds = Field(default=5.0, description="Limit of one name lookup, and of one handshake.")
     heartbeat_every_s: Seconds = Field(default=15.0, description="Between two heartbeats.")
     refresh_every_s: Seconds = Field(default=180.0, description="Between two readings of all expectations.")
+    registry_look_every_s: Seconds = Field(
+        default=10.0, description="Between two looks whether the registry is ready."
+    )
+    registry_grace_s: Annotated[float, Field(ge=0)] = Field(
+        default=30.0, description="So long the registry may be away or not ready before that is an alert."
+    )

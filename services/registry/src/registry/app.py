@@ -1,14 +1,15 @@
 """The registry, put together: the only place that builds its objects."""
 
 import os
+import platform
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from faststream.nats import NatsBroker
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
@@ -17,7 +18,7 @@ from certcore import subjects
 from certcore.api import Role
 from certcore.clock import system_clock
 from certcore.door import RequestDoor
-from certcore.events import Event, Severity
+from certcore.events import Event
 from certcore.identities import ALERTS_DURABLE, HUB, READS_REPORTS, REQUESTS_DURABLES, Service
 from certcore.plugins import load_target_kinds
 from certkit.background import Background
@@ -31,17 +32,20 @@ from certkit.streams import Streams
 from certkit.telemetry import Telemetry, configure_telemetry
 from certkit.transactions import Database
 from registry.adapters.anchors import AnchorFile, AnchorStream
+from registry.adapters.bus_state import BusWatch
 from registry.adapters.jetstream import JetStream
 from registry.adapters.outbox import SOURCE, Bell, Outbox
 from registry.adapters.relay import Relay
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
+from registry.handlers.alarms import Alarms
 from registry.handlers.anchoring import Anchoring
 from registry.handlers.bundles import Bundles
 from registry.handlers.changes import Changes
 from registry.handlers.deployments import Deployments
 from registry.handlers.feed import Feed
 from registry.handlers.health import HealthSweep
+from registry.handlers.http.alerts_api import alerts_router
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.certificates_api import certificates_router
@@ -67,6 +71,7 @@ from registry.handlers.restoration import Restoration
 from registry.handlers.reviews import Reviews
 from registry.handlers.stream_watch import StreamWatch
 from registry.handlers.upkeep import Upkeep
+from registry.handlers.watch import Watch
 from registry.handlers.web.page import page_router
 from registry.settings import Settings
 
@@ -112,7 +117,6 @@ def create_app(settings: Settings) -> FastAPI:
         kinds=kinds,
     )
     renewals = Renewals(store=store, changes=changes, bell=bell, clock=system_clock, tracer=telemetry.tracer)
-    health = HealthSweep(store=store, changes=changes, bell=bell, clock=system_clock)
     levels = Deployments(changes=changes)
     reviews = Reviews(store=store, clock=system_clock)
     once = Once(store=store, bell=bell, clock=system_clock)
@@ -123,7 +127,8 @@ def create_app(settings: Settings) -> FastAPI:
         **SiteReports(once=once, deployments=levels, reviews=reviews, clock=system_clock).handlers(),
     }
     intake = Intake(store=store, requests=requests, door=door, outbox=outbox, bell=bell, clock=system_clock)
-    authenticator = Authenticator(store=store, clock=system_clock)
+    alarms = Alarms(outbox=outbox, clock=system_clock)
+    watch = Watch(store=store, alarms=alarms, bell=bell, bus=BusWatch(broker), clock=system_clock)
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
     anchoring, restoration = _restoration(
@@ -133,24 +138,28 @@ def create_app(settings: Settings) -> FastAPI:
         broker=broker,
         reports=reports,
         door=door,
+        alarms=alarms,
         folder=settings.state_folder,
     )
     feed = Feed(store=store, bell=bell)
     relay = Relay(
         store=store, jetstream=jetstream, bell=bell, clock=system_clock, tracer=telemetry.tracer, metrics=metrics
     )
-    watch = StreamWatch(
-        store=store, jetstream=jetstream, relay=relay, alarms=_LoggedAlarms(), bell=bell, clock=system_clock
-    )
-    loops = {"discovery": discovery.run, "relay": relay.run, "stream_watch": watch.run, "feed": feed.run}
-    for name, work in loops.items():
-        background.add(name, work)
+    streams = StreamWatch(store=store, jetstream=jetstream, relay=relay, alarms=alarms, bell=bell, clock=system_clock)
+    loops = {"discovery": discovery.run, "relay": relay.run, "stream_watch": streams.run, "feed": feed.run}
+    for name, loop in loops.items():
+        background.add(name, loop)
     for name, every_s, work in (
         ("renewals", settings.renewal_sweep_every_s, renewals.sweep),
         ("upkeep", _UPKEEP_S, Upkeep(store=store, clock=system_clock).prune),
-        ("health", settings.health_sweep_every_s, health.sweep),
+        (
+            "health",
+            settings.health_sweep_every_s,
+            HealthSweep(store=store, changes=changes, bell=bell, clock=system_clock).sweep,
+        ),
         ("streams", _STREAMS_EVERY_S, Streams(broker=broker, metrics=metrics).look),
         ("anchor", settings.anchor_every_s, anchoring.anchor),
+        ("watch", settings.watch_every_s, watch.look),
     ):
         background.add_round(name, every_s, work)
     readiness = service_readiness(
@@ -161,6 +170,7 @@ def create_app(settings: Settings) -> FastAPI:
         clock=system_clock,
         checks=[discovery.findings, relay.findings, restoration.findings],
         folders=[settings.state_folder, folder_of(settings.database_url)],
+        listener=watch,
     )
 
     @asynccontextmanager
@@ -169,6 +179,9 @@ def create_app(settings: Settings) -> FastAPI:
             stack.callback(telemetry.provider.shutdown)
             stack.push_async_callback(database.close)
             await database.upgrade(MIGRATIONS)
+            await stack.enter_async_context(
+                watch.running(platform.node(), failed=lambda: background.gave_up is not None)
+            )
             await _make_first_token(store, settings.state_folder)
             await stack.enter_async_context(broker)
             await broker.start()
@@ -181,20 +194,26 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     app = _fastapi(lifespan, telemetry, leave=bell.silence)
-    app.state.authenticator = authenticator
+    app.state.authenticator = authenticator = Authenticator(store=store, clock=system_clock)
     app.state.gave_up = lambda: background.gave_up
     bundles = Bundles(store=store, clock=system_clock)
-    for router in (
+    routers = (
         requests_router(store=store, requests=requests, door=door, bell=bell),
         certificates_router(store=store, renewals=renewals, bell=bell),
         sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
         services_router(store=store, bundles=bundles, levels=levels, clock=system_clock),
+        alerts_router(store=store),
         issued_router(restoration=restoration),
         events_router(store=store, feed=feed, bell=bell, replays=Replays(store=store, bell=bell, clock=system_clock)),
         page_router(store=store, authenticator=authenticator, clock=system_clock),
-    ):
+    )
+    return _with_routes(app, routers, health_routes(readiness=readiness, metrics=metrics))
+
+
+def _with_routes(app: FastAPI, routers: Iterable[APIRouter], health: Iterable[tuple[str, Any]]) -> FastAPI:
+    for router in routers:
         app.include_router(router)
-    for path, route in health_routes(readiness=readiness, metrics=metrics):
+    for path, route in health:
         app.router.routes.append(Route(path, endpoint=route))
     return app
 
@@ -228,14 +247,6 @@ def _fastapi(
     return app
 
 
-class _LoggedAlarms:
-    def raise_(self, _: Transaction, *, reason: str, subject: str, severity: Severity, summary: str) -> None:
-        log.error("alarm_raised", reason=reason, subject=subject, severity=str(severity), summary=summary)
-
-    def resolve(self, _: Transaction, *, reason: str, subject: str) -> None:
-        log.info("alarm_resolved", reason=reason, subject=subject)
-
-
 def _discovery(
     broker: NatsBroker, identity: str, handlers: Mapping[type[Event], Handler], intake: Intake
 ) -> Discovery:
@@ -261,6 +272,7 @@ def _restoration(
     broker: NatsBroker,
     reports: Mapping[type[Event], Handler],
     door: RequestDoor,
+    alarms: Alarms,
     folder: Path,
 ) -> tuple[Anchoring, Restoration]:
     publisher = EventPublisher(broker=broker, source=SOURCE, clock=system_clock)
@@ -276,6 +288,7 @@ def _restoration(
             store=store, changes=changes, messages=messages, door=door, new_id=_new_id, clock=system_clock
         ),
         last_values=LastValues(messages=messages, handlers=reports),
+        alarms=alarms,
         bell=bell,
         clock=system_clock,
     )

@@ -19,3 +19,6 @@ class Settings(ServiceSettings):
     health_sweep_every_s: Annotated[float, Field(gt=0)] = 10.0
     renewal_sweep_every_s: Annotated[float, Field(gt=0)] = 60.0
     anchor_every_s: Annotated[float, Field(gt=0)] = 60.0
+    watch_every_s: Annotated[float, Field(gt=0)] = Field(
+        default=5.0, description="Between two looks for silent services, dead letters and the state of the bus."
+    )

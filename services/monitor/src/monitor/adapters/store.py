@@ -11,8 +11,9 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from certcore.events import AlertRaised, AlertResolved, AlertUpdated
-from monitor.adapters.tables import announcement, endpoint, expectation
+from monitor.adapters.tables import announcement, endpoint, expectation, registry
 from monitor.domain.alerting import AlertEvent
+from monitor.domain.registry_watch import RegistryRecord
 from monitor.domain.watched import EndpointRecord, Expected, Key
 
 __all__ = ["Announcement", "Store"]
@@ -77,6 +78,19 @@ class Store:
     async def drop_expected(self, certificate_id: str) -> None:
         async with self._transaction() as connection:
             await connection.execute(delete(expectation).where(expectation.c.certificate_id == certificate_id))
+
+    async def registry_record(self) -> RegistryRecord:
+        """What was found of the registry, also before a restart."""
+        async with self._transaction() as connection:
+            found = (await connection.execute(select(registry))).one_or_none()
+            return RegistryRecord.model_validate(found.body) if found is not None else RegistryRecord()
+
+    async def save_registry_record(self, record: RegistryRecord, announcements: Sequence[Announcement]) -> None:
+        """Store it together with the alerts that it led to."""
+        async with self._transaction() as connection:
+            await connection.execute(delete(registry))
+            await connection.execute(insert(registry).values(name="registry", body=record.model_dump(mode="json")))
+            await _announce(connection, announcements)
 
     async def unsent(self) -> list[Announcement]:
         """Alerts that the bus hasn't taken yet, in the order in which they were decided."""

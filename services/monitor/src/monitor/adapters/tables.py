@@ -6,7 +6,7 @@ from sqlalchemy import JSON, Column, MetaData, String, Table
 
 from certkit.database import NAMING, SEQUENCE
 
-__all__ = ["announcement", "endpoint", "expectation", "metadata"]
+__all__ = ["announcement", "endpoint", "expectation", "metadata", "registry"]
 
 metadata: Final = MetaData(naming_convention=NAMING)
 
@@ -31,5 +31,13 @@ announcement: Final = Table(
     Column("sequence", SEQUENCE, primary_key=True, autoincrement=True),
     Column("event_id", String(64), nullable=False, unique=True),
     Column("event_type", String(128), nullable=False),
+    Column("body", JSON, nullable=False),
+)
+
+registry: Final = Table(
+    "registry",
+    metadata,
+    # One row, of the one registry.
+    Column("name", String(16), primary_key=True),
     Column("body", JSON, nullable=False),
 )

@@ -8,8 +8,9 @@ from typing import Final
 from certcore import subjects
 from certcore.clock import Clock
 from certcore.errors import PermanentError
-from certcore.events import Event
+from certcore.events import Alert, Event
 from certcore.identities import HUB, Service, source
+from certkit.bounds import LARGEST_EVENT
 from certkit.telemetry import current_traceparent
 from registry.adapters.store import Transaction
 from registry.domain.certificate import Certificate
@@ -19,7 +20,6 @@ from registry.domain.signing import WantedCsr
 __all__ = ["SOURCE", "Bell", "Outbox"]
 
 SOURCE: Final = source(HUB, Service.REGISTRY)
-_MAX_EVENT_BYTES: Final = 900 * 1024
 
 
 class Bell:
@@ -68,7 +68,7 @@ class Outbox:
         self._add(
             transaction,
             event,
-            stream=subjects.ANSWERS,
+            stream=subjects.answers_stream(owner),
             subject=subjects.answer(owner, request_event_id),
             about=request_event_id[:128],
             owner=owner,
@@ -100,6 +100,18 @@ class Outbox:
             traceparent=trace_of(certificate),
         )
 
+    def alert(self, transaction: Transaction, event: Alert) -> None:
+        """Announce an alert of the registry's own to its owner, and to whoever follows all."""
+        self._add(
+            transaction,
+            event,
+            stream=subjects.ALERTS,
+            subject=subjects.alert(event.owner, event.alert_id),
+            about=event.certificate_id or event.alert_id,
+            owner=event.owner,
+            traceparent=None,
+        )
+
     def _add(
         self,
         transaction: Transaction,
@@ -112,7 +124,7 @@ class Outbox:
         traceparent: str | None,
     ) -> None:
         # One that the bus can't take would hold up every later event about the same: better its change is refused.
-        if len(event.model_dump_json()) > _MAX_EVENT_BYTES:
+        if len(event.model_dump_json()) > LARGEST_EVENT:
             raise PermanentError(f"an event {event.type} about {about} would be too large for the bus")
         transaction.events.add(
             event,

@@ -229,6 +229,11 @@ service: Final = Table(
     Column("last_heartbeat", UtcDateTime, nullable=False),
     Column("kinds", StoredJson(none_as_null=True)),
     Column("contract", Integer),
+    Column("started", UtcDateTime),
+    Column("not_ready", Text),
+    Column("not_ready_since", UtcDateTime),
+    Column("restarted_at", UtcDateTime),
+    Column("heard_before", UtcDateTime),
 )
 
 token: Final = Table(
@@ -287,6 +292,36 @@ stream_epoch: Final = Table(
     Column("last_sequence", BigInteger, nullable=False),
     # When it was found to be lost; empty where all of it was published again.
     Column("lost_at", UtcDateTime),
+)
+
+alert: Final = Table(
+    "alert",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    Column("owner", String(63), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("subject", String(300), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("resolved_at", UtcDateTime),
+    Column("source", String(128), nullable=False),
+    Column("certificate_id", String(64)),
+    Column("certificate_name", String(63)),
+    Column("url", String(300)),
+    Column("acknowledged_by", String(127)),
+    Index("ix_alert_open", "resolved_at", "owner"),
+    Index("ix_alert_since", "since", "id"),
+)
+
+run: Final = Table(
+    "run",
+    metadata,
+    # A row without stopped_at when its host starts again: the run before was killed.
+    Column("host", String(255), primary_key=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("stopped_at", UtcDateTime),
 )
 
 inbox: Final = Table(

@@ -1,11 +1,11 @@
 """Places: sites, their services and who there receives sealed keys."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from certcore.events import Recipient
+from certcore.events import Recipient, SiteHeartbeat
 from certcore.identities import HUB
 from certcore.placements import PLATFORM
 from registry.domain.placement import Placement
@@ -16,6 +16,7 @@ __all__ = [
     "ServiceSeen",
     "Site",
     "expected_services",
+    "heard_from",
     "is_silent",
     "recipient_names",
     "recipients",
@@ -23,6 +24,9 @@ __all__ = [
 
 SILENT_AFTER: Final = timedelta(seconds=45)
 """Three heartbeats."""
+
+_VERSION: Final = 64
+_NOT_READY: Final = 1000
 
 Carried = Mapping[tuple[str, str], frozenset[str]]
 """The kinds of targets that a service delivers to, by place and service. An older one is missing, since it
@@ -41,7 +45,11 @@ class Site:
 
 @dataclass(frozen=True)
 class ServiceSeen:
-    """A service of a place, by its last heartbeat. `kinds` is None where it reported none."""
+    """A service of a place, by its last heartbeat. `kinds` is None where it reported none.
+
+    `not_ready` is what it says of its readiness, None where it is ready. `restarted_at` is when it was first heard
+    after another start, `heard_before` when it was last heard before that.
+    """
 
     place: str
     service: str
@@ -49,6 +57,33 @@ class ServiceSeen:
     last_heartbeat: datetime | None
     kinds: tuple[str, ...] | None = None
     contract: int | None = None
+    started: datetime | None = None
+    not_ready: str | None = None
+    not_ready_since: datetime | None = None
+    restarted_at: datetime | None = None
+    heard_before: datetime | None = None
+
+
+def heard_from(before: ServiceSeen | None, event: SiteHeartbeat, *, now: datetime) -> ServiceSeen:
+    """The service after a heartbeat."""
+    seen = ServiceSeen(
+        place=event.site,
+        service=event.service,
+        version=event.version[:_VERSION],
+        last_heartbeat=now,
+        kinds=event.kinds,
+        contract=event.contract,
+        started=event.started,
+        not_ready=event.not_ready[:_NOT_READY] if event.not_ready is not None else None,
+    )
+    if seen.not_ready is not None:
+        since = before.not_ready_since if before is not None and before.not_ready is not None else None
+        seen = replace(seen, not_ready_since=since or now)
+    if before is None:
+        return seen
+    if before.started is not None and seen.started is not None and seen.started != before.started:
+        return replace(seen, restarted_at=now, heard_before=before.last_heartbeat)
+    return replace(seen, restarted_at=before.restarted_at, heard_before=before.heard_before)
 
 
 def is_silent(seen: ServiceSeen, *, now: datetime) -> bool:

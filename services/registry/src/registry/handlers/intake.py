@@ -28,9 +28,10 @@ from certcore.events import (
 from certcore.names import is_label
 from certcore.rejection import RejectedError, Rejection
 from certkit.bus import Handler, parse_envelope, upgrading
-from registry.adapters.outbox import Bell, Outbox
+from registry.adapters.outbox import SOURCE, Bell, Outbox
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal, owner_for
+from registry.domain.alert import Heard, heard
 from registry.handlers.changes import again_if_changed
 from registry.handlers.requests import Requests
 
@@ -125,20 +126,24 @@ class Intake:
         }
 
     async def on_alert(self, event: Event, envelope: Envelope) -> None:
-        """Write an alert into the log of events, which page and command follow.
+        """Keep an alert's state, and write it into the log of events, which page and command follow.
 
         Raises:
             PermanentError: its id can't be stored; it becomes a dead letter.
         """
         assert isinstance(event, Alert)
-        if not 0 < len(envelope.id) <= _MAX_EVENT_ID:
-            raise PermanentError(f"an alert needs a ce-id of at most {_MAX_EVENT_ID} characters")
+        if not 0 < len(envelope.id) <= _MAX_EVENT_ID or not 0 < len(event.alert_id) <= _MAX_EVENT_ID:
+            raise PermanentError(f"an alert needs a ce-id and an alert_id of at most {_MAX_EVENT_ID} characters")
         alert = event
 
         def work(transaction: Transaction) -> None:
             if not transaction.inbox.first_time(envelope.source, envelope.id, self._clock()):
                 return
-            if transaction.events.get(envelope.id) is not None:
+            known = transaction.events.get(envelope.id)
+            if known is not None and (known.source, known.type) == (SOURCE, envelope.type):
+                # An alert of our own comes back: its state was kept when it was raised.
+                return
+            if known is not None:
                 raise PermanentError(f"the id of the alert is another event's already: {envelope.id}")
             transaction.events.add(
                 alert,
@@ -152,6 +157,9 @@ class Intake:
                 traceparent=None,
                 sent=True,
             )
+            record, verdict = heard(transaction.alerts.get(alert.alert_id), alert, source=envelope.source)
+            if record is not None and verdict is Heard.TAKEN:
+                transaction.alerts.save(record)
 
         await self._store.write(work)
         self._bell.ring()

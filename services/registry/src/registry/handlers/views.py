@@ -1,9 +1,11 @@
 """The API's models, made from what is stored."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
 
+from certcore.alerts import AlertState, AlertView
 from certcore.api import (
     CertificateSummary,
     CertificateView,
@@ -21,6 +23,7 @@ from certcore.api import (
 from certcore.events import DiscoveredSecret
 from certcore.identities import HUB
 from registry.domain import renewal
+from registry.domain.alert import AlertRecord
 from registry.domain.certificate import Approval, Certificate, Request
 from registry.domain.endpoint import Endpoint, ProbeWorker, looked_at
 from registry.domain.placement import Placement
@@ -30,6 +33,7 @@ from registry.domain.rollout import Rollout
 from registry.domain.site import ServiceSeen, Site, expected_services, is_silent
 
 __all__ = [
+    "alert_view",
     "certificate_summary",
     "certificate_view",
     "request_view",
@@ -228,3 +232,8 @@ def site_review(
     return SiteReview(
         site=site, reported_at=stored.reviewed_at, unreachable=stored.unreachable, secrets=tuple(reviewed)
     )
+
+
+def alert_view(record: AlertRecord) -> AlertView:
+    state = AlertState.OPEN if record.resolved_at is None else AlertState.RESOLVED
+    return AlertView(state=state, **asdict(record))

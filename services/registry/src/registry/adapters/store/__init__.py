@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from certkit.database import was_overtaken
 from certkit.transactions import Database
+from registry.adapters.store.alerts import Alerts, Runs
 from registry.adapters.store.approvals import Approvals
 from registry.adapters.store.audit import Audit
 from registry.adapters.store.certificates import Certificates
@@ -87,6 +88,8 @@ class Transaction:
         self.tokens = Tokens(connection)
         self.events = Events(connection)
         self.stream_epochs = StreamEpochs(connection)
+        self.alerts = Alerts(connection)
+        self.runs = Runs(connection)
         self.inbox = Inbox(connection)
         self.audit = Audit(connection)
         self.epochs = Epochs(connection)

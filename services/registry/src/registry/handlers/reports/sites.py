@@ -8,7 +8,7 @@ from certcore.subjects import Reporter
 from certkit.bus import Handler
 from registry.adapters.store import Transaction
 from registry.domain.access import check_reporter
-from registry.domain.site import ServiceSeen
+from registry.domain.site import heard_from
 from registry.handlers.deployments import Deployments
 from registry.handlers.reports.once import Once
 from registry.handlers.reviews import Reviews
@@ -36,15 +36,7 @@ class SiteReports:
         """Store it. Placements of kinds that the service newly delivers are ordered now."""
         check_reporter(who, Reporter(event.site, event.service))
         before = transaction.services.get(event.site, event.service)
-        seen = ServiceSeen(
-            place=event.site,
-            service=event.service,
-            version=event.version[:64],
-            last_heartbeat=self._clock(),
-            kinds=event.kinds,
-            contract=event.contract,
-        )
-        transaction.services.save(seen)
+        transaction.services.save(heard_from(before, event, now=self._clock()))
         if before is None or before.kinds is None or event.kinds is None:
             return
         new = set(event.kinds) - set(before.kinds)

@@ -14,7 +14,7 @@ from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal, owner_listed
 from registry.handlers.http.auth import SESSION_COOKIE, Authenticator, Operator, Viewer
 from registry.handlers.http.problems import UnauthorizedError
-from registry.handlers.views import certificate_view, request_view, service_views, site_view
+from registry.handlers.views import alert_view, certificate_view, request_view, service_views, site_view
 
 __all__ = ["page_router"]
 
@@ -24,6 +24,7 @@ _POLICY = (
 _FOLDER = Path(__file__).parent
 _SHOWN = 200
 """More than a person reads on one page; the command and the API list the rest."""
+_ALERTS_SHOWN = 20
 
 
 def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> APIRouter:
@@ -56,7 +57,10 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
             workers = transaction.probe_workers.all()
             sites, seen = transaction.sites.all(), transaction.services.all()
             counts = transaction.placements.counts()
+            alerts = transaction.alerts.page(limit=_ALERTS_SHOWN, owner=listed, is_open=True)
             return {
+                "alerts": [alert_view(record) for record in alerts],
+                "alert_count": transaction.alerts.count_open(owner=listed),
                 "certificates": [
                     certificate_view(rollout, None, workers) for rollout in transaction.rollouts.many(found)
                 ],

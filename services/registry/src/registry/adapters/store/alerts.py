@@ -1,0 +1,81 @@
+"""Rows of alerts, and of the runs of registry processes."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, func, or_, select
+
+from registry.adapters import tables
+from registry.adapters.store.statements import put
+from registry.domain.alarm import Start
+from registry.domain.alert import AlertRecord
+
+__all__ = ["Alerts", "Runs"]
+
+
+class Alerts:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, alert_id: str) -> AlertRecord | None:
+        row = tables.alert
+        found = self._connection.execute(select(row).where(row.c.id == alert_id)).one_or_none()
+        return AlertRecord(**found._asdict()) if found else None
+
+    def save(self, record: AlertRecord) -> None:
+        put(self._connection, tables.alert, asdict(record), ("id",))
+
+    def open(self, *, source: str, reasons: Iterable[str]) -> list[AlertRecord]:
+        """Those of one source that go on, for these reasons."""
+        row = tables.alert
+        query = select(row).where(
+            row.c.resolved_at.is_(None), row.c.source == source, row.c.reason.in_(sorted(reasons))
+        )
+        return [AlertRecord(**found._asdict()) for found in self._connection.execute(query)]
+
+    def count_open(self, *, owner: str | None) -> int:
+        row = tables.alert
+        query = select(func.count()).select_from(row).where(row.c.resolved_at.is_(None))
+        if owner is not None:
+            query = query.where(row.c.owner == owner)
+        return self._connection.execute(query).scalar_one()
+
+    def page(
+        self,
+        *,
+        after: tuple[datetime, str] | None = None,
+        limit: int,
+        owner: str | None = None,
+        is_open: bool | None = None,
+    ) -> list[AlertRecord]:
+        """Newest first, those that come after one with this `since` and id."""
+        row = tables.alert
+        query = select(row).order_by(row.c.since.desc(), row.c.id).limit(limit)
+        if after is not None:
+            instant, alert_id = after
+            same = and_(row.c.since == instant, row.c.id > alert_id)
+            query = query.where(or_(row.c.since < instant, same))
+        if owner is not None:
+            query = query.where(row.c.owner == owner)
+        if is_open is not None:
+            query = query.where(row.c.resolved_at.is_(None) if is_open else row.c.resolved_at.is_not(None))
+        return [AlertRecord(**found._asdict()) for found in self._connection.execute(query)]
+
+
+class Runs:
+    """When the registry of each host started and stopped."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def begin(self, host: str, now: datetime) -> Start:
+        """Note a start; clean where the one before was stopped, or was none."""
+        row = tables.run
+        before = self._connection.execute(select(row).where(row.c.host == host)).one_or_none()
+        put(self._connection, row, {"host": host, "started_at": now, "stopped_at": None}, ("host",))
+        return Start(at=now, clean=before is None or before.stopped_at is not None)
+
+    def end(self, host: str, now: datetime) -> None:
+        row = tables.run
+        self._connection.execute(row.update().where(row.c.host == host).values(stopped_at=now))
