@@ -17,6 +17,7 @@ from certcore.clock import system_clock
 from certcore.cloudevents import Envelope
 from certcore.events import Event, SiteHeartbeat
 from certcore.identities import HUB, OPERATOR, READS_REPORTS, REQUESTS_DURABLES, Service
+from certkit.background import end_tasks
 from certkit.bus import make_broker
 from certkit.declare import declare
 from certkit.discovery import Discovery, EachConsumer, EachStream
@@ -77,9 +78,11 @@ async def _looking(url: str, recorder: Recorder, *, every_s: float = 0.1) -> Asy
     async with broker:
         await broker.start()
         looking = asyncio.create_task(discovery.run())
-        yield discovery
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        try:
+            yield discovery
+        finally:
+            # A single cancellation may be lost in a request to the broker.
+            await end_tasks([looking])
 
 
 @asynccontextmanager
@@ -210,5 +213,4 @@ async def test_who_may_not_list_says_so() -> None:
             await broker.start()
             looking = asyncio.create_task(discovery.run())
             await _until(lambda: "STREAM.NAMES wasn't answered" in str(discovery.findings()))
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            await end_tasks([looking])
