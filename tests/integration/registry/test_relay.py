@@ -214,11 +214,8 @@ async def test_a_rewound_stream_is_noticed_and_filled_and_its_consumers_get_what
 
 
 async def _stream_of_answers(world: OutboxWorld) -> str:
-    declared = {found.config.name or "" for found in await world.js.streams_info()}
-    name = f"{subjects.ANSWERS.removesuffix('_')}_shop"
-    await world.js.delete_stream(min(declared & {"ANSWERS", name}))
-    await world.js.add_stream(StreamConfig(name=name, subjects=["certs.answer.shop.>"], allow_direct=True))
-    return name
+    await declare(world.js, topology(["fra1", "ams1"], owners=["shop"]), apply=True)
+    return subjects.answers_stream("shop")
 
 
 def _flip_a_bit(world: OutboxWorld, stream: str) -> None:
