@@ -41,6 +41,7 @@ MAY_CALL: dict[tuple[str, str], set[Role] | None] = {
     ("GET", "/v1/deployments"): {Role.DELIVERER},
     ("GET", "/v1/csrs"): {Role.DELIVERER},
     ("GET", "/v1/services"): LOOKING,
+    ("GET", "/v1/alerts"): LOOKING,
     ("GET", "/v1/expectations"): {Role.MONITOR},
     ("GET", "/v1/events"): LOOKING,
     ("POST", "/v1/events/replay"): {Role.OPERATOR},

@@ -308,7 +308,7 @@ async def test_a_poisoned_report_blocks_nobody(services: StandIns, bus: Bus, reg
         json.dumps({key: value for key, value in good.items() if key != "target"}).encode(),
         json.dumps(good).encode()[:-1] + b', "repaired": "perhaps"}',
         b'{"certificate_id": "\\ud800"}',
-        b"x" * 900_000,
+        b"x" * 800_000,
     ]
     before, letters = registry.process.dump(), len(await bus.dead_letters(DURABLE))
     for number, body in enumerate(bodies):
