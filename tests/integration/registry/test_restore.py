@@ -74,6 +74,12 @@ class World:
         )
         return [json.loads(row["data"])["order"]["revision"] for row in rows]
 
+    def alarms(self) -> list[str]:
+        """What was announced of the alert of a restore."""
+        rows = self.registry.process.rows("SELECT type, data FROM event WHERE stream = 'ALERTS' ORDER BY sequence")
+        found = [(row["type"], json.loads(row["data"])["reason"]) for row in rows]
+        return [kind.split(".")[2] for kind, reason in found if reason == "registry_restored"]
+
     async def reported(self, *, epoch: int = 1, parts: int = 1) -> IssuedAnswer:
         """The issuer reports all that it has; returns the answer to the last part."""
         revisions = [
@@ -131,6 +137,7 @@ async def test_a_copy_three_renewals_old_comes_back_without_a_second_order(tmp_p
 
         await here.restart(copy=copy)
         assert here.epoch() == (1, True)
+        assert here.alarms() == ["raised"]
         shown = (await here.registry.admin.get("/v1/restore")).json()
         assert (shown["epoch"], shown["waiting"]) == (1, True)
         assert "was anchored at" in shown["reason"]
@@ -139,6 +146,8 @@ async def test_a_copy_three_renewals_old_comes_back_without_a_second_order(tmp_p
         assert "restored: waiting for the issuer's report" in ready.text
         # Nothing that the site holds is replaced by something older.
         assert (await here.level(renewed))[1] < held[1]
+        orders = (await here.services.issuer.get("/v1/orders")).json()
+        assert (orders["epoch"], orders["items"]) == (1, [])
         refused = await here.services.asker.post("/v1/requests", json=a_body())
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
         assert (await here.registry.admin.post(f"/v1/certificates/{kept.name}/renew")).status_code == 503
@@ -146,8 +155,12 @@ async def test_a_copy_three_renewals_old_comes_back_without_a_second_order(tmp_p
         answer = await here.reported(parts=3)
         assert [(item.certificate_id, item.revision) for item in answer.wanted] == [(renewed.id, 4)]
         assert here.epoch() == (1, False)
+        assert here.alarms() == ["raised", "resolved"]
         assert "restored" not in (await here.registry.nobody.get("/readyz")).text
         assert (await here.services.asker.post("/v1/requests", json=a_body())).status_code == 202
+        # What is wanted is listed as ordered too, in case the answer was lost.
+        orders = (await here.services.issuer.get("/v1/orders")).json()
+        assert (renewed.id, 4) in {(item["certificate_id"], item["revision"]) for item in orders["items"]}
         # The issuer stores it again, and says so.
         present = await here.services.shown(renewed.name)
         keys = here.services.sealed(present, 4, newest.key_pem)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import Connection, Engine, event, insert
+from sqlalchemy import Connection, Engine, event, insert, update
 
 from certkit.database import make_sync_engine
 from registry.adapters import tables
@@ -19,6 +19,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine = make_sync_engine(f"sqlite:///{tmp_path_factory.mktemp('events') / 'registry.db'}")
     tables.metadata.create_all(engine)
     with engine.begin() as connection:
+        connection.execute(insert(tables.epoch).values(database_id="d", number=0, waiting=False, reason=""))
         _add(connection, "CERTS", "loud", 5_000)
         _add(connection, "CERTS", "quiet", 1)
         _add(connection, "DEPLOY_gone", "loud", 5_000)
@@ -71,6 +72,15 @@ def test_nothing_is_read_for_a_lane_that_is_parked_and_nothing_twice(engine: Eng
     sequences = [item.sequence for item in second["CERTS"] if item.owner == "loud"]
     assert len(sequences) == 128
     assert min(sequences) > max(sequence for sequence, _ in known)
+
+
+def test_a_restored_registry_that_waits_keeps_its_orders(engine: Engine) -> None:
+    with engine.begin() as connection:
+        _add(connection, "ANSWERS", "late", 1)
+        connection.execute(update(tables.epoch).values(waiting=True))
+        found, unfinished = find_unsent({}, set(), 256, Transaction(connection))
+        connection.rollback()
+    assert (set(found), unfinished) == ({"ANSWERS"}, set())
 
 
 def test_no_query_walks_through_the_events_that_wait(engine: Engine) -> None:

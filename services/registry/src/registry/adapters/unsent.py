@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from certcore import subjects
 from registry.adapters.store import Transaction
 from registry.adapters.store.events import StoredEvent
 from registry.domain.lane import Key
@@ -30,12 +31,14 @@ def find_unsent(
 ) -> tuple[dict[str, list[StoredEvent]], set[str]]:
     """New events by stream, of each owner as many as there is room for; and the streams that have more.
 
-    Nothing is read for the `full` ones.
+    Nothing is read for the `full` ones. While a restored registry waits for the issuer, its orders stay unsent.
     """
-    events = transaction.events
+    events, waiting = transaction.events, transaction.epochs.present().waiting
     wanted: list[int] = []
     unfinished: set[str] = set()
     for stream in events.streams_unsent():
+        if waiting and (stream == subjects.CERTS or stream.startswith(subjects.DEPLOY)):
+            continue
         if stream in full:
             unfinished.add(stream)
             continue

@@ -58,7 +58,12 @@ def standing_orders(rollout: Rollout, sites: Sequence[Site], *, approved_hash: s
     found = []
     if _takes_platform(rollout) and is_awaited(rollout, certificate.ordered, PLATFORM):
         found.append(_platform_order(rollout, certificate.approval_id, certificate.ordered, sites))
-    found += [csr_order(certificate, request) for request in rollout.signing if request.state is SigningState.ORDERED]
+    # A restored registry has lost the signing request itself: then the issuer stores what it has.
+    found += [
+        csr_order(certificate, request)
+        for request in rollout.signing
+        if request.state is SigningState.ORDERED and request.csr_pem is not None
+    ]
     return tuple(found)
 
 
