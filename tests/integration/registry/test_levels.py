@@ -297,3 +297,27 @@ async def test_an_expectation_is_listed_as_it_was_announced(made: World) -> None
     assert second.items is not None
     _, announced = await told(made, "certbus.endpoints.expected.v2")
     assert [item.model_dump(mode="json") for item in second.items] == [announced]
+
+
+async def test_a_page_of_expectations_changes_its_etag_with_what_it_shows(made: World) -> None:
+    pages: list[tuple[str, str]] = []
+
+    async def look() -> None:
+        page = await made.store.read(lambda t: expectations(t, after="", limit=10, known=NOTHING))
+        assert page.items is not None
+        pages.append((page.etag, "".join(item.model_dump_json() for item in page.items)))
+
+    await look()
+    await issued(made, 1)
+    await look()
+    await renew(made)
+    await look()
+    await made.hand_over(2)
+    await look()
+    await made.store.write(lambda t: t.epochs.begin(1, reason="a copy", now=NOON))
+    await look()
+    contents: dict[str, set[str]] = {}
+    for etag, content in pages:
+        contents.setdefault(etag, set()).add(content)
+    assert all(len(shown) == 1 for shown in contents.values())
+    assert len(contents) == len(pages)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Connection, Row, Subquery, and_, bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Subquery, and_, bindparam, func, insert, or_, select, update
 
 from certcore.api import CertificateState
 from certcore.conditions import Condition, Health
@@ -29,14 +29,14 @@ _SAVE: Final = update(_ROW).where(_ROW.c.id == bindparam("known_id"), _ROW.c.ver
 class Mark(NamedTuple):
     """What changes with everything that is stored of a certificate and its rollout.
 
-    A version alone would not do: a restored copy counts on from an older one.
+    Its version counts its saves; a copy that was restored counts on in a later epoch. A revision that is handed over
+    saves no certificate.
     """
 
     certificate_id: str
     version: int
-    generation: int
-    spec_hash: str
-    traceparent: str | None
+    epoch: int
+    revisions: int
 
 
 class Certificates:
@@ -126,7 +126,9 @@ class Certificates:
     def marks(self, *, among: Subquery | None = None, after: str, limit: int) -> list[Mark]:
         """By id, those after an id; `among` has the ids of those that are meant."""
         row = tables.certificate
-        query = select(row.c.id, row.c.version, row.c.generation, row.c.spec_hash, row.c.traceparent)
+        revision = tables.revision
+        stored = select(func.count()).where(revision.c.certificate_id == row.c.id).scalar_subquery()
+        query = select(row.c.id, row.c.version, select(tables.epoch.c.number).scalar_subquery(), stored)
         if among is not None:
             query = query.where(row.c.id.in_(select(among.c.id)))
         query = query.where(row.c.id > after).order_by(row.c.id).limit(limit)
