@@ -62,7 +62,7 @@ async def test_a_lock_that_another_process_holds_is_waited_for(scene: Scene, fin
     await until(lambda: scene.logged("order_opened"), what="the first order")
     with locked(scene):
         await ordered(scene, *meanwhile)
-        await ready(scene, "the journal: the database takes no writes now: database is locked")
+        await ready(scene, "journal: the database takes no writes now: database is locked")
     await scene.peer.wait_for(RevisionIssued, certificate_ids=[*before, *meanwhile])
     await ready(scene, "ready")
     assert finalized() == 16
@@ -80,7 +80,7 @@ async def test_a_disk_that_was_full_is_used_again_when_it_has_room(
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
         await ordered(scene, *names)
-        await ready(scene, "the journal: the database takes no writes now: disk I/O error")
+        await ready(scene, "journal: the database takes no writes now: disk I/O error")
     finally:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
     await scene.peer.wait_for(RevisionIssued, certificate_ids=names)

@@ -122,6 +122,16 @@ async def test_who_is_cancelled_in_its_work_takes_its_commit_along_and_nothing_e
     assert numbers(tmp_path) == [2]
 
 
+async def test_who_is_cancelled_while_its_commit_is_awaited_holds_up_nobody(
+    group: GroupCommit, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    cancelled = asyncio.create_task(add(group, 1))
+    event.listen(engine.sync_engine, "commit", lambda _: cancelled.cancel())
+    outcomes = await asyncio.gather(cancelled, add(group, 2), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError, type(None)]
+    assert numbers(tmp_path) == [1, 2]
+
+
 async def test_a_lock_that_another_process_holds_is_told_to_all_who_wait(group: GroupCommit, tmp_path: Path) -> None:
     with locked(tmp_path):
         outcomes = await asyncio.gather(*(add(group, n) for n in range(5)), return_exceptions=True)

@@ -97,7 +97,9 @@ class GroupCommit:
             for ticket in group:
                 if failed is not None and not ticket.turn.done():
                     ticket.turn.set_exception(failed)
-                ticket.outcome.set_result(failed)
+                if not ticket.outcome.done():
+                    # Else it was cancelled while it waited for the commit.
+                    ticket.outcome.set_result(failed)
 
     async def _run(self, group: list[_Ticket], connection: AsyncConnection) -> None:
         while self._waiting and len(group) < _MOST:

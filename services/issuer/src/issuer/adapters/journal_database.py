@@ -67,4 +67,4 @@ class JournalDatabase:
 
     def not_ready(self) -> str | None:
         """What went wrong, until `try_to_write` comes through."""
-        return f"the journal: {self._trouble}" if self._trouble else None
+        return self._trouble

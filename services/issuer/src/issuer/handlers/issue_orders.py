@@ -1,7 +1,9 @@
 """Takes issue orders: off the bus, and from the registry's list. A job is stored before anything is done about it."""
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
+from typing import Final
 
 import structlog
 
@@ -26,6 +28,9 @@ from issuer.domain.retry import decide_retry
 __all__ = ["IssueOrders"]
 
 log = structlog.get_logger()
+
+_AT_ONCE: Final = 100
+"""Listed orders that are stored beside each other."""
 
 
 class IssueOrders:
@@ -78,18 +83,14 @@ class IssueOrders:
                 orders[identify(order)] = order
             except UnidentifiedIssueOrderError as error:
                 log.warning("issue_order_unidentified", error=str(error))
-        known = await self._journal.found(list(orders))
-        for job_id, order in orders.items():
-            job = known.get(job_id)
-            if job is None:
-                new = self._new(job_id, order)
-                if await self._journal.accept(new) is new:
-                    log.info("listed_order_accepted", **_about(job_id), ca=new.ca, problem=new.problem)
-                continue
-            reopening = reopen_listed(job, order, now=self._clock(), first=first)
-            if reopening.job is not job and await self._store(job, reopening):
-                log.info("listed_order_taken_up", **_about(job_id), reason=reopening.reason)
-        self._wake()
+        listed_jobs = list(orders.items())
+        for start in range(0, len(listed_jobs), _AT_ONCE):
+            part = listed_jobs[start : start + _AT_ONCE]
+            known = await self._journal.found([job_id for job_id, _ in part])
+            await asyncio.gather(
+                *(self._listed(known.get(job_id), job_id, order, first=first) for job_id, order in part)
+            )
+            self._wake()
 
     async def wanted(self, wanted: Iterable[BundleWanted]) -> None:
         """Hand bundles over again that the registry lost.
@@ -110,6 +111,16 @@ class IssueOrders:
                 raise JobTakenError(str(job_id))
             log.info("bundle_wanted", **_about(job_id), reason=reopening.reason)
         self._wake()
+
+    async def _listed(self, job: Job | None, job_id: JobId, order: IssueOrder, *, first: bool) -> None:
+        if job is None:
+            new = self._new(job_id, order)
+            if await self._journal.accept(new) is new:
+                log.info("listed_order_accepted", **_about(job_id), ca=new.ca, problem=new.problem)
+            return
+        reopening = reopen_listed(job, order, now=self._clock(), first=first)
+        if reopening.job is not job and await self._store(job, reopening):
+            log.info("listed_order_taken_up", **_about(job_id), reason=reopening.reason)
 
     async def _announced(self, issue_order: IssueOrder) -> None:
         job_id = identify(issue_order)
