@@ -179,6 +179,23 @@ async def test_a_remade_stream_gets_the_newest_deployment_of_each_certificate_ag
     assert sorted(await world.ids(FRA1)) == sorted(newest)
 
 
+async def test_for_a_lost_stream_of_reports_the_place_is_ordered_again_what_to_report(world: OutboxWorld) -> None:
+    ids = await world.commit(FRA1, count=3)
+    others = await world.commit(AMS1, count=3)
+    await world.all_sent()
+    await world.known("STATUS_fra1")
+    last = (await world.js.stream_info(FRA1)).state.last_seq
+    await world.js.delete_stream("STATUS_fra1")
+    await declare(world.js, topology(["fra1", "ams1"]), apply=True)
+    began = time.monotonic()
+    while (await world.js.stream_info(FRA1)).state.last_seq < last + len(ids):
+        assert time.monotonic() - began < 60.0
+        await asyncio.sleep(0.05)
+    assert sorted(await world.ids(FRA1)) == sorted(ids)
+    held = await world.messages(AMS1)
+    assert [(item.headers or {})["Nats-Msg-Id"] for item in held] == others
+
+
 async def test_a_stream_that_was_remade_while_nobody_looked_is_filled_at_the_start(world: OutboxWorld) -> None:
     ids = await world.commit(FRA1, count=50)
     await world.all_sent()

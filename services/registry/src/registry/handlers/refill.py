@@ -7,6 +7,7 @@ from typing import Final
 
 from certcore import subjects
 from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccepted, EndpointsExpected
+from certcore.identities import HUB
 from registry.adapters.store import Store, Transaction
 from registry.adapters.store.events import StoredEvent
 
@@ -24,8 +25,8 @@ async def refill(store: Store, stream: str, *, now: datetime) -> int:
     """Order what the stream should hold to be published again, and return how many events that are.
 
     Deployments: the newest of each subject, as the stream keeps them. Certificates' events: the orders that are not
-    carried out yet, and what each endpoint should serve. Answers and alerts: those of the last month. Nothing else is
-    the registry's to publish: what was in another stream is reported again by whoever reported it.
+    carried out yet, and what each endpoint should serve. Answers and alerts: those of the last month. What services
+    report in the other streams is not the registry's to publish: their orders are, and they report again.
 
     Raises:
         TransientError: the database takes no writes; some of it may be ordered, and may be ordered again.
@@ -47,13 +48,27 @@ def _again(sequences: Sequence[int], transaction: Transaction) -> None:
 
 def _pages(stream: str, *, now: datetime) -> Iterator[Callable[..., Page]]:
     if stream.startswith(subjects.DEPLOY):
-        place = stream.removeprefix(subjects.DEPLOY)
-        yield partial(_newest, stream, subjects.deploys_at(place).removesuffix(">"))
+        yield _deployments(stream.removeprefix(subjects.DEPLOY))
+    elif stream.startswith(subjects.STATUS):
+        place = stream.removeprefix(subjects.STATUS)
+        yield _deployments(place)
+        if place == HUB:
+            yield _orders
+    elif stream.startswith(subjects.LAST):
+        yield _expectations()
     elif stream == subjects.CERTS:
         yield _orders
-        yield partial(_newest, stream, subjects.events(EndpointsExpected.type).removesuffix(">"))
+        yield _expectations()
     elif stream == subjects.ALERTS or stream.startswith(subjects.ANSWERS):
         yield partial(_since, stream, now - _MONTH)
+
+
+def _deployments(place: str) -> Callable[..., Page]:
+    return partial(_newest, subjects.deploy_stream(place), subjects.deploys_at(place).removesuffix(">"))
+
+
+def _expectations() -> Callable[..., Page]:
+    return partial(_newest, subjects.CERTS, subjects.events(EndpointsExpected.type).removesuffix(">"))
 
 
 def _newest(stream: str, prefix: str, transaction: Transaction, *, after: str) -> Page:
