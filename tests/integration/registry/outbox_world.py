@@ -4,8 +4,8 @@ import asyncio
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import nats
@@ -190,17 +190,11 @@ def _subject(stream: str, owner: str, certificate_id: str) -> str:
     return subjects.event(CertificateLive.type, certificate_id)
 
 
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="certbus-outbox-") as folder:
-        yield Path(folder)
-
-
 @asynccontextmanager
-async def outbox_world(broker: NatsServer) -> AsyncIterator[OutboxWorld]:
-    """A store of its own on this broker; the relay runs."""
-    with _folder() as folder:
-        database = Database(f"sqlite:///{folder / 'registry.db'}", metrics=CollectorRegistry())
+async def outbox_world(broker: NatsServer, *, url: str | None = None) -> AsyncIterator[OutboxWorld]:
+    """The relay runs, on a database of its own unless one is given."""
+    with tempfile.TemporaryDirectory(prefix="certbus-outbox-") as folder:
+        database = Database(url or f"sqlite:///{Path(folder) / 'registry.db'}", metrics=CollectorRegistry())
         await database.upgrade(MIGRATIONS)
         bus = NatsBroker(
             broker.url, logger=None, inbox_prefix="_INBOX.registry", max_reconnect_attempts=-1, reconnect_time_wait=1

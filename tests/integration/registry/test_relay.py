@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -15,6 +16,7 @@ from certkit.declare import declare
 from certkit.topology import topology
 from tests import servers
 from tests.integration.registry.outbox_world import OutboxWorld, outbox_world
+from tests.postgres_server import database
 
 pytestmark = pytest.mark.integration
 
@@ -125,6 +127,26 @@ async def test_what_was_stored_and_not_marked_when_the_relay_died_is_stored_once
     await world.holds(subjects.CERTS, ids)
     await world.all_sent()
     assert sorted(await world.ids(subjects.CERTS)) == sorted(ids)
+
+
+async def test_two_replicas_store_each_event_once_and_in_the_order_of_its_certificate(tmp_path: Path) -> None:
+    async with (
+        servers.broker(sites=["fra1", "ams1"]) as broker,
+        database("postgresql", tmp_path) as url,
+        outbox_world(broker, url=url) as first,
+        outbox_world(broker, url=url) as second,
+    ):
+        ordered: list[str] = []
+        every: list[str] = []
+        for number in range(20):
+            world = (first, second)[number % 2]
+            ordered += await world.commit(subjects.CERTS, about="c-1")
+            every += await world.commit(subjects.CERTS, owner=f"team-{number % 3}", count=10)
+        await first.holds(subjects.CERTS, [*ordered, *every])
+        await first.all_sent()
+        held = await first.ids(subjects.CERTS)
+        assert [event_id for event_id in held if event_id in set(ordered)] == ordered
+        assert len(held) == len(set(held)) == 220
 
 
 async def test_a_message_carries_its_events_trace_and_names_its_stream(world: OutboxWorld) -> None:
