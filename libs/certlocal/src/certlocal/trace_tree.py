@@ -28,14 +28,17 @@ def read_trace(folder: Path, trace_id: str) -> list[Span]:
     spans = []
     for path in sorted(folder.glob("*.jsonl")):
         with path.open(encoding="utf-8") as lines:
-            spans += [span for line in lines if trace_id in line and (span := _span(line)) is not None]
+            spans += [span for line in lines if trace_id in line and (span := _span(line, trace_id)) is not None]
     return sorted(spans, key=lambda span: span.start)
 
 
-def _span(line: str) -> Span | None:
+def _span(line: str, trace_id: str) -> Span | None:
     try:
         found = json.loads(line)
     except ValueError:
+        return None
+    if found["context"]["trace_id"].removeprefix("0x") != trace_id:
+        # It only links to the trace.
         return None
     return Span(
         span_id=found["context"]["span_id"],

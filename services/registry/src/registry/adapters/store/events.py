@@ -143,7 +143,8 @@ class Events:
         for sequence, repeats in keys:
             by_repeats[repeats].append(sequence)
         for repeats, sequences in by_repeats.items():
-            for part in _parts(sequences):
+            # In one order: two relays that mark the same rows don't wait for each other.
+            for part in _parts(sorted(sequences)):
                 self._connection.execute(
                     update(row).where(row.c.sequence.in_(part), row.c.repeats == repeats).values(sent_at=now)
                 )
