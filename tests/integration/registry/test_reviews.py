@@ -7,9 +7,9 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from certcore.api import Problem, Role, SiteReview
+from certcore.api import Problem, Role
 from certcore.events import DiscoveredSecret, SiteReviewed
-from certcore.review import SecretName, SiteReviewUpdate
+from certcore.review import SecretName, SiteReview, SiteReviewUpdate
 from tests.integration.registry.stand_ins import StandIns
 from tests.registry_process import Person, RunningRegistry
 

@@ -1,7 +1,8 @@
 from datetime import datetime, timedelta
 
 from certbus.site_views import review_table, review_warnings, service_table, site_table
-from certcore.api import ReviewedSecret, ServiceView, SiteReview, SiteView
+from certcore.api import ServiceView, SiteView
+from certcore.review import ReviewedSecret, SiteReview
 from tests.unit.certbus.samples import NOON
 
 

@@ -30,7 +30,6 @@ from certcore.api import (
     ServiceView,
     SignInCode,
     SiteEnrolment,
-    SiteReview,
     SiteView,
     TokenOrder,
     TokenView,
@@ -39,6 +38,7 @@ from certcore.certificate import CertificateSpec
 from certcore.instance import INSTANCE_HEADER
 from certcore.reading import ReadModel
 from certcore.replay import Replay, ReplayOrder
+from certcore.review import SiteReview
 
 __all__ = ["Registry"]
 

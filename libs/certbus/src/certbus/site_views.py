@@ -6,7 +6,8 @@ from datetime import datetime
 from certbus.certificate_views import expiry
 from certbus.output import Cell, Table
 from certbus.time_spans import from_now
-from certcore.api import ServiceView, SiteReview, SiteView
+from certcore.api import ServiceView, SiteView
+from certcore.review import SiteReview
 
 __all__ = ["review_table", "review_warnings", "service_table", "site_table"]
 

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from certcore.certificate import Exposure, KeyAlgorithm
 from certcore.conditions import Condition, Health
-from certcore.events import DiscoveredSecret, IssueOrder, RequestKind
+from certcore.events import IssueOrder, RequestKind
 from certcore.intent import Intent
 from certcore.names import Label
 from certcore.placements import PLATFORM
@@ -40,7 +40,6 @@ __all__ = [
     "ServiceView",
     "SignInCode",
     "SiteEnrolment",
-    "SiteReview",
     "SiteView",
     "TargetView",
     "TokenOrder",
@@ -358,22 +357,6 @@ class RestoreView(_View):
     waiting: bool
     reason: str
     unknown: Items[IssuedRevision] = ()
-
-
-class ReviewedSecret(DiscoveredSecret):
-    """`managed` is the certbus certificate that the Secret carries, where it carries one."""
-
-    managed: str | None = None
-    in_days: int | None = None
-
-
-class SiteReview(Paged):
-    """A page of it, soonest expiry first."""
-
-    site: str
-    reported_at: AwareDatetime | None
-    unreachable: tuple[str, ...]
-    secrets: Items[ReviewedSecret]
 
 
 class TokenOrder(BaseModel):

@@ -1,11 +1,12 @@
-"""What a site's syncer tells the registry of the TLS Secrets in its clusters: all of them once, then what changed."""
+"""The TLS Secrets in a site's clusters: as its syncer tells the registry, and as the registry shows them."""
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
+from certcore.api import Paged
 from certcore.events import DiscoveredSecret
 from certcore.reading import Items, ReadModel
 
-__all__ = ["SecretName", "SiteReviewUpdate"]
+__all__ = ["ReviewedSecret", "SecretName", "SiteReview", "SiteReviewUpdate"]
 
 
 class SecretName(ReadModel):
@@ -28,3 +29,19 @@ class SiteReviewUpdate(ReadModel):
     gone: tuple[SecretName, ...] = ()
     unreachable: tuple[str, ...] = ()
     more: bool = False
+
+
+class ReviewedSecret(DiscoveredSecret):
+    """`managed` is the certbus certificate that the Secret carries, where it carries one."""
+
+    managed: str | None = None
+    in_days: int | None = None
+
+
+class SiteReview(Paged):
+    """A page of it, soonest expiry first."""
+
+    site: str
+    reported_at: AwareDatetime | None
+    unreachable: tuple[str, ...]
+    secrets: Items[ReviewedSecret]

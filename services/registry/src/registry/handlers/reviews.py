@@ -2,10 +2,9 @@
 
 import structlog
 
-from certcore.api import SiteReview
 from certcore.clock import Clock
 from certcore.events import SiteReviewed
-from certcore.review import SiteReviewUpdate
+from certcore.review import SiteReview, SiteReviewUpdate
 from registry.adapters.store import Store, Transaction
 from registry.adapters.store.reviews import Place
 from registry.domain.errors import NotFoundError

@@ -12,16 +12,15 @@ from certcore.api import (
     EndpointState,
     EndpointView,
     RequestView,
-    ReviewedSecret,
     RevisionView,
     ServiceView,
-    SiteReview,
     SiteView,
     TargetState,
     TargetView,
 )
 from certcore.events import DiscoveredSecret
 from certcore.identities import HUB
+from certcore.review import ReviewedSecret, SiteReview
 from registry.domain import renewal
 from registry.domain.alert import AlertRecord
 from registry.domain.certificate import Approval, Certificate, Request

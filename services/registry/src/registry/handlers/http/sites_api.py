@@ -6,14 +6,14 @@ from typing import Final
 
 from fastapi import APIRouter, status
 
-from certcore.api import Page, SiteEnrolment, SiteReview, SiteView, TokenOrder, TokenView
+from certcore.api import Page, SiteEnrolment, SiteView, TokenOrder, TokenView
 from certcore.clock import Clock
 from certcore.errors import SealingError
 from certcore.events import Recipient
 from certcore.identities import HUB, recipient_name
 from certcore.names import is_label
 from certcore.rejection import RejectedError, Rejection
-from certcore.review import SiteReviewUpdate
+from certcore.review import SiteReview, SiteReviewUpdate
 from certcore.sealing import decode_public_key
 from registry.adapters.store import Store, Transaction
 from registry.adapters.store.reviews import Place
