@@ -44,7 +44,6 @@ MAY_CALL: dict[tuple[str, str], set[Role] | None] = {
     ("GET", "/v1/alerts"): LOOKING,
     ("GET", "/v1/expectations"): {Role.MONITOR},
     ("GET", "/v1/events"): LOOKING,
-    ("GET", "/v1/alerts"): LOOKING,
     ("POST", "/v1/events/replay"): {Role.OPERATOR},
     ("POST", "/v1/sign-in-codes"): {Role.OPERATOR},
 }

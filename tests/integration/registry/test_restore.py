@@ -164,8 +164,7 @@ async def test_a_copy_three_renewals_old_comes_back_without_a_second_order(tmp_p
         # The issuer stores it again, and says so.
         present = await here.services.shown(renewed.name)
         keys = here.services.sealed(present, 4, newest.key_pem)
-        stored = await here.services.put(renewed.id, 4, newest.chain_pem, keys)
-        assert stored.status_code == 204, stored.text
+        assert (await here.services.put(renewed.id, 4, newest.chain_pem, keys)).status_code == 204
         await here.services.announced(present, 4, newest)
         await here.in_state(renewed, CertificateState.DELIVERING)
         revision, generation = await here.level(renewed)

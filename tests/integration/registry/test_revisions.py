@@ -170,7 +170,7 @@ async def test_a_revision_that_failed_is_tried_again_under_its_number(services: 
 
 async def test_a_long_reason_of_a_failure_is_cut_and_stops_no_other_event(services: StandIns, bus: Bus) -> None:
     certificate = await services.requested()
-    await services.failed(certificate, 1, "no " * 340_000)
+    await services.failed(certificate, 1, "no " * 250_000)
     await services.make_live(await services.requested())
     await services.settled()
     failing = await services.shown(certificate.name)
