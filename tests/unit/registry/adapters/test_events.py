@@ -83,6 +83,19 @@ def test_a_restored_registry_that_waits_keeps_its_orders(engine: Engine) -> None
     assert (set(found), unfinished) == ({"ANSWERS"}, set())
 
 
+def test_what_is_marked_and_not_forgotten_yet_hides_nothing_that_is_left(engine: Engine) -> None:
+    with engine.begin() as connection:
+        transaction = Transaction(connection)
+        keys = transaction.events.unsent("CERTS", "loud", limit=5_000)
+        # All but forty are stored, and marked; thirty of those find room.
+        marked = Room(held={"loud": 98}, known={"loud": frozenset(keys[:-40])})
+        transaction.events.mark_sent(keys[:-40], NOON)
+        found, unfinished = find_unsent({"CERTS": marked}, {"DEPLOY_gone"}, 256, transaction)
+        connection.rollback()
+    assert len([item for item in found["CERTS"] if item.owner == "loud"]) == 30
+    assert "CERTS" in unfinished
+
+
 def test_no_query_walks_through_the_events_that_wait(engine: Engine) -> None:
     statements: list[tuple[str, object]] = []
 

@@ -36,7 +36,7 @@ __all__ = ["Relay"]
 
 log = structlog.get_logger()
 
-WINDOW: Final = 128
+WINDOW: Final = 256
 """Events of a stream in flight."""
 
 _BUFFERED: Final = 8

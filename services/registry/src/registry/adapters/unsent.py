@@ -53,9 +53,10 @@ def find_unsent(
                 continue
             limit = len(known) + free
             keys = events.unsent(stream, owner, limit=limit)
-            new = [key for key in keys if key not in known][:free]
-            wanted += [sequence for sequence, _ in new]
-            if len(keys) == limit:
+            new = [sequence for sequence, repeats in keys if (sequence, repeats) not in known]
+            wanted += new[:free]
+            # What is marked and not forgotten yet counts as known, and isn't found any more.
+            if len(keys) == limit or len(new) > free:
                 unfinished.add(stream)
     found: dict[str, list[StoredEvent]] = {}
     for event in events.many(wanted):
