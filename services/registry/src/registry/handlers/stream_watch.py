@@ -187,4 +187,8 @@ def _summary(name: str, verdict: Verdict) -> str:
         case Verdict.REMADE:
             return f"stream {name} was made anew: what it should hold is published again"
         case _:
-            return f"stream {name} lost its newest messages: what it should hold is published again"
+            # Measured: a server that found a damaged file acknowledges messages and drops them until it starts again.
+            return (
+                f"stream {name} lost its newest messages, and what it should hold is published again: look at the"
+                " broker's disk, and restart the broker"
+            )
