@@ -45,7 +45,7 @@ help: ## print this help
 	@echo "  make test T='tests/unit -k name'   run only what is named"
 	@echo "  make test LIMIT_S=1800      let all of it take that many seconds; 900 by default"
 	@echo "  make fuzz SEED=N EXAMPLES=N T=FILE   the same examples again, more of them, only of one file"
-	@echo "  make prove PART=NAME SEED=N one of: $(PARTS)"
+	@echo "  make prove PART=NAME SEED=N one of: $(PARTS); T=NAME for those of its tests whose names hold that"
 
 run: .venv/.synced ## start the whole system on this machine, and play its story
 	@$(BIN)/certbus run $(if $(call on,$(ONCE)),--once) $(if $(call on,$(KUBERNETES)),--kubernetes) $(if $(WITHOUT),--without $(WITHOUT))
@@ -64,7 +64,7 @@ fuzz: .venv/.synced ## give the properties many fresh examples
 prove: .venv/.synced ## run one of the long proofs: PART=NAME
 	@test -n "$(filter $(PART),$(PARTS))" || { echo "PART must be one of: $(PARTS)" >&2; exit 2; }
 	@$(seeded); echo "make prove PART=$(PART) SEED=$$seed"; \
-	    CERTBUS_SEED=$$seed $(BIN)/python -m pytest -s tests/proofs/$(PART)
+	    CERTBUS_SEED=$$seed $(BIN)/python -m pytest -s tests/proofs/$(PART) $(if $(T),-k '$(T)')
 
 check: deps ## look for what tools find: format, lint, types, imports
 	$(BIN)/ruff format --check $(CODE)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,9 +53,21 @@ OWNERS: Final = ("team-shop",)
 class LocalSystem:
     """Start it, use it, stop it. A service that dies meanwhile is started again."""
 
-    def __init__(self, home: Home, *, kubernetes: bool, tell: Tell, without: str | None = None) -> None:
-        """The service `without`, one of SERVICES, is left to somebody else to run; the start waits for it."""
+    def __init__(
+        self,
+        home: Home,
+        *,
+        kubernetes: bool,
+        tell: Tell,
+        without: str | None = None,
+        owners: Sequence[str] = OWNERS,
+    ) -> None:
+        """The service `without`, one of SERVICES, is left to somebody else to run; the start waits for it.
+
+        `owners` are those who may ask over the bus.
+        """
         self.home = home
+        self.owners = tuple(owners)
         self.kubernetes = kubernetes or home.has_kubernetes
         self.services: dict[str, Service] = {}
         self.clusters: dict[str, KubeApiServer] = {}
@@ -81,7 +93,7 @@ class LocalSystem:
         self.ca_file = self._ca.ca_file
         toolbox = Toolbox(tell=tell)
         self._toolbox = toolbox
-        granted = grants(sites=SITES, owners=OWNERS)
+        granted = grants(sites=SITES, owners=self.owners)
         self.nats = NatsServer(
             folder=home.path("nats"),
             port=port("nats"),
@@ -219,7 +231,7 @@ class LocalSystem:
         await self._timed("nats-server", self.nats.start, self.nats.stop)
         client = await self.connect_bus()
         try:
-            for item in await declare(client.jetstream(), topology(SITES, owners=OWNERS), apply=True):
+            for item in await declare(client.jetstream(), topology(SITES, owners=self.owners), apply=True):
                 if isinstance(item, Migrated):
                     self._tell(f"  {item.line(applied=True)}")
         finally:
