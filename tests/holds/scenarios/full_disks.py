@@ -40,17 +40,16 @@ async def full_disk(fleet: Fleet, what: str, disk: SmallDisk, *, count: int, sec
     early = [f"before-full-{what}-{number}" for number in range(count)]
     names = [f"while-full-{what}-{number}" for number in range(count)]
     await fleet.request_all(early)
-    disk.fill()
-    asking = asyncio.create_task(fleet.request_all(names))
     told: set[str] = set()
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        for service in fleet.system.services:
-            status, text = await readiness(fleet.system, service)
-            if status != 200:
-                told.add(f"{service}: {text[:120]}")
-        await asyncio.sleep(1.0)
-    disk.free()
+    disk.fill()
+    try:
+        asking = asyncio.create_task(fleet.request_all(names))
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            told |= await _not_ready(fleet.system)
+            await asyncio.sleep(1.0)
+    finally:
+        disk.free()
     began = time.monotonic()
     supervise = supervised_broker(fleet.system) if what == "broker" else None
     waiting = asyncio.create_task(fleet.live([*early, *names], supervise=supervise))
@@ -60,6 +59,12 @@ async def full_disk(fleet: Fleet, what: str, disk: SmallDisk, *, count: int, sec
     await fleet.one_order_each()
     assert told, f"nobody said that the disk of {what} is full"
     return [Figure(f"disk of {what} full for {seconds:g} s, {2 * count} certificates on their way: all live", took)]
+
+
+async def _not_ready(system: LocalSystem) -> set[str]:
+    """What each service that isn't ready says."""
+    said = {service: await readiness(system, service) for service in system.services}
+    return {f"{service}: {text[:120]}" for service, (status, text) in said.items() if status != 200}
 
 
 def supervised_broker(system: LocalSystem) -> Callable[[], Awaitable[None]]:
