@@ -49,6 +49,7 @@ async def chaos(
         await watch.all_told(within_s=_ALARM_WITHIN_S)
     assert not older, f"an older revision over a newer one: {older}"
     assert not traffic.broken, traffic.broken
+    assert not faults.supervisor.unsaid, faults.supervisor.unsaid
     return [
         Figure(
             f"{count} faults in {struck:.0f} s, {traffic.asked} requests and {traffic.renewed} renewals: all settled",

@@ -15,7 +15,7 @@ from tests.holds.alarm_watch import AlarmWatch, Fault
 from tests.holds.disks import MIB, SmallDisk
 from tests.holds.fleet import Fleet
 from tests.holds.processes import frozen
-from tests.holds.scenarios.full_disks import supervised_broker
+from tests.holds.scenarios.full_disks import BrokerSupervisor
 
 __all__ = ["Faults"]
 
@@ -40,6 +40,7 @@ class Faults:
         self._choice = choice
         self._longest_s = longest_s
         self._broker_is_left_alone = False
+        self.supervisor = BrokerSupervisor(fleet.system)
 
     def kinds(self) -> dict[str, Strike]:
         services = list(self._system.services)
@@ -55,18 +56,18 @@ class Faults:
     @asynccontextmanager
     async def supervised(self) -> AsyncIterator[None]:
         """Restart a broker that says that it isn't well, unless it is just kept so; at the end mend everything."""
-        look = supervised_broker(self._system)
 
         async def supervise() -> None:
             while True:
                 if not self._broker_is_left_alone:
-                    await look()
+                    await self.supervisor.look()
                 await asyncio.sleep(1.0)
 
         supervising = asyncio.create_task(supervise())
         try:
             yield
-            assert not supervising.done(), supervising
+            if supervising.done():
+                supervising.result()
             for name in self._system.services:
                 await self._system.ready(name)
         finally:
