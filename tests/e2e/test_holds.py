@@ -11,7 +11,6 @@ from tests.holds.figures import show
 from tests.holds.fleet import Fleet, running_fleet
 from tests.holds.scenarios.lost_streams import missing_stream, rotten_store, wiped_store
 from tests.holds.scenarios.neighbours import burst, floods
-from tests.holds.scenarios.overheard import overheard
 from tests.holds.scenarios.restored_copy import restored_copy
 from tests.holds.scenarios.standstills import frozen_broker, frozen_registry, locked_database
 
@@ -65,7 +64,3 @@ async def test_a_database_that_was_locked_loses_nothing(fleet: Fleet) -> None:
 
 async def test_a_registry_restored_from_an_older_copy_orders_nothing_again(fleet: Fleet) -> None:
     show(await restored_copy(fleet, count=3, unknown=1))
-
-
-async def test_nothing_secret_travels_in_clear(fleet: Fleet) -> None:
-    await overheard(fleet.system)

@@ -34,7 +34,7 @@ TEAMS: Final = ("bank", "maps", "shop")
 """Each has a token at the API and an identity on the bus."""
 
 _ROOT: Final = Path(__file__).parents[2]
-_CLIENTS: Final = 64
+_AT_ONCE: Final = 64
 _TELL_EVERY_S: Final = 5.0
 _LOOKS_PER_SECOND: Final = 20
 """The monitor's period is stretched so that it shakes hands about so often a second: it is not what is measured."""
@@ -48,23 +48,19 @@ class Fleet:
     ports: Mapping[str, int]
     sites: list[str] = field(default_factory=lambda: list(SITES))
     names: list[str] = field(default_factory=list)
-    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_CLIENTS))
+    clients: dict[str, "_Clients"] = field(default_factory=dict)
 
     # ── asking ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def ask(
         self, person: str, question: Callable[[Registry], AnswerT], *, patience_s: float = HANG_S
     ) -> AnswerT:
-        """Ask the registry; while it can't be reached, again."""
-
-        def once() -> AnswerT:
-            with self.system.connect(person) as registry:
-                return question(registry)
-
+        """Ask the registry; while it can't be reached, again. Nobody waits for another person's questions."""
+        clients = self.clients.setdefault(person, _Clients(self.system, person))
         deadline = time.monotonic() + patience_s
         while True:
             try:
-                return await asyncio.get_running_loop().run_in_executor(self.threads, once)
+                return await clients.ask(question)
             except CommandError as error:
                 if error.exit_code is not ExitCode.UNREACHABLE or time.monotonic() > deadline:
                     raise
@@ -222,6 +218,31 @@ class Fleet:
         await self.system.release("monitor")
 
 
+class _Clients:
+    """As many clients of one person as ask at once; each keeps its connection."""
+
+    def __init__(self, system: LocalSystem, person: str) -> None:
+        self._system = system
+        self._person = person
+        self._threads = ThreadPoolExecutor(_AT_ONCE)
+        self._idle: list[Registry] = []
+
+    async def ask(self, question: Callable[[Registry], AnswerT]) -> AnswerT:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, question)
+
+    def _ask(self, question: Callable[[Registry], AnswerT]) -> AnswerT:
+        registry = self._idle.pop() if self._idle else self._system.connect(self._person)
+        try:
+            return question(registry)
+        finally:
+            self._idle.append(registry)
+
+    def close(self) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        for registry in self._idle:
+            registry.__exit__(None, None, None)
+
+
 def host_of(name: str) -> str:
     return f"{name}.internal.example.test"
 
@@ -255,6 +276,7 @@ async def running_fleet(
             print(f"  {certificates} certificates live after {time.monotonic() - began:.0f} s", flush=True)
         yield fleet
     finally:
-        fleet.threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.gather(*(server.stop() for server in servers))
         await system.stop()
+        for clients in fleet.clients.values():
+            clients.close()
