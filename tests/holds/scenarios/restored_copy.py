@@ -70,17 +70,16 @@ async def watching_delivered(fleet: Fleet) -> AsyncIterator[list[str]]:
 
     async def look() -> None:
         while True:
-            for store in stores:
-                for folder in os.scandir(store):
-                    link = Path(folder.path, "current")
-                    revision = _revision(link)
-                    if revision is None:
-                        continue
-                    if revision < highest.get(link, 0):
-                        older.append(f"{link}: {highest[link]} → {revision}")
-                    highest[link] = revision
-                await asyncio.sleep(0)
-            await asyncio.sleep(0.1)
+            for link in [
+                Path(folder, "current") for store in stores if store.exists() for folder in os.scandir(store)
+            ]:
+                revision = _revision(link)
+                if revision is None:
+                    continue
+                if revision < highest.get(link, 0):
+                    older.append(f"{link}: {highest[link]} → {revision}")
+                highest[link] = revision
+            await asyncio.sleep(0.25)
 
     looking = asyncio.create_task(look())
     try:
