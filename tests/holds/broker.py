@@ -5,7 +5,6 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import nats
 from nats.aio.client import Client
 
 from certcore.identities import OPERATOR
@@ -25,14 +24,7 @@ async def _quiet(_: Exception) -> None:
 @asynccontextmanager
 async def connected(system: LocalSystem, identity: str) -> AsyncIterator[Client]:
     """A connection that comes back by itself."""
-    client = await nats.connect(
-        system.nats.url,
-        nkeys_seed=str(system.identities.seed_file(identity)),
-        inbox_prefix=f"_INBOX.{identity}".encode(),
-        max_reconnect_attempts=-1,
-        reconnect_time_wait=0.3,
-        error_cb=_quiet,
-    )
+    client = await system.connect_bus(identity, max_reconnect_attempts=-1, reconnect_time_wait=0.3, error_cb=_quiet)
     try:
         yield client
     finally:

@@ -2,12 +2,12 @@
 
 import json
 import re
-import ssl
 from dataclasses import dataclass
 from datetime import datetime
 
 import httpx
 
+from certlocal.readiness import trusting
 from certlocal.system import LocalSystem
 
 __all__ = ["ShownAlert", "alerts", "broker_is_well", "level", "metric", "readiness"]
@@ -68,8 +68,7 @@ async def level(system: LocalSystem, path: str, *, person: str = "admin", **quer
 
 
 async def _get(
-    _: LocalSystem, url: str, *, headers: dict[str, str] | None = None, params: dict[str, str] | None = None
+    system: LocalSystem, url: str, *, headers: dict[str, str] | None = None, params: dict[str, str] | None = None
 ) -> httpx.Response:
-    verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=10.0) as client:
+    async with httpx.AsyncClient(verify=trusting(system.ca_file), trust_env=False, timeout=10.0) as client:
         return await client.get(url, headers=headers, params=params)

@@ -163,11 +163,14 @@ class Fleet:
 
     async def one_live(self, name: str) -> float:
         """Wait for one certificate with cheap looks."""
-        began = time.monotonic()
+        began = told = time.monotonic()
         while True:
             view = await self.ask("admin", lambda registry: registry.certificate(name))
             if view.state is CertificateState.LIVE:
                 return time.monotonic() - began
+            if time.monotonic() - told > _TELL_EVERY_S:
+                told = time.monotonic()
+                print(f"    {told - began:5.0f} s  {name} is {view.state}: {view.reason}", flush=True)
             assert time.monotonic() - began < 2 * HANG_S, f"{name} is {view.state}: {view.reason}"
             await asyncio.sleep(0.1)
 
