@@ -1,11 +1,14 @@
 """What happens to a broker: its store is wiped, rots, or lacks a stream; and who speaks with it."""
 
+import asyncio
 import random
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, Final
 
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 from certcore.identities import OPERATOR
 from certkit.declare import declare
@@ -17,14 +20,27 @@ from tests.holds.fleet import Fleet
 __all__ = ["connected", "declare_again", "kill", "lose_store", "rot", "start"]
 
 
+_CONNECT_S: Final = 5.0
+
+
 async def _quiet(_: Exception) -> None:
     """nats-py prints a traceback for each try; a broker that is away is what happens here."""
 
 
+_COMES_BACK: Final[dict[str, Any]] = {"max_reconnect_attempts": -1, "reconnect_time_wait": 0.3, "error_cb": _quiet}
+
+
 @asynccontextmanager
 async def connected(system: LocalSystem, identity: str) -> AsyncIterator[Client]:
-    """A connection that comes back by itself."""
-    client = await system.connect_bus(identity, max_reconnect_attempts=-1, reconnect_time_wait=0.3, error_cb=_quiet)
+    """A connection that comes back by itself; made again and again while the broker doesn't answer."""
+    while True:
+        try:
+            # nats-py waits for ever for the end of a connection whose TLS handshake timed out.
+            async with asyncio.timeout(_CONNECT_S):
+                client = await system.connect_bus(identity, **_COMES_BACK)
+            break
+        except (NatsError, OSError, TimeoutError):
+            await asyncio.sleep(0.3)
     try:
         yield client
     finally:
