@@ -35,11 +35,16 @@ async def frozen_registry(fleet: Fleet, *, count: int, seconds: float) -> list[F
 
 
 async def _frozen(fleet: Fleet, what: str, count: int, seconds: float) -> list[Figure]:
-    """Stopped by SIGSTOP while certificates are asked for: two thirds over the API, one third over the bus."""
+    """Stopped by SIGSTOP while certificates are asked for: two thirds over the API, one third over the bus.
+
+    While the broker stands still, the monitor is killed as well: it starts beside a broker that doesn't answer.
+    """
     process = fleet.system.nats.process if what == "broker" else fleet.system.services[what].process
     names = [f"while-{what}-stood-{number}" for number in range(count)]
     with frozen(process):
         asking = asyncio.create_task(_ask(fleet, names))
+        if what == "broker":
+            await fleet.system.kill("monitor")
         await asyncio.sleep(seconds)
     began = time.monotonic()
     answers = asyncio.create_task(_answers(fleet, 10))
