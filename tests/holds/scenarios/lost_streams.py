@@ -73,8 +73,9 @@ async def missing_stream(fleet: Fleet, *, count: int) -> list[Figure]:
     beside = await _one_after_the_other(fleet, "beside", count)
 
     async def named() -> bool:
-        status, told = await readiness(fleet.system, "registry")
-        return status == 503 and subjects.deploy_stream(_NEW_SITE) in told
+        # It is told, and keeps nobody else from the registry.
+        _, told = await readiness(fleet.system, "registry")
+        return subjects.deploy_stream(_NEW_SITE) in told
 
     await until(named, "the registry's readiness names the stream")
     fleet.sites.append(_NEW_SITE)
@@ -88,9 +89,9 @@ async def missing_stream(fleet: Fleet, *, count: int) -> list[Figure]:
     await until(ordered, "what waited for the stream is published")
 
     async def ready() -> bool:
-        return (await readiness(fleet.system, "registry"))[0] == 200
+        return (await readiness(fleet.system, "registry"))[0] == 200 and not await named()
 
-    await until(ready, "the registry is ready")
+    await until(ready, "the registry has no more to say of the stream")
     # Nobody serves there: these never become live.
     fleet.names = [each for each in fleet.names if each not in stuck]
     await fleet.one_order_each()
