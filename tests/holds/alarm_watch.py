@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import httpx
-
+from certbus.errors import CommandError
+from certcore.alerts import AlertView
 from certlocal.system import LocalSystem
-from tests.holds.faces import ShownAlert, alerts
+from tests.holds.faces import alerts
 from tests.holds.figures import Figure
 
 __all__ = ["AlarmWatch", "Fault", "watching_alarms"]
@@ -30,7 +30,7 @@ class Fault:
     alarm: str = ""
     after_s: float | None = None
 
-    def is_told_by(self, alert: ShownAlert) -> bool:
+    def is_told_by(self, alert: AlertView) -> bool:
         return alert.reason in self.reasons and (not self.about or any(part in alert.subject for part in self.about))
 
 
@@ -41,17 +41,16 @@ class AlarmWatch:
     def begin(self, fault: Fault) -> None:
         self.faults.append(fault)
 
-    def see(self, shown: Collection[ShownAlert]) -> None:
-        """An alarm tells a fault if it began after it, or goes on from an earlier fault that it told too."""
+    def see(self, shown: Collection[AlertView]) -> None:
+        """An alarm tells a fault if it was raised, or told anew, after it."""
         now = time.monotonic()
-        for number, fault in enumerate(self.faults):
+        for fault in self.faults:
             if fault.after_s is not None:
                 continue
-            earlier = {other.alarm for other in self.faults[:number] if other.alarm}
             for alert in shown:
-                named = f"{alert.reason} of {alert.subject}"
-                if fault.is_told_by(alert) and (alert.since > fault.at - _CLOCKS or named in earlier):
-                    fault.alarm, fault.after_s = named, now - fault.began
+                told_at = alert.since if alert.resolved_at else max(alert.since, alert.updated_at)
+                if fault.is_told_by(alert) and told_at > fault.at - _CLOCKS:
+                    fault.alarm, fault.after_s = f"{alert.reason} of {alert.subject}", now - fault.began
                     break
 
     def missing(self) -> list[Fault]:
@@ -83,7 +82,7 @@ async def watching_alarms(system: LocalSystem) -> AsyncIterator[AlarmWatch]:
 
     async def look() -> None:
         while True:
-            with suppress(httpx.HTTPError):
+            with suppress(CommandError):
                 watch.see(await alerts(system))
             await asyncio.sleep(1.0)
 

@@ -1,23 +1,15 @@
 """What the services tell of themselves: readiness, metrics, alerts, and levels, as an outsider reads them."""
 
-import json
+import asyncio
 import re
-from dataclasses import dataclass
-from datetime import datetime
 
 import httpx
 
+from certcore.alerts import AlertView
 from certlocal.readiness import trusting
 from certlocal.system import LocalSystem
 
-__all__ = ["ShownAlert", "alerts", "broker_is_well", "level", "metric", "readiness"]
-
-
-@dataclass(frozen=True)
-class ShownAlert:
-    reason: str
-    subject: str
-    since: datetime
+__all__ = ["alerts", "broker_is_well", "level", "metric", "readiness"]
 
 
 async def readiness(system: LocalSystem, service: str) -> tuple[int, str]:
@@ -45,20 +37,18 @@ async def metric(system: LocalSystem, service: str, name: str, labels: str = "")
     return sum(float(value) for found, value in samples if labels in found)
 
 
-async def alerts(system: LocalSystem) -> list[ShownAlert]:
-    """All alerts that the registry keeps, those that ended too."""
-    found: list[ShownAlert] = []
-    after = ""
-    while True:
-        response = await level(system, "/v1/alerts", **({"after": after} if after else {}))
-        page = json.loads(response.raise_for_status().text)
-        found += [
-            ShownAlert(item["reason"], item["subject"], datetime.fromisoformat(item["since"]))
-            for item in page["items"]
-        ]
-        if not page["next"]:
-            return found
-        after = page["next"]
+async def alerts(system: LocalSystem) -> list[AlertView]:
+    """All alerts that the registry keeps, those that ended too.
+
+    Raises:
+        CommandError: the registry doesn't answer.
+    """
+
+    def ask() -> list[AlertView]:
+        with system.connect() as registry:
+            return list(registry.alerts())
+
+    return await asyncio.to_thread(ask)
 
 
 async def level(system: LocalSystem, path: str, *, person: str = "admin", **query: str) -> httpx.Response:
