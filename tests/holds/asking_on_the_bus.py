@@ -45,7 +45,9 @@ async def ask_on_the_bus(fleet: Fleet, bus: Client, name: str, *, team: str) -> 
             if time.monotonic() - published > _REPEAT_S:
                 await js.publish(subjects.request(team), body, headers=request_headers(team, event_id), timeout=2.0)
                 published = time.monotonic()
-            answer = await js.get_last_msg(subjects.answers_stream(team), subjects.answer(team, event_id), direct=True)
+            answer = await js.get_last_msg(
+                subjects.answers_stream(team), subjects.answer(team, event_id), direct=True
+            )
         except (NatsError, JetStreamError, TimeoutError, OSError):
             # Not answered yet, or the broker is away.
             await asyncio.sleep(0.3)
