@@ -4,8 +4,10 @@ Pull consumers with one message at a time keep order and survive idle connection
 so that none is silently dropped; naks carry the only delays, so consumers have no `backoff` of their own.
 """
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol, cast, runtime_checkable
 
 import nats.errors
@@ -18,6 +20,7 @@ from faststream.nats.prometheus import NatsPrometheusMiddleware
 from faststream.nats.response import NatsPublishCommand
 from faststream.nats.security import NatsNKey, NatsSecurity
 from faststream.opentelemetry.middleware import TelemetryMiddleware
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.errors import APIError, NoStreamResponseError
 from prometheus_client import CollectorRegistry
@@ -54,6 +57,20 @@ RawHandler = Callable[[NatsMessage], Awaitable[None]]
 """Handles every message of a consumer, whatever its type and body."""
 
 _PUBLISH_TIMEOUT_S = 5.0
+_CONNECT_S = 10.0
+
+
+class _Broker(NatsBroker):
+    """Connects anew where a try doesn't end: nats-py waits for ever for the end of a TLS handshake that timed out, as
+    with a broker that accepts connections and answers nothing.
+    """
+
+    async def _connect(self) -> Client:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CONNECT_S):
+                    return await super()._connect()
+            log.warning("bus_not_connected", tried_s=_CONNECT_S)
 
 
 class _SpanNames(NatsTelemetrySettingsProvider):
@@ -99,7 +116,7 @@ def make_broker(
             timeout=_PUBLISH_TIMEOUT_S,
         )
 
-    broker = NatsBroker(
+    broker = _Broker(
         settings.url,
         name=settings.identity,
         security=_security(settings),
