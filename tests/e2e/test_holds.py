@@ -51,11 +51,11 @@ async def test_many_at_once_are_all_live_and_so_is_a_single_one_beside_them(flee
 
 
 async def test_a_broker_that_stood_still_loses_nothing(fleet: Fleet) -> None:
-    show(await frozen_broker(fleet, count=6, seconds=4.0))
+    show(await frozen_broker(fleet, count=6, seconds=8.0))
 
 
 async def test_a_registry_that_stood_still_loses_nothing(fleet: Fleet) -> None:
-    show(await frozen_registry(fleet, count=6, seconds=4.0))
+    show(await frozen_registry(fleet, count=6, seconds=8.0))
 
 
 async def test_a_database_that_was_locked_loses_nothing(fleet: Fleet) -> None:
