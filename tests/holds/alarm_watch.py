@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from certbus.errors import CommandError
 from certcore.alerts import AlertView
@@ -14,8 +14,6 @@ from tests.holds.faces import alerts
 from tests.holds.figures import Figure
 
 __all__ = ["AlarmWatch", "Fault", "watching_alarms"]
-
-_CLOCKS = timedelta(seconds=2)
 
 
 @dataclass
@@ -49,7 +47,7 @@ class AlarmWatch:
                 continue
             for alert in shown:
                 told_at = alert.since if alert.resolved_at else max(alert.since, alert.updated_at)
-                if fault.is_told_by(alert) and told_at > fault.at - _CLOCKS:
+                if fault.is_told_by(alert) and told_at > fault.at:
                     fault.alarm, fault.after_s = f"{alert.reason} of {alert.subject}", now - fault.began
                     break
 
