@@ -29,7 +29,7 @@ _LITTLE_MIB: Final = 24
 
 
 class Faults:
-    """`longest_s` is the longest time for which something is frozen or full, a third of it the shortest."""
+    """`longest_s` is the longest time for which something is frozen or full, two thirds of it the shortest."""
 
     def __init__(
         self, fleet: Fleet, disks: Mapping[str, SmallDisk], choice: random.Random, *, longest_s: float
@@ -130,7 +130,7 @@ class Faults:
             disk.resize(roomy)
 
     def _seconds(self) -> float:
-        return self._choice.uniform(self._longest_s / 3, self._longest_s)
+        return self._choice.uniform(self._longest_s * 2 / 3, self._longest_s)
 
     @asynccontextmanager
     async def _left_alone(self) -> AsyncIterator[None]:

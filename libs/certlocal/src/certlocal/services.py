@@ -137,6 +137,9 @@ def _registry(home: Home) -> dict[str, Value]:
         "state_folder": str(home.folder),
         "issuers": [INTERNAL_CA, PUBLIC_CA],
         "renewal_sweep_every_s": 10,
+        # Three heartbeats of the services here.
+        "silent_after_s": 15,
+        "not_ready_after_s": 10,
     }
 
 
@@ -157,6 +160,7 @@ def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
             {"name": PUBLIC_CA, "challenges": ["http-01", "dns-01"], **pebble},
         ],
         "policy": {"internal": INTERNAL_CA, "public": PUBLIC_CA},
+        "heartbeat_every_s": 5,
         "dns": {"kind": "challtestsrv", "url": around.dns_management_url},
         "orders_every_s": 15,
     }
@@ -170,6 +174,9 @@ def _monitor(home: Home, around: Surroundings) -> dict[str, Value]:
         # Short, so that a fault is seen while somebody watches.
         "period_s": 5,
         "rollout_period_s": 0.5,
+        "heartbeat_every_s": 5,
+        "registry_look_every_s": 3,
+        "registry_grace_s": 10,
     }
 
 

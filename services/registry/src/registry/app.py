@@ -5,6 +5,7 @@ import platform
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +39,7 @@ from registry.adapters.outbox import SOURCE, Bell, Outbox
 from registry.adapters.relay import Relay
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
+from registry.domain.alarm import Patience
 from registry.handlers.alarms import Alarms
 from registry.handlers.anchoring import Anchoring
 from registry.handlers.bundles import Bundles
@@ -128,7 +130,9 @@ def create_app(settings: Settings) -> FastAPI:
     }
     intake = Intake(store=store, requests=requests, door=door, outbox=outbox, bell=bell, clock=system_clock)
     alarms = Alarms(outbox=outbox, clock=system_clock)
-    watch = Watch(store=store, alarms=alarms, bell=bell, bus=BusWatch(broker), clock=system_clock)
+    watch = Watch(
+        store=store, alarms=alarms, bell=bell, bus=BusWatch(broker), clock=system_clock, patience=_patience(settings)
+    )
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
     anchoring, restoration = _restoration(
@@ -293,6 +297,12 @@ def _restoration(
         clock=system_clock,
     )
     return anchoring, restoration
+
+
+def _patience(settings: Settings) -> Patience:
+    return Patience(
+        silent=timedelta(seconds=settings.silent_after_s), not_ready=timedelta(seconds=settings.not_ready_after_s)
+    )
 
 
 def _new_id() -> str:

@@ -19,6 +19,12 @@ class Settings(ServiceSettings):
     health_sweep_every_s: Annotated[float, Field(gt=0)] = 10.0
     renewal_sweep_every_s: Annotated[float, Field(gt=0)] = 60.0
     anchor_every_s: Annotated[float, Field(gt=0)] = 60.0
+    silent_after_s: Annotated[float, Field(gt=0)] = Field(
+        default=45.0, description="So long no heartbeat of a service may come: three of them."
+    )
+    not_ready_after_s: Annotated[float, Field(ge=0)] = Field(
+        default=45.0, description="So long a service may not be ready before that is an alert."
+    )
     watch_every_s: Annotated[float, Field(gt=0)] = Field(
         default=5.0, description="Between two looks for silent services, dead letters and the state of the bus."
     )

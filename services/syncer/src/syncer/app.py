@@ -67,6 +67,8 @@ def create_app(settings: SyncerSettings) -> ServiceApp:
         metrics=metrics,
         clock=system_clock,
         checks=[asked("deployments", engine.not_ready)],
+        # Where its own files lie.
+        folders=[settings.recipient.key_file.parent],
     )
     heartbeat = Heartbeat(
         status,

@@ -14,13 +14,20 @@ from certcore.identities import HUB, Service
 from registry.domain.alert import Finding
 from registry.domain.site import SILENT_AFTER, ServiceSeen
 
-__all__ = ["FIRST_START", "Alarm", "BusState", "Letters", "Start", "judge_bus", "judge_letters", "judge_services"]
+__all__ = [
+    "FIRST_START",
+    "Alarm",
+    "BusState",
+    "Letters",
+    "Patience",
+    "Start",
+    "judge_bus",
+    "judge_letters",
+    "judge_services",
+]
 
 FIRST_START: Final = timedelta(minutes=5)
 """So long a service that was never heard may take to start for the first time."""
-
-_NOT_READY_AFTER: Final = timedelta(seconds=45)
-"""A start, and a short cut of the bus, may take so long."""
 
 _RESTART_SHOWN: Final = timedelta(minutes=10)
 _LETTERS_SHOWN: Final = timedelta(hours=1)
@@ -39,6 +46,16 @@ class Alarm(StrEnum):
     DEAD_LETTERS = "dead_letters"
     BUS_UNREACHABLE = "bus_unreachable"
     BUS_UNHEALTHY = "bus_unhealthy"
+
+
+@dataclass(frozen=True)
+class Patience:
+    """After how long a service is silent (three of its heartbeats), and after how long it is a fault that it isn't
+    ready: a start, and a short cut of the bus, take a while.
+    """
+
+    silent: timedelta = SILENT_AFTER
+    not_ready: timedelta = timedelta(seconds=45)
 
 
 @dataclass(frozen=True)
@@ -70,6 +87,9 @@ class Letters:
     newest: datetime
 
 
+_PATIENT: Final = Patience()
+
+
 def judge_services(
     expected_since: Mapping[tuple[str, str], datetime],
     seen: Iterable[ServiceSeen],
@@ -77,6 +97,7 @@ def judge_services(
     start: Start,
     bus: BusState,
     now: datetime,
+    patience: Patience = _PATIENT,
 ) -> list[Finding]:
     """Judge every service that should report, and every other that did. `expected_since` is since when, by place and
     service.
@@ -97,13 +118,15 @@ def judge_services(
     for key in sorted(expected_since):
         item = known.get(key)
         subject = "/".join(key)
-        silence = _silence(subject, item, expected_since[key], start=start, bus=bus, now=now)
+        silence = _silence(
+            subject, item, expected_since[key], start=start, bus=bus, now=now, silent_after=patience.silent
+        )
         if silence is not None:
             found.append(_finding(Alarm.SERVICE_SILENT, subject, Severity.WARNING, silence))
             continue
         if item is None:
             continue
-        if item.not_ready is not None and item.not_ready_since and now - item.not_ready_since >= _NOT_READY_AFTER:
+        if item.not_ready is not None and item.not_ready_since and now - item.not_ready_since >= patience.not_ready:
             summary = f"{subject} is not ready: {item.not_ready}"
             found.append(_finding(Alarm.SERVICE_NOT_READY, subject, Severity.WARNING, summary))
     found += [
@@ -115,7 +138,14 @@ def judge_services(
 
 
 def _silence(
-    subject: str, item: ServiceSeen | None, expected_since: datetime, *, start: Start, bus: BusState, now: datetime
+    subject: str,
+    item: ServiceSeen | None,
+    expected_since: datetime,
+    *,
+    start: Start,
+    bus: BusState,
+    now: datetime,
+    silent_after: timedelta,
 ) -> str | None:
     if bus.unreachable_since is not None:
         return None
@@ -123,7 +153,7 @@ def _silence(
         waited = now - max(expected_since, bus.back_at or expected_since)
         return f"{subject} never reported: was it started?" if waited > FIRST_START else None
     could_hear = max(item.last_heartbeat, start.at, bus.back_at or start.at)
-    if now - could_hear <= SILENT_AFTER:
+    if now - could_hear <= silent_after:
         return None
     return f"{subject} has not reported since {item.last_heartbeat:%Y-%m-%d %H:%M:%S} UTC"
 

@@ -12,7 +12,7 @@ from certcore.clock import Clock
 from certcore.errors import TransientError
 from registry.adapters.outbox import SOURCE, Bell
 from registry.adapters.store import Store, Transaction
-from registry.domain.alarm import Alarm, BusState, Letters, Start, judge_bus, judge_letters, judge_services
+from registry.domain.alarm import Alarm, BusState, Letters, Patience, Start, judge_bus, judge_letters, judge_services
 from registry.domain.alert import Finding
 from registry.domain.site import expected_services
 from registry.handlers.alarms import Alarms
@@ -46,11 +46,14 @@ class Bus(Protocol):
 class Watch:
     """`look` is a round of the background, within `running`. `bus_is` is told how the broker says it is."""
 
-    def __init__(self, *, store: Store, alarms: Alarms, bell: Bell, bus: Bus, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, alarms: Alarms, bell: Bell, bus: Bus, clock: Clock, patience: Patience
+    ) -> None:
         self._store = store
         self._alarms = alarms
         self._bell = bell
         self._bus = bus
+        self._patience = patience
         self._clock = clock
         self._start = Start(at=clock(), clean=True)
         self._state = BusState()
@@ -90,7 +93,12 @@ class Watch:
             self._expected_since = {key: self._expected_since.get(key, now) for key in expected}
             return [
                 *judge_services(
-                    self._expected_since, transaction.services.all(), start=self._start, bus=self._state, now=now
+                    self._expected_since,
+                    transaction.services.all(),
+                    start=self._start,
+                    bus=self._state,
+                    now=now,
+                    patience=self._patience,
                 ),
                 *judge_bus(self._state, now=now),
                 *judge_letters(letters or (), now=now),
