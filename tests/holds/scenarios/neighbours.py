@@ -16,6 +16,7 @@ from certcore import subjects
 from certcore.cloudevents import stored_headers
 from certcore.events import DeliverySucceeded
 from certcore.identities import Service, identity, owner_identity
+from certkit.background import end_tasks
 from certlocal.services import SITES
 from tests.holds import broker
 from tests.holds.asking_on_the_bus import ask_on_the_bus, request_headers
@@ -108,8 +109,7 @@ async def _flooding(fleet: Fleet, who: str, flood: Flood) -> AsyncIterator[None]
             yield
             assert not task.done(), "the flood ended by itself"
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end_tasks([task], again_s=0.5)
 
 
 async def _reports(bus: Client, site: str, choice: random.Random) -> None:

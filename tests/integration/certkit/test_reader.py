@@ -140,7 +140,7 @@ async def test_one_that_handles_several_at_once_holds_no_more_than_these(bus: Bu
         assert (info.num_ack_pending, info.num_pending) == (4, 16)
         bus.let_go.set()
         await until(lambda: len(bus.taken) == 20)
-    assert bus.taken == [b"%d" % number for number in range(20)], "each is begun in its order, and once"
+    assert sorted(bus.taken, key=int) == [b"%d" % number for number in range(20)], "each is begun once"
 
 
 async def test_a_reader_that_was_stopped_stays_so(bus: Bus) -> None:
