@@ -35,7 +35,7 @@ async def wiped_store(fleet: Fleet, *, count: int) -> list[Figure]:
 
 async def rotten_store(fleet: Fleet, *, count: int, seed: int) -> list[Figure]:
     """As `wiped_store`, with flipped bits instead."""
-    names = await _waiting_for_the_issuer(fleet, "rotten", count)
+    names = await _waiting_for_the_issuer(fleet, f"rotten-{seed}", count)
     streams = (subjects.CERTS, *map(subjects.deploy_stream, SITES), *map(subjects.last_stream, SITES))
     hit = await broker.rot(fleet.system, seed, *streams)
     print("  flipped: " + "; ".join(hit))
@@ -46,7 +46,7 @@ async def rotten_store(fleet: Fleet, *, count: int, seed: int) -> list[Figure]:
     await releasing
     await fleet.one_order_each()
     # The next ones, too, are neither lost nor stuck behind what was.
-    later = [f"after-rot-{number}" for number in range(min(count, 10))]
+    later = [f"after-rot-{seed}-{number}" for number in range(min(count, 10))]
     await fleet.request_all(later)
     after = await fleet.live(later)
     await fleet.one_order_each()
