@@ -108,6 +108,15 @@ def test_a_registry_that_was_killed_tells_so_itself() -> None:
     assert judged(SEEN, start=Start(at=NOW - timedelta(minutes=10), clean=False)) == []
 
 
+def test_a_second_kill_of_the_registry_is_told_anew() -> None:
+    def summary(at: datetime) -> str:
+        start = Start(at=at, clean=False)
+        [found] = judge_services({}, [], start=start, bus=BusState(), now=at)
+        return found.summary
+
+    assert summary(NOW) != summary(NOW + SECOND)
+
+
 def test_the_bus_is_unreachable_after_ten_seconds_and_then_its_health_is_not_asked() -> None:
     def reasons(state: BusState) -> list[str]:
         return [item.reason for item in judge_bus(state, now=NOW)]

@@ -112,7 +112,8 @@ def judge_services(
                 Alarm.SERVICE_RESTARTED,
                 f"{HUB}/{Service.REGISTRY}",
                 Severity.INFO,
-                "the registry started again after it had ended without a stop",
+                # With the time: a second one within that time is told anew.
+                f"the registry started again at {start.at:%H:%M:%S} UTC after it had ended without a stop",
             )
         )
     for key in sorted(expected_since):
