@@ -306,7 +306,9 @@ async def test_a_bundle_that_can_t_be_read_is_refused(
 
 async def test_every_line_that_was_logged_is_one_json_object(bus: Bus, registry: RunningRegistry) -> None:
     for text in NAUGHTY:
-        await bus.ask(encoded(naughty_body(text)), event_id=text if text.isprintable() else f"odd {text!a}")
+        await bus.ask(
+            encoded(naughty_body(text)), event_id=f"naughty {text}" if text.isprintable() else f"odd {text!a}"
+        )
     await bus.settled("REQUESTS", "requests-shop", timeout_s=60.0)
     lines = registry.process.log_lines
     assert len([line for line in lines if "request_rejected" in line]) >= len(NAUGHTY)
