@@ -209,14 +209,14 @@ async def test_a_leaf_that_ended_degrades_it_whoever_looks(services: StandIns) -
     await services.delivered(certificate, "host", 1, issued)
     await services.settled()
     assert (await services.shown(certificate.name)).health is Health.OK
-    process = services.registry.process
-    process.change(
-        "UPDATE revision SET not_after = '2020-01-01 00:00:00.000000' WHERE certificate_id = ?", certificate.id
+    ends = datetime.now(UTC) + timedelta(seconds=5)
+    services.registry.process.change(
+        "UPDATE revision SET not_after = ? WHERE certificate_id = ?", f"{ends:%Y-%m-%d %H:%M:%S.%f}", certificate.id
     )
     # It is past its time to be renewed as well; that goes its own way.
     present = await health_of(services, certificate, Health.DEGRADED)
     assert condition(present, ConditionType.ISSUED) == (ConditionStatus.FALSE, "expired")
-    assert "expired at 2020-01-01" in present.health_reason
+    assert f"expired at {ends:%Y-%m-%d}" in present.health_reason
 
 
 async def test_only_a_monitor_tells_of_rounds(services: StandIns) -> None:

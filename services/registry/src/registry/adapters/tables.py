@@ -30,7 +30,7 @@ certificate: Final = Table(
     metadata,
     Column("id", _ID, primary_key=True),
     Column("name", String(63), nullable=False, unique=True),
-    Column("owner", String(63), nullable=False, index=True),
+    Column("owner", String(63), nullable=False),
     Column("requester", String(127), nullable=False),
     Column("exposure", String(16), nullable=False),
     Column("spec", StoredJson, nullable=False),
@@ -45,12 +45,21 @@ certificate: Final = Table(
     Column("approval_id", _ID),
     Column("next_try", UtcDateTime),
     Column("traceparent", String(64)),
-    Column("health", String(16), nullable=False, index=True),
+    Column("health", String(16), nullable=False),
     Column("health_reason", Text, nullable=False),
     Column("conditions", StoredJson, nullable=False),
-    Column("due_at", UtcDateTime, index=True),
+    Column("due_at", UtcDateTime),
     Column("version", Integer, nullable=False),
     Index("ix_certificate_state_id", "state", "id"),
+    Index("ix_certificate_health_id", "health", "id"),
+    Index("ix_certificate_due_at_id", "due_at", "id"),
+    # Of the lists by name: one for each filter, and for two at once.
+    Index("ix_certificate_owner_name", "owner", "name"),
+    Index("ix_certificate_state_name", "state", "name"),
+    Index("ix_certificate_health_name", "health", "name"),
+    Index("ix_certificate_owner_state_name", "owner", "state", "name"),
+    Index("ix_certificate_owner_health_name", "owner", "health", "name"),
+    Index("ix_certificate_health_state_name", "health", "state", "name"),
 )
 
 request: Final = Table(
@@ -60,10 +69,10 @@ request: Final = Table(
     Column("kind", String(16), nullable=False),
     Column("certificate_id", _ID, ForeignKey("certificate.id"), nullable=False, index=True),
     Column("requester", String(127), nullable=False),
-    Column("owner", String(63), nullable=False, index=True),
+    Column("owner", String(63), nullable=False),
     Column("spec", StoredJson, nullable=False),
     Column("spec_hash", String(80), nullable=False),
-    Column("state", String(16), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
     Column("reason", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("traceparent", String(64)),
@@ -71,6 +80,10 @@ request: Final = Table(
     Column("decided_at", UtcDateTime),
     Column("name", String(63), nullable=False),
     Column("version", Integer, nullable=False),
+    Index("ix_request_created_at_id", "created_at", "id"),
+    Index("ix_request_owner_created_at_id", "owner", "created_at", "id"),
+    Index("ix_request_state_created_at_id", "state", "created_at", "id"),
+    Index("ix_request_owner_state_created_at_id", "owner", "state", "created_at", "id"),
 )
 
 approval: Final = Table(
@@ -150,6 +163,8 @@ placement: Final = Table(
     Column("next_try", UtcDateTime),
     Column("step", Text, nullable=False),
     Index("ix_placement_place_service", "place", "service", "certificate_id"),
+    # All that is counted of a site's placements: they are not read for it.
+    Index("ix_placement_counted", "place", "action", "wanted", "held", "generation", "held_generation"),
 )
 
 endpoint: Final = Table(
@@ -270,6 +285,7 @@ event: Final = Table(
     # How often it was ordered to be published again; part of its message id.
     Column("repeats", Integer, nullable=False),
     Index("ix_event_stream_subject", "stream", "subject", "sequence"),
+    Index("ix_event_about", "about", "sequence"),
 )
 
 Index(
@@ -313,7 +329,19 @@ alert: Final = Table(
     Column("acknowledged_by", String(127)),
     Index("ix_alert_open", "resolved_at", "owner"),
     Index("ix_alert_since", "since", "id"),
+    Index("ix_alert_owner_since", "owner", "since", "id"),
 )
+
+for name, columns in (
+    ("ix_alert_open_since", ("since", "id")),
+    ("ix_alert_open_owner_since", ("owner", "since", "id")),
+):
+    Index(
+        name,
+        *(alert.c[column] for column in columns),
+        sqlite_where=alert.c.resolved_at.is_(None),
+        postgresql_where=alert.c.resolved_at.is_(None),
+    )
 
 run: Final = Table(
     "run",

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, func, literal, select, tuple_
 
+from certkit.database import UtcDateTime
 from registry.adapters import tables
 from registry.adapters.store.statements import put
 from registry.domain.alarm import Start
@@ -51,11 +52,11 @@ class Alerts:
     ) -> list[AlertRecord]:
         """Newest first, those that come after one with this `since` and id."""
         row = tables.alert
-        query = select(row).order_by(row.c.since.desc(), row.c.id).limit(limit)
+        place = (row.c.since, row.c.id)
+        query = select(row).order_by(*(column.desc() for column in place)).limit(limit)
         if after is not None:
             instant, alert_id = after
-            same = and_(row.c.since == instant, row.c.id > alert_id)
-            query = query.where(or_(row.c.since < instant, same))
+            query = query.where(tuple_(*place) < tuple_(literal(instant, UtcDateTime), alert_id))
         if owner is not None:
             query = query.where(row.c.owner == owner)
         if is_open is not None:

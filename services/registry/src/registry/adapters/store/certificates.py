@@ -2,16 +2,30 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Connection, Row, Subquery, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Subquery,
+    and_,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 
 from certcore.api import CertificateState
 from certcore.conditions import Condition, Health
 from certcore.intent import Intent
 from certcore.placements import Action
+from certkit.database import UtcDateTime
 from registry.adapters import tables
 from registry.adapters.store.statements import RowChangedError, known_or_text
 from registry.domain.certificate import Certificate
@@ -20,6 +34,7 @@ __all__ = ["Certificates", "Mark", "read_intent"]
 
 _CONDITIONS = TypeAdapter(tuple[Condition, ...])
 
+_EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 
 _ROW: Final = tables.certificate
 _BY_ID: Final = select(_ROW).where(_ROW.c.id == bindparam("certificate_id"))
@@ -98,29 +113,22 @@ class Certificates:
                 query = query.where(column == str(value))
         return [_certificate(found) for found in self._connection.execute(query)]
 
-    def ids(
-        self,
-        *,
-        healths: Iterable[Health] = (),
-        after: str = "",
-        limit: int,
-    ) -> list[str]:
-        """Ids, in their own order, of certificates, or of those of one of the healths."""
+    def ids(self, *, health: Health | None = None, after: str = "", limit: int) -> list[str]:
+        """Ids, in their own order, of all certificates, or of those of one health."""
         row = tables.certificate
         query = select(row.c.id).where(row.c.id > after).order_by(row.c.id).limit(limit)
-        healths = list(healths)
-        if healths:
-            query = query.where(row.c.health.in_([health.value for health in healths]))
+        if health is not None:
+            query = query.where(row.c.health == health.value)
         return list((self._connection.execute(query)).scalars())
 
     def due(self, *, now: datetime, after: tuple[datetime, str] | None, limit: int) -> list[tuple[datetime, str]]:
         """When and which, longest due first, those that come after one."""
         row = tables.certificate
-        query = select(row.c.due_at, row.c.id).where(row.c.due_at <= now).order_by(row.c.due_at, row.c.id)
+        place = (row.c.due_at, row.c.id)
+        query = select(*place).where(row.c.due_at <= now).order_by(*place)
         if after is not None:
             since, certificate_id = after
-            same = and_(row.c.due_at == since, row.c.id > certificate_id)
-            query = query.where(or_(row.c.due_at > since, same))
+            query = query.where(tuple_(*place) > tuple_(literal(since, UtcDateTime), certificate_id))
         return [(found.due_at, found.id) for found in self._connection.execute(query.limit(limit))]
 
     def marks(self, *, among: Subquery | None = None, after: str, limit: int) -> list[Mark]:
@@ -134,20 +142,28 @@ class Certificates:
         query = query.where(row.c.id > after).order_by(row.c.id).limit(limit)
         return [Mark(*found) for found in self._connection.execute(query)]
 
-    def expired(self, *, now: datetime) -> list[str]:
-        """Ids of those that want a leaf somewhere whose end has come, but for those that are degraded already."""
+    def expired(self, *, since: datetime | None, now: datetime) -> list[str]:
+        """Ids of those that want a leaf somewhere whose end came since an instant (None: ever), but for those that
+        are degraded already. The leaves that ended since then are looked at, and no others.
+        """
         row, placement, revision = tables.certificate, tables.placement, tables.revision
-        ended = and_(
-            revision.c.certificate_id == placement.c.certificate_id,
-            revision.c.number == placement.c.wanted,
-            revision.c.variant == placement.c.variant,
-            revision.c.not_after <= now,
+        wanted = and_(
+            placement.c.certificate_id == revision.c.certificate_id,
+            placement.c.wanted == revision.c.number,
+            placement.c.variant == revision.c.variant,
         )
         query = (
             select(row.c.id)
-            .join(placement, placement.c.certificate_id == row.c.id)
-            .join(revision, ended)
-            .where(placement.c.action == Action.HOLD.value, row.c.health.not_in([Health.DEGRADED, Health.NONE]))
+            .select_from(revision)
+            .join(placement, wanted)
+            .join(row, row.c.id == revision.c.certificate_id)
+            .where(
+                # Without a lower bound SQLite begins at the placements, all of them.
+                revision.c.not_after > (since or _EVER),
+                revision.c.not_after <= now,
+                placement.c.action == Action.HOLD.value,
+                row.c.health.not_in([Health.DEGRADED, Health.NONE]),
+            )
             .distinct()
         )
         return list((self._connection.execute(query)).scalars())

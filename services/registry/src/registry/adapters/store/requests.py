@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, insert, literal, select, tuple_, update
 
+from certkit.database import UtcDateTime
 from registry.adapters import tables
 from registry.adapters.store.certificates import read_intent
 from registry.adapters.store.statements import RowChangedError
@@ -84,11 +85,11 @@ class Requests:
     ) -> list[Request]:
         """Newest first, those that come after one with this instant and id."""
         row = tables.request
-        query = select(row).order_by(row.c.created_at.desc(), row.c.id).limit(limit)
+        place = (row.c.created_at, row.c.id)
+        query = select(row).order_by(*(column.desc() for column in place)).limit(limit)
         if after is not None:
             instant, request_id = after
-            same = and_(row.c.created_at == instant, row.c.id > request_id)
-            query = query.where(or_(row.c.created_at < instant, same))
+            query = query.where(tuple_(*place) < tuple_(literal(instant, UtcDateTime), request_id))
         if owner is not None:
             query = query.where(row.c.owner == owner)
         if state is not None:

@@ -1,0 +1,59 @@
+"""A list, a round, a request and a report cost the same however many certificates are stored.
+
+Counted in instructions of SQLite's virtual machine: they are the same in every run, and show a table that is looked
+through, a sort of all rows, or a page that is found by passing all before it.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.integration.registry.costs import Cost, counting, steps
+from tests.integration.registry.many_rows import ManyRows, copyable
+from tests.integration.registry.world import MIGRATIONS, NOON, a_database
+
+pytestmark = pytest.mark.integration
+
+FEW: Final = 1000
+MANY: Final = 4000
+ROOM: Final = 1.3
+"""Trees grow a level, and pages are cut elsewhere."""
+LEAST: Final = 2.0
+"""Thousands of instructions that are no difference."""
+COUNTED: Final = ("GET /v1/sites", "GET /list")
+"""They count all placements of each site, in an index that has all that is counted."""
+A_PLACEMENT: Final = 0.025
+"""Thousands of instructions to count one."""
+
+
+async def costs(folder: Path, number: int) -> dict[str, Cost]:
+    with counting() as of:
+        database = a_database(f"sqlite:///{folder / f'{number}.db'}")
+        try:
+            await database.upgrade(MIGRATIONS)
+            rows = ManyRows(copyable(database, now=NOON))
+            await rows.begin()
+            await rows.up_to(number)
+            found = await steps(copyable(database, now=NOON, first=10**12), number)
+            return {step.name: await of(step.work) for step in found}
+        finally:
+            await database.close()
+
+
+def allowed(name: str, few: Cost) -> float:
+    room = max(few.instructions * ROOM, few.instructions + LEAST)
+    return room + (MANY - FEW) * 2 * A_PLACEMENT if name.startswith(COUNTED) else room
+
+
+async def test_nothing_costs_more_with_more_certificates(tmp_path: Path) -> None:
+    few, many = await costs(tmp_path, FEW), await costs(tmp_path, MANY)
+    grown = {
+        name: (one.instructions, many[name].instructions)
+        for name, one in few.items()
+        if many[name].instructions > allowed(name, one)
+    }
+    assert grown == {}
+    assert {name: cost.statements for name, cost in many.items()} == {
+        name: cost.statements for name, cost in few.items()
+    }
