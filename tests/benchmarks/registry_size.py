@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from alembic import command
+from alembic.config import Config
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import Connection
 
 from tests import servers
 from tests.integration.registry.costs import Cost, counting, steps
@@ -59,6 +62,25 @@ async def measured(path: Path, number: int, now: datetime) -> dict[str, Cost]:
 def memory_mib(pid: int | str) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+async def migrated(path: Path) -> float:
+    """Seconds that the newest migration takes."""
+
+    def back(connection: Connection) -> None:
+        configuration = Config()
+        configuration.set_main_option("script_location", str(MIGRATIONS))
+        configuration.attributes["connection"] = connection
+        command.downgrade(configuration, "-1")
+
+    database = a_database(f"sqlite:///{path}")
+    try:
+        await database.write(back)
+        began = time.monotonic()
+        await database.upgrade(MIGRATIONS)
+        return time.monotonic() - began
+    finally:
+        await database.close()
 
 
 async def start(folder: Path, path: Path) -> tuple[float, int, int]:
@@ -111,6 +133,7 @@ async def main(number: int) -> None:
             found.append(await measured(folder / f"{size}.db", size, now))
             print(f"memory at {size}: {before} MiB before, {memory_mib('self')} after", flush=True)
         Console(width=240).print(shown(found[0], found[1], number))
+        print(f"the newest migration at {number}: {await migrated(folder / f'{number}.db'):.1f} s")
         took, first, later = await start(folder, folder / f"{number}.db")
         print(f"start: ready after {took:.1f} s with {first} MiB, {later} MiB a minute later")
         print(f"largest memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")

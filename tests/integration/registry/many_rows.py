@@ -41,7 +41,7 @@ __all__ = ["HOST", "OWNERS", "SITES", "UNDER_WAY", "ManyRows", "copyable", "name
 OWNERS: Final = 20
 SITES: Final = 10
 UNDER_WAY: Final = 60
-"""Copies of each certificate that isn't live: as many in a large database as in a small one."""
+"""As many are not live in a large database as in a small one, unless that is what is measured."""
 
 _OWNER: Final = "team-of-pattern"
 _SITE: Final = "site-of-pattern"
@@ -81,8 +81,8 @@ class ManyRows:
         self._live: tuple[str, str] = ("", "")
         self._next = 1
 
-    async def begin(self) -> None:
-        """The sites, the certificates that are copied, and the copies that are under way."""
+    async def begin(self, *, under_way: int = UNDER_WAY) -> None:
+        """The sites, the certificates that are copied, and so many copies of each that isn't live."""
 
         def enrol(transaction: Transaction) -> None:
             for site in (_SITE, *(f"site-{number}" for number in range(SITES))):
@@ -108,8 +108,8 @@ class ManyRows:
         await self._world.health.sweep()
         self._live = (live, renewed)
         for certificate_id in (waiting, ordered, delivering):
-            await self._copy(certificate_id, range(self._next, self._next + UNDER_WAY))
-            self._next += UNDER_WAY
+            await self._copy(certificate_id, range(self._next, self._next + under_way))
+            self._next += under_way
         await self._world.database.write(
             lambda connection: connection.execute(text("UPDATE event SET sent_at = time WHERE sent_at IS NULL"))
         )

@@ -13,7 +13,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, String, func, select
+from sqlalchemy import Connection, MetaData, String, func, inspect, select
 
 from certcore.api import CertificateState, TargetState
 from certcore.bundles import SealedKey, digest
@@ -77,11 +77,20 @@ class Home:
         return found
 
 
-def to_first_schema(connection: Connection) -> None:
+def of(connection: Connection) -> Config:
     configuration = Config()
     configuration.set_main_option("script_location", str(MIGRATIONS))
     configuration.attributes["connection"] = connection
-    command.upgrade(configuration, "0001")
+    return configuration
+
+
+def to_first_schema(connection: Connection) -> None:
+    command.upgrade(of(connection), "0001")
+
+
+def indexes(connection: Connection) -> set[str | None]:
+    found = inspect(connection)
+    return {index["name"] for name in found.get_table_names() for index in found.get_indexes(name)}
 
 
 @asynccontextmanager
@@ -117,6 +126,21 @@ async def test_thousands_of_certificates_take_seconds(kind: str, tmp_path: Path)
         assert len(await made.rows("placement")) > 6000
         hashes = {row["spec_hash"][:3] for row in await made.rows("certificate") if row["name"].startswith("many-")}
         assert hashes == {"v1:"}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_the_newest_version_can_be_taken_back(kind: str, tmp_path: Path) -> None:
+    async with database(kind, tmp_path) as url:
+        made = a_database(url)
+        try:
+            await made.upgrade(MIGRATIONS)
+            newest = await made.read(indexes)
+            await made.write(lambda connection: command.downgrade(of(connection), "-1"))
+            assert await made.read(indexes) != newest
+            await made.upgrade(MIGRATIONS)
+            assert await made.read(indexes) == newest
+        finally:
+            await made.close()
 
 
 async def test_the_schema_is_the_present_one(home: Home) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from tests.integration.registry.costs import Cost, counting, steps
-from tests.integration.registry.many_rows import ManyRows, copyable
+from tests.integration.registry.many_rows import UNDER_WAY, ManyRows, copyable
 from tests.integration.registry.world import MIGRATIONS, NOON, a_database
 
 pytestmark = pytest.mark.integration
@@ -27,13 +27,13 @@ A_PLACEMENT: Final = 0.025
 """Thousands of instructions to count one."""
 
 
-async def costs(folder: Path, number: int) -> dict[str, Cost]:
+async def costs(folder: Path, number: int, *, under_way: int = UNDER_WAY) -> dict[str, Cost]:
     with counting() as of:
-        database = a_database(f"sqlite:///{folder / f'{number}.db'}")
+        database = a_database(f"sqlite:///{folder / f'{number}-{under_way}.db'}")
         try:
             await database.upgrade(MIGRATIONS)
             rows = ManyRows(copyable(database, now=NOON))
-            await rows.begin()
+            await rows.begin(under_way=under_way)
             await rows.up_to(number)
             found = await steps(copyable(database, now=NOON, first=10**12), number)
             return {step.name: await of(step.work) for step in found}
@@ -57,3 +57,13 @@ async def test_nothing_costs_more_with_more_certificates(tmp_path: Path) -> None
     assert {name: cost.statements for name, cost in many.items()} == {
         name: cost.statements for name, cost in few.items()
     }
+
+
+async def test_no_list_costs_more_with_more_certificates_under_way(tmp_path: Path) -> None:
+    few, many = await costs(tmp_path, FEW), await costs(tmp_path, FEW + 3 * 19 * UNDER_WAY, under_way=20 * UNDER_WAY)
+    grown = {
+        name: (one.instructions, many[name].instructions)
+        for name, one in few.items()
+        if name.startswith("GET ") and many[name].instructions > allowed(name, one)
+    }
+    assert grown == {}
