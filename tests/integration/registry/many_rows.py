@@ -33,6 +33,7 @@ from certkit.database import StoredJson
 from certkit.transactions import Database
 from registry.adapters import tables
 from registry.adapters.store import Transaction
+from registry.domain.alert import AlertRecord
 from tests.authority import Authority
 from tests.integration.registry.world import Report, World
 
@@ -106,6 +107,8 @@ class ManyRows:
         seen = ProbeRound(worker="monitor", started=now, ended=now, period_s=3600.0, looked=1)
         await self._world.hear(Report(seen, "hub", "monitor", "round"))
         await self._world.health.sweep()
+        await self._alert(delivering, resolved_at=None)
+        await self._alert(live, resolved_at=now)
         self._live = (live, renewed)
         for certificate_id in (waiting, ordered, delivering):
             await self._copy(certificate_id, range(self._next, self._next + under_way))
@@ -198,6 +201,29 @@ class ManyRows:
             )
             await self._hear(observed, "hub", "monitor")
 
+    async def _alert(self, certificate_id: str, *, resolved_at: datetime | None) -> None:
+        def save(transaction: Transaction) -> None:
+            certificate = transaction.certificates.get(certificate_id)
+            assert certificate is not None
+            now = self._world.now
+            record = AlertRecord(
+                id=self._world.new_id(),
+                owner=_OWNER,
+                reason="not_served",
+                subject=certificate.name,
+                severity="critical",
+                summary=f"{certificate.name} is not served",
+                since=now,
+                updated_at=now,
+                resolved_at=resolved_at,
+                source="certbus/hub/monitor",
+                certificate_id=certificate_id,
+                certificate_name=certificate.name,
+            )
+            transaction.alerts.save(record)
+
+        await self._world.store.write(save)
+
     async def _hear(self, event: Event, place: str, service: str) -> None:
         await self._world.hear(Report(event, place, service, self._world.new_id()))
 
@@ -219,7 +245,7 @@ def _copied(connection: Connection, certificate_id: str, numbers: range) -> None
         key = {"certificate": "id", "event": "about"}.get(copied.name, "certificate_id")
         if copied is tables.audit:
             _copy_table(connection, copied, copied.c.object == name, words)
-        elif key in copied.c and copied not in (tables.alert, tables.reported_revision):
+        elif key in copied.c and copied is not tables.reported_revision:
             _copy_table(connection, copied, copied.c[key] == certificate_id, words)
     connection.execute(_HEARD)
 
@@ -234,7 +260,7 @@ def _copy_table(connection: Connection, copied: Table, of: ColumnElement[bool], 
 def _replaced(item: Column[Any], words: Words) -> ColumnElement[Any]:
     # As it is stored, whatever its type in Python is; instants and numbers have no such words.
     stored: ColumnElement[Any] = literal_column(f"{item.table.name}.{item.name}")
-    if item.name == "created_at":
+    if item.name in {"created_at", "since"}:
         return func.strftime("%Y-%m-%d %H:%M:%f000", stored, func.printf("-%d seconds", _NUMBER))
     if not isinstance(item.type, String | StoredJson) or item.name in _SAME:
         return stored

@@ -327,21 +327,18 @@ alert: Final = Table(
     Column("certificate_name", String(63)),
     Column("url", String(300)),
     Column("acknowledged_by", String(127)),
-    Index("ix_alert_open", "resolved_at", "owner"),
     Index("ix_alert_since", "since", "id"),
     Index("ix_alert_owner_since", "owner", "since", "id"),
 )
 
-for name, columns in (
-    ("ix_alert_open_since", ("since", "id")),
-    ("ix_alert_open_owner_since", ("owner", "since", "id")),
-):
-    Index(
-        name,
-        *(alert.c[column] for column in columns),
-        sqlite_where=alert.c.resolved_at.is_(None),
-        postgresql_where=alert.c.resolved_at.is_(None),
-    )
+for state, where in (("open", alert.c.resolved_at.is_(None)), ("resolved", alert.c.resolved_at.is_not(None))):
+    for name, columns in (("since", ("since", "id")), ("owner_since", ("owner", "since", "id"))):
+        Index(
+            f"ix_alert_{state}_{name}",
+            *(alert.c[column] for column in columns),
+            sqlite_where=where,
+            postgresql_where=where,
+        )
 
 run: Final = Table(
     "run",

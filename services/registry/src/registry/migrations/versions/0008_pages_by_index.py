@@ -14,6 +14,7 @@ _BEFORE = (
     ("ix_certificate_due_at", "certificate", ["due_at"]),
     ("ix_request_owner", "request", ["owner"]),
     ("ix_request_state", "request", ["state"]),
+    ("ix_alert_open", "alert", ["resolved_at", "owner"]),
 )
 _AFTER = (
     ("ix_certificate_owner_name", "certificate", ["owner", "name"]),
@@ -36,7 +37,10 @@ _AFTER = (
         ["place", "action", "wanted", "held", "generation", "held_generation"],
     ),
 )
-_OPEN = (("ix_alert_open_since", ["since", "id"]), ("ix_alert_open_owner_since", ["owner", "since", "id"]))
+_BY_STATE = (
+    ("open", sa.text("resolved_at IS NULL")),
+    ("resolved", sa.text("resolved_at IS NOT NULL")),
+)
 
 
 def upgrade() -> None:
@@ -44,14 +48,15 @@ def upgrade() -> None:
         op.drop_index(name, table)
     for name, table, columns in _AFTER:
         op.create_index(name, table, columns)
-    is_open = sa.text("resolved_at IS NULL")
-    for name, columns in _OPEN:
-        op.create_index(name, "alert", columns, sqlite_where=is_open, postgresql_where=is_open)
+    for state, where in _BY_STATE:
+        for name, columns in (("since", ["since", "id"]), ("owner_since", ["owner", "since", "id"])):
+            op.create_index(f"ix_alert_{state}_{name}", "alert", columns, sqlite_where=where, postgresql_where=where)
 
 
 def downgrade() -> None:
-    for name, _ in _OPEN:
-        op.drop_index(name, "alert")
+    for state, _ in _BY_STATE:
+        for name in ("since", "owner_since"):
+            op.drop_index(f"ix_alert_{state}_{name}", "alert")
     for name, table, _ in _AFTER:
         op.drop_index(name, table)
     for name, table, columns in _BEFORE:
