@@ -81,6 +81,18 @@ def test_what_failed_comes_first_again_and_parks_the_lane_for_longer_each_time()
     assert 2 not in left or 1 not in left
 
 
+def test_an_event_that_fails_while_it_is_taken_ends_the_turn() -> None:
+    lane, tried = a_lane(*each("shop", range(1, 4))), []
+    for now in (0.0, 0.25):
+        for event in lane.take(now):
+            tried.append(event.sequence)
+            assert len(tried) <= 2, "a connection that refuses at once would keep the process busy for ever"
+            lane.failed(event, "the bus takes nothing", now)
+    assert tried == [1, 2]
+    assert lane.parked is not None
+    assert lane.parked.tries == 2
+
+
 def test_a_refused_event_holds_up_its_own_certificate_and_nothing_else() -> None:
     bad, good = Event(1, about="bad"), Event(3, about="good")
     lane = a_lane(bad, Event(2, about="bad"), good)
