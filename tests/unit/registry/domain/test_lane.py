@@ -132,6 +132,20 @@ def test_an_answer_that_comes_after_it_was_taken_for_lost_counts() -> None:
     assert taken(lane, 6.0) == [2]
 
 
+def test_a_second_answer_to_an_event_says_nothing_of_the_next_one() -> None:
+    first, second = Event(1), Event(2)
+    lane = a_lane(first, second, Event(3))
+    assert taken(lane) == [1]
+    lane.stored(first)
+    assert taken(lane) == [2]
+    lane.stored(first)
+    lane.failed(first, "late", 0.0)
+    lane.refused(first, 0.0)
+    assert taken(lane) == []
+    assert lane.overdue(before=1.0) == [second]
+    assert len(lane) == 2
+
+
 def test_of_an_event_that_was_committed_late_the_order_is_kept_too() -> None:
     lane = a_lane(Event(5), Event(7))
     lane.add([Event(3, owner="other")])
