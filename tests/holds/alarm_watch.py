@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from certlocal.system import LocalSystem
 from tests.holds.faces import alerts
 from tests.holds.figures import Figure
 
-__all__ = ["AlarmWatch", "Fault", "watching_alarms"]
+__all__ = ["AlarmWatch", "Fault", "Telling", "watching_alarms"]
 
 
 @dataclass
@@ -28,28 +28,41 @@ class Fault:
     alarm: str = ""
     after_s: float | None = None
 
-    def is_told_by(self, alert: AlertView) -> bool:
-        return alert.reason in self.reasons and (not self.about or any(part in alert.subject for part in self.about))
+    def is_told_by(self, telling: "Telling") -> bool:
+        """Whether it was told after this began, for such a reason and of such a subject."""
+        named = not self.about or any(part in telling.subject for part in self.about)
+        return telling.reason in self.reasons and named and telling.at > self.at
+
+
+@dataclass(frozen=True)
+class Telling:
+    """An alarm that was raised, or told anew, `at` an instant; `seen` by the monotonic clock."""
+
+    reason: str
+    subject: str
+    at: datetime
+    seen: float
 
 
 @dataclass
 class AlarmWatch:
     faults: list[Fault] = field(default_factory=list)
+    tellings: dict[tuple[str, datetime], Telling] = field(default_factory=dict)
 
     def begin(self, fault: Fault) -> None:
         self.faults.append(fault)
 
     def see(self, shown: Collection[AlertView]) -> None:
-        """An alarm tells a fault if it was raised, or told anew, after it."""
+        """Each telling tells one fault; they are shared out so that as many faults as possible are told."""
         now = time.monotonic()
-        for fault in self.faults:
-            if fault.after_s is not None:
-                continue
-            for alert in shown:
-                told_at = alert.since if alert.resolved_at else max(alert.since, alert.updated_at)
-                if fault.is_told_by(alert) and told_at > fault.at:
-                    fault.alarm, fault.after_s = f"{alert.reason} of {alert.subject}", now - fault.began
-                    break
+        for alert in shown:
+            at = alert.since if alert.resolved_at else max(alert.since, alert.updated_at)
+            self.tellings.setdefault((alert.id, at), Telling(alert.reason, alert.subject, at, now))
+        told = _shared_out(self.faults, sorted(self.tellings.values(), key=lambda telling: telling.at))
+        for number, fault in enumerate(self.faults):
+            telling = told.get(number)
+            fault.alarm = f"{telling.reason} of {telling.subject}" if telling is not None else ""
+            fault.after_s = telling.seen - fault.began if telling is not None else None
 
     def missing(self) -> list[Fault]:
         return [fault for fault in self.faults if fault.after_s is None]
@@ -71,6 +84,25 @@ class AlarmWatch:
             )
             for fault in self.faults
         ]
+
+
+def _shared_out(faults: Sequence[Fault], tellings: Sequence[Telling]) -> dict[int, Telling]:
+    """By the fault's number. A telling that is taken is given up where its fault has another."""
+    taken: dict[int, int] = {}
+
+    def take(fault: int, asked: set[int]) -> bool:
+        for number, telling in enumerate(tellings):
+            if number in asked or not faults[fault].is_told_by(telling):
+                continue
+            asked.add(number)
+            if number not in taken or take(taken[number], asked):
+                taken[number] = fault
+                return True
+        return False
+
+    for fault in range(len(faults)):
+        take(fault, set())
+    return {fault: tellings[number] for number, fault in taken.items()}
 
 
 @asynccontextmanager

@@ -91,6 +91,10 @@ class OutboxWorld:
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*self._running)
 
+    async def relay_ended(self) -> None:
+        """Wait until the relay ends by itself, and raise its error."""
+        await self._running.pop(0)
+
     async def commit(
         self, stream: str, *, owner: str = "shop", about: str | None = None, count: int = 1, ring: bool = True
     ) -> list[str]:

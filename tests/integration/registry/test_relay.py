@@ -12,10 +12,12 @@ import pytest_asyncio
 from nats.js.api import DiscardPolicy, StreamConfig
 
 from certcore import subjects
+from certcore.errors import TransientError
 from certkit.declare import declare
 from certkit.topology import topology
 from tests import servers
 from tests.integration.registry.outbox_world import OutboxWorld, outbox_world
+from tests.patience import HANG_S
 from tests.postgres_server import database
 
 pytestmark = pytest.mark.integration
@@ -127,6 +129,20 @@ async def test_what_was_stored_and_not_marked_when_the_relay_died_is_stored_once
     await world.holds(subjects.CERTS, ids)
     await world.all_sent()
     assert sorted(await world.ids(subjects.CERTS)) == sorted(ids)
+
+
+async def test_a_task_of_the_relay_that_was_cancelled_from_elsewhere_ends_it_so_that_it_is_started_again(
+    world: OutboxWorld,
+) -> None:
+    await world.holds(FRA1, await world.commit(FRA1))
+    for name in ("lane DEPLOY_fra1", "mark"):
+        [task] = [task for task in asyncio.all_tasks() if task.get_name() == name]
+        task.cancel()
+        with pytest.raises(TransientError, match=name):
+            await asyncio.wait_for(world.relay_ended(), HANG_S)
+        await world.stop()
+        world.start()
+        await world.holds(FRA1, await world.commit(FRA1))
 
 
 async def test_two_replicas_store_each_event_once_and_in_the_order_of_its_certificate(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 from pathlib import Path
 
 from opentelemetry.sdk.trace import TracerProvider
@@ -82,6 +83,21 @@ def test_half_a_line_of_a_killed_process_spoils_no_other(tmp_path: Path) -> None
     traced.close()
     assert [span.name for span in read_trace(tmp_path, before)] == ["before"]
     assert [span.name for span in read_trace(tmp_path, after)] == ["after"]
+
+
+def test_a_line_that_had_no_room_as_a_whole_is_cut_off_again(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    traced = Traced(path)
+    traced.span("one")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
+    try:
+        traced.span("two")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    traced.span("three")
+    assert names(path) == ["one", "three"]
+    traced.close()
 
 
 def test_a_full_disk_is_told_once_and_stops_nothing() -> None:

@@ -117,6 +117,15 @@ def test_a_second_kill_of_the_registry_is_told_anew() -> None:
     assert summary(NOW) != summary(NOW + SECOND)
 
 
+def test_a_second_cut_of_the_bus_is_told_anew() -> None:
+    def summary(at: datetime) -> str:
+        [found] = judge_bus(BusState(cut_at=at), now=NOW)
+        return found.summary
+
+    assert summary(NOW) != summary(NOW - SECOND)
+    assert summary(NOW) == summary(NOW)
+
+
 def test_the_bus_is_unreachable_after_ten_seconds_and_then_its_health_is_not_asked() -> None:
     def reasons(state: BusState) -> list[str]:
         return [item.reason for item in judge_bus(state, now=NOW)]

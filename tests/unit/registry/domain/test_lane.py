@@ -81,6 +81,18 @@ def test_what_failed_comes_first_again_and_parks_the_lane_for_longer_each_time()
     assert 2 not in left or 1 not in left
 
 
+def test_an_event_that_fails_while_it_is_taken_ends_the_turn() -> None:
+    lane, tried = a_lane(*each("shop", range(1, 4))), []
+    for now in (0.0, 0.25):
+        for event in lane.take(now):
+            tried.append(event.sequence)
+            assert len(tried) <= 2, "a connection that refuses at once would keep the process busy for ever"
+            lane.failed(event, "the bus takes nothing", now)
+    assert tried == [1, 2]
+    assert lane.parked is not None
+    assert lane.parked.tries == 2
+
+
 def test_a_refused_event_holds_up_its_own_certificate_and_nothing_else() -> None:
     bad, good = Event(1, about="bad"), Event(3, about="good")
     lane = a_lane(bad, Event(2, about="bad"), good)
@@ -118,6 +130,20 @@ def test_an_answer_that_comes_after_it_was_taken_for_lost_counts() -> None:
     lane.stored(event)
     lane.stored(event)
     assert taken(lane, 6.0) == [2]
+
+
+def test_a_second_answer_to_an_event_says_nothing_of_the_next_one() -> None:
+    first, second = Event(1), Event(2)
+    lane = a_lane(first, second, Event(3))
+    assert taken(lane) == [1]
+    lane.stored(first)
+    assert taken(lane) == [2]
+    lane.stored(first)
+    lane.failed(first, "late", 0.0)
+    lane.refused(first, 0.0)
+    assert taken(lane) == []
+    assert lane.overdue(before=1.0) == [second]
+    assert len(lane) == 2
 
 
 def test_of_an_event_that_was_committed_late_the_order_is_kept_too() -> None:

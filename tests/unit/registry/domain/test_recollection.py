@@ -163,3 +163,16 @@ def test_what_the_copy_has_decided_stays(event: Event) -> None:
     of = rollout()
     found = recollect(told(event), of, request("approved"), approval_id="a-new", now=LATER)
     assert (found.rollout, found.request, found.approval) == (of, request("approved"), None)
+
+
+@pytest.mark.parametrize("event", [approved(), DENIED])
+def test_a_request_that_was_decided_is_not_decided_again_though_its_certificate_waits(event: Event) -> None:
+    of = rollout(
+        certificate(S.WAITING_FOR_APPROVAL, ordered=0, approval_id=None), placements=(placement(wanted=None),)
+    )
+    found = recollect(told(event), of, request("denied"), approval_id="a-new", now=LATER)
+    assert (found.rollout.certificate.state, found.request, found.approval) == (
+        of.certificate.state,
+        request("denied"),
+        None,
+    )

@@ -121,7 +121,8 @@ class Relay:
     async def run(self) -> None:
         """Work until cancelled; the broker must have been started."""
         await self._jetstream.open()
-        tasks = [asyncio.create_task(work()) for work in (self._read, self._mark, self._measure, self._listen)]
+        works = {"read": self._read, "mark": self._mark, "measure": self._measure, "listen": self._listen}
+        tasks = [asyncio.create_task(work(), name=name) for name, work in works.items()]
         self._broken = asyncio.get_running_loop().create_future()
         for task in tasks:
             task.add_done_callback(self._ended)
@@ -189,9 +190,11 @@ class Relay:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        if self._broken is None or self._broken.done():
+            return
+        # None of them returns by itself; one that was cancelled from elsewhere leaves the others without it.
         error = None if task.cancelled() else task.exception()
-        if error is not None and self._broken is not None and not self._broken.done():
-            self._broken.set_exception(error)
+        self._broken.set_exception(error or TransientError(f"the relay's task {task.get_name()} was cancelled"))
 
     def _stored(self, stream: str, event: StoredEvent) -> None:
         if not self._unmarked:

@@ -180,8 +180,10 @@ def judge_bus(bus: BusState, *, now: datetime) -> list[Finding]:
             found.append(_finding(Alarm.BUS_UNREACHABLE, "bus", Severity.CRITICAL, summary))
         return found
     if bus.cut_at is not None and now - bus.cut_at < _CUT_SHOWN:
+        # With the time: a second one within that time is told anew.
         summary = (
-            "the connection to the bus was lost for a moment: the broker was started again, or the network failed"
+            f"the connection to the bus was lost for a moment before {bus.cut_at:%H:%M:%S} UTC:"
+            " the broker was started again, or the network failed"
         )
         found.append(_finding(Alarm.BUS_UNREACHABLE, "bus", Severity.WARNING, summary))
     if bus.problem is not None:

@@ -104,16 +104,14 @@ class Lane(Generic[EventT]):
                 self._known.pop(event.owner, None)
 
     def take(self, now: float) -> Iterator[EventT]:
-        """The events to publish now; each is in flight until it is `stored`, `failed` or `refused`."""
-        window = self._window
-        if self.parked is not None:
-            if now < self.parked.again_at:
-                return
-            window = 1
+        """The events to publish now; each is in flight until it is `stored`, `failed` or `refused`.
+
+        One that fails before the next is asked for ends it: the lane is parked then.
+        """
         for about in [about for about, until in self._aside.items() if until <= now]:
             del self._aside[about]
             self._ready(about)
-        while self._turns and len(self._in_flight) < window:
+        while self._turns and len(self._in_flight) < self._room(now):
             owner = next(iter(self._turns))
             things = self._turns.pop(owner)
             about = next(iter(things))
@@ -126,6 +124,12 @@ class Lane(Generic[EventT]):
                 del self._waiting[about]
             self._in_flight[about] = (event, now)
             yield event
+
+    def _room(self, now: float) -> int:
+        """How many events may be in flight."""
+        if self.parked is None:
+            return self._window
+        return 1 if now >= self.parked.again_at else 0
 
     def stored(self, event: EventT) -> None:
         """The stream has it. The lane takes events again."""

@@ -11,7 +11,7 @@ from certcore.clock import Clock
 from certcore.errors import TransientError
 from certcore.events import Severity
 from registry.adapters.jetstream import JetStream
-from registry.adapters.outbox import Bell
+from registry.adapters.outbox import SOURCE, Bell
 from registry.adapters.relay import Relay
 from registry.adapters.store import Store, Transaction
 from registry.domain.stream_epoch import Found, StreamEpoch, Verdict, judge
@@ -61,8 +61,12 @@ class StreamWatch:
         self._every_s = every_s
         self._parked_long_s = parked_long_s
         self._seen: dict[str, int] = {}
+        self._unnoted: set[str] = set()
+        """Streams that were found to be rewound, which isn't stored yet."""
+        self._rewound: dict[str, int] = {}
+        """Their last sequence then, until their consumers are mended."""
         self._told: set[tuple[str, str]] | None = None
-        """Alarms that are raised, as reason and subject; None before the first look."""
+        """Alarms that are raised, as reason and subject, by whatever process; None before the first look."""
 
     async def run(self) -> None:
         """Look in rounds, and soon after a reconnection or a lower acknowledgement."""
@@ -76,7 +80,7 @@ class StreamWatch:
                 log.warning("streams_not_looked_at", error=str(error))
             while loop.time() < due and not self._relay.lower() and self._jetstream.reconnects == reconnects:
                 await asyncio.sleep(_GLANCE_S)
-                await self._tell_parked()
+                await self.tell_parked()
 
     async def look(self) -> None:
         """Compare every stream with what was known of it, and publish again what the lost ones should hold.
@@ -84,27 +88,33 @@ class StreamWatch:
         Raises:
             TransientError: the broker or the database doesn't answer; the next look goes on.
         """
+        if self._told is None:
+            self._told = await self._store.read(_raised)
         known = await self._store.read(lambda transaction: transaction.stream_epochs.all())
-        lower = self._relay.lower()
+        lower = self._relay.lower() | self._unnoted
         streams, silent = await self._jetstream.all()
         found = {name: Found(state.created, state.last_sequence) for name, state in streams.items()}
         verdicts = dict(judge(known, self._seen, found, silent=silent, lower=lower))
         for name, verdict in verdicts.items():
+            if verdict is Verdict.REWOUND:
+                self._unnoted.add(name)
+                self._rewound[name] = min(
+                    found[name].last_sequence, self._rewound.get(name, known[name].last_sequence)
+                )
             if verdict.lost:
                 # Before it is noted: what is noted then is only of the present stream.
                 self._relay.restarted(name)
         await self._note(known, found, verdicts)
+        self._unnoted.clear()
         self._seen.update({name: item.last_sequence for name, item in found.items()})
         for name, verdict in verdicts.items():
-            if verdict is Verdict.REWOUND:
-                await self._mend_consumers(name, found[name].last_sequence)
             if name in found and (verdict.lost or (name in known and known[name].lost_at is not None)):
-                await self._refill(name)
+                await self._bring_back(name, found[name].last_sequence)
 
     async def _note(
         self, known: dict[str, StreamEpoch], found: dict[str, Found], verdicts: dict[str, Verdict]
     ) -> None:
-        now, first = self._clock(), self._told is None
+        now = self._clock()
         changed = [
             StreamEpoch(name, found[name].created, found[name].last_sequence, now if verdict.lost else None)
             for name, verdict in verdicts.items()
@@ -113,9 +123,8 @@ class StreamWatch:
         told = set() if self._told is None else set(self._told)
         lost = {name: verdict for name, verdict in verdicts.items() if verdict.lost or verdict is Verdict.MISSING}
         new = {name: verdict for name, verdict in lost.items() if verdict.lost or (STREAM_LOST, name) not in told}
-        # Before the first look nobody knows what the process before has raised.
         fine = {name for name, item in known.items() if item.lost_at is None} - lost.keys()
-        over = sorted(name for name in fine if first or (STREAM_LOST, name) in told)
+        over = sorted(name for name in fine if (STREAM_LOST, name) in told)
 
         def work(transaction: Transaction) -> None:
             for epoch in changed:
@@ -124,8 +133,6 @@ class StreamWatch:
                 self._raise(transaction, STREAM_LOST, name, _summary(name, verdict))
             for name in over:
                 self._alarms.resolve(transaction, reason=STREAM_LOST, subject=name)
-                if first:
-                    self._alarms.resolve(transaction, reason=LANE_PARKED, subject=name)
 
         if changed or new or over:
             await self._store.write(work)
@@ -133,6 +140,16 @@ class StreamWatch:
         self._told = (told | {(STREAM_LOST, name) for name in lost}) - {(STREAM_LOST, name) for name in over}
         for name, verdict in new.items():
             log.error("stream_lost", stream=name, verdict=str(verdict))
+
+    async def _bring_back(self, name: str, last: int) -> None:
+        try:
+            await self._mend_consumers(name, self._rewound.get(name, last))
+            await self._refill(name)
+        except TransientError as error:
+            # It stays lost until the next look, and the others are brought back.
+            log.warning("stream_not_brought_back", stream=name, error=str(error))
+            return
+        self._rewound.pop(name, None)
 
     async def _refill(self, name: str) -> None:
         count = await refill(self._store, name, now=self._clock())
@@ -153,7 +170,8 @@ class StreamWatch:
                 await self._jetstream.reset(name, consumer.name)
                 log.warning("consumer_reset", stream=name, consumer=consumer.name, delivered=consumer.delivered)
 
-    async def _tell_parked(self) -> None:
+    async def tell_parked(self) -> None:
+        """Raise and end the alarms of lanes that are parked, as soon as one look was made."""
         if self._told is None:
             return
         parked = self._relay.parked()
@@ -178,6 +196,11 @@ class StreamWatch:
     def _raise(self, transaction: Transaction, reason: str, subject: str, summary: str) -> None:
         severity = Severity.CRITICAL if subject == subjects.CERTS else Severity.WARNING
         self._alarms.raise_(transaction, reason=reason, subject=subject, severity=severity, summary=summary)
+
+
+def _raised(transaction: Transaction) -> set[tuple[str, str]]:
+    found = transaction.alerts.open(source=SOURCE, reasons=(LANE_PARKED, STREAM_LOST))
+    return {(item.reason, item.subject) for item in found}
 
 
 def _summary(name: str, verdict: Verdict) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, func, insert, select, text, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, func, insert, not_, select, text, update
 
 from certcore import subjects
 from certcore.events import Event
@@ -33,6 +33,17 @@ _OWNERS: Final = text("""
     )
     SELECT name FROM found WHERE name IS NOT NULL
 """)
+
+_NEWER: Final = tables.event.alias("newer")
+_REPLACED: Final = and_(
+    tables.event.c.stream.startswith(subjects.DEPLOY, autoescape=True),
+    exists().where(
+        _NEWER.c.stream == tables.event.c.stream,
+        _NEWER.c.subject == tables.event.c.subject,
+        _NEWER.c.sequence > tables.event.c.sequence,
+    ),
+)
+"""A deployment that has a newer one of its subject: its stream keeps one message a subject."""
 
 _AT_ONCE: Final = 500
 """Values in one IN."""
@@ -150,23 +161,23 @@ class Events:
                 )
 
     def publish_again(self, sequences: Sequence[int]) -> None:
-        """Have them published once more: the same events, in messages of their own."""
+        """Have them published once more: the same events, in messages of their own.
+
+        Not one that was replaced since it was selected: it would come after the newer one, and take its place.
+        """
         row = tables.event
         for part in _parts(sequences):
             self._connection.execute(
-                update(row).where(row.c.sequence.in_(part)).values(sent_at=None, repeats=row.c.repeats + 1)
+                update(row)
+                .where(row.c.sequence.in_(part), not_(_REPLACED))
+                .values(sent_at=None, repeats=row.c.repeats + 1)
             )
 
     def selected(self, selection: Selection, *, after: int, limit: int) -> list[tuple[int, bool]]:
         """Sequences of events that were published once, oldest first, after one; and whether a newer event took the
         place of it, as a deployment does.
         """
-        row, newer = tables.event, tables.event.alias("newer")
-        same = and_(newer.c.stream == row.c.stream, newer.c.subject == row.c.subject)
-        replaced = and_(
-            row.c.stream.startswith(subjects.DEPLOY, autoescape=True),
-            exists().where(same, newer.c.sequence > row.c.sequence),
-        )
+        row = tables.event
         conditions = [row.c.sequence > after, row.c.sent_at.is_not(None)]
         if selection.ids:
             conditions.append(row.c.id.in_(selection.ids))
@@ -176,7 +187,7 @@ class Events:
             conditions.append(row.c.stream == selection.stream)
         if selection.since is not None:
             conditions.append(row.c.time >= selection.since)
-        query = select(row.c.sequence, replaced).where(*conditions).order_by(row.c.sequence).limit(limit)
+        query = select(row.c.sequence, _REPLACED).where(*conditions).order_by(row.c.sequence).limit(limit)
         return [(sequence, bool(gone)) for sequence, gone in self._connection.execute(query)]
 
     def unknown(self, ids: Sequence[str]) -> list[str]:
