@@ -28,8 +28,8 @@ from tests.integration.registry.world import ISSUED, NOON, PLACES, SPEC, Report,
 pytestmark = pytest.mark.integration
 
 SEEDS: Final = 6
-GENERATION: Final = {1: 1, 2: 3}
-"""Of each revision's rollout: that of the first proof lies in between."""
+GENERATION: Final = {1: 1, 2: 2}
+"""Of each revision's rollout: the first proof ends nothing that was accepted, and needs none."""
 
 
 @pytest_asyncio.fixture
@@ -165,7 +165,7 @@ async def test_any_order_and_any_number_of_reports_leads_to_one_truth(empty: Pat
         "ordered": 6,
         "delivered": 6,
         "live": 2,
-        "expected": 4,
+        "expected": 3,
         "renewal_due": 2,
         "failing": 1,
     }

@@ -109,7 +109,6 @@ async def test_a_certificate_lives_by_the_proof_of_every_endpoint_and_target(
         "delivered",
         "delivered",
         "live",
-        "expected",
     ]
 
 

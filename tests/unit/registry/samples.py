@@ -9,7 +9,7 @@ from certcore.api import CertificateState
 from certcore.bundles import SealedKey
 from certcore.certificate import CertificateSpec, approval_hash, stored
 from certcore.door import RequestDoor
-from certcore.events import Recipient, ServingVerdict
+from certcore.events import AddressObserved, DeliverySucceeded, EndpointObserved, Recipient, ServingVerdict
 from certcore.identities import HUB
 from certcore.intent import Intent
 from certcore.placements import PLATFORM
@@ -33,14 +33,17 @@ from registry.domain.site import Site
 
 __all__ = [
     "CDN",
+    "ENDPOINT_URL",
     "KINDS",
     "NOON",
     "OWNER",
     "approval",
     "certificate",
+    "delivered",
     "endpoint",
     "fingerprint",
     "intent",
+    "look",
     "placement",
     "request",
     "revision",
@@ -54,6 +57,8 @@ __all__ = [
 
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OWNER: Final = "shop"
+ENDPOINT_URL: Final = "https://checkout.example.org:8443"
+"""Of the endpoint with number 0."""
 
 
 class CdnTarget(TargetRequest):
@@ -209,6 +214,40 @@ def endpoint(
         observed_at=NOON if verdict else None,
     )
     return replace(made, **changes)
+
+
+def delivered(generation: int = 2, target: str = "web", revision: int = 2) -> DeliverySucceeded:
+    return DeliverySucceeded(
+        certificate_id="c-1",
+        target=target,
+        generation=generation,
+        revision=revision,
+        fingerprint_sha256=fingerprint(revision),
+    )
+
+
+def look(
+    verdict: ServingVerdict = ServingVerdict.WANTED,
+    number: int | None = 2,
+    *,
+    url: str = ENDPOINT_URL,
+    at: datetime = NOON + timedelta(hours=1),
+    leaf: str | None = None,
+    in_a_row: int | None = 0,
+) -> EndpointObserved:
+    return EndpointObserved(
+        certificate_id="c-1",
+        url=url,
+        verdict=verdict,
+        served_revision=number,
+        served_fingerprint_sha256=leaf or (fingerprint(number) if number else None),
+        addresses=(
+            AddressObserved(address="10.0.0.1", verdict=verdict, fingerprint_sha256=None, detail=""),
+            AddressObserved(address="10.0.0.2", verdict=verdict, fingerprint_sha256=None, detail="slow"),
+        ),
+        observed_at=at,
+        in_a_row=in_a_row,
+    )
 
 
 def signing(

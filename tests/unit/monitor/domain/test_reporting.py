@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from certcore.events import EndpointObserved, ServingVerdict
 from monitor.domain.alerting import decide
-from monitor.domain.reporting import REPORT_EVERY, Reporting, decide_report, observation
+from monitor.domain.reporting import DELIVERED_WITHIN, REPORT_EVERY, Reporting, decide_report, observation
 from monitor.domain.watched import EndpointRecord, Expected
 from tests.unit.monitor.expectations import NOON, URL, expectation, expected, look
 
@@ -46,6 +46,9 @@ class Endpoint:
             self.published.append(observed)
             self.last, self.asked = observed, False
             self.record = self.record.with_observed(observed)
+            if verdict is WANTED:
+                proven = self.expected.rollouts[URL].generation
+                self.record = self.record.model_copy(update={"proven_generation": proven})
         return found
 
     def restarts(self) -> None:
@@ -53,9 +56,9 @@ class Endpoint:
         self.last, self.asked = None, True
 
     def expects(self, wanted: int, *, generation: int) -> None:
+        """What the registry asks for by it is up to the test."""
         event = expectation(wanted, generation=generation)
         self.expected = Expected.follow(event, known=self.expected, now=self.now)
-        self.asked = True
 
     @property
     def told(self) -> list[tuple[str, int | None]]:
@@ -94,6 +97,7 @@ def test_a_rollout_that_waits_shows_why_and_is_no_fault_within_the_grace() -> No
     endpoint = Endpoint(FRESH, now=NOON)
     for _ in range(5):
         endpoint.shows(ServingVerdict.UNREACHABLE)
+    assert endpoint.now - NOON > DELIVERED_WITHIN
     endpoint.shows(ServingVerdict.OTHER)
     endpoint.shows(PREVIOUS)
     assert endpoint.told == [("unreachable", 1), ("other", 1), ("previous", 0)]
@@ -101,7 +105,7 @@ def test_a_rollout_that_waits_shows_why_and_is_no_fault_within_the_grace() -> No
 
 def test_what_never_served_is_a_fault_after_the_grace() -> None:
     endpoint = Endpoint(FRESH, now=NOON)
-    endpoint.shows(ServingVerdict.UNREACHABLE)
+    endpoint.shows(ServingVerdict.UNREACHABLE, after=DELIVERED_WITHIN)
     endpoint.shows(ServingVerdict.UNREACHABLE, after=GRACE)
     endpoint.shows(ServingVerdict.UNREACHABLE)
     assert endpoint.told == [("unreachable", 1), ("unreachable", 2)]
@@ -109,20 +113,58 @@ def test_what_never_served_is_a_fault_after_the_grace() -> None:
 
 def test_the_previous_revision_is_a_fault_after_the_grace() -> None:
     endpoint = Endpoint(now=NOON)
-    endpoint.shows(PREVIOUS)
+    endpoint.shows(PREVIOUS, after=DELIVERED_WITHIN)
     assert endpoint.shows(PREVIOUS, after=GRACE) is Reporting.HELD_BACK
     assert endpoint.shows(PREVIOUS) is Reporting.CHANGED
     assert endpoint.told == [("previous", 0), ("previous", 2)]
 
 
-def test_the_first_look_of_a_rollout_is_published_even_where_it_is_bad() -> None:
+@pytest.mark.parametrize("verdict", [PREVIOUS, *BAD])
+@pytest.mark.parametrize("record", [FRESH, SERVED])
+def test_a_rollout_that_is_soon_proven_is_published_once(record: EndpointRecord, verdict: ServingVerdict) -> None:
+    endpoint = Endpoint(record, now=NOON)
+    assert endpoint.shows(verdict) is Reporting.HELD_BACK
+    assert endpoint.shows(verdict) is Reporting.HELD_BACK
+    assert endpoint.shows(WANTED) is Reporting.ASKED
+    assert endpoint.shows(WANTED) is Reporting.UNCHANGED
+
+
+def test_a_fault_is_published_at_its_second_look_however_soon_after_the_proof() -> None:
+    endpoint = Endpoint(now=NOON)
+    endpoint.shows(WANTED)
+    endpoint.shows(ServingVerdict.OTHER)
+    endpoint.shows(ServingVerdict.OTHER)
+    assert endpoint.now - NOON <= DELIVERED_WITHIN
+    assert endpoint.told == [("wanted", 0), ("other", 2)]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_a_rollout_waits_for_is_published_when_its_delivery_took_too_long(*, restarts: bool) -> None:
+    endpoint = Endpoint(FRESH, now=NOON)
+    assert endpoint.shows(ServingVerdict.OTHER) is Reporting.HELD_BACK
+    if restarts:
+        endpoint.restarts()
+    assert endpoint.shows(ServingVerdict.OTHER, after=DELIVERED_WITHIN) is Reporting.ASKED
+    assert endpoint.told == [("other", 1)]
+
+
+def test_a_fault_that_goes_on_through_a_new_rollout_is_no_news() -> None:
+    endpoint = Endpoint()
+    for verdict in (WANTED, ServingVerdict.OTHER, ServingVerdict.OTHER):
+        endpoint.shows(verdict)
+    endpoint.expects(3, generation=3)
+    assert endpoint.shows(ServingVerdict.OTHER) is Reporting.HELD_BACK
+    assert endpoint.shows(ServingVerdict.OTHER, after=DELIVERED_WITHIN) is Reporting.UNCHANGED
+
+
+def test_a_first_bad_look_of_a_rollout_waits_for_the_second_however_late_it_comes() -> None:
     endpoint = Endpoint()
     endpoint.shows(WANTED)
     endpoint.expects(1, generation=3)
-    assert endpoint.shows(ServingVerdict.UNREACHABLE) is Reporting.ASKED
+    assert endpoint.shows(ServingVerdict.UNREACHABLE, after=DELIVERED_WITHIN) is Reporting.HELD_BACK
     assert endpoint.shows(ServingVerdict.UNREACHABLE) is Reporting.CHANGED
-    assert endpoint.told == [("wanted", 0), ("unreachable", 1), ("unreachable", 2)]
-    assert [item.generation for item in endpoint.published] == [2, 3, 3]
+    assert endpoint.told == [("wanted", 0), ("unreachable", 2)]
+    assert [item.generation for item in endpoint.published] == [2, 3]
 
 
 def test_who_asks_in_the_middle_of_a_rollout_gets_no_first_bad_look() -> None:
@@ -152,12 +194,19 @@ def test_a_first_bad_look_after_a_restart_waits_for_the_second() -> None:
     assert endpoint.shows(ServingVerdict.OTHER) is Reporting.ASKED
 
 
-def test_a_newer_generation_makes_it_another_observation() -> None:
+def test_a_look_that_finds_the_same_under_a_newer_generation_is_no_news() -> None:
     endpoint = Endpoint()
     endpoint.shows(WANTED)
     endpoint.expects(2, generation=3)
-    endpoint.asked = False
-    assert endpoint.shows(WANTED) is Reporting.CHANGED
+    assert endpoint.shows(WANTED) is Reporting.UNCHANGED
+
+
+def test_the_proof_of_a_rollout_is_published_even_where_the_last_report_says_the_same() -> None:
+    endpoint = Endpoint()
+    endpoint.shows(WANTED)
+    endpoint.expects(1, generation=3)
+    assert endpoint.shows(WANTED) is Reporting.PROVEN
+    assert endpoint.shows(WANTED) is Reporting.UNCHANGED
 
 
 def test_an_observation_is_repeated_now_and_then() -> None:

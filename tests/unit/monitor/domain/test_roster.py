@@ -1,9 +1,11 @@
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from certcore.events import EndpointsExpected
+from certcore.placements import generation as generation_of
 from monitor.domain.roster import News, Roster, Watch
 from monitor.domain.watched import EndpointRecord, Expected, Rollout
 from tests.unit.monitor.expectations import NOON, URL, endpoint, expectation
@@ -91,6 +93,56 @@ def test_an_event_asks_for_a_report_even_where_nothing_is_new() -> None:
     assert roster.expect(expectation(), now=NOON, asked=True) is News.KNOWN
     assert watch.asked
     assert watch.due == NOON
+
+
+FULL = expectation(2, generation=7, accepted=(1, 3), urls=(URL, OTHER_URL))
+[AT_URL, AT_OTHER] = FULL.endpoints
+_NEXT_EPOCH = generation_of(1, 0)
+
+
+@pytest.mark.parametrize(
+    ("event", "asks"),
+    [
+        ({}, True),
+        ({"generation": 8}, True),
+        ({"generation": 8, "endpoints": (endpoint(2), endpoint(2, url=OTHER_URL))}, False),
+        ({"generation": 8, "endpoints": (AT_URL, endpoint(2, accepted=(3,), url=OTHER_URL))}, False),
+        ({"endpoints": (endpoint(2), AT_OTHER)}, False),
+        ({"generation": _NEXT_EPOCH, "endpoints": (endpoint(2), endpoint(2, url=OTHER_URL))}, True),
+        ({"generation": 8, "endpoints": (endpoint(2), endpoint(2, accepted=(1, 3, 4), url=OTHER_URL))}, True),
+        ({"generation": 8, "endpoints": (endpoint(2), endpoint(3, url=OTHER_URL))}, True),
+        ({"generation": 8, "endpoints": (endpoint(2),)}, True),
+    ],
+    ids=[
+        "the same again",
+        "ordered again",
+        "nothing earlier is accepted any more",
+        "less is accepted at one",
+        "less is accepted, of the same generation",
+        "less is accepted by a restored registry",
+        "more is accepted at one",
+        "another revision is wanted at one",
+        "one is expected no more",
+    ],
+)
+def test_every_event_asks_for_a_report_unless_it_only_ends_what_was_accepted(
+    event: dict[str, object], *, asks: bool
+) -> None:
+    roster = Roster()
+    roster.expect(FULL, now=NOON, asked=True)
+    for watch in roster.watches():
+        watch.due, watch.asked = LATER, False
+    roster.expect(FULL.model_copy(update=event), now=NOON, asked=True)
+    watch = roster.watches()[0]
+    assert watch.due == NOON
+    assert watch.asked is asks
+
+
+def test_what_was_asked_for_stays_so_where_less_is_accepted_then() -> None:
+    roster = Roster()
+    roster.expect(expectation(), now=NOON, asked=True)
+    roster.expect(expectation(generation=3, accepted=()), now=NOON, asked=True)
+    assert only(roster).asked
 
 
 def test_a_list_that_says_nothing_new_asks_for_nothing() -> None:

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from certcore.api import CertificateState as S
 from certcore.errors import PermanentError
 from certcore.events import (
-    AddressObserved,
     CertificateDelivered,
     CertificateLive,
     DeliveryFailed,
@@ -16,10 +15,8 @@ from certcore.events import (
     DeliveryProgressed,
     DeliveryReason,
     DeliveryRolledBack,
-    DeliverySucceeded,
     DeliverySucceededV1,
     DeliveryWithdrawn,
-    EndpointObserved,
     EndpointsExpected,
 )
 from certcore.events import ServingVerdict as V
@@ -28,7 +25,17 @@ from certcore.subjects import Reporter
 from registry.domain.change import Change
 from registry.domain.proof import advance, deliver, fail_delivery, observe, progress_delivery, roll_back, withdraw
 from registry.domain.rollout import Rollout
-from tests.unit.registry.samples import NOON, certificate, endpoint, fingerprint, placement, revision, rollout
+from tests.unit.registry.samples import (
+    NOON,
+    certificate,
+    delivered,
+    endpoint,
+    fingerprint,
+    look,
+    placement,
+    revision,
+    rollout,
+)
 
 LATER = NOON + timedelta(hours=1)
 SYNCER = Reporter("site1", "syncer")
@@ -37,22 +44,12 @@ URL = endpoint().url
 
 
 def delivering(*, holds: int | None = 1, sees: int | None = 1, state: S = S.DELIVERING) -> Rollout:
-    """Revision 2 is wanted in generation 2, revision 1 is proven."""
+    """Revision 2 is wanted in generation 2; what the endpoint was seen serving is proven there, else revision 1."""
     return rollout(
         certificate(state, ordered=2, generation=2),
         revisions=(revision(2), revision(1)),
         placements=(placement(wanted=2, holds=holds),),
-        endpoints=(endpoint(V.WANTED if sees else None, revision=sees, proven=1),),
-    )
-
-
-def success(generation: int = 2, target: str = "web", revision: int = 2) -> DeliverySucceeded:
-    return DeliverySucceeded(
-        certificate_id="c-1",
-        target=target,
-        generation=generation,
-        revision=revision,
-        fingerprint_sha256=fingerprint(revision),
+        endpoints=(endpoint(V.WANTED if sees else None, revision=sees, proven=sees or 1),),
     )
 
 
@@ -91,33 +88,9 @@ def gone(generation: int = 2) -> DeliveryWithdrawn:
     return DeliveryWithdrawn(certificate_id="c-1", target="web", generation=generation)
 
 
-def look(
-    verdict: V = V.WANTED,
-    number: int | None = 2,
-    *,
-    url: str = URL,
-    at: datetime = LATER,
-    leaf: str | None = None,
-    in_a_row: int | None = 0,
-) -> EndpointObserved:
-    return EndpointObserved(
-        certificate_id="c-1",
-        url=url,
-        verdict=verdict,
-        served_revision=number,
-        served_fingerprint_sha256=leaf or (fingerprint(number) if number else None),
-        addresses=(
-            AddressObserved(address="10.0.0.1", verdict=verdict, fingerprint_sha256=None, detail=""),
-            AddressObserved(address="10.0.0.2", verdict=verdict, fingerprint_sha256=None, detail="slow"),
-        ),
-        observed_at=at,
-        in_a_row=in_a_row,
-    )
-
-
 def every_report(of: Rollout, generation: int, who: Reporter = SYNCER) -> list[Change]:
     return [
-        deliver(of, success(generation), who, now=LATER),
+        deliver(of, delivered(generation), who, now=LATER),
         fail_delivery(of, failure(generation), who, now=LATER),
         progress_delivery(of, step(generation), who, now=LATER),
         roll_back(of, back(generation), who, now=LATER),
@@ -133,7 +106,7 @@ def kinds(change: Change) -> list[type]:
 
 
 def test_a_delivery_is_announced_and_not_yet_a_proof() -> None:
-    change = deliver(delivering(), success(), SYNCER, now=LATER)
+    change = deliver(delivering(), delivered(), SYNCER, now=LATER)
     assert [(item.held, item.held_generation) for item in change.placements] == [(2, 2)]
     assert kinds(change) == [CertificateDelivered]
     assert change.certificate is not None
@@ -142,11 +115,11 @@ def test_a_delivery_is_announced_and_not_yet_a_proof() -> None:
 
 
 def test_a_delivery_that_was_reported_before_is_not_announced_again() -> None:
-    assert kinds(deliver(delivering(holds=2), success(), SYNCER, now=LATER)) == []
+    assert kinds(deliver(delivering(holds=2), delivered(), SYNCER, now=LATER)) == []
 
 
 def test_the_last_delivery_makes_it_live_where_every_endpoint_was_seen() -> None:
-    change = deliver(delivering(sees=2), success(), SYNCER, now=LATER)
+    change = deliver(delivering(sees=2), delivered(), SYNCER, now=LATER)
     assert kinds(change) == [CertificateDelivered, CertificateLive, EndpointsExpected]
     assert change.certificate is not None
     assert (change.certificate.state, change.certificate.generation) == (S.LIVE, 3)
@@ -161,13 +134,13 @@ def test_a_report_of_another_generation_changes_nothing(generation: int) -> None
 def test_after_a_rollback_a_report_of_the_later_revision_changes_nothing() -> None:
     of = delivering(holds=2)
     of = of.with_placement(replace(of.placements[0], wanted=1, generation=3))
-    assert deliver(of, success(2, revision=2), SYNCER, now=LATER).placements == ()
-    [held] = deliver(of, success(3, revision=1), SYNCER, now=LATER).placements
+    assert deliver(of, delivered(2, revision=2), SYNCER, now=LATER).placements == ()
+    [held] = deliver(of, delivered(3, revision=1), SYNCER, now=LATER).placements
     assert held.is_held
 
 
 def test_another_revision_under_the_wanted_generation_is_not_held() -> None:
-    [held] = deliver(delivering(), success(2, revision=1), SYNCER, now=LATER).placements
+    [held] = deliver(delivering(), delivered(2, revision=1), SYNCER, now=LATER).placements
     assert not held.is_held
 
 
@@ -241,7 +214,7 @@ def test_nobody_reports_for_the_target_of_another(who: Reporter) -> None:
 
 def test_a_target_that_the_certificate_has_not_is_refused() -> None:
     with pytest.raises(PermanentError, match="has no target other"):
-        deliver(delivering(), success(target="other"), SYNCER, now=LATER)
+        deliver(delivering(), delivered(target="other"), SYNCER, now=LATER)
 
 
 # ── observations ────────────────────────────────────────────────────────────────────────────────────────────
@@ -305,27 +278,8 @@ def test_only_a_monitor_reports_what_an_endpoint_serves() -> None:
         observe(delivering(), look(), SYNCER, now=LATER)
 
 
-@pytest.mark.parametrize("state", [S.LIVE, S.RENEWING, S.FAILING])
-def test_a_variant_that_is_proven_later_ends_what_was_accepted_there(state: S) -> None:
-    cdn = placement("cdn", wanted=1, holds=1, own_key=True)
-    seen, late = endpoint(V.WANTED, revision=1, proven=1), endpoint(target="cdn", number=1)
-    of = rollout(
-        certificate(state, generation=4),
-        revisions=(revision(), revision(variant="cdn")),
-        placements=(placement(holds=1), cdn),
-        endpoints=(seen, late),
-    )
-    change = observe(of, look(V.WANTED, 1, url=late.url, leaf=fingerprint(1, "cdn")), MONITOR, now=LATER)
-    [expected] = change.announced
-    assert isinstance(expected, EndpointsExpected)
-    assert change.certificate is not None
-    assert change.certificate.state is state
-    assert expected.generation == change.certificate.generation == 5
-
-
 def test_a_look_that_proves_nothing_new_announces_nothing() -> None:
     of = delivering(holds=2, sees=2, state=S.LIVE)
-    of = replace(of, endpoints=(replace(of.endpoints[0], proven=2),))
     assert observe(of, look(), MONITOR, now=LATER).announced == ()
 
 

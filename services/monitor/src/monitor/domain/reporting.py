@@ -4,20 +4,24 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from certcore.events import EndpointObserved
+from certcore.events import EndpointObserved, ServingVerdict
 from monitor.domain.verdict import OURS, Look
 from monitor.domain.watched import EndpointRecord, Rollout, facts_of
 
-__all__ = ["REPORT_EVERY", "Reporting", "decide_report", "observation"]
+__all__ = ["DELIVERED_WITHIN", "REPORT_EVERY", "Reporting", "decide_report", "observation"]
 
 REPORT_EVERY: Final = timedelta(minutes=10)
 """An observation is published at least so often, changed or not: a report may have been lost."""
+
+DELIVERED_WITHIN: Final = timedelta(seconds=3)
+"""From the beginning of a rollout. Until then the delivery is probably under way, and readers know that."""
 
 
 class Reporting(StrEnum):
     """Why an observation is published, or why it is not."""
 
     ASKED = "asked"
+    PROVEN = "proven"
     CHANGED = "changed"
     REPEATED = "repeated"
     UNCHANGED = "unchanged"
@@ -25,7 +29,7 @@ class Reporting(StrEnum):
 
     @property
     def published(self) -> bool:
-        return self in {Reporting.ASKED, Reporting.CHANGED, Reporting.REPEATED}
+        return self in {Reporting.ASKED, Reporting.PROVEN, Reporting.CHANGED, Reporting.REPEATED}
 
 
 def observation(record: EndpointRecord, look: Look, *, generation: int, now: datetime) -> EndpointObserved:
@@ -58,13 +62,18 @@ def decide_report(
 ) -> Reporting:
     """`last` was published last, by this process or the one before; `asked`: a report is due whatever was found.
 
-    A first bad look waits for the second, unless nothing was published of this rollout yet: then it shows why the
-    rollout waits.
+    A first bad look waits for the second. Soon after a rollout began only its proof is news; later, what is served
+    shows why the rollout waits. The proof is published whatever was published before.
     """
-    if record.bad_looks == 1 and last is not None and (last.generation or 0) >= rollout.generation:
+    wanted = observed.verdict is ServingVerdict.WANTED
+    proven = record.proven_generation == rollout.generation
+    delivering = not proven and observed.observed_at - rollout.since < DELIVERED_WITHIN
+    if record.bad_looks == 1 or (delivering and not wanted):
         return Reporting.HELD_BACK
     if asked or last is None:
         return Reporting.ASKED
+    if wanted and not proven:
+        return Reporting.PROVEN
     if facts_of(observed) != facts_of(last):
         return Reporting.CHANGED
     return Reporting.REPEATED if observed.observed_at - last.observed_at >= REPORT_EVERY else Reporting.UNCHANGED

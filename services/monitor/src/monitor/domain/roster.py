@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from certcore.events import EndpointObserved, EndpointsExpected
+from certcore.events import EndpointExpected, EndpointObserved, EndpointsExpected
+from certcore.placements import epoch_of
 from monitor.domain.watched import EndpointRecord, Expected, Key
 
 __all__ = ["News", "Roster", "Watch"]
@@ -95,7 +96,8 @@ class Roster:
         """Take in an expectation. The highest generation counts, and what came since `listed_at` more than a list.
 
         With `asked`, as by an event, every endpoint's observation is published even where nothing is new: the
-        registry may have lost the last one. Looks that this calls for are due after `delay`.
+        registry may have lost the last one. Not so where only earlier revisions are accepted no more: the registry
+        says that because of what it was told. Looks that this calls for are due after `delay`.
         """
         certificate = self._certificates.get(event.certificate_id)
         known = certificate.expected if certificate else None
@@ -115,16 +117,17 @@ class Roster:
         moment = self._moment if listed_at is None else listed_at
         self._certificates[event.certificate_id] = _Certificate(Expected.follow(event, known=known, now=now), moment)
         if asked or news is not News.KNOWN:
-            self._call_up(event, now + delay)
+            told = known is not None and _accepts_only_less(event, known.event)
+            self._call_up(event, now + delay, asked=not told)
         return news
 
-    def _call_up(self, event: EndpointsExpected, due: datetime) -> None:
+    def _call_up(self, event: EndpointsExpected, due: datetime, *, asked: bool) -> None:
         for endpoint in event.endpoints:
             key = (event.certificate_id, endpoint.url)
             record = EndpointRecord(certificate_id=event.certificate_id, url=endpoint.url)
             watch = self._watches.setdefault(key, Watch(record, due=due))
             watch.due = min(watch.due, due)
-            watch.asked = True
+            watch.asked = watch.asked or asked
             watch.calls += 1
             watch.dead_looks = 0
 
@@ -171,6 +174,25 @@ def _completed(event: EndpointsExpected, known: EndpointsExpected | None) -> End
     named = {endpoint.url for endpoint in event.endpoints}
     kept = tuple(endpoint for endpoint in known.endpoints if endpoint.url not in named)
     return event.model_copy(update={"endpoints": (*event.endpoints, *kept)})
+
+
+def _accepts_only_less(event: EndpointsExpected, known: EndpointsExpected) -> bool:
+    """Whether both differ only in earlier revisions that are accepted no more, in the same epoch: a registry that was
+    restored may have lost what it was told.
+    """
+    before = {endpoint.url: endpoint for endpoint in known.endpoints}
+    now = {endpoint.url: endpoint for endpoint in event.endpoints}
+    return (
+        epoch_of(event.generation) == epoch_of(known.generation)
+        and now != before
+        and now.keys() == before.keys()
+        and all(_accepts_no_more(now[url], before[url]) for url in now)
+    )
+
+
+def _accepts_no_more(endpoint: EndpointExpected, before: EndpointExpected) -> bool:
+    accepted = tuple(item for item in before.accepted if item in endpoint.accepted)
+    return endpoint == before.model_copy(update={"accepted": accepted})
 
 
 def _facts(event: EndpointsExpected) -> EndpointsExpected:

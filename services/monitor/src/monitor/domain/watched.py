@@ -101,9 +101,10 @@ class EndpointRecord(_Stored):
 
 
 def facts_of(observed: EndpointObserved) -> tuple[object, ...]:
-    """What makes an observation another one. The wording of a failure doesn't, nor how long it lasts."""
+    """What makes an observation another one. The wording of a failure doesn't, nor how long it lasts, nor for which
+    generation it was made: what readers conclude follows from the leaf.
+    """
     return (
-        observed.generation,
         observed.verdict,
         (observed.in_a_row or 0) >= FAULT_FROM,
         observed.served_revision,

@@ -140,7 +140,7 @@ class Patrol:
                 record = await self._report(record, sight, expected, observed)
                 watch.reported = observed
                 # What was asked for while this look was under way is answered by the next one.
-                watch.asked = watch.calls != calls
+                watch.asked = watch.asked and watch.calls != calls
             watch.looked_at = now
         finally:
             await self._store_record(watch, record)

@@ -173,6 +173,7 @@ def observe(rollout: Rollout, report: EndpointObserved, who: Reporter, *, now: d
         in_a_row=report.in_a_row,
         looked_at=None,
     )
+    accepted = rollout.accepted_at(seen)
     rollout = rollout.with_endpoint(endpoint)
     proven = next(
         (item for item in rollout.wanted_at(endpoint) if item.fingerprint_sha256 == report.served_fingerprint_sha256),
@@ -183,7 +184,7 @@ def observe(rollout: Rollout, report: EndpointObserved, who: Reporter, *, now: d
         endpoint = replace(endpoint, proven=proven.number)
         rollout = rollout.with_endpoint(endpoint)
     change = replace(advance(rollout, now=now), endpoints=(endpoint,))
-    if endpoint.proven == seen.proven or rollout.certificate.state is CertificateState.DELIVERING:
+    if rollout.certificate.state is CertificateState.DELIVERING or rollout.accepted_at(endpoint) == accepted:
         return change
     # Earlier revisions are no longer accepted there. During a delivery, `advance` announces that for all endpoints.
     certificate = replace(rollout.certificate, generation=rollout.certificate.next_generation)
@@ -199,7 +200,6 @@ def advance(rollout: Rollout, *, now: datetime) -> Change:
         return Change(f"the certificate is {certificate.state}", certificate=certificate)
     if not found.proven:
         return Change(found.reason, certificate=certificate.moved(certificate.state, found.reason, now))
-    certificate = replace(certificate, generation=certificate.next_generation)
     certificate = certificate.moved(follow(certificate.state, Trigger.PROVEN), found.reason, now)
     shown = rollout.shown
     assert shown is not None, "what is proven is stored"
@@ -210,7 +210,10 @@ def advance(rollout: Rollout, *, now: datetime) -> Change:
         revision=shown.number,
         fingerprint_sha256=shown.fingerprint_sha256,
     )
+    if not rollout.accepts_less_by_proof:
+        return Change(found.reason, certificate=certificate, announced=(live,))
     # The revisions before are no longer accepted.
+    certificate = replace(certificate, generation=certificate.next_generation)
     expectation = rollout.with_certificate(certificate).expectation()
     return Change(found.reason, certificate=certificate, announced=(live, expectation))
 

@@ -87,6 +87,13 @@ class Rollout:
             if item.variant in variants and item.number >= first and item not in wanted
         )
 
+    @property
+    def accepts_less_by_proof(self) -> bool:
+        """Whether an endpoint may have accepted more before what is wanted there was seen; if not, what was announced
+        with the order holds still. Not so in a first revision: there was nothing else to accept.
+        """
+        return any(self.accepted_at(item) != self.accepted_at(replace(item, proven=0)) for item in self.endpoints)
+
     def served_at(self, endpoint: Endpoint) -> Revision | None:
         """The wanted leaf that a handshake showed at every address of the endpoint; None where it didn't."""
         if endpoint.verdict is not ServingVerdict.WANTED:
