@@ -377,3 +377,19 @@ async def test_a_site_s_heartbeat_and_review_are_shown(services: StandIns, regis
         ("broken", None, None),
     ]
     assert shown["unreachable"] == ["west"]
+
+
+async def test_metrics_have_no_series_of_a_certificate_nor_an_endpoint(
+    services: StandIns, registry: RunningRegistry
+) -> None:
+    async def series() -> set[str]:
+        text = (await registry.http.get("/metrics")).text
+        return {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+
+    await services.make_live(await services.requested())
+    await services.settled()
+    before = await series()
+    assert any("certs.last.hub.monitor.observed" in one for one in before)
+    await services.make_live(await services.requested())
+    await services.settled()
+    assert await series() == before

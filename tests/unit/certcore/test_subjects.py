@@ -128,3 +128,25 @@ def test_whatever_a_probe_worker_calls_itself_its_rounds_have_a_subject(name: st
 def test_a_subject_that_is_no_report_s_names_no_reporter(subject: str) -> None:
     with pytest.raises(PermanentError):
         subjects.reporter(subject)
+
+
+@pytest.mark.parametrize(
+    ("subject", "label"),
+    [
+        ("certs.last.site1.monitor.observed.3f2a", "certs.last.site1.monitor.observed"),
+        ("certs.status.hub.issuer.revision_started.c-1", "certs.status.hub.issuer.revision_started"),
+        ("certs.status.site1.syncer.made-up.c-1", "certs.status.site1.syncer.other"),
+        ("certs.ev.issued.c-1", "certs.ev.issued"),
+        ("certs.ev.made-up.c-1", "certs.ev.other"),
+        ("certs.deploy.site1.syncer.c-1.csr.box", "certs.deploy.site1.syncer"),
+        ("certs.dlq.site1.SYNCER_site1", "certs.dlq.site1"),
+        ("certs.request.shop.submit", "certs.request"),
+        ("certs.answer.shop.e-1", "certs.answer"),
+        ("certs.alert.shop.a-1", "certs.alert"),
+        ("certs.anchor.d-1", "certs.anchor"),
+        ("_INBOX.issuer.x.1", "other"),
+        ("", "other"),
+    ],
+)
+def test_a_label_of_metrics_has_no_id_nor_owner(subject: str, label: str) -> None:
+    assert subjects.family(subject) == label

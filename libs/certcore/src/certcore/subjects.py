@@ -17,10 +17,11 @@ A place is a site or `hub`. Subjects may go on below the certificate id of a dep
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from certcore.errors import PermanentError
-from certcore.events import EndpointObserved, Event, ProbeRound, SiteHeartbeat
+from certcore.events import EndpointObserved, Event, ProbeRound, SiteHeartbeat, catalogue
 from certcore.names import subject_token
 
 REQUESTS: Final = "REQUESTS"
@@ -213,6 +214,36 @@ def reporter(subject: str) -> Reporter:
 def is_last(subject: str) -> bool:
     """Whether only the newest message of the subject counts."""
     return subject.startswith("certs.last.")
+
+
+def family(subject: str) -> str:
+    """What a subject has in common with those of other certificates, owners and keys, as a label of metrics.
+
+    Bounded by the places, services and types of events, whatever a publisher puts into its subjects.
+
+    `certs.last.site1.monitor.observed.3f…` → `certs.last.site1.monitor.observed`
+    """
+    match subject.split("."):
+        case ["certs", "status" | "last" as kind, place, service, name, *_]:
+            return f"certs.{kind}.{place}.{service}.{_known(name)}"
+        case ["certs", "ev", name, *_]:
+            return f"certs.ev.{_known(name)}"
+        case ["certs", "deploy", place, service, *_]:
+            return f"certs.deploy.{place}.{service}"
+        case ["certs", "dlq", place, *_]:
+            return f"certs.dlq.{place}"
+        case ["certs", "request" | "answer" | "alert" | "anchor" as kind, *_]:
+            return f"certs.{kind}"
+    return "other"
+
+
+def _known(name: str) -> str:
+    return name if name in _event_names() else "other"
+
+
+@cache
+def _event_names() -> frozenset[str]:
+    return frozenset(map(event_name, catalogue()))
 
 
 def owner_of_request(subject: str) -> str:

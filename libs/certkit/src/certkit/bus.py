@@ -16,7 +16,6 @@ import structlog
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from faststream.nats.opentelemetry.provider import NatsTelemetrySettingsProvider
-from faststream.nats.prometheus import NatsPrometheusMiddleware
 from faststream.nats.response import NatsPublishCommand
 from faststream.nats.security import NatsNKey, NatsSecurity
 from faststream.opentelemetry.middleware import TelemetryMiddleware
@@ -31,6 +30,7 @@ from certcore.cloudevents import Envelope, envelope_of, headers_of
 from certcore.errors import PermanentError, TransientError
 from certcore.events import Event
 from certkit.bus_client import end_quietly
+from certkit.bus_metrics import bus_metrics
 from certkit.dead_letters import fitted
 from certkit.failure_policy import FailureLimits, FailurePolicy
 from certkit.reader import Reader
@@ -131,7 +131,7 @@ def make_broker(
         decoder=_leave_encoded,
         middlewares=(
             _Telemetry(settings_provider_factory=_span_names, tracer_provider=telemetry.provider),
-            NatsPrometheusMiddleware(registry=metrics, app_name=service),
+            bus_metrics(metrics, service=service),
             FailurePolicy(limits=limits or FailureLimits(), publish_dead_letter=publish_dead_letter, metrics=metrics),
         ),
     )
