@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from certkit.database import DatabaseBusyError
 from certkit.transactions import Database
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.integration
 
@@ -56,6 +57,42 @@ async def test_works_that_wait_are_committed_together(database: Database, metric
     await asyncio.gather(*(database.write(partial(add, f"n{number}")) for number in range(200)))
     assert len(await database.read(names)) == 200
     assert commits(metrics) - before < 50
+
+
+async def test_a_patient_work_is_committed_with_the_next_one_in_its_turn(
+    database: Database, metrics: CollectorRegistry
+) -> None:
+    before = commits(metrics)
+    order: list[str] = []
+    patient = asyncio.create_task(database.write(lambda _: order.append("patient"), patience_s=HANG_S))
+    await asyncio.sleep(0)
+    await database.write(lambda _: order.append("other"))
+    await patient
+    assert order == ["patient", "other"]
+    assert commits(metrics) - before == 1
+
+
+async def test_patient_works_wait_for_nobody_else_when_they_are_many(database: Database) -> None:
+    works = (database.write(partial(add, f"n{number}"), patience_s=2 * HANG_S) for number in range(8))
+    async with asyncio.timeout(HANG_S):
+        await asyncio.gather(*works)
+    assert len(await database.read(names)) == 8
+
+
+async def test_a_patient_work_is_alone_when_its_time_is_up(database: Database) -> None:
+    async with asyncio.timeout(HANG_S):
+        await database.write(partial(add, "alone"), patience_s=0.05)
+    assert await database.read(names) == {"alone"}
+
+
+async def test_what_waits_patiently_is_done_at_the_end(database: Database, path: Path) -> None:
+    patient = asyncio.create_task(database.write(partial(add, "kept"), patience_s=2 * HANG_S))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(HANG_S):
+        await database.close()
+        await patient
+    with sqlite3.connect(path) as other:
+        assert other.execute("SELECT name FROM item").fetchall() == [("kept",)]
 
 
 async def test_a_work_that_fails_undoes_only_itself(database: Database) -> None:

@@ -3,10 +3,11 @@
 import asyncio
 import contextvars
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeVar
@@ -25,6 +26,8 @@ log = structlog.get_logger()
 ResultT = TypeVar("ResultT")
 
 _MOST_AT_ONCE: Final = 64
+_MOST_PATIENT: Final = 8
+"""With so many patient works, they are company enough for each other."""
 _READERS: Final = 4
 _WRITERS: Final = 8
 
@@ -54,17 +57,19 @@ class Database:
         """Bring the schema to the newest version of the migrations folder."""
         await self.write(lambda connection: upgrade_schema(connection, migrations))
 
-    async def write(self, work: Callable[[Connection], ResultT]) -> ResultT:
+    async def write(self, work: Callable[[Connection], ResultT], *, patience_s: float = 0.0) -> ResultT:
         """Run a work that may write, and return its result when it is committed.
 
-        A caller that is cancelled meanwhile doesn't stop it.
+        A caller that is cancelled meanwhile doesn't stop it. With `patience_s` nobody waits for the result: in SQLite
+        the work may begin so many seconds later, to be committed with one that somebody waits for.
 
         Raises:
             DatabaseBusyError: the database takes no writes now; nothing of the work is stored.
         """
         inside = contextvars.copy_context()
         if self._writer is not None:
-            return await asyncio.wrap_future(self._writer.submit(lambda connection: inside.run(work, connection)))
+            future = self._writer.submit(lambda connection: inside.run(work, connection), patience_s=patience_s)
+            return await asyncio.wrap_future(future)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, inside.run, self._write_now, work)
 
@@ -115,7 +120,9 @@ class Database:
 @dataclass(frozen=True)
 class _Job(Generic[ResultT]):
     work: Callable[[Connection], ResultT]
-    future: Future[ResultT]
+    until: float
+    """When it must begin, in seconds of the monotonic clock."""
+    future: Future[ResultT] = field(default_factory=Future)
 
 
 class _GroupWriter:
@@ -128,8 +135,8 @@ class _GroupWriter:
         self._thread = threading.Thread(target=self._run, name="sql-write", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[Connection], ResultT]) -> Future[ResultT]:
-        job = _Job(work, Future())
+    def submit(self, work: Callable[[Connection], ResultT], *, patience_s: float) -> Future[ResultT]:
+        job = _Job(work, time.monotonic() + patience_s)
         self._queue.put(job)
         return job.future
 
@@ -145,10 +152,18 @@ class _GroupWriter:
                 self._commit(taken)
 
     def _next(self) -> list[_Job[Any]] | None:
-        first = self._queue.get()
-        if first is None:
-            return None
-        jobs = [first]
+        """What is to be committed together, in the order in which it came; None when all is done and closed."""
+        jobs: list[_Job[Any]] = []
+        while self._may_wait(jobs):
+            until = min((job.until for job in jobs), default=None)
+            wait_s = None if until is None else max(0.0, until - time.monotonic())
+            try:
+                job = self._queue.get(timeout=wait_s)
+            except Empty:
+                break
+            if job is None:
+                return self._last(jobs)
+            jobs.append(job)
         with suppress(Empty):
             while len(jobs) < _MOST_AT_ONCE:
                 job = self._queue.get_nowait()
@@ -156,6 +171,18 @@ class _GroupWriter:
                     self._queue.put(None)
                     break
                 jobs.append(job)
+        return jobs
+
+    @staticmethod
+    def _may_wait(jobs: Sequence[_Job[Any]]) -> bool:
+        now = time.monotonic()
+        return len(jobs) < _MOST_PATIENT and all(job.until > now for job in jobs)
+
+    def _last(self, jobs: list[_Job[Any]]) -> list[_Job[Any]] | None:
+        """Closed: what waits is done now."""
+        if not jobs:
+            return None
+        self._queue.put(None)
         return jobs
 
     def _commit(self, jobs: Sequence[_Job[Any]]) -> None:

@@ -75,11 +75,11 @@ class SometimesLocked(Store):
 
     locked = 0
 
-    async def write(self, work: Callable[[Transaction], ResultT]) -> ResultT:
+    async def write(self, work: Callable[[Transaction], ResultT], *, patience_s: float = 0.0) -> ResultT:
         if self.locked:
             self.locked -= 1
             raise TransientError("the database takes no writes now")
-        return await super().write(work)
+        return await super().write(work, patience_s=patience_s)
 
 
 @pytest_asyncio.fixture

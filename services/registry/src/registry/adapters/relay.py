@@ -44,6 +44,8 @@ _BUFFERED: Final = 8
 _UNMARKED: Final = 4096
 """Stored and not marked: with so many, the database takes no writes, and nothing more is read."""
 _MARK_EVERY_S: Final = 0.25
+_MARK_PATIENCE_S: Final = 0.5
+"""Marks are mostly committed with other works."""
 _BETWEEN_READS_S: Final = 0.01
 _MEASURE_EVERY_S: Final = 5.0
 _AGAIN_S: Final = 1.0
@@ -225,7 +227,7 @@ class Relay:
                 transaction.stream_epochs.reached(reached)
 
             try:
-                await self._store.write(work)
+                await self._store.write(work, patience_s=_MARK_PATIENCE_S)
             except TransientError as error:
                 log.warning("outbox_not_marked", events=len(events), error=str(error))
                 await asyncio.sleep(_AGAIN_S)

@@ -27,8 +27,12 @@ ResultT = TypeVar("ResultT")
 _TRIES: Final = 5
 
 
-async def again_if_changed(store: Store, work: Callable[[Transaction], ResultT]) -> ResultT:
+async def again_if_changed(
+    store: Store, work: Callable[[Transaction], ResultT], *, patience_s: float = 0.0
+) -> ResultT:
     """Do work that loads, decides and saves, in a transaction; if the row was saved meanwhile, repeat all of it.
+
+    `patience_s` is as in `Database.write`.
 
     Raises:
         RowChangedError: it was, at every try.
@@ -36,10 +40,10 @@ async def again_if_changed(store: Store, work: Callable[[Transaction], ResultT])
     """
     for _ in range(_TRIES - 1):
         try:
-            return await store.write(work)
+            return await store.write(work, patience_s=patience_s)
         except RowChangedError as error:
             log.info("decided_again", reason=str(error))
-    return await store.write(work)
+    return await store.write(work, patience_s=patience_s)
 
 
 class Changes:

@@ -41,15 +41,16 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def write(self, work: Callable[["Transaction"], ResultT]) -> ResultT:
-        """All or nothing: an exception in the work leaves no trace in the database.
+    async def write(self, work: Callable[["Transaction"], ResultT], *, patience_s: float = 0.0) -> ResultT:
+        """All or nothing: an exception in the work leaves no trace in the database. `patience_s` is as in
+        `Database.write`.
 
         Raises:
             RowChangedError: somebody stored a row under the same key at the same time.
             DatabaseBusyError: the database takes no writes now.
         """
         try:
-            return await self._database.write(lambda connection: work(Transaction(connection)))
+            return await self._database.write(lambda connection: work(Transaction(connection)), patience_s=patience_s)
         except IntegrityError as error:
             # Its own text quotes the values.
             log.warning("row_stored_meanwhile", statement=(error.statement or "")[:60])

@@ -13,7 +13,7 @@ from registry.adapters.store import Transaction
 from registry.domain.endpoint import ProbeWorker
 from registry.domain.proof import CLOCK_AHEAD, observe
 from registry.handlers.changes import Changes
-from registry.handlers.reports.once import Once
+from registry.handlers.reports.once import PATIENT_S, Once
 from registry.handlers.reports.rollout import load_rollout
 
 __all__ = ["ObservationReports"]
@@ -31,7 +31,7 @@ class ObservationReports:
         """What to subscribe to."""
         return {
             EndpointObserved: self._once.handler(self.on_observed),
-            ProbeRound: self._once.handler(self.on_probe_round),
+            ProbeRound: self._once.handler(self.on_probe_round, patience_s=PATIENT_S),
         }
 
     def on_observed(self, transaction: Transaction, event: EndpointObserved, who: Reporter) -> None:

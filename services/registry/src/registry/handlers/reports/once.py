@@ -1,7 +1,7 @@
 """Each report is handled once, however often it comes."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from certcore.clock import Clock
 from certcore.cloudevents import Envelope
@@ -13,7 +13,10 @@ from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.handlers.changes import again_if_changed
 
-__all__ = ["Once"]
+__all__ = ["PATIENT_S", "Once"]
+
+PATIENT_S: Final = 0.5
+"""For reports that nothing waits for: they are committed with others."""
 
 EventT = TypeVar("EventT", bound=Event)
 
@@ -29,8 +32,11 @@ class Once:
         self._bell = bell
         self._clock = clock
 
-    def handler(self, effect: Callable[[Transaction, EventT, Reporter], None]) -> Handler:
-        """A handler that raises PermanentError for a report without an id or without a reporter."""
+    def handler(self, effect: Callable[[Transaction, EventT, Reporter], None], *, patience_s: float = 0.0) -> Handler:
+        """A handler that raises PermanentError for a report without an id or without a reporter.
+
+        `patience_s` is as in `Database.write`.
+        """
 
         async def handle(event: EventT, envelope: Envelope) -> None:
             if not envelope.id:
@@ -44,7 +50,7 @@ class Once:
                 ):
                     effect(transaction, event, who)
 
-            await again_if_changed(self._store, work)
+            await again_if_changed(self._store, work, patience_s=patience_s)
             self._bell.ring()
 
         return handle

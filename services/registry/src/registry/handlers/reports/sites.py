@@ -10,7 +10,7 @@ from registry.adapters.store import Transaction
 from registry.domain.access import check_reporter
 from registry.domain.site import heard_from
 from registry.handlers.deployments import Deployments
-from registry.handlers.reports.once import Once
+from registry.handlers.reports.once import PATIENT_S, Once
 from registry.handlers.reviews import Reviews
 
 __all__ = ["SiteReports"]
@@ -28,7 +28,7 @@ class SiteReports:
     def handlers(self) -> dict[type[Event], Handler]:
         """What to subscribe to."""
         return {
-            SiteHeartbeat: self._once.handler(self.on_heartbeat),
+            SiteHeartbeat: self._once.handler(self.on_heartbeat, patience_s=PATIENT_S),
             SiteReviewed: self._once.handler(self.on_review),
         }
 
