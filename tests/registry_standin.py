@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from pydantic import BaseModel, ValidationError
 
 from certcore.api import BundleWanted, IssuedAnswer, IssuedReport, Problem
-from certcore.bundles import IssuedBundle, SealedBundle, SealedKey
+from certcore.bundles import IssuedBundle, SealedBundle, SealedKey, StoredBundle
 from certcore.errors import InspectionError
 from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder
 from certcore.inspection import read_chain
@@ -74,6 +74,9 @@ class RegistryStandin:
     `issue_orders` is what the issuer is told to issue, with `epoch`; a bundle that it hands over takes nothing away
     from it. `reported` are the issuer's reports of what it has: it is told to hand over again what isn't here.
 
+    `takes_reports`: a report that comes with a bundle is taken. Otherwise it is a registry of an earlier version,
+    and the issuer reports on the bus.
+
     `unchanged` are the lists that were answered with 304, by path. `review` is that of the recipient's site; None
     where the stand-in is a registry of the version before, which knows no such route.
     """
@@ -95,6 +98,7 @@ class RegistryStandin:
     down: bool = False
     unreadable: bool = False
     refuses_bundles: bool = False
+    takes_reports: bool = False
     _storing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -192,7 +196,7 @@ class RegistryStandin:
         return json.dumps(({"items": [{}], "next": None} if self.unreadable else _page(models, query)) | more)
 
     def take(self, path: str, token: str, *, body: bytes) -> str:
-        """Store the bundle or the review that a PUT hands over, and answer nothing."""
+        """Store the bundle or the review that a PUT hands over."""
         self._admit(token)
         parts, query = _parts(path)
         match parts:
@@ -209,14 +213,15 @@ class RegistryStandin:
             if self.refuses_bundles:
                 raise _RefusedError(HTTPStatus.CONFLICT, "conflict")
             present = self.issued.get(bundle_id) or self.bundles.get(bundle_id)
+            done = StoredBundle(reported=self.takes_reports and bundle.report is not None).model_dump_json()
             if present is None:
                 self.issued[bundle_id] = bundle
-                return ""
+                return done
             if present != bundle:
                 self.differing.append(bundle_id)
         if _leaf(present.chain_pem) != leaf:
             raise _RefusedError(HTTPStatus.CONFLICT, "conflict")
-        return ""
+        return done
 
     def _reviewed(self, site: str, token: str, body: bytes) -> str:
         if self.review is None:
@@ -356,7 +361,7 @@ async def registry_standin() -> AsyncIterator[RegistryStandin]:
 
         def do_PUT(self) -> None:
             # Read before anything is refused: the caller is still sending it.
-            self._reply(HTTPStatus.NO_CONTENT, partial(standin.take, body=self._body()))
+            self._reply(HTTPStatus.OK, partial(standin.take, body=self._body()))
 
         def do_POST(self) -> None:
             self._reply(HTTPStatus.OK, partial(standin.hear, body=self._body()))
@@ -376,7 +381,7 @@ async def registry_standin() -> AsyncIterator[RegistryStandin]:
             if etag.is_known:
                 self._send(HTTPStatus.NOT_MODIFIED, "", etag.headers)
             else:
-                self._send(status, body, headers | etag.headers)
+                self._send(status if body else HTTPStatus.NO_CONTENT, body, headers | etag.headers)
 
         def _send(self, status: int, body: str, headers: Mapping[str, str]) -> None:
             self.send_response(status)

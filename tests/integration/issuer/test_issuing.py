@@ -240,6 +240,20 @@ async def test_one_trace_leads_from_the_order_through_every_step_to_the_report(s
     await until(lambda: wanted <= names(), what=f"spans {sorted(wanted)}")
 
 
+async def test_a_report_that_is_taken_with_the_bundle_is_not_published(scene: Scene) -> None:
+    scene.registry.takes_reports = True
+    await scene.peer.order(an_order("at-once", "at-once.example.org"))
+    await until(lambda: len(scene.logged("bundle_stored")) == 1, what="the bundle is stored")
+    report = scene.registry.issued["at-once", 1, PLATFORM].report
+    assert report is not None
+    assert (report.ca, report.validation_method, bool(report.ari_id)) == ("by-dns", "dns-01", True)
+    # The stream keeps the order: what comes after would come behind it.
+    scene.registry.takes_reports = False
+    await scene.peer.order(an_order("by-event", "by-event.example.org"))
+    await scene.peer.wait_for(RevisionIssued, certificate_ids=["by-event"])
+    assert scene.peer.reports(RevisionIssued, "at-once") == []
+
+
 async def test_a_stop_is_orderly_and_a_start_goes_on(scene: Scene, finalized: Callable[[], list[str]]) -> None:
     names = [f"c{number}" for number in range(12)]
     for name in names:

@@ -7,7 +7,7 @@ from typing import Final, Self
 import httpx
 
 from certcore.api import CertificateView, Role
-from certcore.bundles import SealedKey
+from certcore.bundles import IssuedBundle, IssueReport, SealedKey
 from certcore.cloudevents import headers_of
 from certcore.events import (
     AddressObserved,
@@ -95,8 +95,9 @@ class StandIns:
         keys: list[SealedKey],
         *,
         variant: str | None = None,
+        report: IssueReport | None = None,
     ) -> httpx.Response:
-        body = {"chain_pem": chain_pem, "keys": [key.model_dump() for key in keys]}
+        body = IssuedBundle(chain_pem=chain_pem, keys=tuple(keys), report=report).model_dump(mode="json")
         parameters = {"variant": variant} if variant else {}
         return await self.issuer.put(f"/v1/bundles/{certificate_id}/{revision}", json=body, params=parameters)
 
@@ -108,7 +109,7 @@ class StandIns:
         issued = self.authority.issue(*certificate.dns_names, not_before=since, not_after=since + timedelta(days=30))
         keys = self.sealed(certificate, revision, issued.key_pem)
         response = await self.put(certificate.id, revision, issued.chain_pem, keys)
-        assert response.status_code == 204, response.text
+        assert response.status_code == 200, response.text
         return issued
 
     async def issue(

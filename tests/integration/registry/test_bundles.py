@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from certcore.api import CertificateState
-from certcore.bundles import SealedKey
+from certcore.bundles import IssueReport, SealedKey
+from certcore.events import CertificateIssued
 from tests.integration.registry.bodies import a_body
 from tests.integration.registry.bus import Bus, eventually
-from tests.integration.registry.reported import DURABLE, everywhere, relayed
+from tests.integration.registry.reported import DURABLE, everywhere, relayed, told
 from tests.integration.registry.stand_ins import StandIns
 from tests.registry_process import Person, RunningRegistry
 
@@ -93,7 +94,7 @@ async def test_a_bundle_is_stored_once_and_never_replaced(services: StandIns, re
     before = registry.process.dump()
     keys = services.sealed(certificate, 1, issued.key_pem)
     same = await services.put(certificate.id, 1, issued.chain_pem, keys)
-    assert same.status_code == 204
+    assert same.status_code == 200
     another = services.authority.issue(*certificate.dns_names)
     refused = await services.put(certificate.id, 1, another.chain_pem, keys)
     assert (refused.status_code, "with another leaf" in refused.json()["detail"]) == (409, True)
@@ -118,7 +119,7 @@ async def test_only_the_certificates_of_a_chain_are_kept(services: StandIns, reg
     issued = services.authority.issue(*certificate.dns_names)
     noisy = "subject=/CN=x\r\n" + issued.chain_pem.replace("\n", "\r\n") + "\nnothing more\n"
     keys = services.sealed(certificate, 1, issued.key_pem)
-    assert (await services.put(certificate.id, 1, noisy, keys)).status_code == 204
+    assert (await services.put(certificate.id, 1, noisy, keys)).status_code == 200
     [row] = registry.process.rows("SELECT chain_pem FROM revision WHERE certificate_id = ?", certificate.id)
     assert row["chain_pem"] == issued.chain_pem
 
@@ -148,6 +149,45 @@ async def test_an_announcement_waits_for_its_bundle(services: StandIns) -> None:
 
     await eventually(retried, what="the first try")
     keys = services.sealed(certificate, 1, issued.key_pem)
-    assert (await services.put(certificate.id, 1, issued.chain_pem, keys)).status_code == 204
+    assert (await services.put(certificate.id, 1, issued.chain_pem, keys)).status_code == 200
     await services.settled()
+    assert (await services.shown(certificate.name)).state is CertificateState.DELIVERING
+
+
+async def test_a_report_that_comes_with_the_bundle_needs_no_other_one(
+    services: StandIns, registry: RunningRegistry
+) -> None:
+    certificate = await services.requested()
+    issued = services.authority.issue(*certificate.dns_names)
+    keys = services.sealed(certificate, 1, issued.key_pem)
+    report = IssueReport(ca="letsencrypt", validation_method="dns-01", ari_id="a.b")
+    taken = await services.put(certificate.id, 1, issued.chain_pem, keys, report=report)
+    assert (taken.status_code, taken.json()) == (200, {"reported": True})
+    assert (await services.shown(certificate.name)).state is CertificateState.DELIVERING
+    [row] = registry.process.rows("SELECT * FROM revision WHERE certificate_id = ?", certificate.id)
+    assert (row["ca"], row["validation_method"], row["ari_id"]) == ("letsencrypt", "dns-01", "a.b")
+    [announced] = await told(services, certificate, CertificateIssued)
+    assert announced.fingerprint_sha256 == issued.fingerprint
+    await relayed(registry)
+    before = registry.process.dump()
+    # Its answer was lost; or the issuer is one version older, and reports by an event.
+    again = await services.put(certificate.id, 1, issued.chain_pem, keys, report=report)
+    assert (again.status_code, again.json()) == (200, {"reported": True})
+    await services.announced(certificate, 1, issued)
+    await services.settled()
+    after = registry.process.dump()
+    assert len(after.pop("inbox")) == len(before.pop("inbox")) + 1
+    assert after == before
+
+
+async def test_a_bundle_without_a_report_waits_for_it(services: StandIns) -> None:
+    certificate = await services.requested()
+    issued = services.authority.issue(*certificate.dns_names)
+    keys = services.sealed(certificate, 1, issued.key_pem)
+    taken = await services.put(certificate.id, 1, issued.chain_pem, keys)
+    assert (taken.status_code, taken.json()) == (200, {"reported": False})
+    assert (await services.shown(certificate.name)).state is CertificateState.APPROVED
+    report = IssueReport(ca="letsencrypt", validation_method="dns-01")
+    taken = await services.put(certificate.id, 1, issued.chain_pem, keys, report=report)
+    assert taken.json() == {"reported": True}
     assert (await services.shown(certificate.name)).state is CertificateState.DELIVERING

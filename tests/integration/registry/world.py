@@ -108,7 +108,7 @@ class World:
         self.renewals = Renewals(store=self.store, changes=self.changes, bell=bell, clock=self.clock, tracer=tracer)
         self.health = HealthSweep(store=self.store, changes=self.changes, bell=bell, clock=self.clock)
         self.levels = Deployments(changes=self.changes)
-        self.bundles = Bundles(store=self.store, clock=self.clock)
+        self.bundles = Bundles(store=self.store, changes=self.changes, bell=bell, clock=self.clock)
         once = Once(store=self.store, bell=bell, clock=self.clock)
         self.handlers = {
             **RevisionReports(once=once, changes=self.changes, clock=self.clock).handlers(),

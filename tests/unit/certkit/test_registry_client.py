@@ -208,7 +208,9 @@ async def test_a_bundle_is_asked_for_by_its_variant(client: Callable[[Answering]
     registry = Answering(httpx.Response(200, json=body), httpx.Response(204))
     async with client(registry) as api:
         assert (await api.fetch_bundle("c-1", 2, "cdn")).variant == "cdn"
-        await api.store_bundle("c-1", 2, IssuedBundle(chain_pem="", keys=()), "cdn")
+        # A registry of an earlier version answers nothing.
+        stored = await api.store_bundle("c-1", 2, IssuedBundle(chain_pem="", keys=()), "cdn")
+        assert not stored.reported
     assert [(request.method, str(request.url)) for request in registry.asked] == [
         ("GET", "https://registry.test/v1/bundles/c-1/2?variant=cdn"),
         ("PUT", "https://registry.test/v1/bundles/c-1/2?variant=cdn"),

@@ -11,7 +11,7 @@ from certcore.placements import PLATFORM
 from certcore.reading import ReadModel
 from certcore.sealing import RecipientKey, SealContext, open_sealed
 
-__all__ = ["Bundle", "IssuedBundle", "SealedBundle", "SealedKey", "digest"]
+__all__ = ["Bundle", "IssueReport", "IssuedBundle", "SealedBundle", "SealedKey", "StoredBundle", "digest"]
 
 
 class SealedKey(ReadModel):
@@ -34,14 +34,33 @@ class SealedKey(ReadModel):
         return cls(recipient=recipient, sealed=base64.b64encode(sealed).decode(), key_id=key_id)
 
 
+class IssueReport(ReadModel):
+    """How it was issued: what `RevisionIssued` says beside the bundle itself."""
+
+    ca: str
+    validation_method: str
+    ari_id: str | None = None
+
+
 class IssuedBundle(ReadModel):
     """What the issuer hands to the registry: one chain, and one sealed key for each recipient.
 
-    `keys` is empty where the variant's key is held elsewhere.
+    `keys` is empty where the variant's key is held elsewhere. With a `report` the revision counts as issued as soon
+    as it is stored; without one, when `RevisionIssued` comes.
     """
 
     chain_pem: str
     keys: tuple[SealedKey, ...]
+    report: IssueReport | None = None
+
+
+class StoredBundle(ReadModel):
+    """The registry's answer. `reported`: the report was taken too, and `RevisionIssued` is not needed.
+
+    A registry of an earlier version answers nothing, which means that it was not.
+    """
+
+    reported: bool = False
 
 
 class SealedBundle(ReadModel):

@@ -15,7 +15,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from certcore.api import IssuedAnswer, IssuedReport, IssueOrders, Page
-from certcore.bundles import IssuedBundle, SealedBundle
+from certcore.bundles import IssuedBundle, SealedBundle, StoredBundle
 from certcore.errors import PermanentError, TransientError
 from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder
 from certcore.placements import PLATFORM
@@ -120,7 +120,7 @@ class RegistryClient:
 
     async def store_bundle(
         self, certificate_id: str, revision: int, bundle: IssuedBundle, variant: str = PLATFORM
-    ) -> None:
+    ) -> StoredBundle:
         """Hand over an issued X.509 certificate; the same bundle twice is one.
 
         Raises:
@@ -128,7 +128,8 @@ class RegistryClient:
             PermanentError: the registry refuses it: other names than approved, or another one is stored.
         """
         path = f"/v1/bundles/{certificate_id}/{revision}"
-        await self._call("PUT", path, query={"variant": variant}, body=bundle)
+        answer = await self._call("PUT", path, query={"variant": variant}, body=bundle)
+        return _read(StoredBundle, answer.content or b"{}")
 
     async def orders(self) -> IssueLevel:
         """Every revision that is ordered and not known as issued. If the epoch changes between two pages, it is the

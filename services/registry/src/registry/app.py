@@ -200,7 +200,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = _fastapi(lifespan, telemetry, leave=bell.silence)
     app.state.authenticator = authenticator = Authenticator(store=store, clock=system_clock)
     app.state.gave_up = lambda: background.gave_up
-    bundles = Bundles(store=store, clock=system_clock)
+    bundles = Bundles(store=store, changes=changes, bell=bell, clock=system_clock)
     routers = (
         requests_router(store=store, requests=requests, door=door, bell=bell),
         certificates_router(store=store, renewals=renewals, bell=bell),

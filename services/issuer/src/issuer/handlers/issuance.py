@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from certcore.bundles import IssuedBundle
+from certcore.bundles import IssuedBundle, IssueReport
 from certcore.clock import Clock
 from certcore.errors import PermanentError, SealingError, TransientError
 from certkit.registry_client import RegistryClient
@@ -39,7 +39,7 @@ from issuer.domain.errors import (
     UnsupportedIssueOrderError,
 )
 from issuer.domain.failure import FailureReason, JobFailedError
-from issuer.domain.issued import check_issued
+from issuer.domain.issued import ari_id, check_issued
 from issuer.domain.job import CaOrder, Job, JobState, Step, next_step
 from issuer.domain.key_material import make_key_material
 from issuer.domain.retry import Verdict, decide_retry, reason_of_problem
@@ -277,9 +277,10 @@ class Issuance:
             if job.stored_at is not None:
                 return await self._not_needed(job, str(error))
             raise JobFailedError(FailureReason.CERTIFICATE_UNFIT, str(error)) from error
-        bundle = IssuedBundle(chain_pem=chain, keys=key.for_recipients())
+        report = IssueReport(ca=job.ca or "", validation_method=job.validation_method, ari_id=ari_id(leaf))
+        bundle = IssuedBundle(chain_pem=chain, keys=key.for_recipients(), report=report)
         try:
-            await self._registry.store_bundle(job.id.certificate_id, job.id.revision, bundle, job.id.variant)
+            done = await self._registry.store_bundle(job.id.certificate_id, job.id.revision, bundle, job.id.variant)
         except TransientError as error:
             raise JobFailedError(FailureReason.REGISTRY_UNREACHABLE, str(error)) from error
         except PermanentError as error:
@@ -289,8 +290,17 @@ class Issuance:
         records = await self._journal.records(job.id) if at.records is None else at.records
         removed = await self._removed(records)
         now = self._clock()
-        stored = replace(job, state=JobState.STORED, refusals=0, problem=None, report_at=now, stored_at=now)
-        return Progress(await self._forward(job, replace(stored, not_after=leaf.not_after), removed=removed))
+        stored = replace(
+            job,
+            state=JobState.STORED,
+            refusals=0,
+            problem=None,
+            # A registry of an earlier version has to be told by an event.
+            report_at=None if done.reported else now,
+            stored_at=now,
+            not_after=leaf.not_after,
+        )
+        return Progress(await self._forward(job, stored, removed=removed))
 
     async def _not_needed(self, job: Job, why: str) -> Progress:
         """A bundle that the registry had before, and doesn't take again, is no failure: nothing is ordered for it."""

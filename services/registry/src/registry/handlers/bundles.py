@@ -1,33 +1,46 @@
 """Sealed bundles: stored by the issuer, fetched by their recipients, never opened here."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from certcore.bundles import IssuedBundle, SealedBundle
+import structlog
+
+from certcore.bundles import IssuedBundle, SealedBundle, StoredBundle
 from certcore.clock import Clock
-from certcore.errors import InspectionError
+from certcore.errors import InspectionError, PermanentError
+from certcore.events import RevisionIssued
 from certcore.identities import recipient_name
 from certcore.inspection import X509Certificate, read_chain
 from certcore.placements import PLATFORM
+from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
 from registry.domain.errors import ConflictError, NotFoundError
 from registry.domain.issuance import accept_leaf
+from registry.domain.revision import Revision
 from registry.domain.rollout import Rollout
+from registry.handlers.changes import Changes, again_if_changed
+from registry.handlers.issued import save_issued
 
 __all__ = ["Bundles"]
+
+log = structlog.get_logger()
 
 _KEY_MARK: Final = b"PRIVATE KEY"
 
 
 class Bundles:
-    def __init__(self, *, store: Store, clock: Clock) -> None:
+    def __init__(self, *, store: Store, changes: Changes, bell: Bell, clock: Clock) -> None:
         self._store = store
+        self._changes = changes
+        self._bell = bell
         self._clock = clock
 
     async def store(
         self, certificate_id: str, number: int, variant: str, issued: IssuedBundle, *, actor: str
-    ) -> None:
-        """Keep what was issued, if it is what was ordered. The same bundle again is no error.
+    ) -> StoredBundle:
+        """Keep what was issued, if it is what was ordered, and take the report that comes with it, in one
+        transaction. The same bundle again is no error.
 
         Raises:
             NotFoundError: there is no such certificate.
@@ -37,27 +50,68 @@ class Bundles:
         chain = _read(issued)
         leaf = chain[0]
 
-        def work(transaction: Transaction) -> None:
+        def work(transaction: Transaction) -> StoredBundle:
             rollout = transaction.rollouts.get(certificate_id)
             if rollout is None:
                 raise NotFoundError(f"there is no certificate {certificate_id}")
             name = rollout.certificate.name
             present = rollout.revision(number, variant)
-            if present is not None:
-                if present.fingerprint_sha256 == leaf.fingerprint_sha256:
-                    return
+            if present is None:
+                revision = self._accepted(transaction, rollout, chain, issued, number=number, variant=variant)
+                transaction.revisions.add(revision, issued.keys)
+                sealed_to = ", ".join(sorted(key.recipient for key in issued.keys)) or "nobody"
+                detail = f"serial {leaf.serial}, sealed to {sealed_to}"
+                transaction.audit.note(actor, "store bundle", f"{name}/{number}/{variant}", detail, self._clock())
+                rollout = rollout.with_revision(revision)
+            elif present.fingerprint_sha256 != leaf.fingerprint_sha256:
                 raise ConflictError(f"revision {number} of {name} is stored already, with another leaf")
-            now = self._clock()
-            sealed_to = {key.recipient for key in issued.keys}
-            reported = transaction.reported.has(certificate_id, number, variant, leaf.fingerprint_sha256)
-            revision = accept_leaf(rollout, chain, number, variant, sealed_to, reported=reported, now=now)
-            if transaction.revisions.has_leaf(leaf.fingerprint_sha256):
-                raise ConflictError(f"the leaf with serial {leaf.serial} is a revision of another certificate")
-            transaction.revisions.add(revision, issued.keys)
-            detail = f"serial {leaf.serial}, sealed to {', '.join(sorted(sealed_to)) or 'nobody'}"
-            transaction.audit.note(actor, "store bundle", f"{name}/{number}/{variant}", detail, now)
+            return StoredBundle(reported=self._reported(transaction, rollout, number, variant, issued))
 
-        await self._store.write(work)
+        done = await again_if_changed(self._store, work)
+        if done.reported:
+            self._bell.ring()
+        return done
+
+    def _accepted(
+        self,
+        transaction: Transaction,
+        rollout: Rollout,
+        chain: Sequence[X509Certificate],
+        issued: IssuedBundle,
+        *,
+        number: int,
+        variant: str,
+    ) -> Revision:
+        leaf, certificate = chain[0], rollout.certificate
+        sealed_to = {key.recipient for key in issued.keys}
+        reported = transaction.reported.has(certificate.id, number, variant, leaf.fingerprint_sha256)
+        revision = accept_leaf(rollout, chain, number, variant, sealed_to, reported=reported, now=self._clock())
+        if transaction.revisions.has_leaf(leaf.fingerprint_sha256):
+            raise ConflictError(f"the leaf with serial {leaf.serial} is a revision of another certificate")
+        return revision
+
+    def _reported(
+        self, transaction: Transaction, rollout: Rollout, number: int, variant: str, issued: IssuedBundle
+    ) -> bool:
+        stored, report = rollout.revision(number, variant), issued.report
+        if stored is None or report is None:
+            return False
+        event = RevisionIssued(
+            certificate_id=rollout.certificate.id,
+            revision=number,
+            variant=variant,
+            fingerprint_sha256=stored.fingerprint_sha256,
+            ca=report.ca,
+            validation_method=report.validation_method,
+            ari_id=report.ari_id,
+        )
+        try:
+            save_issued(transaction, self._changes, rollout, event, now=self._clock())
+        except PermanentError as error:
+            # What is issued is kept all the same; the issuer's own report becomes a dead letter that says why.
+            log.warning("report_not_taken", certificate=rollout.certificate.name, revision=number, reason=str(error))
+            return False
+        return True
 
     async def fetch(self, certificate_id: str, number: int, variant: str, principal: Principal) -> SealedBundle:
         """The bundle sealed to the caller, or without a key where its target made its own; every fetch is audited.

@@ -3,10 +3,10 @@
 from functools import partial
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Response, status
+from fastapi import APIRouter, Path, Query, Response
 
 from certcore.api import IssueOrders, Page, ServiceView
-from certcore.bundles import IssuedBundle, SealedBundle
+from certcore.bundles import IssuedBundle, SealedBundle, StoredBundle
 from certcore.clock import Clock
 from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected
 from certcore.names import Label
@@ -41,16 +41,16 @@ def services_router(*, store: Store, bundles: Bundles, levels: Deployments, cloc
         sites, seen = await store.read(lambda transaction: (transaction.sites.all(), transaction.services.all()))
         return Page[ServiceView](items=tuple(service_views(sites, seen, clock())))
 
-    @router.put("/bundles/{certificate_id}/{revision}", status_code=status.HTTP_204_NO_CONTENT)
+    @router.put("/bundles/{certificate_id}/{revision}")
     async def store_bundle(
         certificate_id: str,
         revision: RevisionNumber,
         issued: IssuedBundle,
         caller: IssuerService,
         variant: Variant = PLATFORM,
-    ) -> None:
-        """Hand over an issued X.509 certificate with its sealed keys."""
-        await bundles.store(certificate_id, revision, variant, issued, actor=caller.subject)
+    ) -> StoredBundle:
+        """Hand over an issued X.509 certificate with its sealed keys, and with the report how it was issued."""
+        return await bundles.store(certificate_id, revision, variant, issued, actor=caller.subject)
 
     @router.get("/bundles/{certificate_id}/{revision}")
     async def fetch_bundle(

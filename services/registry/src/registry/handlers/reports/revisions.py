@@ -9,10 +9,10 @@ from certcore.subjects import Reporter
 from certkit.bus import Handler
 from registry.adapters.store import Transaction
 from registry.domain.access import check_reporter
-from registry.domain.issuance import fail, issue, start
-from registry.domain.rollout import Rollout
+from registry.domain.issuance import fail, start
 from registry.handlers.changes import Changes
-from registry.handlers.reports.once import Once
+from registry.handlers.issued import save_issued
+from registry.handlers.reports.once import PATIENT_S, Once
 from registry.handlers.reports.rollout import load_rollout
 
 __all__ = ["RevisionReports"]
@@ -29,7 +29,7 @@ class RevisionReports:
     def handlers(self) -> dict[type[Event], Handler]:
         """What to subscribe to."""
         return {
-            RevisionStarted: self._once.handler(self.on_started),
+            RevisionStarted: self._once.handler(self.on_started, patience_s=PATIENT_S),
             RevisionIssued: self._once.handler(self.on_issued),
             RevisionFailed: self._once.handler(self.on_failed),
         }
@@ -42,18 +42,9 @@ class RevisionReports:
     def on_issued(self, transaction: Transaction, event: RevisionIssued, who: Reporter) -> None:
         check_reporter(who, _ISSUER)
         rollout = load_rollout(transaction, event.certificate_id)
-        pairs = {(event.revision, event.variant), *_wanted(rollout)}
-        keys = [(rollout.certificate.id, number, variant) for number, variant in pairs]
-        sealed = (transaction.revisions.sealed_keys(keys)).get(rollout.certificate.id, {})
-        carried = transaction.services.carried()
-        change = issue(rollout, event, sealed, carried, now=self._clock())
-        self._changes.save(transaction, rollout, change)
+        save_issued(transaction, self._changes, rollout, event, now=self._clock())
 
     def on_failed(self, transaction: Transaction, event: RevisionFailed, who: Reporter) -> None:
         check_reporter(who, _ISSUER)
         rollout = load_rollout(transaction, event.certificate_id)
         self._changes.save(transaction, rollout, fail(rollout, event, now=self._clock()))
-
-
-def _wanted(rollout: Rollout) -> set[tuple[int, str]]:
-    return {(revision.number, revision.variant) for revision in rollout.variants}
