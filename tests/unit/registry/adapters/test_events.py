@@ -109,6 +109,10 @@ def test_no_query_walks_through_the_events_that_wait(engine: Engine) -> None:
     finally:
         event.remove(engine, "before_cursor_execute", note)
     selects = [(text, values) for text, values in statements if "event" in text]
+    (look, values), *selects = selects
+    with engine.begin() as connection:
+        [step] = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {look}", values)  # type: ignore[arg-type]
+    assert ("LIMIT" in look, "USING INDEX ix_event_unsent" in step[3]) == (True, True), step[3]
     # The streams, their owners, what each has, and the rows.
     assert len(selects) == 1 + 3 + 4 + 1
     with engine.begin() as connection:

@@ -46,7 +46,7 @@ _UNMARKED: Final = 4096
 _MARK_EVERY_S: Final = 0.25
 _MARK_PATIENCE_S: Final = 0.5
 """Marks are mostly committed with other works."""
-_BETWEEN_READS_S: Final = 0.01
+_BETWEEN_READS_S: Final = 0.03
 _MEASURE_EVERY_S: Final = 5.0
 _AGAIN_S: Final = 1.0
 _LINKS: Final = 100

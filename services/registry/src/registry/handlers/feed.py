@@ -18,6 +18,8 @@ log = structlog.get_logger()
 
 _KEPT: Final = 2000
 _BATCH: Final = 500
+_GATHER_S: Final = 0.1
+"""Events that come together are read together."""
 _OTHERS_S: Final = 1.0
 """How long events of another replica may take to be found: no bell rings for them here."""
 
@@ -43,6 +45,7 @@ class Feed:
                 await asyncio.sleep(_OTHERS_S)
             if found < _BATCH:
                 await self._bell.wait(_OTHERS_S)
+                await asyncio.sleep(_GATHER_S)
 
     async def after(self, sequence: int, *, limit: int) -> list[StoredEvent]:
         """Oldest first; empty where there is none yet.

@@ -12,7 +12,7 @@ from certcore import subjects
 from certcore.events import Event
 from registry.adapters import tables
 
-__all__ = ["Backlog", "Events", "Selection", "StoredEvent"]
+__all__ = ["Backlog", "Events", "Selection", "StoredEvent", "UnsentEvent"]
 
 # Each next name is one step in the index: as quick with many events as with few.
 _STREAMS: Final = text("""
@@ -62,6 +62,14 @@ class StoredEvent:
     data: str
     traceparent: str | None
     owner: str
+    repeats: int
+
+
+@dataclass(frozen=True)
+class UnsentEvent:
+    stream: str
+    owner: str
+    sequence: int
     repeats: int
 
 
@@ -137,6 +145,14 @@ class Events:
             .limit(limit)
         )
         return [(found.sequence, found.repeats) for found in self._connection.execute(query)]
+
+    def first_unsent(self, *, limit: int) -> list[UnsentEvent]:
+        """What is still to be published, of whatever stream and owner: so many of it, and no certain ones."""
+        row = tables.event
+        columns = (row.c.stream, row.c.owner, row.c.sequence, row.c.repeats)
+        # In the order of the index of unsent events: without it SQLite walks through all that were ever sent.
+        query = select(*columns).where(row.c.sent_at.is_(None)).order_by(*columns[:3]).limit(limit)
+        return [UnsentEvent(*found) for found in self._connection.execute(query)]
 
     def many(self, sequences: Sequence[int]) -> list[StoredEvent]:
         """Oldest first."""
