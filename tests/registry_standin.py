@@ -73,9 +73,7 @@ class RegistryStandin:
 
     `issue_orders` is what the issuer is told to issue, with `epoch`; a bundle that it hands over takes nothing away
     from it. `reported` are the issuer's reports of what it has: it is told to hand over again what isn't here.
-
-    `takes_reports`: a report that comes with a bundle is taken. Otherwise it is a registry of an earlier version,
-    and the issuer reports on the bus.
+    `takes_reports`: those that come with a bundle; else it is of an earlier version, and they come on the bus.
 
     `unchanged` are the lists that were answered with 304, by path. `review` is that of the recipient's site; None
     where the stand-in is a registry of the version before, which knows no such route.
@@ -213,15 +211,13 @@ class RegistryStandin:
             if self.refuses_bundles:
                 raise _RefusedError(HTTPStatus.CONFLICT, "conflict")
             present = self.issued.get(bundle_id) or self.bundles.get(bundle_id)
-            done = StoredBundle(reported=self.takes_reports and bundle.report is not None).model_dump_json()
             if present is None:
-                self.issued[bundle_id] = bundle
-                return done
+                self.issued[bundle_id] = present = bundle
             if present != bundle:
                 self.differing.append(bundle_id)
         if _leaf(present.chain_pem) != leaf:
             raise _RefusedError(HTTPStatus.CONFLICT, "conflict")
-        return done
+        return StoredBundle(reported=self.takes_reports and bundle.report is not None).model_dump_json()
 
     def _reviewed(self, site: str, token: str, body: bytes) -> str:
         if self.review is None:
