@@ -10,7 +10,7 @@ from typing import Self
 
 import httpx
 
-from issuer.domain.challenge import ChallengeRecord
+from issuer.domain.challenge import SEEN, ChallengeRecord, Propagation
 from issuer.domain.errors import SolverError
 
 __all__ = ["ChalltestsrvDns01"]
@@ -37,6 +37,9 @@ class ChalltestsrvDns01:
         async with self._turn:
             for record in records:
                 await self._post("/set-txt", {"host": f"{record.record_name}.", "value": record.record_value})
+
+    async def propagated(self, records: Sequence[ChallengeRecord]) -> Propagation:  # noqa: ARG002 # shown at once
+        return SEEN
 
     async def clean_up(self, records: Sequence[ChallengeRecord]) -> None:
         async with self._turn:

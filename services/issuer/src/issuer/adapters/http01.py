@@ -11,7 +11,7 @@ from typing import Final, Self
 import uvicorn
 from faststream.asgi.types import Receive, Scope, Send
 
-from issuer.domain.challenge import ChallengeRecord
+from issuer.domain.challenge import SEEN, ChallengeRecord, Propagation
 from issuer.domain.errors import SolverError
 
 __all__ = ["Http01Responder"]
@@ -45,6 +45,9 @@ class Http01Responder:
         if self._serving is None or self._serving.done():
             raise SolverError("the http-01 responder is not running")
         self._values |= {record.record_name: record.record_value for record in records}
+
+    async def propagated(self, records: Sequence[ChallengeRecord]) -> Propagation:  # noqa: ARG002 # shown at once
+        return SEEN
 
     async def clean_up(self, records: Sequence[ChallengeRecord]) -> None:
         for record in records:

@@ -64,13 +64,19 @@ class JobId:
 
 @dataclass(frozen=True)
 class CaOrder:
-    """The one order at the CA that this job may have open. `unanswered_since` is when the CA, though it
-    answered otherwise, began to leave questions about this order unanswered.
+    """The one order at the CA that this job may have open.
+
+    `unanswered_since` is when the CA, though it answered otherwise, began to leave questions about this order
+    unanswered; `denied_since` when it began to deny that it has this order, `denials` how often it did so since.
+    From `finalize_sent_at` on a finalize may have been sent.
     """
 
     url: str
     finalize_url: str
     unanswered_since: datetime | None = None
+    denied_since: datetime | None = None
+    denials: int = 0
+    finalize_sent_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -78,8 +84,8 @@ class Job:
     """A job as stored. `version` is its fencing token: a write counts only if nobody wrote since.
 
     `refusals` counts what the CA turned down, `setbacks` the failures in a row that were nobody's verdict,
-    `abandoned` the orders that were given up. `reason` and `problem` tell of the
-    last failure. `report_at` is when people are to be told how the job stands.
+    `abandoned` the orders that were given up, `lost` those of them that the CA lost. `reason` and `problem` tell of
+    the last failure. `report_at` is when people are to be told how the job stands.
 
     `stored_at` is when the registry took the bundle last, `not_after` the end of its leaf; both stay when the job
     goes back to `issued`. Past that end the bundle is forgotten: `key` and `chain_pem` of a stored job are None then.
@@ -97,6 +103,7 @@ class Job:
     chain_pem: str | None = None
     validation_method: str = ""
     abandoned: int = 0
+    lost: int = 0
     refusals: int = 0
     setbacks: int = 0
     wait_until: datetime | None = None
