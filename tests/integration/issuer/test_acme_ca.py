@@ -1,8 +1,7 @@
 """The ACME client against a CA on its bad days."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -10,42 +9,67 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from josepy.json_util import decode_b64jose
+from josepy.jwk import JWKEC
 
 from certcore.sealing import encode_public_key
-from issuer.adapters.account_key import load_account_key
-from issuer.adapters.acme_ca import AcmeCa
+from issuer.cas.acme.account_key import AccountSafe, new_account_key
+from issuer.cas.acme.ca import AcmeCa
+from issuer.cas.acme.settings import CaSettings
+from issuer.domain.account import AccountRecord
 from issuer.domain.ca_order import AuthorizationStatus, ChallengeKind, OrderStatus
 from issuer.domain.errors import AcmeProblemError, CaUnreachableError, Subproblem
 from issuer.domain.key_material import make_key_material
-from issuer.settings import CaSettings
 from tests.integration.issuer.scripted_ca import Answer, ScriptedCa, problem, scripted_ca
 from tests.unit.issuer.samples import order
 
 pytestmark = pytest.mark.integration
 
+SAFE = AccountSafe(bytes(range(32)))
 
-class RememberedAccount:
+
+class Book:
     """The part of a journal that a CA needs."""
 
     def __init__(self) -> None:
-        self.url: str | None = None
+        self.record: AccountRecord | None = None
+        self.reads = 0
 
-    async def account(self, ca: str, directory_url: str) -> str | None:
+    @property
+    def url(self) -> str | None:
+        return self.record.url if self.record else None
+
+    async def account(self, ca: str, directory_url: str) -> AccountRecord | None:
         del ca, directory_url
-        return self.url
+        self.reads += 1
+        return self.record
 
-    async def remember_account(self, ca: str, directory_url: str, url: str) -> None:
+    async def keep_account(self, record: AccountRecord) -> AccountRecord:
+        self.record = self.record or record
+        return self.record
+
+    async def set_account_url(self, ca: str, directory_url: str, url: str) -> None:
         del ca, directory_url
-        self.url = url
+        assert self.record is not None
+        self.record = replace(self.record, url=url)
 
 
-@contextmanager
-def client_of(scripted: ScriptedCa, folder: Path, *, account: RememberedAccount, **fields: Any) -> Iterator[AcmeCa]:
+def client_of(scripted: ScriptedCa, folder: Path, *, book: Book, **fields: Any) -> AcmeCa:
     settings = CaSettings(
-        name="scripted", directory_url=f"{scripted.url}/dir", challenges=(ChallengeKind.HTTP_01,), **fields
+        **{
+            "name": "scripted",
+            "directory_url": f"{scripted.url}/dir",
+            "challenges": (ChallengeKind.HTTP_01,),
+            "answer_limit_s": 2.0,
+            **fields,
+        }
     )
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        yield AcmeCa(settings=settings, state_folder=folder, accounts=account, executor=executor)
+    return AcmeCa(settings=settings, accounts=book, safe=SAFE, state_folder=folder, jitter=lambda: 0.0)
+
+
+def a_record(scripted: ScriptedCa, account: str) -> AccountRecord:
+    sealed = SAFE.seal(new_account_key(), ca="scripted", directory_url=f"{scripted.url}/dir")
+    return replace(sealed, url=f"{scripted.url}/account/{account}")
 
 
 @pytest.fixture
@@ -55,13 +79,13 @@ def scripted() -> Iterator[ScriptedCa]:
 
 
 @pytest.fixture
-def account() -> RememberedAccount:
-    return RememberedAccount()
+def book() -> Book:
+    return Book()
 
 
 @pytest.fixture
-def ca(scripted: ScriptedCa, account: RememberedAccount, tmp_path: Path) -> Iterator[AcmeCa]:
-    with client_of(scripted, tmp_path, account=account) as made:
+async def ca(scripted: ScriptedCa, book: Book, tmp_path: Path) -> AsyncIterator[AcmeCa]:
+    async with client_of(scripted, tmp_path, book=book) as made:
         yield made
 
 
@@ -132,16 +156,16 @@ async def test_a_question_that_hangs_is_given_up_and_told_from_a_ca_that_is_away
     scripted: ScriptedCa, ca: AcmeCa
 ) -> None:
     scripted.tell("/order/1", Answer(hang=True))
-    with pytest.raises(CaUnreachableError, match="no answer in 5 s") as raised:
+    with pytest.raises(CaUnreachableError, match="no answer in 2 s") as raised:
         await ca.order(f"{scripted.url}/order/1")
     assert raised.value.timed_out
     assert await ca.answers()
 
 
-async def test_a_ca_that_is_away_is_unreachable(account: RememberedAccount, tmp_path: Path) -> None:
+async def test_a_ca_that_is_away_is_unreachable(book: Book, tmp_path: Path) -> None:
     with scripted_ca() as gone:
         pass
-    with client_of(gone, tmp_path, account=account) as ca:
+    async with client_of(gone, tmp_path, book=book) as ca:
         with pytest.raises(CaUnreachableError) as raised:
             await ca.order(f"{gone.url}/order/1")
         assert not raised.value.timed_out
@@ -150,61 +174,58 @@ async def test_a_ca_that_is_away_is_unreachable(account: RememberedAccount, tmp_
 
 @pytest.mark.parametrize("status", [200, 201])
 async def test_an_account_is_found_again_by_its_key(
-    scripted: ScriptedCa, ca: AcmeCa, account: RememberedAccount, status: int
+    scripted: ScriptedCa, ca: AcmeCa, book: Book, status: int
 ) -> None:
     location = {"Location": f"{scripted.url}/account/7"}
     scripted.tell("/newAccount", Answer(status, {"status": "valid"}, headers=location))
     scripted.tell("/order/1", Answer(body=scripted.order()))
     await ca.order(f"{scripted.url}/order/1")
-    assert account.url == f"{scripted.url}/account/7"
+    assert book.url == f"{scripted.url}/account/7"
     registering, asking = scripted.asked
     assert "jwk" in registering.protected
     assert "kid" not in registering.protected
     assert registering.payload == {"termsOfServiceAgreed": True}
-    assert asking.protected["kid"] == account.url
+    assert asking.protected["kid"] == book.url
     assert asking.payload is None
 
 
-async def test_a_conflict_that_names_the_account_is_taken(
-    scripted: ScriptedCa, ca: AcmeCa, account: RememberedAccount
-) -> None:
+async def test_a_conflict_that_names_the_account_is_taken(scripted: ScriptedCa, ca: AcmeCa, book: Book) -> None:
     location = {"Location": f"{scripted.url}/account/7"}
     scripted.tell("/newAccount", Answer(409, {}, headers=location))
     scripted.tell("/order/1", Answer(body=scripted.order()))
     await ca.order(f"{scripted.url}/order/1")
-    assert account.url == f"{scripted.url}/account/7"
+    assert book.url == f"{scripted.url}/account/7"
 
 
-async def test_a_stored_account_is_used_without_asking(
-    scripted: ScriptedCa, ca: AcmeCa, account: RememberedAccount
-) -> None:
-    account.url = f"{scripted.url}/account/3"
+async def test_a_stored_account_is_used_without_asking(scripted: ScriptedCa, ca: AcmeCa, book: Book) -> None:
+    book.record = a_record(scripted, "3")
     scripted.tell("/order/1", Answer(body=scripted.order()))
     await ca.order(f"{scripted.url}/order/1")
     assert scripted.paths() == ["/order/1"]
 
 
 async def test_a_ca_that_forgot_the_account_gets_it_again_with_the_same_key(
-    scripted: ScriptedCa, ca: AcmeCa, account: RememberedAccount, tmp_path: Path
+    scripted: ScriptedCa, ca: AcmeCa, book: Book
 ) -> None:
-    account.url = f"{scripted.url}/account/old"
+    book.record = a_record(scripted, "old")
     scripted.tell("/order/1", problem("accountDoesNotExist"), Answer(404))
     with pytest.raises(AcmeProblemError, match="HTTP 404"):
         await ca.order(f"{scripted.url}/order/1")
     assert scripted.paths() == ["/order/1", "/newAccount", "/order/1"]
-    assert account.url == f"{scripted.url}/account/1"
-    key = load_account_key(tmp_path, ca="scripted", directory_url=f"{scripted.url}/dir")
-    assert scripted.asked[1].protected["jwk"]["x"] == key.public_key().to_json()["x"]
+    assert book.url == f"{scripted.url}/account/1"
+    jwk = JWKEC.from_json(scripted.asked[1].protected["jwk"])
+    assert isinstance(jwk, JWKEC)
+    assert jwk.thumbprint() == decode_b64jose(book.record.key_thumbprint)
 
 
 async def test_an_account_is_bound_to_the_customer_where_the_ca_wants_it(
-    scripted: ScriptedCa, account: RememberedAccount, tmp_path: Path
+    scripted: ScriptedCa, book: Book, tmp_path: Path
 ) -> None:
     mac_key = tmp_path / "mac"
     mac_key.write_text("zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W\n")
     eab = {"kid": "customer-1", "hmac_key_file": mac_key}
     scripted.tell("/order/1", Answer(body=scripted.order()))
-    with client_of(scripted, tmp_path, account=account, eab=eab, contact="tls@example.org") as ca:
+    async with client_of(scripted, tmp_path, book=book, eab=eab, contact="tls@example.org") as ca:
         await ca.order(f"{scripted.url}/order/1")
     payload = scripted.asked[0].payload
     assert payload["contact"] == ["mailto:tls@example.org"]
@@ -243,10 +264,10 @@ async def test_a_ca_without_renewal_information_is_not_told_of_a_replacement(
 
 
 async def test_a_profile_is_asked_for_where_one_is_configured_or_wanted(
-    scripted: ScriptedCa, account: RememberedAccount, tmp_path: Path
+    scripted: ScriptedCa, book: Book, tmp_path: Path
 ) -> None:
     scripted.tell("/newOrder", Answer(201, scripted.order(), headers={"Location": f"{scripted.url}/order/1"}))
-    with client_of(scripted, tmp_path, account=account, profile="shortlived") as ca:
+    async with client_of(scripted, tmp_path, book=book, profile="shortlived") as ca:
         await ca.open_order(("a.example.org",), replaces=None, profile=None)
         assert scripted.asked[-1].payload["profile"] == "shortlived"
         await ca.open_order(("a.example.org",), replaces=None, profile="tlsserver")
