@@ -43,7 +43,7 @@ class AcmeSession:
         self._free = asyncio.Semaphore(connections)
         self._ca_file = ca_file
         self._proxy = proxy
-        self._proxy_login_file = proxy_login_file
+        self._proxy_headers = {"Proxy-Authorization": _login(proxy_login_file)} if proxy_login_file else None
         self._client: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -54,7 +54,6 @@ class AcmeSession:
             headers=_HEADERS,
             trust_env=False,
             proxy=self._proxy,
-            proxy_auth=_login(self._proxy_login_file),
         )
         return self
 
@@ -87,6 +86,7 @@ class AcmeSession:
                 # What was signed is signed for this URL.
                 allow_redirects=method != "POST",
                 max_redirects=_MOST_REDIRECTS,
+                proxy_headers=self._proxy_headers,
                 timeout=aiohttp.ClientTimeout(total=limit_s, sock_connect=min(_CONNECT_LIMIT_S, limit_s)),
             ) as response:
                 return Answer(
@@ -137,10 +137,11 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext:
         raise PermanentError(f"ca_file {ca_file} can't be read as certificates: {type(error).__name__}") from None
 
 
-def _login(file: Path | None) -> aiohttp.BasicAuth | None:
-    if file is None:
-        return None
-    user, colon, password = file.read_text().strip().partition(":")
+def _login(file: Path) -> str:
+    try:
+        user, colon, password = file.read_text().strip().partition(":")
+    except OSError as error:
+        raise PermanentError(f"proxy_login_file {file}: {error.strerror}") from None
     if not colon:
         raise PermanentError(f"proxy_login_file {file} holds no user:password")
-    return aiohttp.BasicAuth(user, password)
+    return aiohttp.encode_basic_auth(user, password)

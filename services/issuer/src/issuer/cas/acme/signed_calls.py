@@ -17,7 +17,7 @@ __all__ = ["SignedCalls"]
 _NONCE_TRIES: Final = 8
 _TRIES_WITHOUT_PAUSE: Final = 4
 _PAUSE_S: Final = 0.1
-_NONCES_ASKED_AT_ONCE: Final = 8
+_NONCES_ASKED_AT_ONCE: Final = 2
 """Some CAs limit these questions more than any other."""
 _GONE: Final = frozenset({404, 410})
 _HEADERS: Final = {"Content-Type": "application/jose+json"}
