@@ -172,6 +172,16 @@ async def test_a_ca_that_goes_on_denying_the_account_is_asked_for_it_once(
     assert scripted.paths().count("/newAccount") == 2
 
 
+async def test_a_ca_that_forgets_the_account_twice_gets_it_twice(
+    scripted: ScriptedCa, ca: AcmeCa, book: Book
+) -> None:
+    book.record = a_record(scripted, "old")
+    for _ in range(2):
+        scripted.tell("/order/1", problem("accountDoesNotExist"), Answer(body=scripted.order()))
+        await ca.order(f"{scripted.url}/order/1")
+    assert scripted.paths().count("/newAccount") == 2
+
+
 async def test_many_that_hear_of_a_forgotten_account_make_it_once(
     scripted: ScriptedCa, ca: AcmeCa, book: Book
 ) -> None:

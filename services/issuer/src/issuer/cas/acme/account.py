@@ -97,8 +97,8 @@ class AcmeAccount:
         return Account(self._url or "", key)
 
     async def registered_again(self, forgotten: Account) -> Account | None:
-        """The account after the CA said that it doesn't have it; None where it was made again just now, and the CA
-        still says so.
+        """The account after the CA said that it doesn't have it; None where it was made again not long ago, and the
+        CA has said so ever since.
         """
         async with self._lock:
             stored = await self._load()
@@ -113,6 +113,10 @@ class AcmeAccount:
                 log.warning("account_forgotten_by_ca", ca=self._settings.name, account=forgotten.url)
                 await self._register(forgotten.key)
             return Account(self._url or "", forgotten.key)
+
+    def is_known(self) -> None:
+        """The CA did something for the account: should it be forgotten from now on, it is made again at once."""
+        self._registered_again_at = None
 
     async def _load(self) -> AccountRecord:
         ca, directory_url = self._settings.name, self._settings.directory_url

@@ -115,7 +115,7 @@ class AcmeCa:
             why = why_without_replaces(problem) if order.replaces is not None else None
             if why is None:
                 raise
-            log.warning("replaces_given_up", ca=self.name, replaces=replaces, reason=why, problem=str(problem))
+            log.warning("replacement_not_taken", ca=self.name, replaces=replaces, reason=why, problem=str(problem))
         return await self._new_order(order.update(replaces=None))
 
     async def _new_order(self, order: _NewOrder) -> OrderView:
@@ -253,14 +253,16 @@ class AcmeCa:
     async def _as_account(self, ask: Callable[[Account], Awaitable[T]]) -> T:
         account = await self._account.registered()
         try:
-            return await ask(account)
+            answer = await ask(account)
         except AcmeProblemError as problem:
             if problem.type != "accountDoesNotExist":
                 raise
             again = await self._account.registered_again(account)
             if again is None:
                 raise
-        return await ask(again)
+            answer = await ask(again)
+        self._account.is_known()
+        return answer
 
     def _limit_s(self, *, patient: bool) -> float:
         return self._settings.work_limit_s if patient else self._settings.answer_limit_s
