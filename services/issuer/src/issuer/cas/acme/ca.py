@@ -1,24 +1,23 @@
 """One CA, by ACME (RFC 8555): its account and its orders."""
 
-import json
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 import structlog
 from acme import messages
 from josepy.json_util import field
 
 from certcore.errors import PermanentError
-from issuer.cas.acme.account import Account, AccountBook, AcmeAccount
+from issuer.cas.acme.account import AccountBook, AcmeAccount
+from issuer.cas.acme.account_calls import AccountCalls
 from issuer.cas.acme.account_key import AccountSafe
-from issuer.cas.acme.answer import Answer
 from issuer.cas.acme.answers import account_is_valid, authorization_view, chain_of, order_view, renewal_info_of
 from issuer.cas.acme.chains import topmost_issuer
-from issuer.cas.acme.directory import Directory, KnownDirectory
+from issuer.cas.acme.directory import KnownDirectory
 from issuer.cas.acme.jws import PrivateKey, SigningKey, b64url
 from issuer.cas.acme.problems import problem_of
 from issuer.cas.acme.replacement import why_without_replaces
@@ -35,8 +34,6 @@ log = structlog.get_logger()
 
 _GONE: Final = frozenset({404, 410})
 _MOST_ALTERNATES: Final = 8
-
-T = TypeVar("T")
 
 
 class _NewOrder(messages.NewOrder):
@@ -83,6 +80,7 @@ class AcmeCa:
             directory=self._directory,
             monotonic=monotonic,
         )
+        self._asks = AccountCalls(account=self._account, calls=self._calls, work_limit_s=settings.work_limit_s)
 
     async def __aenter__(self) -> Self:
         await self._session.__aenter__()
@@ -119,21 +117,21 @@ class AcmeCa:
         return await self._new_order(order.update(replaces=None))
 
     async def _new_order(self, order: _NewOrder) -> OrderView:
-        answer = await self._at_endpoint(lambda directory: directory.new_order, order.to_json(), patient=True)
+        answer = await self._asks.at_endpoint(lambda directory: directory.new_order, order.to_json())
         if not answer.location:
             raise CaUnreachableError(f"{self.name} made an order at {answer.url} and doesn't say where")
         return order_view(answer, answer.location)
 
     async def order(self, url: str) -> OrderView:
-        return order_view(await self._read(url), url)
+        return order_view(await self._asks.read(url), url)
 
     async def authorization(self, url: str) -> AuthorizationView:
-        return authorization_view(await self._read(url), await self._account.load())
+        return authorization_view(await self._asks.read(url), await self._account.load())
 
     async def answer(self, challenge_url: str) -> None:
         """Ask the CA to look at a challenge; one that it has looked at already is no problem."""
         try:
-            await self._post(challenge_url, {})
+            await self._asks.post(challenge_url, {})
         except AcmeProblemError as problem:
             # Which of these it was, the order tells: answered before, valid, or gone.
             if problem.type != "malformed":
@@ -141,11 +139,11 @@ class AcmeCa:
 
     async def finalize(self, finalize_url: str, csr_der: bytes) -> OrderView:
         """Ask for the X.509 certificate. The answer has no URL of its own; `url` is empty."""
-        return order_view(await self._post(finalize_url, {"csr": b64url(csr_der)}, patient=True), "")
+        return order_view(await self._asks.post(finalize_url, {"csr": b64url(csr_der)}, patient=True), "")
 
     async def certificate(self, url: str) -> str:
         """The chain as PEM, leaf first: the preferred one, where the CA offers several."""
-        answer = await self._read(url)
+        answer = await self._asks.read(url)
         default = chain_of(answer)
         preferred = self._settings.preferred_chain
         if preferred is None or topmost_issuer(default) == preferred:
@@ -153,7 +151,7 @@ class AcmeCa:
         for alternate in answer.linked("alternate")[:_MOST_ALTERNATES]:
             # What can't be had isn't worth to hold up what was issued.
             with suppress(AcmeProblemError, CaUnreachableError):
-                chain = chain_of(await self._read(alternate))
+                chain = chain_of(await self._asks.read(alternate))
                 if topmost_issuer(chain) == preferred:
                     return chain
         log.warning("preferred_chain_not_offered", ca=self.name, preferred=preferred)
@@ -178,7 +176,7 @@ class AcmeCa:
     async def deactivate(self, authorization_url: str) -> None:
         """Give an authorization up; one that is gone, or decided, is no problem."""
         try:
-            await self._post(authorization_url, {"status": "deactivated"})
+            await self._asks.post(authorization_url, {"status": "deactivated"})
         except AcmeProblemError as problem:
             if problem.status not in _GONE and problem.type != "malformed":
                 raise
@@ -193,12 +191,9 @@ class AcmeCa:
         if (await self._directory.now()).revoke_cert is None:
             raise PermanentError(f"CA {self.name} revokes nothing by ACME")
         asked = {"certificate": b64url(certificate_der), "reason": reason}
+        signed_by = SigningKey(key) if key is not None else None
         try:
-            await self._at_endpoint(
-                lambda directory: directory.revoke_cert or "",
-                asked,
-                key=SigningKey(key) if key is not None else None,
-            )
+            await self._asks.at_endpoint(lambda directory: directory.revoke_cert or "", asked, key=signed_by)
         except AcmeProblemError as problem:
             if problem.type != "alreadyRevoked":
                 raise
@@ -221,52 +216,3 @@ class AcmeCa:
     async def profiles(self) -> Mapping[str, str]:
         """The profiles that may be asked for, each with what the CA says about it."""
         return (await self._directory.now()).meta.profiles
-
-    async def _read(self, url: str) -> Answer:
-        return await self._as_account(lambda account: self._calls.read(url, key=account.key, account=account.url))
-
-    async def _post(self, url: str, payload: Mapping[str, object], *, patient: bool = False) -> Answer:
-        return await self._as_account(
-            lambda account: self._calls.post(
-                url, _json(payload), key=account.key, account=account.url, limit_s=self._limit_s(patient=patient)
-            )
-        )
-
-    async def _at_endpoint(
-        self,
-        endpoint: Callable[[Directory], str],
-        payload: Mapping[str, object],
-        *,
-        patient: bool = False,
-        key: SigningKey | None = None,
-    ) -> Answer:
-        """At an endpoint of the directory, as the account, or without one in the name of another key."""
-        limit_s = self._limit_s(patient=patient)
-        if key is not None:
-            return await self._calls.at_endpoint(endpoint, _json(payload), key=key, account=None, limit_s=limit_s)
-        return await self._as_account(
-            lambda account: self._calls.at_endpoint(
-                endpoint, _json(payload), key=account.key, account=account.url, limit_s=limit_s
-            )
-        )
-
-    async def _as_account(self, ask: Callable[[Account], Awaitable[T]]) -> T:
-        account = await self._account.registered()
-        try:
-            answer = await ask(account)
-        except AcmeProblemError as problem:
-            if problem.type != "accountDoesNotExist":
-                raise
-            again = await self._account.registered_again(account)
-            if again is None:
-                raise
-            answer = await ask(again)
-        self._account.is_known()
-        return answer
-
-    def _limit_s(self, *, patient: bool) -> float:
-        return self._settings.work_limit_s if patient else self._settings.answer_limit_s
-
-
-def _json(payload: Mapping[str, object]) -> bytes:
-    return json.dumps(payload).encode()

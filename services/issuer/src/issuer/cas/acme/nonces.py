@@ -27,9 +27,6 @@ class NoncePool:
     def take(self) -> str | None:
         return self._kept.pop() if self._kept else None
 
-    def forget(self) -> None:
-        self._kept.clear()
-
 
 def readable(nonce: str | None) -> TypeGuard[str]:
     return nonce is not None and _FORM.fullmatch(nonce) is not None

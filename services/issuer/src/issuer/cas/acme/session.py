@@ -22,6 +22,7 @@ _CONNECT_LIMIT_S: Final = 5.0
 _MOST_BYTES: Final = 1_000_000
 """The longest chain of 100 names with its alternates is a tenth of this."""
 _MOST_REDIRECTS: Final = 5
+_LONGEST_ERROR: Final = 300
 _HEADERS: Final = {"User-Agent": "certbus-issuer", "Accept-Encoding": "identity"}
 
 
@@ -76,6 +77,7 @@ class AcmeSession:
     ) -> Answer:
         if self._client is None:
             raise RuntimeError("the session isn't open")
+        connect_s = min(_CONNECT_LIMIT_S, limit_s)
         await self._take_turn(url, limit_s)
         try:
             async with self._client.request(
@@ -87,7 +89,7 @@ class AcmeSession:
                 allow_redirects=method != "POST",
                 max_redirects=_MOST_REDIRECTS,
                 proxy_headers=self._proxy_headers,
-                timeout=aiohttp.ClientTimeout(total=limit_s, sock_connect=min(_CONNECT_LIMIT_S, limit_s)),
+                timeout=aiohttp.ClientTimeout(total=limit_s, sock_connect=connect_s),
             ) as response:
                 return Answer(
                     url=url,
@@ -96,16 +98,16 @@ class AcmeSession:
                     body=await _bounded(response),
                     links=tuple(response.headers.getall("Link", ())),
                 )
-        except aiohttp.ConnectionTimeoutError as error:
-            raise CaUnreachableError(f"{url} takes no connection in {_CONNECT_LIMIT_S:g} s") from error
-        except TimeoutError as error:
-            raise CaUnreachableError(f"{url} gave no answer in {limit_s:g} s", timed_out=True) from error
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if isinstance(error, aiohttp.ClientConnectorError):
-                raise CaUnreachableError(f"{url} can't be reached: {type(error).__name__}") from error
-            raise HungUpError(f"{url} hung up: {type(error).__name__}") from error
+        # What aiohttp raises knows the headers, and among them how to log in at the proxy: it goes no further.
+        except aiohttp.ConnectionTimeoutError:
+            raise CaUnreachableError(f"{url} takes no connection in {connect_s:g} s") from None
+        except TimeoutError:
+            raise CaUnreachableError(f"{url} gave no answer in {limit_s:g} s", timed_out=True) from None
         except (aiohttp.ClientError, ValueError, OSError) as error:
-            raise CaUnreachableError(f"{url} can't be reached: {type(error).__name__}") from error
+            told = f"{url} can't be reached: {type(error).__name__}: {error}"[:_LONGEST_ERROR]
+            if _hung_up(error):
+                raise HungUpError(told) from None
+            raise CaUnreachableError(told) from None
         finally:
             self._free.release()
 
@@ -118,6 +120,11 @@ class AcmeSession:
                 await self._free.acquire()
         except TimeoutError:
             raise CaUnreachableError(f"{url} wasn't asked: earlier questions to this CA wait for answers") from None
+
+
+def _hung_up(error: Exception) -> bool:
+    after_connecting = aiohttp.ServerDisconnectedError | aiohttp.ClientOSError
+    return isinstance(error, after_connecting) and not isinstance(error, aiohttp.ClientConnectorError)
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
