@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from certcore.errors import TransientError
+from certcore.errors import OwnFaultError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -75,7 +75,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class DatabaseBusyError(TransientError):
+class DatabaseBusyError(OwnFaultError):
     """The database takes no writes now: it is locked, its disk is full, or its server is away."""
 
 

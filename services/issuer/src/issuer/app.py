@@ -18,7 +18,6 @@ from certcore.identities import HUB, Service, durable, source
 from certcore.sealing import generate_recipient_key
 from certkit.background import Background
 from certkit.bus import EventPublisher, make_broker, subscribe
-from certkit.database import make_engine, upgrade
 from certkit.disk import folder_of
 from certkit.health import service_readiness
 from certkit.heartbeat import Heartbeat
@@ -27,6 +26,7 @@ from certkit.readiness import asked
 from certkit.registry_client import RegistryClient
 from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
+from certkit.transactions import Database
 from issuer.adapters.acme_ca import AcmeCa
 from issuer.adapters.challtestsrv_dns01 import ChalltestsrvDns01
 from issuer.adapters.http01 import Http01Responder
@@ -35,6 +35,7 @@ from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.kept_bundles import KeptBundles
 from issuer.adapters.status_stream import StatusStream
+from issuer.domain.account import AccountRecord
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeSolver
 from issuer.domain.choice import CaPolicy
@@ -54,7 +55,7 @@ _SERVICE: Final = Service.ISSUER
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _TAKE_JOBS: Final = "jobs"
 _TAKING_ENDS_S: Final = 5.0
-_TRY_JOURNAL_EVERY_S: Final = 10.0
+_TRY_JOURNAL_EVERY_S: Final = 1.0
 _PRUNE_EVERY_S: Final = 3600.0
 _EVENTS_AT_ONCE: Final = 32
 _JOBS_PER_THREAD: Final = 4
@@ -67,9 +68,9 @@ def create_app(settings: Settings) -> ServiceApp:
     background = Background(service=_SERVICE, metrics=metrics, clock=system_clock)
     identity = WorkerIdentity.take(settings.state_folder)
     escrow = generate_recipient_key(ESCROW, settings.state_folder / "escrow.key")
-    engine = make_engine(settings.database_url)
-    database = JournalDatabase(engine)
-    journal, kept = Journal(database=database, worker=identity.name), KeptBundles(database)
+    database = JournalDatabase(Database(settings.database_url, metrics=metrics))
+    journal = Journal(database=database, worker=identity.name, clock=system_clock)
+    kept = KeptBundles(database)
     executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="acme")
     cas = {ca.name: _ca(ca, settings, journal, executor) for ca in settings.cas}
     responder, dns = _responder(settings, journal), _dns(settings, journal)
@@ -117,6 +118,7 @@ def create_app(settings: Settings) -> ServiceApp:
         },
         # Each is a job of its own: a single order isn't behind the writes of a burst.
         at_once=_EVENTS_AT_ONCE,
+        may_read=database.writable,
     )
 
     readiness = service_readiness(
@@ -149,7 +151,7 @@ def create_app(settings: Settings) -> ServiceApp:
         metrics=metrics,
         readiness=readiness,
         background=background,
-        before=[partial(upgrade, engine, _MIGRATIONS)],
+        before=[partial(database.upgrade, _MIGRATIONS)],
         resources=[_held(identity, executor), database, registry, *_solving(responder, dns)],
         # Those of its life before a crash, too.
         after_start=[journal.release_leases],
@@ -172,7 +174,22 @@ async def _held(identity: WorkerIdentity, executor: ThreadPoolExecutor) -> Async
 
 
 def _ca(ca: CaSettings, settings: Settings, journal: Journal, executor: ThreadPoolExecutor) -> AcmeCa:
-    return AcmeCa(settings=ca, state_folder=settings.state_folder, accounts=journal, executor=executor)
+    return AcmeCa(settings=ca, state_folder=settings.state_folder, accounts=_AccountUrls(journal), executor=executor)
+
+
+class _AccountUrls:
+    """The accounts of a client that keeps its keys in files."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def account(self, ca: str, directory_url: str) -> str | None:
+        record = await self._journal.account(ca, directory_url)
+        return record.url if record is not None else None
+
+    async def remember_account(self, ca: str, directory_url: str, url: str) -> None:
+        await self._journal.keep_account(AccountRecord(ca, directory_url, "in a file", b"", url))
+        await self._journal.set_account_url(ca, directory_url, url)
 
 
 def _responder(settings: Settings, journal: Journal) -> Http01Responder | None:
