@@ -2,8 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection, Engine, event, update
 
 import issuer
 from certcore.sealing import RecipientKey
@@ -247,6 +248,74 @@ async def test_records_are_stored_with_the_state_that_needs_them_or_not_at_all(t
         assert again.version == stored.version + 1
         await journal.advance(again, replace(again, setbacks=2), removed=[record(mine.id)])
         assert await journal.records(mine.id) == []
+
+
+async def test_that_a_record_was_shown_is_stored_with_who_showed_it(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one") as (journal,):
+        await journal.accept(job(JobState.ORDERED))
+        (mine,) = await claim(journal)
+        told = replace(record(mine.id), solver="by-update")
+        validating = replace(mine, state=JobState.VALIDATING)
+        at = await journal.advance(mine, validating, records=[told])
+        assert [(one.solver, one.shown) for one in await journal.records(mine.id)] == [("by-update", False)]
+        at = await journal.advance(at, at, records=[replace(told, shown=True)])
+        assert [(one.solver, one.shown) for one in await journal.records(mine.id)] == [("by-update", True)]
+
+
+async def test_a_step_writes_what_it_changed_and_nothing_else(tmp_path: Path) -> None:
+    escrow = RecipientKey(ESCROW, X25519PrivateKey.generate())
+    key = make_key_material(order(), escrow_public_key=escrow.public_key)
+    async with journals(tmp_path, "one") as (journal,):
+        await journal.accept(job(JobState.KEYED))
+        (mine,) = await claim(journal)
+        with _updates() as updates:
+            at = await journal.advance(mine, replace(mine, state=JobState.VALIDATING, key=key, chain_pem="a chain"))
+            at = await journal.advance(at, replace(at, state=JobState.FINALIZING, setbacks=1))
+            at = await journal.advance(at, at, release=True)
+        assert await journal.find(mine.id) == at
+    assert updates == [
+        {"csr", "spki_sha256", "sealed_keys", "state", "chain_pem", "version"},
+        {"state", "setbacks", "version"},
+        {"lease_owner", "lease_until", "version"},
+    ]
+
+
+@contextmanager
+def _updates() -> Iterator[list[set[str]]]:
+    """The columns that each update of a job sets."""
+    seen: list[set[str]] = []
+
+    def note(*args: Any) -> None:
+        statement: str = args[2]
+        if statement.startswith("UPDATE job SET"):
+            written = statement.removeprefix("UPDATE job SET").partition("WHERE")[0]
+            seen.append({part.partition("=")[0].strip() for part in written.split(",")})
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+async def test_what_a_step_does_besides_is_stored_with_it_or_not_at_all(tmp_path: Path) -> None:
+    def spend(connection: Connection) -> None:
+        connection.execute(update(metadata.tables["registry_epoch"]).values(reported=7))
+
+    def refuse(connection: Connection) -> None:
+        spend(connection)
+        raise ValueError("the budget is spent")
+
+    async with journals(tmp_path, "one") as (journal,):
+        await journal.accept(job(JobState.KEYED))
+        (mine,) = await claim(journal)
+        with pytest.raises(ValueError, match="budget"):
+            await journal.advance(mine, replace(mine, setbacks=1), within=refuse)
+        with pytest.raises(JobTakenError):
+            await journal.advance(replace(mine, version=9), mine, within=spend)
+        assert on_disk(tmp_path, "SELECT reported FROM registry_epoch") == [(0,)]
+        await journal.advance(mine, replace(mine, setbacks=1), within=spend)
+        assert on_disk(tmp_path, "SELECT reported FROM registry_epoch") == [(7,)]
 
 
 async def test_two_jobs_may_need_one_record(tmp_path: Path) -> None:

@@ -202,6 +202,35 @@ async def test_what_was_stored_before_is_kept_until_its_leaf_expires(tmp_path: P
         assert pruned == Pruned(2, 0)
 
 
+async def test_what_was_ordered_before_is_in_the_record_of_orders(tmp_path: Path) -> None:
+    rows = [
+        a_row(state, state, order_url=f"https://ca.test/o/{state}", finalize_url="f")
+        for state in ("ordered", "finalizing", "stored")
+    ]
+    account: dict[str, object] = {
+        "ca": "by-dns",
+        "directory_url": "https://ca.test/dir",
+        "url": "https://ca.test/account/1",
+    }
+    async with first_journal(tmp_path, *rows, a_row("new", "accepted"), accounts=(account,)) as database:
+        await database.upgrade(MIGRATIONS)
+        now = datetime.now(UTC)
+        journal = Journal(database=database, worker="one", clock=lambda: now)
+        found = await journal.found([JobId(state, 1, PLATFORM) for state in ("ordered", "finalizing")])
+        # Its key is in a file; until it is taken over there is no account.
+        assert await journal.account("by-dns", "https://ca.test/dir") is None
+    columns = "certificate_id, url, ca, account_url, state, opened_at, finalize_sent_at, ended_at"
+    ours = ("by-dns", "https://ca.test/account/1")
+    assert on_disk(tmp_path, f"SELECT {columns} FROM acme_order ORDER BY certificate_id") == [  # noqa: S608 # ours
+        ("finalizing", "https://ca.test/o/finalizing", *ours, "open", LONG_AGO, LONG_AGO, None),
+        ("ordered", "https://ca.test/o/ordered", *ours, "open", LONG_AGO, None, None),
+        ("stored", "https://ca.test/o/stored", *ours, "issued", LONG_AGO, None, LONG_AGO),
+    ]
+    sent = {job.id.certificate_id: job.ca_order and job.ca_order.finalize_sent_at for job in found.values()}
+    assert sent == {"ordered": None, "finalizing": datetime(2026, 1, 1, 12, tzinfo=UTC)}
+    assert on_disk(tmp_path, "SELECT DISTINCT line_ca FROM job") == [("by-dns",)]
+
+
 async def test_after_the_upgrade_each_variant_has_its_row_and_each_record_its_job(tmp_path: Path) -> None:
     async with first_journal(tmp_path, a_row("shop", "accepted")) as database:
         await database.upgrade(MIGRATIONS)
