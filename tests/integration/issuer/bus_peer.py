@@ -25,7 +25,7 @@ from certcore.events import (
     RevisionStarted,
     SiteHeartbeat,
 )
-from certcore.identities import HUB
+from certcore.identities import HUB, Service, durable
 from certkit.background import end_tasks
 from tests.integration.issuer.recipients import RECIPIENTS
 from tests.patience import HANG_S
@@ -97,6 +97,10 @@ class BusPeer:
             stream=subjects.CERTS,
             headers=headers,
         )
+
+    async def not_taken(self) -> int:
+        """Issue orders that the issuer was never handed."""
+        return (await self._js.consumer_info(subjects.CERTS, durable(HUB, Service.ISSUER))).num_pending or 0
 
     async def dead_letters(self) -> int:
         return (await self._js.stream_info(subjects.dead_letter_stream(HUB))).state.messages

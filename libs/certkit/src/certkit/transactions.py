@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -134,6 +135,7 @@ class _GroupWriter:
         self._queue: SimpleQueue[_Job[Any] | None] = SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
+        self._faulty = False
         self._thread = threading.Thread(target=self._run, name="sql-write", daemon=True)
         self._thread.start()
 
@@ -192,8 +194,22 @@ class _GroupWriter:
         self._queue.put(None)
         return jobs
 
+    def _mend(self) -> None:
+        """After a fault: with a new connection, and with the log written into the database, which makes room where
+        the log has filled the disk and the database needn't grow.
+        """
+        self._engine.dispose()
+        with suppress(DBAPIError, sqlite3.Error):
+            connection = self._engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
+
     def _commit(self, jobs: Sequence[_Job[Any]]) -> None:
         done: list[tuple[_Job[Any], Any]] = []
+        if self._faulty:
+            self._mend()
         try:
             with self._engine.connect() as connection, connection.begin() as transaction:
                 for job in jobs:
@@ -208,10 +224,13 @@ class _GroupWriter:
                 f"the transaction was not committed: {type(error).__name__}"
             )
             log.warning("not_committed", error=str(why), works=len(jobs))
+            # A lock is another process's, and no fault of this connection.
+            self._faulty = "locked" not in str(why)
             for job in jobs:
                 with suppress(InvalidStateError):
                     job.future.set_exception(why)
             return
+        self._faulty = False
         for job, result in done:
             job.future.set_result(result)
 
