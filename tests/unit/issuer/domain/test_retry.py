@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuer.domain.errors import AcmeProblemError
 from issuer.domain.failure import FailureReason, JobFailedError
 from issuer.domain.job import JobState
-from issuer.domain.retry import decide_retry, reason_of_problem
+from issuer.domain.retry import Outage, decide_retry
 from tests.unit.issuer.samples import NOON, job
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -41,10 +40,11 @@ def test_an_order_that_is_left_unanswered_is_asked_for_at_an_even_pace() -> None
     assert delays(FailureReason.ORDER_UNANSWERED, times=8) == [5 * SECOND] * 8
 
 
-def test_a_ca_that_loses_every_order_gets_them_ever_more_slowly() -> None:
+def test_a_ca_that_fails_every_order_gets_them_ever_more_slowly() -> None:
     some, found = job(JobState.ORDERED), []
+    trouble = JobFailedError(FailureReason.CA_TROUBLE, "serverInternal: oops", order_over=True)
     for _ in range(9):
-        verdict = decide_retry(some, JobFailedError(FailureReason.ORDER_LOST, "gone"), now=NOON)
+        verdict = decide_retry(some, trouble, now=NOON)
         assert verdict.next_try is not None
         found.append((verdict.next_try - NOON).total_seconds())
         # A new order is progress, which ends the row of setbacks.
@@ -122,19 +122,41 @@ def test_patience_starts_when_an_order_is_first_left_unanswered() -> None:
     assert first.ca_order.unanswered_since == second.ca_order.unanswered_since == NOON
 
 
-@pytest.mark.parametrize(
-    ("type_", "status", "reason"),
-    [
-        ("rateLimited", 429, FailureReason.RATE_LIMITED),
-        ("", 429, FailureReason.RATE_LIMITED),
-        ("serverInternal", 500, FailureReason.CA_TROUBLE),
-        ("", 503, FailureReason.CA_TROUBLE),
-        ("badNonce", 400, FailureReason.CA_TROUBLE),
-        ("", 404, FailureReason.CA_TROUBLE),
-        ("badCSR", 400, FailureReason.CA_REFUSED),
-        ("rejectedIdentifier", 400, FailureReason.CA_REFUSED),
-        ("unauthorized", 403, FailureReason.CA_REFUSED),
-    ],
-)
-def test_problems_are_told_apart(type_: str, status: int, reason: FailureReason) -> None:
-    assert reason_of_problem(AcmeProblemError(type=type_, status=status, detail="")) is reason
+def test_an_order_that_a_ca_leaves_unanswered_for_good_is_replaced_twice() -> None:
+    some = job(JobState.FINALIZING)
+    stalled = JobFailedError(FailureReason.ORDER_STALLED, "silence")
+    gave_up = []
+    for _ in range(3):
+        verdict = decide_retry(some, stalled, now=NOON)
+        gave_up.append(verdict.job.given_up)
+        some = replace(job(JobState.FINALIZING), lost=verdict.job.lost)
+    assert gave_up == [False, False, True]
+
+
+def test_an_order_that_is_over_is_replaced_whatever_the_reason() -> None:
+    over = JobFailedError(FailureReason.CAA_FORBIDS, "no", order_over=True)
+    verdict = decide_retry(job(JobState.FINALIZING), over, now=NOON)
+    assert (verdict.abandons, verdict.job.state, verdict.job.ca_order) == (True, JobState.KEYED, None)
+
+
+def test_the_outage_of_a_ca_is_told_by_one_job_and_not_by_each() -> None:
+    unreachable = JobFailedError(FailureReason.CA_UNREACHABLE, "away")
+    told = {
+        outage: decide_retry(job(setbacks=setbacks), unreachable, now=NOON, outage=outage).job.report_at is not None
+        for outage, setbacks in ((Outage.NONE, 0), (Outage.BEGAN, 0), (Outage.GOES_ON, 50))
+    }
+    assert told == {Outage.NONE: False, Outage.BEGAN: True, Outage.GOES_ON: False}
+
+
+def test_what_is_the_jobs_own_is_told_while_its_ca_is_away() -> None:
+    refused = JobFailedError(FailureReason.REGISTRY_REFUSED, "no")
+    assert decide_retry(job(), refused, now=NOON, outage=Outage.GOES_ON).job.report_at == NOON
+
+
+def test_denials_are_counted_with_the_order() -> None:
+    denied = JobFailedError(FailureReason.ORDER_DENIED, "no such order", retry_after=5 * SECOND)
+    first = decide_retry(job(JobState.FINALIZING), denied, now=NOON).job
+    second = decide_retry(first, denied, now=NOON + MINUTE).job
+    assert second.ca_order is not None
+    assert (second.ca_order.denied_since, second.ca_order.denials) == (NOON, 2)
+    assert second.wait_until == NOON + MINUTE + 5 * SECOND

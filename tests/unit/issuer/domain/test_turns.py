@@ -29,22 +29,61 @@ def test_no_owner_holds_every_slot() -> None:
     assert [most_of_one_owner(slots) for slots in (1, 2, 4, 16, 64)] == [1, 1, 3, 14, 56]
 
 
+def begin_all(turns: Turns, *lines: Line) -> list[Line]:
+    begun = []
+    while (line := turns.next_of(lines)) is not None:
+        turns.begun(line)
+        begun.append(line)
+    return begun
+
+
 def test_a_single_job_beside_a_burst_is_begun_at_once() -> None:
     turns = Turns(16)
-    begun = []
-    while (line := turns.next_of([SHOP])) is not None:
-        turns.begun(line.owner)
-        begun.append(line)
-    assert begun == [SHOP] * 14
+    assert begin_all(turns, SHOP) == [SHOP] * 14
     assert turns.next_of([SHOP, BANK]) == BANK
 
 
 def test_a_slot_that_became_free_is_given_again() -> None:
     turns = Turns(1)
-    turns.begun("shop")
+    turns.begun(SHOP)
     assert (turns.free, turns.next_of([SHOP, BANK])) == (0, None)
-    turns.ended("shop")
+    turns.ended(SHOP)
     assert (turns.free, turns.next_of([SHOP, BANK])) == (1, BANK)
+
+
+def test_a_ca_takes_no_slot_of_another() -> None:
+    turns = Turns(4, {"silent": 8, "good": 8})
+    silent, good = Line("shop", ca="silent"), Line("shop", ca="good")
+    assert begin_all(turns, silent) == [silent] * 7
+    assert begin_all(turns, silent, good) == [good] * 7
+    assert begin_all(turns, silent, good, SHOP) == [SHOP] * 3
+
+
+def test_a_ca_that_is_away_is_passed_over() -> None:
+    turns = Turns(4, {"silent": 8, "good": 8})
+    silent, good = Line("shop", ca="silent"), Line("shop", ca="good")
+    away = turns.within({"silent": 0, "good": 8})
+    assert away.full() == {"silent"}
+    assert begin_all(away, silent, good) == [good] * 7
+    probed = turns.within({"silent": 1, "good": 0})
+    assert begin_all(probed, silent, good) == [silent]
+    # What was planned took nothing.
+    assert turns.free == 20
+
+
+def test_slots_that_are_held_count_when_a_ca_gets_fewer() -> None:
+    turns = Turns(1, {"silent": 8})
+    turns.begun(Line("shop", ca="silent"))
+    probed = turns.within({"silent": 1})
+    assert probed.full() == {"silent"}
+    assert probed.free == 1
+
+
+def test_jobs_of_a_ca_that_is_configured_no_more_are_begun_all_the_same() -> None:
+    turns = Turns(2, {"good": 1})
+    gone = Line("shop", ca="gone")
+    assert begin_all(turns, gone) == [gone]
+    assert turns.slots_for("gone") == ""
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 40), min_size=1, max_size=40), st.integers(1, 20))
@@ -55,8 +94,8 @@ def test_while_two_owners_wait_neither_gets_two_turns_more(waiting: dict[str, in
     while left:
         line = turns.next_of([Line(owner) for owner in left])
         assert line is not None
-        turns.begun(line.owner)
-        turns.ended(line.owner)
+        turns.begun(line)
+        turns.ended(line)
         had[line.owner] += 1
         left[line.owner] -= 1
         assert max(had[owner] for owner in left) - min(had[owner] for owner in left) <= 1

@@ -44,6 +44,8 @@ class ChallengeKind(StrEnum):
 
 @dataclass(frozen=True)
 class OrderView:
+    """`problem` is why it is invalid, for people; `problem_types` the types of it and of its subproblems."""
+
     url: str
     status: OrderStatus
     authorizations: tuple[str, ...]
@@ -51,6 +53,7 @@ class OrderView:
     certificate_url: str | None
     problem: str | None
     retry_after: timedelta | None
+    problem_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class AuthorizationView:
     offers: tuple[ChallengeOffer, ...]
     proven_by: str | None
     problem: str | None
+    problem_types: tuple[str, ...] = ()
 
 
 class OrderMove(StrEnum):

@@ -6,18 +6,25 @@ then daily. What merely didn't answer is asked again within seconds.
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 from certcore.backoff import delay_after
-from issuer.domain.errors import AcmeProblemError
+from issuer.domain.breaker import TROUBLES
 from issuer.domain.failure import FailureReason, JobFailedError
-from issuer.domain.job import Job, JobState
+from issuer.domain.job import CaOrder, Job, JobState
+from issuer.domain.order_loss import denied, unanswered
 
-__all__ = ["Verdict", "decide_retry", "reason_of_problem"]
+__all__ = ["Outage", "Verdict", "decide_retry"]
 
 _VERDICTS: Final = frozenset(
     {
         FailureReason.CA_REFUSED,
+        FailureReason.ACCOUNT_REFUSED,
+        FailureReason.NAME_REJECTED,
+        FailureReason.CAA_FORBIDS,
+        FailureReason.NAME_NOT_PROVEN,
+        FailureReason.NAME_UNREACHABLE,
         FailureReason.RATE_LIMITED,
         FailureReason.ORDER_INVALID,
         FailureReason.CERTIFICATE_UNFIT,
@@ -41,6 +48,8 @@ _NEEDS_NEW_ORDER: Final = frozenset(
         FailureReason.CERTIFICATE_UNFIT,
     }
 )
+_REPLACED: Final = {FailureReason.ORDER_LOST: 1, FailureReason.ORDER_STALLED: 2}
+"""So many orders of one job are replaced without anybody's act: what was lost may have been finalized."""
 _VERDICT_DELAYS: Final = (
     timedelta(minutes=1),
     timedelta(minutes=10),
@@ -52,10 +61,17 @@ _LONGEST_WITHOUT_REGISTRY: Final = timedelta(seconds=10)
 """It is our own, and what is issued waits for it."""
 _LONGEST_BETWEEN_ORDERS: Final = timedelta(hours=1)
 _UNANSWERED_DELAY: Final = timedelta(seconds=5)
-_FIRST_SLOW_DELAY: Final = timedelta(seconds=15)
-_LONGEST_SLOW_DELAY: Final = timedelta(minutes=10)
+_SHORTEST_DELAY: Final = timedelta(seconds=1)
 _TOLD_FROM: Final = 3
 """A setback is told to people when it happened so often in a row; a verdict at once."""
+
+
+class Outage(StrEnum):
+    """Whether the job's CA is away for all jobs: that is told once, and not by each of them."""
+
+    NONE = "none"
+    BEGAN = "began"
+    GOES_ON = "goes_on"
 
 
 @dataclass(frozen=True)
@@ -68,26 +84,18 @@ class Verdict:
     abandons: bool
 
 
-def reason_of_problem(problem: AcmeProblemError) -> FailureReason:
-    if problem.status == 429 or problem.type == "rateLimited":
-        return FailureReason.RATE_LIMITED
-    # A URL that the CA itself gave out and now doesn't know: the next look at the order tells what that means.
-    forgotten = problem.status in {404, 410}
-    if forgotten or problem.status >= 500 or problem.type in {"serverInternal", "badNonce", "orderNotReady"}:
-        return FailureReason.CA_TROUBLE
-    return FailureReason.CA_REFUSED
-
-
-def decide_retry(job: Job, failure: JobFailedError, *, now: datetime) -> Verdict:
+def decide_retry(job: Job, failure: JobFailedError, *, now: datetime, outage: Outage = Outage.NONE) -> Verdict:
     reason = failure.reason
-    hopeless, verdict = reason in _HOPELESS, reason in _VERDICTS
+    verdict = reason in _VERDICTS
     refusals = job.refusals + verdict
     setbacks = job.setbacks + (not verdict)
-    counted = replace(job, refusals=refusals, setbacks=setbacks)
-    delay = _delay(counted, reason, retry_after=failure.retry_after)
+    lost = job.lost + (reason in _REPLACED)
+    # What is lost again is lost by a CA that somebody must look at.
+    hopeless = reason in _HOPELESS or lost > _REPLACED.get(reason, lost)
+    abandons = reason in _NEEDS_NEW_ORDER or failure.order_over
+    counted = replace(job, refusals=refusals, setbacks=setbacks, lost=lost, abandoned=job.abandoned + abandons)
+    delay = _delay(counted, failure, abandons=abandons)
     next_try = None if hopeless else now + delay
-    abandons = reason in _NEEDS_NEW_ORDER
-    told = hopeless or verdict or setbacks >= _TOLD_FROM
     failed = replace(
         counted,
         wait_until=next_try,
@@ -95,35 +103,43 @@ def decide_retry(job: Job, failure: JobFailedError, *, now: datetime) -> Verdict
         reason=reason,
         problem=f"{reason}: {failure.detail}",
         problem_at=now,
-        report_at=now if told else job.report_at,
+        report_at=now if _is_told(counted, reason, hopeless=hopeless, outage=outage) else job.report_at,
+        ca_order=_as_answered(job.ca_order, reason, now),
     )
-    if reason is FailureReason.ORDER_UNANSWERED and job.ca_order and job.ca_order.unanswered_since is None:
-        failed = replace(failed, ca_order=replace(job.ca_order, unanswered_since=now))
     if abandons:
-        failed = replace(
-            failed,
-            state=JobState.KEYED,
-            ca_order=None,
-            chain_pem=None,
-            validation_method="",
-            abandoned=job.abandoned + 1,
-        )
+        failed = replace(failed, state=JobState.KEYED, ca_order=None, chain_pem=None, validation_method="")
     return Verdict(failed, reason, next_try, abandons)
 
 
-def _delay(job: Job, reason: FailureReason, *, retry_after: timedelta | None) -> timedelta:
-    if reason is FailureReason.RATE_LIMITED and retry_after is not None:
-        # The CA knows its own limits better than any schedule of ours.
-        return max(retry_after, timedelta(seconds=1))
+def _as_answered(order: CaOrder | None, reason: FailureReason, now: datetime) -> CaOrder | None:
+    if order is None:
+        return None
+    match reason:
+        case FailureReason.ORDER_UNANSWERED:
+            return unanswered(order, now)
+        case FailureReason.ORDER_DENIED:
+            return denied(order, now)
+    return order
+
+
+def _is_told(counted: Job, reason: FailureReason, *, hopeless: bool, outage: Outage) -> bool:
+    if reason in TROUBLES and outage is not Outage.NONE:
+        return outage is Outage.BEGAN
+    return hopeless or reason in _VERDICTS or counted.setbacks >= _TOLD_FROM
+
+
+def _delay(job: Job, failure: JobFailedError, *, abandons: bool) -> timedelta:
+    reason, retry_after = failure.reason, failure.retry_after
+    if retry_after is not None and reason in {FailureReason.RATE_LIMITED, FailureReason.ORDER_DENIED}:
+        # The CA knows its own limits better than any schedule of ours; of denials the evidence says when to look.
+        return max(retry_after, _SHORTEST_DELAY)
     if reason in _VERDICTS:
         delay = _VERDICT_DELAYS[min(job.refusals, len(_VERDICT_DELAYS)) - 1]
-    elif reason in _NEEDS_NEW_ORDER:
+    elif abandons:
         # Every order reached resets the setbacks, so these grow by the orders that were given up.
-        delay = min(timedelta(seconds=1) * 4 ** min(job.abandoned, 10), _LONGEST_BETWEEN_ORDERS)
+        delay = min(timedelta(seconds=1) * 4 ** min(job.abandoned - 1, 10), _LONGEST_BETWEEN_ORDERS)
     elif reason is FailureReason.ORDER_UNANSWERED:
         delay = _UNANSWERED_DELAY
-    elif reason is FailureReason.ORDER_SLOW:
-        delay = delay_after(job.setbacks, jitter=0.0, first=_FIRST_SLOW_DELAY, longest=_LONGEST_SLOW_DELAY)
     else:
         # No jitter: jobs queue for a few workers, so what failed together doesn't come back together anyway.
         away = reason is FailureReason.REGISTRY_UNREACHABLE

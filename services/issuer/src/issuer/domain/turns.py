@@ -15,10 +15,11 @@ _OWNERS: Final = 1000
 
 @dataclass(frozen=True)
 class Line:
-    """The due jobs of one owner that are urgent, or that are not; they are begun in the order in which they were due.
+    """The due jobs of one owner, at one CA, that are urgent, or that are not; they are begun in the order in which
+    they were due.
 
-    Issue orders of a sender that names no owner are in the lines of the owner "". All jobs of a line go to one CA;
-    that of jobs whose CA isn't chosen yet is "".
+    Issue orders of a sender that names no owner are in the lines of the owner ""; jobs whose next work needs no CA,
+    or whose CA isn't chosen yet, are in the lines of the CA "".
     """
 
     owner: str
@@ -34,7 +35,7 @@ def most_of_one_owner(slots: int) -> int:
 def whose_turn(
     lines: Collection[Line], *, held: Mapping[str, int], served: Mapping[str, int], most: int
 ) -> Line | None:
-    """The line whose first job is begun next; None where every owner in line holds the `most` slots.
+    """The line of one CA whose first job is begun next; None where every owner in line holds the `most` slots.
 
     It is that of the owner who holds the fewest slots; among equals, of the one whose last turn (`served`, growing
     numbers) is longest ago. Of one owner, what is urgent goes before what isn't.
@@ -47,41 +48,83 @@ def whose_turn(
     )
 
 
-class Turns:
-    """Counts who holds how many of the slots, and when each owner had its last turn."""
+class _Slots:
+    """The slots of one CA."""
 
     def __init__(self, slots: int) -> None:
-        self._slots = slots
-        self._most = most_of_one_owner(slots)
-        self._held: Counter[str] = Counter()
-        self._served: dict[str, int] = {}
-        self._turn = 0
+        self.slots = slots
+        self.held: Counter[str] = Counter()
+        self.served: dict[str, int] = {}
+        self.turn = 0
 
-    def copy(self) -> "Turns":
-        """To plan with: what is planned may fail."""
-        other = Turns(self._slots)
-        other._held, other._served, other._turn = self._held.copy(), self._served.copy(), self._turn
+    def copy(self, slots: int) -> "_Slots":
+        other = _Slots(slots)
+        other.held, other.served, other.turn = self.held.copy(), self.served.copy(), self.turn
         return other
 
     @property
     def free(self) -> int:
-        return self._slots - self._held.total()
-
-    def next_of(self, lines: Collection[Line]) -> Line | None:
-        if self.free <= 0:
-            return None
-        return whose_turn(lines, held=self._held, served=self._served, most=self._most)
+        return self.slots - self.held.total()
 
     def begun(self, owner: str) -> None:
-        self._held[owner] += 1
-        self._turn += 1
+        self.held[owner] += 1
+        self.turn += 1
         # The newest at the end: those of owners who come no more are at the beginning.
-        self._served.pop(owner, None)
-        self._served[owner] = self._turn
-        if len(self._served) > _OWNERS:
-            del self._served[next(iter(self._served))]
+        self.served.pop(owner, None)
+        self.served[owner] = self.turn
+        if len(self.served) > _OWNERS:
+            del self.served[next(iter(self.served))]
 
     def ended(self, owner: str) -> None:
-        self._held[owner] -= 1
-        if self._held[owner] <= 0:
-            del self._held[owner]
+        self.held[owner] -= 1
+        if self.held[owner] <= 0:
+            del self.held[owner]
+
+
+class Turns:
+    """Counts who holds how many of a CA's slots, and when each owner had its last turn there. Each CA has slots of
+    its own, so that none takes those of another: `of_cas` says how many. Jobs that need no CA, or one that isn't
+    named there, have `slots`.
+    """
+
+    def __init__(self, slots: int, of_cas: Mapping[str, int] | None = None) -> None:
+        self._of = {"": _Slots(slots), **{ca: _Slots(number) for ca, number in (of_cas or {}).items()}}
+
+    def copy(self) -> "Turns":
+        """To plan with: what is planned may fail."""
+        return self.within({})
+
+    def within(self, most: Mapping[str, int]) -> "Turns":
+        """A copy in which those CAs have no more than so many slots."""
+        other = Turns(0)
+        other._of = {ca: of.copy(min(of.slots, most.get(ca, of.slots))) for ca, of in self._of.items()}
+        return other
+
+    @property
+    def free(self) -> int:
+        return sum(max(of.free, 0) for of in self._of.values())
+
+    def full(self) -> frozenset[str]:
+        """The CAs that have no free slot."""
+        return frozenset(ca for ca, of in self._of.items() if of.free <= 0)
+
+    def slots_for(self, ca: str) -> str:
+        """Whose slots a job takes that needs this CA."""
+        return ca if ca in self._of else ""
+
+    def next_of(self, lines: Collection[Line]) -> Line | None:
+        """The CA with the most free slots is served first."""
+        for ca, of in sorted(self._of.items(), key=lambda item: -item[1].free):
+            if of.free <= 0:
+                return None
+            here = [line for line in lines if self.slots_for(line.ca) == ca]
+            line = whose_turn(here, held=of.held, served=of.served, most=most_of_one_owner(of.slots))
+            if line is not None:
+                return line
+        return None
+
+    def begun(self, line: Line) -> None:
+        self._of[self.slots_for(line.ca)].begun(line.owner)
+
+    def ended(self, line: Line) -> None:
+        self._of[self.slots_for(line.ca)].ended(line.owner)

@@ -1,0 +1,63 @@
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from issuer.domain.failure import FailureReason
+from issuer.domain.fallback import Fallback, FallbackReason, fall_back
+from issuer.domain.job import Job, JobState
+from tests.unit.issuer.samples import NOON, job, order
+
+PATIENCE = timedelta(minutes=30)
+KNOWN = ("first", "second", "third")
+LONG_AWAY = {"first": NOON - PATIENCE}
+
+
+def keyed(**fields: Any) -> Job:
+    return job(JobState.KEYED, issue_order=order(cas=KNOWN), **{"ca": "first", **fields})
+
+
+def decided(some: Job, away: dict[str, Any] | None = None) -> Fallback | None:
+    return fall_back(some, known=KNOWN, away=away or {}, patience=PATIENCE, now=NOON)
+
+
+def test_a_ca_that_is_away_for_long_is_left_for_the_next() -> None:
+    assert decided(keyed(), LONG_AWAY) == Fallback("second", FallbackReason.CA_AWAY)
+    assert decided(keyed(), {"first": NOON - PATIENCE / 2}) is None
+
+
+def test_one_that_refused_the_order_is_left_at_once() -> None:
+    for reason in (FailureReason.CA_REFUSED, FailureReason.CAA_FORBIDS, FailureReason.NAME_REJECTED):
+        assert decided(keyed(reason=reason)) == Fallback("second", FallbackReason.CA_REFUSED)
+    for reason in (FailureReason.RATE_LIMITED, FailureReason.ORDER_INVALID, FailureReason.CA_UNREACHABLE):
+        assert decided(keyed(reason=reason)) is None
+
+
+def test_the_next_is_one_that_is_known_and_there() -> None:
+    assert decided(keyed(), {**LONG_AWAY, "second": NOON}) == Fallback("third", FallbackReason.CA_AWAY)
+    stranger = replace(keyed(), issue_order=order(cas=("first", "stranger", "third")))
+    assert decided(stranger, LONG_AWAY) == Fallback("third", FallbackReason.CA_AWAY)
+    assert decided(keyed(ca="third"), {"third": NOON - PATIENCE}) is None
+
+
+def test_what_names_one_ca_keeps_it() -> None:
+    assert decided(replace(keyed(), issue_order=order(issuer="first")), LONG_AWAY) is None
+
+
+@pytest.mark.parametrize("state", set(JobState) - {JobState.KEYED})
+def test_no_job_leaves_while_a_finalize_may_be_unknown(state: JobState) -> None:
+    some = replace(job(state), issue_order=order(cas=KNOWN), ca="first")
+    assert decided(some, LONG_AWAY) is None
+    assert decided(keyed(lost=1), LONG_AWAY) is None
+
+
+@given(st.permutations(KNOWN), st.sets(st.sampled_from(KNOWN)), st.sampled_from(FailureReason))
+def test_a_job_never_comes_back_to_a_ca_that_it_left(cas: list[str], away: set[str], reason: FailureReason) -> None:
+    some, seen = replace(keyed(reason=reason), issue_order=order(cas=tuple(cas)), ca=cas[0]), [cas[0]]
+    while (fallback := decided(some, dict.fromkeys(away, NOON - PATIENCE))) is not None:
+        seen.append(fallback.ca)
+        some = replace(some, ca=fallback.ca)
+    assert len(set(seen)) == len(seen)
