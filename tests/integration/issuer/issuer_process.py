@@ -35,7 +35,6 @@ class IssuerProcess:
     pebble: Pebble
     nats_url: str
     registry_url: str
-    workers: int = 4
     patience_s: float = 10.0
     orders_every_s: float = 60.0
     database: Path | None = None
@@ -45,6 +44,7 @@ class IssuerProcess:
     http01_port: int | None = None
     name: str = "issuer"
     more_cas: tuple[dict[str, Any], ...] = ()
+    more_settings: dict[str, Any] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -67,9 +67,10 @@ class IssuerProcess:
             "policy": {"internal": "by-dns", "public": "by-http"},
             "http01": {"host": "127.0.0.1", "port": self.http01_port or self.pebble.http01_port},
             "dns": {"kind": "challtestsrv", "url": self.pebble.challtestsrv_url},
-            "workers": self.workers,
             "order_patience_s": self.patience_s,
             "orders_every_s": self.orders_every_s,
+            "order_loss": {"denials": 3, "over_s": 2.0, "over_after_finalize_s": 4.0},
+            **self.more_settings,
         }
         self.process = ChildProcess(
             name="issuer",

@@ -55,6 +55,7 @@ async def a_scene(
     orders_every_s: float = 60.0,
     database: Path | None = None,
     database_url: str | None = None,
+    more_settings: dict[str, Any] | None = None,
 ) -> AsyncIterator[Scene]:
     async with (
         servers.broker(sites=servers.SITES) as broker,
@@ -73,6 +74,7 @@ async def a_scene(
             orders_every_s=orders_every_s,
             database=database,
             database_url=database_url,
+            more_settings=more_settings or {},
         )
         try:
             await issuer.start()

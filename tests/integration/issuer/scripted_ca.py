@@ -4,11 +4,11 @@ import base64
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.serials import serials
 
-__all__ = ["Answer", "Asked", "ScriptedCa", "problem", "scripted_ca"]
+__all__ = ["Answer", "Asked", "ScriptedCa", "problem", "scripted_ca", "serving"]
 
 _ISSUER: Final = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "scripted CA")])
 
@@ -30,6 +30,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     raw: bytes | None = None
     make: Callable[[], bytes] | None = None
+    slow_s: float = 0.0
     hang: bool = False
     hang_up: bool = False
 
@@ -75,12 +76,18 @@ class ScriptedCa:
         answers = self.script.get(path, [Answer(404)])
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
+    def answer(self, asked: Asked) -> Answer:
+        return self.next_answer(asked.path)
+
     def paths(self) -> list[str]:
         return [asked.path for asked in self.asked]
 
     def certify(self) -> str:
         """A chain for the request that was finalized last."""
-        csr = x509.load_der_x509_csr(_raw(self.asked_at("/finalize")[-1].payload["csr"]))
+        return self.sign(self.asked_at("/finalize")[-1])
+
+    def sign(self, finalize: Asked) -> str:
+        csr = x509.load_der_x509_csr(_raw(finalize.payload["csr"]))
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         now = datetime.now(UTC)
         leaf = (
@@ -112,8 +119,15 @@ def _decode(part: str) -> Any:
     return json.loads(raw) if raw else None
 
 
+CaT = TypeVar("CaT", bound=ScriptedCa)
+
+
+def scripted_ca() -> AbstractContextManager[ScriptedCa]:
+    return serving(ScriptedCa)
+
+
 @contextmanager
-def scripted_ca() -> Iterator[ScriptedCa]:
+def serving(kind: type[CaT]) -> Iterator[CaT]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -127,10 +141,13 @@ def scripted_ca() -> Iterator[ScriptedCa]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             protected, payload = _decode(body["protected"]), _decode(body["payload"])
-            ca.asked.append(Asked(self.path, protected, payload, dict(self.headers)))
-            self._send(ca.next_answer(self.path))
+            asked = Asked(self.path, protected, payload, dict(self.headers))
+            ca.asked.append(asked)
+            self._send(ca.answer(asked))
 
         def _send(self, answer: Answer) -> None:
+            if answer.slow_s:
+                ca.let_go.wait(answer.slow_s)
             if answer.hang:
                 ca.let_go.wait(30)
                 return
@@ -154,7 +171,7 @@ def scripted_ca() -> Iterator[ScriptedCa]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    ca = ScriptedCa(f"http://127.0.0.1:{server.server_port}")
+    ca = kind(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

@@ -164,7 +164,9 @@ async def test_what_was_not_asked_for_is_not_handed_on(scene: Scene, scripted: S
     assert abandoned(scene, "foreign") == ["certificate_unfit"]
 
 
-async def test_a_rate_limit_is_reported_with_the_time_that_the_ca_named(scene: Scene, scripted: ScriptedCa) -> None:
+async def test_a_rate_limit_is_reported_with_the_time_that_the_ca_named_and_kept(
+    scene: Scene, scripted: ScriptedCa
+) -> None:
     scripted.tell("/newOrder", problem("rateLimited", 429, headers={"Retry-After": "7200"}), _opened(scripted, 1))
     sign(scripted, 1)
     await order(scene, "limited")
@@ -172,5 +174,12 @@ async def test_a_rate_limit_is_reported_with_the_time_that_the_ca_named(scene: S
     assert failed.reason == "rate_limited: rateLimited: rateLimited it is"
     assert failed.next_try is not None
     assert timedelta(minutes=118) < failed.next_try - datetime.now(UTC) <= timedelta(minutes=120)
+    # Asked for again, it isn't tried before: the limit is the CA's.
     await order(scene, "limited")
-    await scene.peer.wait_for(RevisionIssued, certificate_ids=["limited"])
+
+    def waits() -> list[str]:
+        return [line["reason"] for line in scene.logged("job_waits") if line["certificate_id"] == "limited"]
+
+    await until(waits, what="it waits")
+    assert waits() == ["ca_limits"]
+    assert len(scripted.asked_at("/newOrder")) == 1

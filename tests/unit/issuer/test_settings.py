@@ -24,7 +24,7 @@ def settings(**fields: Any) -> Settings:
 
 
 def test_a_minimal_configuration_is_enough() -> None:
-    assert settings().workers == 4
+    assert settings().cas[0].in_flight == 32
 
 
 def test_a_policy_that_names_nobody_is_refused() -> None:

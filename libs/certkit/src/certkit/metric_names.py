@@ -23,8 +23,10 @@ __all__ = [
     "ENDPOINT_VERDICTS",
     "HEARTBEAT",
     "ISSUER_ABANDONED",
+    "ISSUER_CA_AWAY",
     "ISSUER_FAILURES",
     "ISSUER_ISSUED",
+    "ISSUER_WAITS",
     "ORDERS_READ",
     "ORDERS_TAKEN",
     "OUTBOX_OLDEST",
@@ -84,8 +86,10 @@ HEARTBEAT: Final = Metric(
 ISSUER_ABANDONED: Final = Metric(
     "certbus_issuer_orders_abandoned", "Orders at a CA that were given up.", ("ca", "reason")
 )
+ISSUER_CA_AWAY: Final = Metric("certbus_issuer_ca_away", "1 where the CA doesn't answer, whatever is asked.", ("ca",))
 ISSUER_FAILURES: Final = Metric("certbus_issuer_failures", "Runs of jobs that failed.", ("ca", "reason"))
 ISSUER_ISSUED: Final = Metric("certbus_issuer_certificates_issued", "Revisions handed over.", ("ca",))
+ISSUER_WAITS: Final = Metric("certbus_issuer_waits", "Runs of jobs that ended to wait.", ("ca", "reason"))
 ORDERS_READ: Final = Metric(
     "certbus_orders_read_timestamp_seconds", "When all deployments were last read from the registry."
 )

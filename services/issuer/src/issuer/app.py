@@ -37,10 +37,15 @@ from issuer.adapters.kept_bundles import KeptBundles
 from issuer.adapters.status_stream import StatusStream
 from issuer.cas.acme.account_key import AccountSafe
 from issuer.cas.acme.ca import AcmeCa
+from issuer.domain.breaker import BreakerRule
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeSolver
 from issuer.domain.choice import CaPolicy
 from issuer.domain.key_material import ESCROW
+from issuer.domain.order_loss import Evidence
+from issuer.domain.turns import Turns
+from issuer.handlers.bulkheads import Bulkheads
+from issuer.handlers.challenges import Challenges
 from issuer.handlers.issuance import Issuance
 from issuer.handlers.issue_orders import IssueOrders
 from issuer.handlers.metrics import Metrics
@@ -49,7 +54,7 @@ from issuer.handlers.order_watch import OrderWatch
 from issuer.handlers.orphans import Orphans
 from issuer.handlers.pruning import Pruning
 from issuer.handlers.worker import UPKEEP_S, Worker
-from issuer.settings import Settings
+from issuer.settings import OrderLossSettings, Settings
 
 __all__ = ["create_app"]
 
@@ -60,9 +65,10 @@ _TAKING_ENDS_S: Final = 5.0
 _TRY_JOURNAL_EVERY_S: Final = 1.0
 _PRUNE_EVERY_S: Final = 3600.0
 _EVENTS_AT_ONCE: Final = 32
-_JOBS_PER_WORKER: Final = 4
 _KEY_THREADS: Final = 2
 """For RSA keys alone: what is asked of a CA takes no thread."""
+_WITHOUT_CA: Final = 32
+"""Jobs that make keys, hand over or report: none of these waits for a CA."""
 
 
 def create_app(settings: Settings) -> ServiceApp:
@@ -82,6 +88,9 @@ def create_app(settings: Settings) -> ServiceApp:
     reports = StatusStream(StatusReports(publisher=publisher, place=HUB, service=_SERVICE))
     registry = RegistryClient(settings.registry)
     policy = CaPolicy(internal=settings.policy.internal, public=settings.policy.public)
+    own_metrics = Metrics(registry=metrics)
+    bulkheads = _bulkheads(settings, own_metrics)
+    challenges = Challenges(journal=journal, solvers=_solvers(responder, dns))
     issuance = Issuance(
         journal=journal,
         watch=OrderWatch(
@@ -89,10 +98,12 @@ def create_app(settings: Settings) -> ServiceApp:
             journal=journal,
             clock=system_clock,
             patience=timedelta(seconds=settings.order_patience_s),
+            evidence=_evidence(settings.order_loss),
         ),
+        bulkheads=bulkheads,
         cas=cas.keys(),
         policy=policy,
-        solvers=_solvers(responder, dns),
+        challenges=challenges,
         registry=registry,
         reports=reports,
         escrow_public_key=escrow.public_key,
@@ -102,10 +113,12 @@ def create_app(settings: Settings) -> ServiceApp:
     worker = Worker(
         journal=journal,
         issuance=issuance,
-        metrics=Metrics(registry=metrics),
+        challenges=challenges,
+        bulkheads=bulkheads,
+        turns=Turns(_WITHOUT_CA, {ca.name: ca.in_flight for ca in settings.cas}),
+        metrics=own_metrics,
         tracer=telemetry.tracer,
         clock=system_clock,
-        in_flight=settings.workers * _JOBS_PER_WORKER,
     )
     orders = IssueOrders(journal=journal, policy=policy, cas=cas.keys(), wake=worker.wake, clock=system_clock)
     order_list = OrderList(registry=registry, orders=orders, kept=kept, clock=system_clock)
@@ -130,7 +143,7 @@ def create_app(settings: Settings) -> ServiceApp:
         background=background,
         metrics=metrics,
         clock=system_clock,
-        checks=[asked("journal", database.not_ready), asked("orders", order_list.not_ready)],
+        checks=[asked("journal", database.not_ready), asked("orders", order_list.not_ready), bulkheads.findings],
         folders=[settings.state_folder, folder_of(settings.database_url)],
     )
     heartbeat = Heartbeat(
@@ -187,6 +200,29 @@ def _cas(settings: Settings, journal: Journal) -> dict[str, AcmeCa]:
     }
 
 
+def _bulkheads(settings: Settings, metrics: Metrics) -> Bulkheads:
+    outage = settings.outage
+    return Bulkheads(
+        in_flight={ca.name: ca.in_flight for ca in settings.cas},
+        rule=BreakerRule(
+            failures=outage.failures,
+            first=timedelta(seconds=outage.first_pause_s),
+            longest=timedelta(seconds=outage.longest_pause_s),
+        ),
+        patience=timedelta(seconds=outage.fallback_after_s),
+        metrics=metrics,
+        clock=system_clock,
+    )
+
+
+def _evidence(settings: OrderLossSettings) -> Evidence:
+    return Evidence(
+        denials=settings.denials,
+        over=timedelta(seconds=settings.over_s),
+        over_after_finalize=timedelta(seconds=settings.over_after_finalize_s),
+    )
+
+
 def _responder(settings: Settings, journal: Journal) -> Http01Responder | None:
     if not any(ChallengeKind.HTTP_01 in ca.challenges for ca in settings.cas):
         return None
@@ -210,10 +246,8 @@ def _solving(
     return [solver for solver in (dns, responder) if solver is not None]
 
 
-def _solvers(
-    responder: Http01Responder | None, dns: ChalltestsrvDns01 | None
-) -> dict[ChallengeKind, ChallengeSolver]:
-    solvers: dict[ChallengeKind, ChallengeSolver] = {}
+def _solvers(responder: Http01Responder | None, dns: ChalltestsrvDns01 | None) -> dict[str, ChallengeSolver]:
+    solvers: dict[str, ChallengeSolver] = {}
     if responder is not None:
         solvers[ChallengeKind.HTTP_01] = responder
     if dns is not None:

@@ -9,11 +9,43 @@ from certkit.settings import RegistrySettings, ServiceSettings
 from issuer.cas.acme.settings import CaSettings
 from issuer.domain.ca_order import ChallengeKind
 
-__all__ = ["ChalltestsrvSettings", "Http01Settings", "PolicySettings", "Settings"]
+__all__ = [
+    "ChalltestsrvSettings",
+    "Http01Settings",
+    "OrderLossSettings",
+    "OutageSettings",
+    "PolicySettings",
+    "Settings",
+]
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OrderLossSettings(_Settings):
+    """What it takes to believe a CA that it has an order no more: another one may be a second certificate."""
+
+    denials: Annotated[int, Field(ge=2)] = Field(
+        default=4, description="Problem documents in a row that deny the order, while the account is answered."
+    )
+    over_s: Annotated[float, Field(gt=0)] = Field(
+        default=180.0, description="So long after the first the last comes."
+    )
+    over_after_finalize_s: Annotated[float, Field(gt=0)] = Field(
+        default=900.0, description="As over_s, where a finalize may have been sent."
+    )
+
+
+class OutageSettings(_Settings):
+    """When a CA counts as away, and for how long it isn't asked then."""
+
+    failures: Annotated[int, Field(ge=1)] = Field(default=5, description="In a row, of whatever jobs.")
+    first_pause_s: Annotated[float, Field(gt=0)] = Field(default=5.0, description="Doubled at each look in vain.")
+    longest_pause_s: Annotated[float, Field(gt=0)] = 60.0
+    fallback_after_s: Annotated[float, Field(ge=0)] = Field(
+        default=1800.0, description="Away for so long, its jobs go to the next CA that their issue orders allow."
+    )
 
 
 class PolicySettings(_Settings):
@@ -53,9 +85,6 @@ class Settings(ServiceSettings):
     policy: PolicySettings
     http01: Http01Settings = Http01Settings()
     dns: ChalltestsrvSettings | None = None
-    workers: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=4, description="Four jobs each are under way at once."
-    )
     orders_every_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="How often the registry's list of orders is read; events tell of them sooner."
     )
@@ -67,6 +96,9 @@ class Settings(ServiceSettings):
         default=60.0,
         description="A CA that answers, but not about one order, for this long has lost that order.",
     )
+
+    order_loss: OrderLossSettings = OrderLossSettings()
+    outage: OutageSettings = OutageSettings()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

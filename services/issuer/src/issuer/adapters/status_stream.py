@@ -8,7 +8,7 @@ from certcore.errors import TransientError
 from certcore.events import Event, RevisionFailed, RevisionIssued, RevisionStarted
 from certcore.inspection import read_chain
 from certkit.reports import StatusReports
-from issuer.domain.failure import REPORTED_AS, FailureReason
+from issuer.domain.failure import FailureReason, reported_as
 from issuer.domain.issued import ari_id
 from issuer.domain.job import Job, JobState
 
@@ -77,7 +77,7 @@ def _issued(job: Job) -> RevisionIssued:
 
 
 def _failed(job: Job) -> RevisionFailed:
-    reported = REPORTED_AS[job.reason or FailureReason.UNFORESEEN]
+    reported = reported_as(job.reason or FailureReason.UNFORESEEN, given_up=job.given_up)
     return RevisionFailed(
         certificate_id=job.id.certificate_id,
         revision=job.id.revision,

@@ -1,9 +1,9 @@
 """The steps of a job. Each stores its intent before it calls out, and leaves the job as the journal has it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -19,49 +19,42 @@ from issuer.adapters.status_stream import StatusStream
 from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.ca_order import (
     AuthorizationStatus,
-    AuthorizationView,
-    ChallengeKind,
     OrderMove,
     OrderStatus,
     OrderView,
     judge_order,
     validation_method,
 )
-from issuer.domain.challenge import ChallengeRecord, ChallengeSolver
-from issuer.domain.choice import CaPolicy, choose_ca, choose_challenge
+from issuer.domain.challenge import ChallengeRecord
+from issuer.domain.choice import CaPolicy, choose_ca
 from issuer.domain.errors import (
     AcmeProblemError,
     CaUnreachableError,
-    NoChallengeError,
     SolverError,
     UnfitCertificateError,
     UnknownCaError,
     UnsupportedIssueOrderError,
 )
-from issuer.domain.failure import FailureReason, JobFailedError
+from issuer.domain.failure import FailureReason, JobFailedError, JobWaitsError, reason_of_problem, told
 from issuer.domain.issued import ari_id, check_issued
 from issuer.domain.job import CaOrder, Job, JobState, Step, next_step
 from issuer.domain.key_material import make_key_material
-from issuer.domain.retry import Verdict, decide_retry, reason_of_problem
+from issuer.domain.order_loss import answered
+from issuer.domain.retry import Verdict, decide_retry
+from issuer.domain.waiting import decide_wait, without_wait
+from issuer.handlers.bulkheads import Bulkheads
+from issuer.handlers.challenges import Challenges
 from issuer.handlers.order_watch import OrderWatch
+from issuer.handlers.progress import Progress
 
-__all__ = ["Issuance", "Progress"]
+__all__ = ["Issuance"]
 
 log = structlog.get_logger()
 
 _REPORT_AGAIN: Final = timedelta(seconds=5)
 _FINALIZE_TRIES: Final = 3
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What this run knows already, so that the next step needn't ask again: the CA's last answer about the order,
-    and the job's challenge records.
-    """
-
-    job: Job
-    view: OrderView | None = None
-    records: Sequence[ChallengeRecord] | None = None
+_GO_ON_AT_CA: Final = frozenset({Step.COLLECT_CHALLENGES, Step.PROVE_CONTROL, Step.FINALIZE})
+_ASK_THE_CA: Final = _GO_ON_AT_CA | {Step.OPEN_ORDER}
 
 
 class Issuance:
@@ -70,9 +63,10 @@ class Issuance:
         *,
         journal: Journal,
         watch: OrderWatch,
+        bulkheads: Bulkheads,
         cas: Collection[str],
         policy: CaPolicy,
-        solvers: Mapping[ChallengeKind, ChallengeSolver],
+        challenges: Challenges,
         registry: RegistryClient,
         reports: StatusStream,
         escrow_public_key: str,
@@ -81,9 +75,10 @@ class Issuance:
     ) -> None:
         self._journal = journal
         self._watch = watch
+        self._bulkheads = bulkheads
         self._cas = cas
         self._policy = policy
-        self._solvers = solvers
+        self._challenges = challenges
         self._registry = registry
         self._reports = reports
         self._escrow_public_key = escrow_public_key
@@ -104,40 +99,35 @@ class Issuance:
 
         Raises:
             JobFailedError: with what `decide_retry` needs.
+            JobWaitsError: with what `decide_wait` needs.
             JobTakenError: another worker has the job.
         """
+        if step in _GO_ON_AT_CA:
+            self._bulkheads.admit(at.job)
         try:
-            return await self._steps[step](at)
+            after = await self._steps[step](at)
         except AcmeProblemError as problem:
             raise JobFailedError(
-                reason_of_problem(problem), str(problem), retry_after=problem.retry_after
+                reason_of_problem(problem), told(problem), retry_after=problem.retry_after
             ) from problem
         except CaUnreachableError as error:
             raise JobFailedError(FailureReason.CA_UNREACHABLE, str(error)) from error
         except SolverError as error:
             raise JobFailedError(FailureReason.SOLVER_UNREACHABLE, str(error)) from error
+        if step in _ASK_THE_CA and after.job.ca == at.job.ca:
+            self._bulkheads.answered(at.job.ca)
+        return after
+
+    async def wait(self, job: Job, waits: JobWaitsError) -> Job:
+        """Store for what, and until when, it waits."""
+        return await self._store(job, decide_wait(job, waits, now=self._clock()))
 
     async def fail(self, job: Job, failure: JobFailedError) -> Verdict:
         """Store what follows from a failure."""
-        verdict = decide_retry(job, failure, now=self._clock())
-        removed = await self._removed(await self._journal.records(job.id)) if verdict.abandons else ()
+        outage = self._bulkheads.failed(job.ca, failure.reason)
+        verdict = decide_retry(job, failure, now=self._clock(), outage=outage)
+        removed = await self._challenges.removed(await self._journal.records(job.id)) if verdict.abandons else ()
         return replace(verdict, job=await self._store(job, verdict.job, removed=removed))
-
-    async def tidy(self, records: Sequence[ChallengeRecord]) -> None:
-        """Remove records that a crash, or a place that was away, left behind."""
-        await self._journal.forget_records(await self._removed(records))
-
-    async def _removed(self, records: Sequence[ChallengeRecord]) -> Sequence[ChallengeRecord]:
-        """Those of the records that are shown no more; a place that is away keeps its records for the next round."""
-        removed: list[ChallengeRecord] = []
-        for kind, of_kind in _by_kind(records).items():
-            try:
-                await self._solvers[kind].clean_up(of_kind)
-            except SolverError as error:
-                log.warning("challenges_left", kind=kind, names=len(of_kind), error=str(error))
-            else:
-                removed += of_kind
-        return removed
 
     async def _make_key(self, at: Progress) -> Progress:
         job = at.job
@@ -168,88 +158,86 @@ class Issuance:
 
     async def _open_order(self, at: Progress) -> Progress:
         job = at.job
-        wanted = job.issue_order
+        fallback = self._bulkheads.following(job)
+        if fallback is not None:
+            log.warning("ca_left", ca=job.ca, following=fallback.ca, reason=fallback.reason, problem=job.problem)
+            following = replace(
+                job, ca=fallback.ca, refusals=0, reason=None, problem=None, problem_at=None, report_at=self._clock()
+            )
+            return Progress(await self._forward(job, following))
+        self._bulkheads.admit(job)
+        ca, wanted = self._watch.ca_of(job), job.issue_order
         replaces = wanted.replaces if job.abandoned == 0 else None
-        view = await self._watch.ca_of(job).open_order(wanted.dns_names, replaces=replaces, profile=wanted.profile)
+        async with self._bulkheads.new_order(job):
+            view = await ca.open_order(wanted.dns_names, replaces=replaces, profile=wanted.profile)
         order = CaOrder(view.url, view.finalize_url)
         ordered = await self._forward(job, replace(job, state=JobState.ORDERED, ca_order=order))
         log.info("order_opened", order=view.url, status=view.status)
         return Progress(ordered, view)
 
     async def _collect_challenges(self, at: Progress) -> Progress:
-        job, view = await self._looked(at)
+        view = await self._looked(at)
         match judge_order(view):
             case OrderMove.ABANDON:
-                raise JobFailedError(FailureReason.ORDER_INVALID, await self._watch.why_invalid(job, view))
+                raise await self._watch.invalid(at.job, view)
             case OrderMove.PROVE:
                 pass
             case _:
                 # The CA knows this account and these names: nothing is to be proven.
-                known = replace(job, state=JobState.FINALIZING, validation_method="reused")
-                return Progress(await self._forward(job, known), view)
-        ca = self._watch.ca_of(job)
+                known = replace(at.job, validation_method="reused")
+                return Progress(await self._to_finalize(at.job, known), view)
+        ca = self._watch.ca_of(at.job)
         authorizations = await asyncio.gather(*map(ca.authorization, view.authorizations))
         records, methods = [], set()
         for authorization in authorizations:
             if authorization.status is AuthorizationStatus.VALID:
                 methods.add(authorization.proven_by or "reused")
                 continue
-            record = self._record(job, authorization, ca)
+            record = self._challenges.chosen(at.job, authorization, preference=ca.preference)
             records.append(record)
             methods.add(str(record.kind))
-        validating = replace(job, state=JobState.VALIDATING, validation_method=validation_method(methods))
-        return Progress(await self._forward(job, validating, records=records), view, records)
-
-    def _record(self, job: Job, authorization: AuthorizationView, ca: AcmeCa) -> ChallengeRecord:
-        if authorization.status is not AuthorizationStatus.PENDING:
-            detail = f"{authorization.identifier} is {authorization.status}: {authorization.problem or 'no reason'}"
-            raise JobFailedError(FailureReason.ORDER_INVALID, detail)
-        try:
-            choice = choose_challenge(authorization, preference=ca.preference)
-        except NoChallengeError as error:
-            raise JobFailedError(FailureReason.NO_CHALLENGE, str(error)) from error
-        offer = choice.offer
-        log.info("challenge_chosen", identifier=authorization.identifier, kind=offer.kind, reason=choice.reason)
-        return ChallengeRecord(
-            job=job.id,
-            kind=offer.kind,
-            url=offer.url,
-            identifier=authorization.identifier,
-            record_name=offer.record_name,
-            record_value=offer.record_value,
-        )
+        validating = replace(at.job, state=JobState.VALIDATING, validation_method=validation_method(methods))
+        return Progress(await self._forward(at.job, validating, records=records), view, records)
 
     async def _prove_control(self, at: Progress) -> Progress:
-        job, view = await self._looked(at)
-        records = await self._journal.records(job.id) if at.records is None else at.records
+        records = await self._journal.records(at.job.id) if at.records is None else at.records
+        # It waits for the CA only after every challenge was answered.
+        was_answered = at.job.reason is FailureReason.ORDER_SLOW
+        if not was_answered:
+            # All are seen before the first is answered: a CA may look at once.
+            await self._challenges.show(at, records)
+        view = await self._looked(at)
         if judge_order(view) is OrderMove.PROVE:
-            # All are shown before the first is answered: a CA may look at once.
-            for kind, of_kind in _by_kind(records).items():
-                await self._solvers[kind].present(of_kind)
-            await asyncio.gather(*(self._watch.ca_of(job).answer(record.url) for record in records))
-            job, view = await self._watch.until_moved(job, still=OrderMove.PROVE, view=view)
+            if not was_answered:
+                await asyncio.gather(*(self._watch.ca_of(at.job).answer(record.url) for record in records))
+            view = await self._watch.until_moved(at, still=OrderMove.PROVE, view=view)
         if judge_order(view) is OrderMove.ABANDON:
-            raise JobFailedError(FailureReason.ORDER_INVALID, await self._watch.why_invalid(job, view))
-        return Progress(await self._forward(job, replace(job, state=JobState.FINALIZING)), view, records)
+            raise await self._watch.invalid(at.job, view)
+        return Progress(await self._to_finalize(at.job, at.job), view, records)
+
+    async def _to_finalize(self, before: Job, after: Job) -> Job:
+        """From this write on a finalize may have been sent."""
+        order = replace(after.ca_order, finalize_sent_at=self._clock()) if after.ca_order else None
+        return await self._forward(before, replace(after, state=JobState.FINALIZING, ca_order=order))
 
     async def _finalize(self, at: Progress) -> Progress:
-        job, view = await self._looked(at)
+        view = await self._looked(at)
         for _ in range(_FINALIZE_TRIES):
             match judge_order(view):
                 case OrderMove.FINALIZE:
-                    view = await self._ask_to_sign(job, view)
-                    job, view = await self._watch.until_moved(job, still=OrderMove.WAIT, view=view)
+                    view = await self._ask_to_sign(at.job, view)
+                    view = await self._watch.until_moved(at, still=OrderMove.WAIT, view=view)
                 case OrderMove.WAIT:
-                    job, view = await self._watch.until_moved(job, still=OrderMove.WAIT, view=view)
+                    view = await self._watch.until_moved(at, still=OrderMove.WAIT, view=view)
                 case OrderMove.FETCH:
-                    chain = await self._watch.ca_of(job).certificate(view.certificate_url or "")
-                    issued = await self._forward(job, replace(job, state=JobState.ISSUED, chain_pem=chain))
+                    chain = await self._watch.ca_of(at.job).certificate(view.certificate_url or "")
+                    issued = await self._forward(at.job, replace(at.job, state=JobState.ISSUED, chain_pem=chain))
                     log.info("chain_fetched", order=view.url)
                     return Progress(issued, records=at.records)
                 case OrderMove.PROVE:
-                    return Progress(await self._forward(job, replace(job, state=JobState.ORDERED)), view)
+                    return Progress(await self._forward(at.job, replace(at.job, state=JobState.ORDERED)), view)
                 case OrderMove.ABANDON:
-                    raise JobFailedError(FailureReason.ORDER_INVALID, await self._watch.why_invalid(job, view))
+                    raise await self._watch.invalid(at.job, view)
         raise JobFailedError(FailureReason.CA_TROUBLE, f"{view.url} stays {view.status} after finalize")
 
     async def _ask_to_sign(self, job: Job, view: OrderView) -> OrderView:
@@ -288,7 +276,7 @@ class Issuance:
                 return await self._not_needed(job, str(error))
             raise JobFailedError(FailureReason.REGISTRY_REFUSED, str(error)) from error
         records = await self._journal.records(job.id) if at.records is None else at.records
-        removed = await self._removed(records)
+        removed = await self._challenges.removed(records)
         now = self._clock()
         stored = replace(
             job,
@@ -318,9 +306,9 @@ class Issuance:
             return Progress(await self._store(job, later))
         return Progress(await self._store(job, replace(job, report_at=None)))
 
-    async def _looked(self, at: Progress) -> tuple[Job, OrderView]:
+    async def _looked(self, at: Progress) -> OrderView:
         """The order as this run knows it, else as the CA says."""
-        return (at.job, at.view) if at.view is not None else await self._watch.look(at.job)
+        return at.view if at.view is not None else await self._watch.look(at)
 
     async def _forward(
         self,
@@ -331,8 +319,8 @@ class Issuance:
         removed: Sequence[ChallengeRecord] = (),
     ) -> Job:
         """Store a job that got one state further: what went wrong in a row before is over."""
-        order = replace(after.ca_order, unanswered_since=None) if after.ca_order else None
-        further = replace(after, ca_order=order, setbacks=0, wait_until=None)
+        order = answered(after.ca_order) if after.ca_order else None
+        further = replace(without_wait(after), ca_order=order, setbacks=0, wait_until=None)
         return await self._store(before, further, records=records, removed=removed)
 
     async def _store(
@@ -346,10 +334,3 @@ class Issuance:
         """The lease goes back with the last write of a run."""
         release = next_step(after, now=self._clock()) in {Step.WAIT, Step.REST}
         return await self._journal.advance(before, after, records=records, removed=removed, release=release)
-
-
-def _by_kind(records: Sequence[ChallengeRecord]) -> dict[ChallengeKind, list[ChallengeRecord]]:
-    return {
-        kind: [record for record in records if record.kind is kind]
-        for kind in sorted({record.kind for record in records})
-    }

@@ -12,6 +12,8 @@ class Metrics:
         self._issued = metric_names.counter(metric_names.ISSUER_ISSUED, registry)
         self._failures = metric_names.counter(metric_names.ISSUER_FAILURES, registry)
         self._abandoned = metric_names.counter(metric_names.ISSUER_ABANDONED, registry)
+        self._waits = metric_names.counter(metric_names.ISSUER_WAITS, registry)
+        self._away = metric_names.gauge(metric_names.ISSUER_CA_AWAY, registry)
 
     def handed_over(self, job: Job) -> None:
         """For the first time."""
@@ -21,3 +23,9 @@ class Metrics:
         self._failures.labels(job.ca or "", reason).inc()
         if abandons:
             self._abandoned.labels(job.ca or "", reason).inc()
+
+    def waits(self, job: Job, reason: FailureReason) -> None:
+        self._waits.labels(job.ca or "", reason).inc()
+
+    def ca_away(self, ca: str, *, away: bool) -> None:
+        self._away.labels(ca).set(away)

@@ -19,12 +19,16 @@ from certkit.background import end_tasks
 from certkit.database import DatabaseBusyError
 from certkit.telemetry import parent_of
 from issuer.adapters.journal import Journal
+from issuer.domain.bulkhead import ca_needed
 from issuer.domain.errors import JobTakenError
-from issuer.domain.failure import FailureReason, JobFailedError
+from issuer.domain.failure import FailureReason, JobFailedError, JobWaitsError
 from issuer.domain.job import Job, JobId, Step, next_step
-from issuer.domain.turns import Turns
-from issuer.handlers.issuance import Issuance, Progress
+from issuer.domain.turns import Line, Turns
+from issuer.handlers.bulkheads import Bulkheads
+from issuer.handlers.challenges import Challenges
+from issuer.handlers.issuance import Issuance
 from issuer.handlers.metrics import Metrics
+from issuer.handlers.progress import Progress
 
 __all__ = ["UPKEEP_S", "Worker"]
 
@@ -40,28 +44,32 @@ _DRAIN_S: Final = 5.0
 @dataclass(frozen=True)
 class _Run:
     task: asyncio.Task[None]
-    owner: str
+    line: Line
 
 
 class Worker:
-    """`in_flight` is how many jobs it has under way at most; owners take turns in them."""
+    """`turns` has the slots of each CA, in which owners take turns."""
 
     def __init__(
         self,
         *,
         journal: Journal,
         issuance: Issuance,
+        challenges: Challenges,
+        bulkheads: Bulkheads,
+        turns: Turns,
         metrics: Metrics,
         tracer: Tracer,
         clock: Clock,
-        in_flight: int,
     ) -> None:
         self._journal = journal
         self._issuance = issuance
+        self._challenges = challenges
+        self._bulkheads = bulkheads
         self._metrics = metrics
         self._tracer = tracer
         self._clock = clock
-        self._turns = Turns(in_flight)
+        self._turns = turns
         self._running: dict[JobId, _Run] = {}
         self._broken_off: set[JobId] = set()
         self._woken = asyncio.Event()
@@ -109,11 +117,16 @@ class Worker:
         for job_id in tuple(self._broken_off):
             await self._journal.release(job_id)
             self._broken_off.discard(job_id)
-        if self._turns.free <= 0:
-            return _LONGEST_SLEEP_S
         now = self._clock()
+        turns = self._turns.within(self._bulkheads.slots(now))
+        if turns.free <= 0:
+            return _LONGEST_SLEEP_S
         jobs, later = await self._journal.claim(
-            now=now, until=now + _LEASE, turns=self._turns, running=frozenset(self._running)
+            now=now,
+            until=now + _LEASE,
+            turns=turns,
+            running=frozenset(self._running),
+            skip_cas=turns.full(),
         )
         for job in jobs:
             self._begin(job)
@@ -121,14 +134,15 @@ class Worker:
         return min(max(wait, 0.0), _LONGEST_SLEEP_S)
 
     def _begin(self, job: Job) -> None:
-        task = asyncio.create_task(self._work(job))
-        self._running[job.id] = _Run(task, job.owner)
-        self._turns.begun(job.owner)
+        line = Line(job.owner, job.urgent, ca_needed(job))
+        task = asyncio.create_task(self._work(job, slots=self._turns.slots_for(line.ca)))
+        self._running[job.id] = _Run(task, line)
+        self._turns.begun(line)
         task.add_done_callback(partial(self._ended, job.id))
 
     def _ended(self, job_id: JobId, _: asyncio.Task[None]) -> None:
         run = self._running.pop(job_id)
-        self._turns.ended(run.owner)
+        self._turns.ended(run.line)
         self.wake()
 
     async def keep_up(self) -> None:
@@ -137,9 +151,9 @@ class Worker:
         """
         await self._journal.extend_leases(frozenset(self._running), until=self._clock() + _LEASE)
         leftover = await self._journal.leftover_records(running=frozenset(self._running))
-        await self._issuance.tidy(leftover)
+        await self._challenges.tidy(leftover)
 
-    async def _work(self, job: Job) -> None:
+    async def _work(self, job: Job, *, slots: str) -> None:
         with (
             self._tracer.start_as_current_span(
                 "acme.order",
@@ -156,7 +170,7 @@ class Worker:
             ),
         ):
             try:
-                await self._run(Progress(job))
+                await self._run(Progress(job), slots=slots)
             except JobTakenError as error:
                 log.info("job_left", reason=str(error))
                 self._broken_off.add(job.id)
@@ -169,10 +183,15 @@ class Worker:
                 # It is taken up again when its lease has run out.
                 log.exception("job_broke_off")
 
-    async def _run(self, at: Progress) -> None:
+    async def _run(self, at: Progress, *, slots: str) -> None:
+        """Work on a job in a slot of that CA, or in one of those that are for no CA."""
         while not self._stopping:
             step = next_step(at.job, now=self._clock())
             if step in {Step.WAIT, Step.REST}:
+                return
+            if step is not Step.REPORT and self._turns.slots_for(ca_needed(at.job)) not in {"", slots}:
+                # It goes on in a slot of its CA.
+                self._broken_off.add(at.job.id)
                 return
             with self._tracer.start_as_current_span(f"acme.{step}", attributes={attributes.STEP: step}):
                 before = at.job
@@ -182,6 +201,8 @@ class Worker:
                     raise
                 except JobFailedError as failure:
                     at = await self._fail(at.job, failure)
+                except JobWaitsError as waits:
+                    at = await self._wait(at.job, waits)
                 except Exception as error:  # whatever it was, people are told and it is tried again
                     log.exception("step_broke_off", step=step)
                     at = await self._fail(at.job, JobFailedError(FailureReason.UNFORESEEN, type(error).__name__))
@@ -197,6 +218,11 @@ class Worker:
         else:
             log.info("bundle_stored_again", ca=after.ca)
 
+    async def _wait(self, job: Job, waits: JobWaitsError) -> Progress:
+        self._metrics.waits(job, waits.reason)
+        log.info("job_waits", state=job.state, ca=job.ca, reason=waits.reason, detail=waits.detail)
+        return Progress(await self._issuance.wait(job, waits))
+
     async def _fail(self, job: Job, failure: JobFailedError) -> Progress:
         verdict = await self._issuance.fail(job, failure)
         self._metrics.failed(job, verdict.reason, abandons=verdict.abandons)
@@ -208,5 +234,6 @@ class Worker:
             reason=verdict.reason,
             detail=failure.detail,
             next_try=verdict.next_try.isoformat() if verdict.next_try else None,
+            gave_up=verdict.job.given_up,
         )
         return Progress(verdict.job)

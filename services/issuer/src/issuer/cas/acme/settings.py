@@ -57,6 +57,10 @@ class CaSettings(_Settings):
         description="The same for a new account, a new order and finalize, which some CAs work on for a minute.",
     )
 
+    in_flight: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=32, description="Jobs that may be under way at this CA at once; those that wait take no part in it."
+    )
+
     @field_validator("proxy")
     @classmethod
     def _tells_no_password(cls, proxy: str | None) -> str | None:

@@ -1,0 +1,180 @@
+"""Keeps CAs from costing each other anything: how each stands, and what its jobs may do now."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from certcore.clock import Clock
+from certkit.readiness import Finding
+from issuer.domain.breaker import (
+    ANSWERS,
+    CLOSED,
+    TROUBLES,
+    Breaker,
+    BreakerRule,
+    after_trouble,
+)
+from issuer.domain.bulkhead import Limit, in_force, is_left, limit_of, limit_on, pause_after, slots_of, spread
+from issuer.domain.errors import AcmeProblemError
+from issuer.domain.failure import FailureReason, JobWaitsError, reason_of_problem
+from issuer.domain.fallback import Fallback, fall_back
+from issuer.domain.job import Job
+from issuer.domain.retry import Outage
+from issuer.handlers.metrics import Metrics
+
+__all__ = ["Bulkheads"]
+
+log = structlog.get_logger()
+
+_NEW_ORDERS_AT_ONCE: Final = 3
+"""So many may meet a rate limit before the first has told of it."""
+_QUEUE_S: Final = 1.0
+_QUEUED_AGAIN: Final = timedelta(seconds=2)
+_AWAY_WAIT: Final = timedelta(minutes=2)
+
+
+@dataclass
+class _Cell:
+    breaker: Breaker = CLOSED
+    limits: tuple[Limit, ...] = ()
+    limits_in_a_row: int = 0
+    new_orders: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_NEW_ORDERS_AT_ONCE))
+
+
+class Bulkheads:
+    """`in_flight` is how many jobs each CA may have under way, `patience` for how long it may be away before its jobs
+    leave it.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_flight: Mapping[str, int],
+        rule: BreakerRule,
+        patience: timedelta,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._in_flight = in_flight
+        self._rule = rule
+        self._patience = patience
+        self._metrics = metrics
+        self._clock = clock
+        self._cells = {ca: _Cell() for ca in in_flight}
+        for ca in in_flight:
+            metrics.ca_away(ca, away=False)
+
+    def slots(self, now: datetime) -> dict[str, int]:
+        """How many jobs of each CA may be under way now."""
+        return {
+            ca: slots_of(self._in_flight[ca], cell.breaker, patience=self._patience, now=now)
+            for ca, cell in self._cells.items()
+        }
+
+    def following(self, job: Job) -> Fallback | None:
+        """The CA that the job goes to now, in place of its own."""
+        return fall_back(job, known=self._cells, away=self._away(), patience=self._patience, now=self._clock())
+
+    def admit(self, job: Job) -> None:
+        """Before a job asks its CA.
+
+        Raises:
+            JobWaitsError: nobody asks it now.
+        """
+        cell, now = self._cells.get(job.ca or ""), self._clock()
+        if cell is None or not is_left(cell.breaker, patience=self._patience, now=now):
+            return
+        wait = _AWAY_WAIT + spread(str(job.id), over=_AWAY_WAIT)
+        since = f"{cell.breaker.away_since:%Y-%m-%dT%H:%M:%SZ}"
+        raise JobWaitsError(FailureReason.CA_AWAY, f"{job.ca} doesn't answer since {since}", wait=wait)
+
+    def _away(self) -> dict[str, datetime]:
+        """Since when those CAs are away that are."""
+        cells = self._cells.items()
+        return {ca: cell.breaker.away_since for ca, cell in cells if cell.breaker.away_since is not None}
+
+    def answered(self, ca: str | None) -> None:
+        cell = self._cells.get(ca or "")
+        if cell is None or cell.breaker == CLOSED:
+            return
+        if cell.breaker.away_since is not None:
+            log.info("ca_back", ca=ca, away_since=cell.breaker.away_since.isoformat())
+            self._metrics.ca_away(ca or "", away=False)
+        cell.breaker = CLOSED
+
+    def failed(self, ca: str | None, reason: FailureReason) -> Outage:
+        """Take note of what a job met; whether its CA is away for all."""
+        cell = self._cells.get(ca or "")
+        if cell is None:
+            return Outage.NONE
+        if reason in ANSWERS:
+            self.answered(ca)
+            return Outage.NONE
+        was_away = cell.breaker.away_since is not None
+        if reason in TROUBLES:
+            cell.breaker = after_trouble(cell.breaker, now=self._clock(), rule=self._rule)
+        if was_away:
+            return Outage.GOES_ON
+        if cell.breaker.away_since is None:
+            return Outage.NONE
+        log.warning("ca_away", ca=ca, failures=cell.breaker.failures, reason=reason)
+        self._metrics.ca_away(ca or "", away=True)
+        return Outage.BEGAN
+
+    @asynccontextmanager
+    async def new_order(self, job: Job) -> AsyncIterator[None]:
+        """Around a newOrder: few at once, and none while a limit holds it back.
+
+        Raises:
+            JobWaitsError: it is to be tried later.
+        """
+        cell = self._cells[job.ca or ""]
+        self._hold_back(cell, job)
+        try:
+            async with asyncio.timeout(_QUEUE_S):
+                await cell.new_orders.acquire()
+        except TimeoutError:
+            later = _QUEUED_AGAIN + spread(str(job.id), over=_QUEUED_AGAIN)
+            raise JobWaitsError(FailureReason.CA_BUSY, f"{job.ca} takes long to open orders", wait=later) from None
+        try:
+            # It may have met one since.
+            self._hold_back(cell, job)
+            yield
+        except AcmeProblemError as problem:
+            if reason_of_problem(problem) is FailureReason.RATE_LIMITED:
+                self._limited(cell, job, problem)
+            raise
+        else:
+            cell.limits_in_a_row = 0
+        finally:
+            cell.new_orders.release()
+
+    def findings(self) -> list[Finding]:
+        """For people: a CA that is away doesn't keep the issuer from its work."""
+        now = self._clock()
+        found = [Finding(check=f"ca {ca}", detail="is away", since=since) for ca, since in self._away().items()]
+        for ca, cell in self._cells.items():
+            for limit in in_force(cell.limits, now=now):
+                about = f"names under {limit.suffix}" if limit.suffix else "all orders"
+                told = f"takes no new order until {limit.until:%Y-%m-%dT%H:%M:%SZ}, {about}: {limit.detail}"
+                found.append(Finding(check=f"ca {ca}", detail=told))
+        return found
+
+    def _hold_back(self, cell: _Cell, job: Job) -> None:
+        now = self._clock()
+        limit = limit_on(job.issue_order.dns_names, cell.limits, now=now)
+        if limit is not None:
+            told = f"{job.ca} takes no order before {limit.until:%Y-%m-%dT%H:%M:%SZ}: {limit.detail}"
+            raise JobWaitsError(FailureReason.CA_LIMITS, told, wait=pause_after(limit.until, job, now=now))
+
+    def _limited(self, cell: _Cell, job: Job, problem: AcmeProblemError) -> None:
+        now = self._clock()
+        cell.limits_in_a_row += 1
+        limit = limit_of(problem, job.issue_order.dns_names, in_a_row=cell.limits_in_a_row, now=now)
+        cell.limits = in_force([*cell.limits, limit], now=now)
+        log.warning("ca_limits", ca=job.ca, until=limit.until.isoformat(), suffix=limit.suffix)

@@ -1,0 +1,169 @@
+"""A CA that is silent, slow, or limits: what that costs its own jobs, and those of others."""
+
+import socket
+import time
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from certcore.events import RevisionFailed, RevisionIssued, RevisionStarted
+from certlocal.tools import Tell
+from tests.integration.issuer.bus_peer import an_order
+from tests.integration.issuer.order_desk import OrderDesk, no_fault
+from tests.integration.issuer.scene import Scene, a_scene, until
+from tests.integration.issuer.scripted_ca import Answer, Asked, problem, serving
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+
+IN_FLIGHT = 8
+RETRY_AFTER_S = 5
+
+
+@contextmanager
+def _silent_ca() -> Iterator[str]:
+    """It accepts TCP and says nothing."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/dir"
+
+
+@pytest.fixture(scope="module")
+def running_desk() -> Iterator[OrderDesk]:
+    with serving(OrderDesk) as ca:
+        yield ca
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(
+    tmp_path_factory: pytest.TempPathFactory, tell: Tell, running_desk: OrderDesk
+) -> AsyncIterator[Scene]:
+    with _silent_ca() as silent:
+        urls = {"desk": f"{running_desk.url}/dir", "silent": silent}
+        cas = tuple(
+            {"name": name, "directory_url": url, "challenges": ["http-01"], "in_flight": IN_FLIGHT}
+            for name, url in urls.items()
+        )
+        outage = {"failures": 3, "first_pause_s": 1.0, "longest_pause_s": 2.0, "fallback_after_s": 6.0}
+        async with a_scene(
+            tmp_path_factory.mktemp("issuer"), tell=tell, more_cas=cas, more_settings={"outage": outage}
+        ) as ready:
+            yield ready
+
+
+@pytest.fixture
+def desk(running_desk: OrderDesk) -> OrderDesk:
+    running_desk.fault = no_fault
+    running_desk.opened.clear()
+    running_desk.finalized.clear()
+    return running_desk
+
+
+async def _order(scene: Scene, names: Collection[str], issuer: str) -> None:
+    for name in names:
+        await scene.peer.order(an_order(name, f"{name}.example.org", issuer=issuer))
+
+
+async def test_one_rate_limit_teaches_all_jobs_of_its_ca(scene: Scene, desk: OrderDesk, tell: Tell) -> None:
+    limited_at: list[float] = []
+
+    def limits_once(asked: Asked, _: int) -> Answer | None:
+        if asked.path != "/newOrder" or limited_at:
+            return None
+        limited_at.append(time.monotonic())
+        return problem("rateLimited", 429, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+    desk.fault = limits_once
+    names = [f"l{number}" for number in range(60)]
+    await _order(scene, names, "desk")
+    await scene.peer.wait_for(RevisionIssued, certificate_ids=names)
+    until_then = [at for at in desk.opened if at < limited_at[0] + RETRY_AFTER_S]
+    reports = [failed for failed in scene.peer.reports(RevisionFailed) if failed.certificate_id in names]
+    tell(f"one 429, {len(names)} jobs: {len(until_then)} newOrders until its time, {len(reports)} failure reports")
+    assert len(until_then) <= 3
+    assert len(reports) == 1
+    assert len(desk.finalized) == len(names)
+
+
+async def test_a_limit_of_one_domain_holds_back_no_other(scene: Scene, desk: OrderDesk) -> None:
+    def limits_domain(asked: Asked, _: int) -> Answer | None:
+        if asked.path != "/newOrder" or not asked.payload["identifiers"][0]["value"].endswith("full.example"):
+            return None
+        told = 'too many certificates (50) already issued for "full.example" in the last 168h0m0s'
+        return problem("rateLimited", 429, detail=told, headers={"Retry-After": "86400"})
+
+    desk.fault = limits_domain
+    await scene.peer.order(an_order("full-1", "a.full.example", issuer="desk"))
+    await scene.peer.wait_for(RevisionFailed, certificate_ids=["full-1"])
+    await scene.peer.order(an_order("full-2", "b.full.example", issuer="desk"))
+    await scene.peer.order(an_order("roomy", "roomy.example.org", issuer="desk"))
+    await scene.peer.wait_for(RevisionIssued, certificate_ids=["roomy"])
+
+    def waits() -> list[object]:
+        rows = scene.journal("SELECT reason FROM job WHERE certificate_id = 'full-2' AND wait_until IS NOT NULL")
+        return [row[0] for row in rows]
+
+    await until(waits, what="the other job of that domain waits")
+    assert waits() == ["ca_limits"]
+    assert len(desk.opened) == 2
+
+
+async def test_a_new_order_that_takes_long_is_one_order(scene: Scene, desk: OrderDesk) -> None:
+    def slow(asked: Asked, _: int) -> Answer | None:
+        if asked.path != "/newOrder" or asked.payload["identifiers"][0]["value"] != "slow.example.org":
+            return None
+        # Longer than any other question may take.
+        return replace(desk.opened_for(asked), slow_s=6.0)
+
+    desk.fault = slow
+    await _order(scene, ["slow"], "desk")
+    await scene.peer.wait_for(RevisionIssued, certificate_ids=["slow"])
+    assert (len(desk.opened), len(desk.finalized)) == (1, 1)
+    assert scene.peer.reports(RevisionFailed, "slow") == []
+
+
+def _started(scene: Scene, names: Collection[str]) -> set[str]:
+    return {event.certificate_id for event in scene.peer.reports(RevisionStarted)} & set(names)
+
+
+@pytest.mark.usefixtures("desk")
+async def test_a_silent_ca_costs_a_good_one_nothing_and_is_told_once(scene: Scene, tell: Tell) -> None:
+    alone, beside = [f"a{number}" for number in range(40)], [f"b{number}" for number in range(40)]
+    silent = [f"s{number}" for number in range(200)]
+    began = time.monotonic()
+    await _order(scene, alone, "desk")
+    await scene.peer.wait_for(RevisionIssued, certificate_ids=alone)
+    took_alone = time.monotonic() - began
+    await _order(scene, silent, "silent")
+    await until(lambda: len(_started(scene, silent)) >= IN_FLIGHT - 1, what="the silent CA's slots are taken")
+    began = time.monotonic()
+    await _order(scene, beside, "desk")
+    await scene.peer.wait_for(RevisionIssued, certificate_ids=beside)
+    took_beside = time.monotonic() - began
+    tell(f"40 jobs alone: {took_alone:.1f} s; beside 200 at a silent CA: {took_beside:.1f} s")
+    await until(lambda: scene.logged("ca_away"), what="the silent CA counts as away")
+    async with httpx.AsyncClient(trust_env=False) as client:
+        readyz = await client.get(f"{scene.issuer.url}/readyz")
+        metrics = (await client.get(f"{scene.issuer.url}/metrics")).text
+    assert readyz.status_code == 200
+    assert "ok   ca silent: (is away) since" in readyz.text
+    assert 'certbus_issuer_ca_away{ca="silent"} 1.0' in metrics
+    assert 'certbus_issuer_ca_away{ca="desk"} 0.0' in metrics
+    reports = [failed for failed in scene.peer.reports(RevisionFailed) if failed.certificate_id in silent]
+    assert len(reports) <= 1
+
+
+@pytest.mark.usefixtures("desk")
+async def test_jobs_leave_a_ca_that_is_away_for_the_next_that_they_allow(scene: Scene) -> None:
+    names = [f"f{number}" for number in range(3)]
+    for name in names:
+        await scene.peer.order(an_order(name, f"{name}.example.org", cas=("silent", "desk")))
+    issued = await scene.peer.wait_for(RevisionIssued, certificate_ids=names)
+    assert {event.ca for name, event in issued.items() if name in names} == {"desk"}
+    left = [line for line in scene.logged("ca_left") if line["certificate_id"] in names]
+    assert {line["reason"] for line in left} == {"ca_away"}
+    started = {event.ca for event in scene.peer.reports(RevisionStarted, names[0])}
+    assert started <= {"silent", "desk"}
+    assert "desk" in started
