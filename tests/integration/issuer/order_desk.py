@@ -22,17 +22,22 @@ def no_fault(_: Asked, __: int) -> Answer | None:
 
 
 class OrderDesk(ScriptedCa):
-    """`opened` has when each order was asked for, `finalized` the number of each order that was finalized."""
+    """`opened` has when each order was asked for, `finalized` the number of each order that was finalized.
+
+    `proves_after` says after how many seconds an order is proven; None counts the looks at it.
+    """
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.fault: Fault = no_fault
+        self.proves_after: Callable[[int], float] | None = None
         self.opened: list[float] = []
         self.finalized: list[int] = []
         self.names: dict[int, str] = {}
         self._times: Counter[str] = Counter()
         self._chains: dict[int, str] = {}
-        self._proven: dict[int, int] = {}
+        self._looks: Counter[int] = Counter()
+        self._answered: dict[int, float] = {}
         self._lock = threading.Lock()
         self._answers: dict[str, Callable[[int, Asked], Answer]] = {
             "authorization": lambda number, _: Answer(body=self._authorization(number)),
@@ -73,10 +78,16 @@ class OrderDesk(ScriptedCa):
         }
         if number in self._chains:
             return {"status": "valid", "certificate": f"{self.url}/certificate/{number}", **urls}
-        if number in self._proven:
-            self._proven[number] += look
-        ready = self._proven.get(number, 0) > _POLLS_TO_PROVE
-        return {"status": "ready" if ready else "pending", **urls}
+        self._looks[number] += look and number in self._answered
+        return {"status": "ready" if self._is_proven(number) else "pending", **urls}
+
+    def _is_proven(self, number: int) -> bool:
+        answered = self._answered.get(number)
+        if answered is None:
+            return False
+        if self.proves_after is None:
+            return self._looks[number] > _POLLS_TO_PROVE
+        return time.monotonic() >= answered + self.proves_after(number)
 
     def _authorization(self, number: int) -> dict[str, Any]:
         challenge = {
@@ -89,7 +100,7 @@ class OrderDesk(ScriptedCa):
         return {"identifier": identifier, "status": "pending", "challenges": [challenge]}
 
     def _look_at(self, number: int, asked: Asked) -> Answer:
-        self._proven.setdefault(number, 0)
+        self._answered.setdefault(number, time.monotonic())
         return Answer(body={"type": "http-01", "url": self.url + asked.path, "status": "processing"})
 
     def _finalize(self, number: int, asked: Asked) -> Answer:

@@ -56,6 +56,7 @@ async def scene(
 @pytest.fixture
 def desk(running_desk: OrderDesk) -> OrderDesk:
     running_desk.fault = no_fault
+    running_desk.proves_after = None
     running_desk.opened.clear()
     running_desk.finalized.clear()
     return running_desk
@@ -126,6 +127,21 @@ async def test_a_new_order_that_takes_long_is_one_order(scene: Scene, desk: Orde
 
 def _started(scene: Scene, names: Collection[str]) -> set[str]:
     return {event.certificate_id for event in scene.peer.reports(RevisionStarted)} & set(names)
+
+
+async def test_a_ca_that_takes_up_to_three_seconds_is_asked_nine_times_a_certificate(
+    scene: Scene, desk: OrderDesk, tell: Tell
+) -> None:
+    desk.proves_after = lambda number: number * 7 % 30 / 10
+    desk.asked.clear()
+    names = [f"t{number}" for number in range(60)]
+    began = time.monotonic()
+    await _order(scene, names, "desk")
+    await scene.peer.wait_for(RevisionIssued, certificate_ids=names)
+    rate, each = len(names) / (time.monotonic() - began), len(desk.asked) / len(names)
+    tell(f"a CA of 0 to 3 s, {IN_FLIGHT} in flight: {each:.1f} requests a certificate, {rate:.1f}/s")
+    assert each <= 9
+    assert len(desk.finalized) == len(names)
 
 
 @pytest.mark.usefixtures("desk")

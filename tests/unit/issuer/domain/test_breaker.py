@@ -49,6 +49,15 @@ def test_what_was_asked_before_and_fails_later_does_not_lengthen_the_pause() -> 
     assert late.look_at == NOON + 5 * SECOND
 
 
+def test_a_ca_that_says_when_it_is_back_is_not_asked_before() -> None:
+    breaker = CLOSED
+    for _ in range(RULE.failures):
+        breaker = after_trouble(breaker, now=NOON, rule=RULE, retry_after=timedelta(minutes=2))
+    assert breaker.look_at == NOON + timedelta(minutes=2)
+    later = after_trouble(breaker, now=NOON + timedelta(minutes=2), rule=RULE, retry_after=timedelta(days=30))
+    assert later.look_at == NOON + timedelta(minutes=12)
+
+
 def test_no_reason_is_both_an_answer_and_a_silence() -> None:
     assert not ANSWERS & TROUBLES
 

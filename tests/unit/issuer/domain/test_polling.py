@@ -38,7 +38,7 @@ def test_from_the_second_look_on_the_ca_is_obeyed() -> None:
 
 def test_who_needs_longer_than_two_seconds_waits_by_timer() -> None:
     assert looks(0.04, Pace()) == (1, 0.05, False)
-    assert looks(1.5, Pace())[2] is False
+    assert looks(1.3, Pace()) == (4, 1.35, False)
     assert looks(2.1, Pace())[2] is True
 
 

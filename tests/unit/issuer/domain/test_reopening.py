@@ -92,6 +92,16 @@ def test_a_bundle_that_was_lost_is_handed_over_again_at_once() -> None:
     assert next_step(reopening.job, now=NOON) is Step.STORE_BUNDLE
 
 
+@pytest.mark.parametrize("reason", [FailureReason.ORDER_LOST, FailureReason.ORDER_STALLED])
+def test_what_gave_up_over_lost_orders_waits_for_a_person(reason: FailureReason) -> None:
+    lost = gave_up(reason=reason, state=JobState.KEYED)
+    for first, after in ((True, timedelta()), (False, DAY)):
+        assert reopen_listed(lost, order(), now=NOON + after, first=first).reason is ReopeningReason.GAVE_UP
+    changed = reopen_listed(lost, order("other.example.org"), now=NOON, first=False)
+    assert changed.reason is ReopeningReason.TRIED_NOW
+    assert reopen(lost, order(), now=NOON).reason is ReopeningReason.TRIED_NOW
+
+
 def test_a_bundle_that_waits_to_be_handed_over_waits_no_longer() -> None:
     waiting = job(JobState.ISSUED, key=KEY, chain_pem="a chain", wait_until=NOON + DAY)
     reopening = hand_over_again(waiting, now=NOON)

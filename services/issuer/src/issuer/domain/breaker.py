@@ -29,6 +29,7 @@ ANSWERS: Final = frozenset(
     }
 )
 """What only a CA that is there can say. Whatever else fails tells nothing of it."""
+_LONGEST_ASKED: Final = timedelta(minutes=10)
 
 
 class Position(StrEnum):
@@ -65,16 +66,21 @@ def position(breaker: Breaker, now: datetime) -> Position:
     return Position.OPEN if now < breaker.look_at else Position.HALF_OPEN
 
 
-def after_trouble(breaker: Breaker, *, now: datetime, rule: BreakerRule) -> Breaker:
-    """What was asked before it opened and fails only now opens it for no longer."""
+def after_trouble(
+    breaker: Breaker, *, now: datetime, rule: BreakerRule, retry_after: timedelta | None = None
+) -> Breaker:
+    """What was asked before it opened and fails only now opens it for no longer. A CA that says for how long it is
+    away is believed for a while.
+    """
     failures = breaker.failures + 1
+    asked = min(retry_after or timedelta(), _LONGEST_ASKED)
     match position(breaker, now):
         case Position.CLOSED if failures < rule.failures:
             return replace(breaker, failures=failures)
         case Position.CLOSED:
-            return Breaker(failures, now, now + rule.first, rule.first)
+            return Breaker(failures, now, now + max(rule.first, asked), rule.first)
         case Position.OPEN:
             return replace(breaker, failures=failures)
         case Position.HALF_OPEN:
             pause = min(breaker.pause * 2, rule.longest)
-            return replace(breaker, failures=failures, look_at=now + pause, pause=pause)
+            return replace(breaker, failures=failures, look_at=now + max(pause, asked), pause=pause)

@@ -14,8 +14,8 @@ __all__ = ["Pace", "delay_before_look", "learned", "wait_by_timer"]
 _FIRST: Final = 0.05
 _QUICK_S: Final = 2.0
 """So long the quick looks take in all."""
-_GROWTH: Final = 2.0
-_STEP: Final = 1.25
+_GROWTH: Final = 3.0
+_STEP: Final = 1.4
 _SHORTEST_WAIT: Final = timedelta(seconds=1)
 _LONGEST_WAIT: Final = timedelta(minutes=10)
 _LONGEST_ASKED: Final = timedelta(hours=1)

@@ -7,6 +7,7 @@ from typing import Final
 
 from certcore.events import IssueOrder
 from issuer.domain.admission import objection_to
+from issuer.domain.failure import FailureReason
 from issuer.domain.job import Job, JobState
 from issuer.domain.retry import decide_retry
 
@@ -16,6 +17,8 @@ _HEARD_WITHIN: Final = timedelta(seconds=15)
 """A revision is in the registry's list until its report was heard: in that time the list says nothing new."""
 _GAVE_UP_FOR: Final = timedelta(hours=1)
 """The list is read each minute: what was given up isn't reported that often."""
+
+_FOR_A_PERSON: Final = frozenset({FailureReason.ORDER_LOST, FailureReason.ORDER_STALLED})
 
 
 class ReopeningReason(StrEnum):
@@ -60,7 +63,8 @@ def reopen_listed(job: Job, listed: IssueOrder, *, now: datetime, first: bool) -
 
     The registry lacks what was stored: it is handed over and reported again, and issued anew only where the leaf
     is no longer valid. What isn't finished goes on as it was. What was given up is tried where the issue order is
-    another one, at the `first` look after a start (the settings may be others), and each hour.
+    another one, at the `first` look after a start (the settings may be others), and each hour. Where orders were
+    lost, the latter two aren't enough: another order may be a further certificate.
     """
     if job.state is JobState.STORED:
         if not job.has_valid_bundle(now=now):
@@ -71,7 +75,7 @@ def reopen_listed(job: Job, listed: IssueOrder, *, now: datetime, first: bool) -
     if not job.given_up:
         return Reopening(job, ReopeningReason.UNDER_WAY)
     rested = job.problem_at is None or now - job.problem_at >= _GAVE_UP_FOR
-    if first or rested or listed != job.issue_order:
+    if listed != job.issue_order or (job.reason not in _FOR_A_PERSON and (first or rested)):
         return _try_now(job, listed, now)
     return Reopening(job, ReopeningReason.GAVE_UP)
 

@@ -107,7 +107,7 @@ class Bulkheads:
             self._metrics.ca_away(ca or "", away=False)
         cell.breaker = CLOSED
 
-    def failed(self, ca: str | None, reason: FailureReason) -> Outage:
+    def failed(self, ca: str | None, reason: FailureReason, *, retry_after: timedelta | None) -> Outage:
         """Take note of what a job met; whether its CA is away for all."""
         cell = self._cells.get(ca or "")
         if cell is None:
@@ -117,7 +117,7 @@ class Bulkheads:
             return Outage.NONE
         was_away = cell.breaker.away_since is not None
         if reason in TROUBLES:
-            cell.breaker = after_trouble(cell.breaker, now=self._clock(), rule=self._rule)
+            cell.breaker = after_trouble(cell.breaker, now=self._clock(), rule=self._rule, retry_after=retry_after)
         if was_away:
             return Outage.GOES_ON
         if cell.breaker.away_since is None:
@@ -146,8 +146,8 @@ class Bulkheads:
             self._hold_back(cell, job)
             yield
         except AcmeProblemError as problem:
-            if reason_of_problem(problem) is FailureReason.RATE_LIMITED:
-                self._limited(cell, job, problem)
+            # Before another may ask.
+            self.limited(job, problem)
             raise
         else:
             cell.limits_in_a_row = 0
@@ -172,8 +172,11 @@ class Bulkheads:
             told = f"{job.ca} takes no order before {limit.until:%Y-%m-%dT%H:%M:%SZ}: {limit.detail}"
             raise JobWaitsError(FailureReason.CA_LIMITS, told, wait=pause_after(limit.until, job, now=now))
 
-    def _limited(self, cell: _Cell, job: Job, problem: AcmeProblemError) -> None:
-        now = self._clock()
+    def limited(self, job: Job, problem: AcmeProblemError) -> None:
+        """Take note of a problem, where it is a rate limit: it holds back the orders of others too."""
+        if reason_of_problem(problem) is not FailureReason.RATE_LIMITED:
+            return
+        cell, now = self._cells[job.ca or ""], self._clock()
         cell.limits_in_a_row += 1
         limit = limit_of(problem, job.issue_order.dns_names, in_a_row=cell.limits_in_a_row, now=now)
         cell.limits = in_force([*cell.limits, limit], now=now)

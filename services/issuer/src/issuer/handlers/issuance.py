@@ -107,6 +107,8 @@ class Issuance:
         try:
             after = await self._steps[step](at)
         except AcmeProblemError as problem:
+            if step is not Step.OPEN_ORDER:
+                self._bulkheads.limited(at.job, problem)
             raise JobFailedError(
                 reason_of_problem(problem), told(problem), retry_after=problem.retry_after
             ) from problem
@@ -124,7 +126,7 @@ class Issuance:
 
     async def fail(self, job: Job, failure: JobFailedError) -> Verdict:
         """Store what follows from a failure."""
-        outage = self._bulkheads.failed(job.ca, failure.reason)
+        outage = self._bulkheads.failed(job.ca, failure.reason, retry_after=failure.retry_after)
         verdict = decide_retry(job, failure, now=self._clock(), outage=outage)
         removed = await self._challenges.removed(await self._journal.records(job.id)) if verdict.abandons else ()
         return replace(verdict, job=await self._store(job, verdict.job, removed=removed))
