@@ -168,7 +168,7 @@ class Journal:
                 # Another worker may have been quicker since it was read.
                 with suppress(JobTakenError):
                     claimed.append(_write(connection, mine, lease, expected=mine))
-                    planned.begun(line.owner)
+                    planned.begun(line)
             return claimed
 
         return await self._database.write(take), later

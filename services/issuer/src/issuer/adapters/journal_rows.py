@@ -7,6 +7,7 @@ from sqlalchemy import Row
 
 from certcore.bundles import SealedKey
 from certcore.events import IssueOrder
+from issuer.domain.bulkhead import ca_needed
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.failure import FailureReason
@@ -70,7 +71,7 @@ def _plain_row(of: Job) -> dict[str, object]:
     return {
         "state": of.state,
         "ca": of.ca,
-        "line_ca": of.ca or "",
+        "line_ca": ca_needed(of),
         "order_url": order.url if order else None,
         "finalize_url": order.finalize_url if order else None,
         "unanswered_since": order.unanswered_since if order else None,

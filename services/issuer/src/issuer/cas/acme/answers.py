@@ -83,6 +83,7 @@ def order_view(answer: Answer, url: str) -> OrderView:
         certificate_url=body.certificate,
         problem=str(body.error) if body.error else None,
         retry_after=answer.retry_after,
+        problem_types=body.error.short_types() if body.error else (),
     )
 
 
@@ -94,7 +95,7 @@ def authorization_view(answer: Answer, key: SigningKey) -> AuthorizationView:
     """
     body = answer.read(_AuthorizationBody)
     account = JWKEC(key=key.private_key)
-    problems = [str(challenge.error) for challenge in body.challenges if challenge.error]
+    problems = [challenge.error for challenge in body.challenges if challenge.error]
     return AuthorizationView(
         identifier=body.identifier.value,
         wildcard=body.wildcard,
@@ -105,7 +106,8 @@ def authorization_view(answer: Answer, key: SigningKey) -> AuthorizationView:
             if (offer := _offer(challenge, body.identifier.value, account)) is not None
         ),
         proven_by=next((item.type for item in body.challenges if item.status == "valid"), None),
-        problem="; ".join(problems) or None,
+        problem="; ".join(map(str, problems)) or None,
+        problem_types=tuple(type_ for problem in problems for type_ in problem.short_types()),
     )
 
 

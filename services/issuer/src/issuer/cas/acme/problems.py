@@ -31,6 +31,11 @@ class ProblemDocument(BaseModel):
         """The name of an ACME error; empty where the problem is none, as that of a gateway before the CA."""
         return self.type.removeprefix(_TYPE_PREFIX) if self.type.startswith(_TYPE_PREFIX) else ""
 
+    def short_types(self) -> tuple[str, ...]:
+        """Its own and those of its subproblems."""
+        types = (self.short_type, *(problem.short_type for problem in self.subproblems[:_MOST_SUBPROBLEMS]))
+        return tuple(filter(None, types))
+
     @property
     def told(self) -> str:
         """The detail, for people; with the type where that is no ACME error."""
