@@ -73,7 +73,7 @@ def test_a_ca_that_is_away_is_asked_by_one_job_and_left_after_a_while() -> None:
     assert slots_of(16, CLOSED, patience=30 * MINUTE, now=NOON) == 16
     assert slots_of(16, away, patience=30 * MINUTE, now=NOON) == 0
     assert slots_of(16, away, patience=30 * MINUTE, now=NOON + MINUTE) == 1
-    assert slots_of(16, away, patience=timedelta(), now=NOON) == 16
+    assert slots_of(16, away, patience=timedelta(), now=NOON) == 1
 
 
 @given(st.text(), st.timedeltas(min_value=timedelta(), max_value=timedelta(days=30)))

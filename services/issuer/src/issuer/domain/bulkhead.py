@@ -35,14 +35,14 @@ def ca_needed(job: Job) -> str:
 
 
 def slots_of(in_flight: int, breaker: Breaker, *, patience: timedelta, now: datetime) -> int:
-    """How many jobs the CA may have under way now. One that is away for longer than `patience` gets its jobs again:
-    not to ask it, but to leave it where they may, and to wait by timer where not.
+    """How many jobs the CA may have under way now. One that is away for longer than `patience` gets its jobs again,
+    one after another: not to ask it, but to leave it where they may, and to wait by timer where not.
     """
     match position(breaker, now):
         case Position.CLOSED:
             return in_flight
         case Position.OPEN:
-            return in_flight if is_left(breaker, patience=patience, now=now) else 0
+            return int(is_left(breaker, patience=patience, now=now))
         case Position.HALF_OPEN:
             return 1
 

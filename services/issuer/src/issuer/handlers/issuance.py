@@ -16,7 +16,6 @@ from certcore.errors import PermanentError, SealingError, TransientError
 from certkit.registry_client import RegistryClient
 from issuer.adapters.journal import Journal
 from issuer.adapters.status_stream import StatusStream
-from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.ca_order import (
     AuthorizationStatus,
     OrderMove,
