@@ -44,7 +44,13 @@ async def scene(
     with _silent_ca() as silent:
         urls = {"desk": f"{running_desk.url}/dir", "silent": silent}
         cas = tuple(
-            {"name": name, "directory_url": url, "challenges": ["http-01"], "in_flight": IN_FLIGHT}
+            {
+                "name": name,
+                "directory_url": url,
+                "challenges": ["http-01"],
+                "in_flight": IN_FLIGHT,
+                "answer_limit_s": 5.0,
+            }
             for name, url in urls.items()
         )
         outage = {"failures": 3, "first_pause_s": 1.0, "longest_pause_s": 2.0, "fallback_after_s": 6.0}
