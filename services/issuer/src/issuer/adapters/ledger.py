@@ -68,16 +68,14 @@ class Ledger:
         answer = decision.answer
         if isinstance(answer, NotBefore):
             since = before.since if before and before.since else now
-            place = Ticket(ask.attempt, granted=False, taken=had, since=since)
-            put_ticket(
-                connection, ask.job, place, now=now, urgent=ask.urgent, waits_for=answer.key, not_before=answer.at
-            )
+            place = Ticket(ask.attempt, granted=False, taken=had, since=since, at=now)
+            put_ticket(connection, ask.job, place, urgent=ask.urgent, waits_for=answer.key, not_before=answer.at)
             return answer
         put_buckets(connection, decision.changed)
         new = [Taken(one.key, now, one.at_issuance) for one in wanted if one.key in decision.changed]
         taken = tuple(new) + tuple(one for one in had if one.key not in decision.changed)
         if taken or before is not None:
-            put_ticket(connection, ask.job, Ticket(ask.attempt, granted=True, taken=taken, since=None), now=now)
+            put_ticket(connection, ask.job, Ticket(ask.attempt, granted=True, taken=taken, since=None, at=now))
         return answer
 
     def issued(self, connection: Connection, ask: NewOrder, now: datetime) -> None:
@@ -110,9 +108,11 @@ class Ledger:
         found = [charge for charge in self._meant(looked, lesson) if charge.mode is not Mode.COUNT]
         # A limit that was believed not to hold for this request can't hold back the next one of its kind.
         held = found or [charge for charge in looked if charge.key.kind is LimitKind.TOLD_TO_WAIT]
-        seen = look(connection, "", [one.key for one in held], now=now)
+        seen = look(connection, ask.job, [one.key for one in held], now=now)
+        sent_at = seen.ticket.at if seen.ticket else now
         changed = {
-            one.key: taught(seen.buckets.get(one.key, FULL), one.pace, now, retry_at=lesson.retry_at) for one in held
+            one.key: taught(seen.buckets.get(one.key, FULL), one.pace, now, retry_at=lesson.retry_at, sent_at=sent_at)
+            for one in held
         }
         put_buckets(connection, changed)
         return tuple(changed)
@@ -159,7 +159,7 @@ class Ledger:
         put_buckets(connection, changed)
         if signed and before is not None and settled:
             left = tuple(one for one in before.taken if not one.at_issuance)
-            put_ticket(connection, ask.job, replace(before, taken=left), now=now)
+            put_ticket(connection, ask.job, replace(before, taken=left, at=now))
 
     @staticmethod
     def _pace(ca: AskedCa, key: BucketKey) -> Pace:

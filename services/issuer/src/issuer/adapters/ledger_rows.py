@@ -58,6 +58,8 @@ class Ticket:
     granted: bool
     taken: tuple[Taken, ...]
     since: datetime | None
+    at: datetime
+    """When it was granted, or refused."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ _LOOK: Final = select(
     _MINE.c.granted,
     _MINE.c.taken,
     _MINE.c.since,
+    _MINE.c.at,
     bucket,
     _AHEAD.label("ahead"),
 ).select_from(
@@ -122,7 +125,9 @@ def look(connection: Connection, job: str, keys: Sequence[BucketKey], *, now: da
     values = {"job": job, "ids": [_id(key) for key in keys], "now": now, "urgent": urgent}
     rows = connection.execute(_LOOK, values).all()
     first = rows[0]
-    mine = None if first.attempt is None else Ticket(first.attempt, first.granted, _taken(first.taken), first.since)
+    mine = None
+    if first.attempt is not None:
+        mine = Ticket(first.attempt, first.granted, _taken(first.taken), first.since, first.at)
     there = [row for row in rows if row.full_at is not None]
     return Seen(
         mine, {_key(row): _bucket(row) for row in there}, {_key(row): row.ahead for row in there if row.ahead}
@@ -163,7 +168,6 @@ def put_ticket(
     job: str,
     new: Ticket,
     *,
-    now: datetime,
     urgent: bool = False,
     waits_for: BucketKey | None = None,
     not_before: datetime | None = None,
@@ -172,7 +176,7 @@ def put_ticket(
         "job": job,
         "attempt": new.attempt,
         "granted": new.granted,
-        "at": now,
+        "at": new.at,
         "taken": [
             [one.key.scope, one.key.kind, one.key.name, one.at.isoformat(), one.at_issuance] for one in new.taken
         ],

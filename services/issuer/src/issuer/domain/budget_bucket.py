@@ -90,14 +90,13 @@ def refunded(bucket: Bucket, pace: Pace, now: datetime, *, taken_at: datetime) -
     return replace(bucket, full_at=bucket.full_at - max(pace.every - max(now - taken_at, timedelta()), timedelta()))
 
 
-def taught(bucket: Bucket, pace: Pace, now: datetime, *, retry_at: datetime) -> Bucket:
-    """The CA refused: it has nothing before `retry_at`, and one then. While nothing is taken from a bucket anyway,
-    what was asked before is refused for the same reason, and teaches no more than the time.
+def taught(bucket: Bucket, pace: Pace, now: datetime, *, retry_at: datetime, sent_at: datetime) -> Bucket:
+    """The CA refused: it has nothing before `retry_at`, and one then. What was sent before the last lesson was
+    refused for the same reason, and teaches no more than the time.
     """
     lessons, at = bucket.lessons, bucket.taught_at
-    if ready_at(bucket, pace, now) <= now:
-        costs = _cost(bucket, pace, now)
-        known = costs // pace.every - 1 if pace.every else 0
+    if at is None or sent_at > at:
+        known = _cost(bucket, pace, now) // pace.every - 1 if pace.every else 0
         lessons, at = min(known + 1, pace.burst - 1, _MOST_LESSONS), now
     learned = replace(bucket, lessons=lessons, taught_at=at)
     owed = retry_at + pace.tolerance - _cost(learned, pace, max(retry_at, now))

@@ -56,9 +56,9 @@ def decide(
     for charge in charges:
         key, pace = charge.key, charge.pace
         bucket = buckets.get(key, FULL)
-        at_most = max(now - paid[key], _NOTHING) if key in paid else None
+        at_most = _owed(bucket, paid.get(key), now)
         if charge.mode is Mode.COUNT:
-            if at_most is None:
+            if key not in paid:
                 changed[key] = counted(bucket, pace, now)
             continue
         # Nobody takes what is only looked at: there is no line before it.
@@ -73,6 +73,15 @@ def decide(
     at, charge = last
     others = ahead.get(charge.key, 0) if charge.mode is Mode.TAKE else 0
     return Decision(NotBefore(at, charge.key.kind, _reason(charge, others), charge.key))
+
+
+def _owed(bucket: Bucket, paid_at: datetime | None, now: datetime) -> timedelta | None:
+    """What is still to be paid for one that was taken at `paid_at`; None where that is all of it: the CA has shown
+    since that others have it.
+    """
+    if paid_at is None or (bucket.taught_at is not None and paid_at <= bucket.taught_at):
+        return None
+    return max(now - paid_at, _NOTHING)
 
 
 def _reason(charge: Charge, ahead: int) -> str:
