@@ -99,5 +99,6 @@ def taught(bucket: Bucket, pace: Pace, now: datetime, *, retry_at: datetime, sen
         known = _cost(bucket, pace, now) // pace.every - 1 if pace.every else 0
         lessons, at = min(known + 1, pace.burst - 1, _MOST_LESSONS), now
     learned = replace(bucket, lessons=lessons, taught_at=at)
-    owed = retry_at + pace.tolerance - _cost(learned, pace, max(retry_at, now))
-    return replace(learned, full_at=max(bucket.full_at, owed))
+    # What there was no room for anyway stays so.
+    ready = max(retry_at, ready_at(bucket, pace, now))
+    return replace(learned, full_at=ready + pace.tolerance - _cost(learned, pace, ready))

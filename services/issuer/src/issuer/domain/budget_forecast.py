@@ -55,6 +55,8 @@ class _Line:
     awake: list[tuple[int, _Order]] = field(default_factory=list)
     asleep: list[tuple[datetime, int, _Order]] = field(default_factory=list)
     held_by: LimitKind | None = None
+    ready_since: datetime | None = None
+    """From when on it waits for the account only."""
 
 
 def forecast(state: BudgetState, asks: Sequence[NewOrder], now: datetime) -> list[Forecast]:
@@ -110,6 +112,8 @@ class _Play:
             del self._ready[account]
         line = self._lines[number]
         if self._may_go(line):
+            if line.ready_since is not None and line.ready_since < self._now:
+                line.held_by = account.key.kind
             self._go(line)
 
     def _wake(self, line: _Line, at: datetime) -> None:
@@ -119,8 +123,7 @@ class _Play:
         if line.account is None:
             self._go(line)
         else:
-            if self._account_at(line.account) > at:
-                line.held_by = line.account.key.kind
+            line.ready_since = at
             heappush(self._ready.setdefault(line.account, []), (line.awake[0][0], line.number))
 
     def _may_go(self, line: _Line) -> bool:
