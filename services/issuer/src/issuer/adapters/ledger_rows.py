@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from typing import Any, Final
@@ -70,6 +70,8 @@ class Seen:
     """How many wait before each bucket, in front of this job."""
 
 
+_COMING: Final = timedelta(minutes=1)
+
 _MINE: Final = ticket.alias("mine")
 _LINE: Final = ticket.alias("line")
 _SINCE: Final = func.coalesce(_MINE.c.since, bindparam("now"))
@@ -78,8 +80,9 @@ _AHEAD: Final = (
     .select_from(_LINE)
     .where(
         _LINE.c.waits_for == bucket.c.id,
-        # Whoever was to come by now has come, or doesn't.
-        _LINE.c.not_before > bindparam("now"),
+        # Whoever was to come by now has come, or doesn't; who is new lets those go first that are just coming.
+        _LINE.c.not_before > bindparam("lately"),
+        or_(_LINE.c.not_before > bindparam("now"), _MINE.c.since.is_(None)),
         _LINE.c.job != bindparam("job"),
         or_(
             and_(_LINE.c.urgent, literal(value=True) != bindparam("urgent")),
@@ -112,7 +115,7 @@ _LOOK: Final = select(
 _WAITING: Final = (
     select(bucket.c.scope, bucket.c.kind, bucket.c.name, func.count().label("number"))
     .join(ticket, ticket.c.waits_for == bucket.c.id)
-    .where(ticket.c.not_before > bindparam("now"), bucket.c.scope.in_(bindparam("scopes", expanding=True)))
+    .where(ticket.c.not_before > bindparam("lately"), bucket.c.scope.in_(bindparam("scopes", expanding=True)))
     .group_by(bucket.c.id)
 )
 _SPENT: Final = select(bucket).where(
@@ -122,7 +125,8 @@ _SPENT: Final = select(bucket).where(
 
 def look(connection: Connection, job: str, keys: Sequence[BucketKey], *, now: datetime, urgent: bool = False) -> Seen:
     """The job's ticket and the buckets that aren't full, in one statement."""
-    values = {"job": job, "ids": [_id(key) for key in keys], "now": now, "urgent": urgent}
+    ids = [_id(key) for key in keys]
+    values = {"job": job, "ids": ids, "now": now, "lately": now - _COMING, "urgent": urgent}
     rows = connection.execute(_LOOK, values).all()
     first = rows[0]
     mine = None
@@ -141,7 +145,7 @@ def spent(connection: Connection, scopes: Sequence[str], *, now: datetime) -> di
 
 def waiting(connection: Connection, scopes: Sequence[str], *, now: datetime) -> dict[BucketKey, int]:
     """How many jobs wait before each bucket."""
-    rows = connection.execute(_WAITING, {"now": now, "scopes": list(scopes)})
+    rows = connection.execute(_WAITING, {"lately": now - _COMING, "scopes": list(scopes)})
     return {_key(row): row.number for row in rows}
 
 
