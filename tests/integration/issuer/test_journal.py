@@ -18,7 +18,7 @@ from certcore.sealing import RecipientKey
 from certkit.database import make_engine, upgrade
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
-from issuer.adapters.tables import metadata
+from issuer.adapters.ledger_tables import metadata
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.errors import JobTakenError

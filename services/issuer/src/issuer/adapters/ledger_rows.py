@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from typing import Any, Final
@@ -12,8 +12,8 @@ from sqlalchemy import (
     Executable,
     Row,
     Table,
-    and_,
     bindparam,
+    case,
     delete,
     func,
     literal,
@@ -74,26 +74,14 @@ _COMING: Final = timedelta(minutes=1)
 
 _MINE: Final = ticket.alias("mine")
 _LINE: Final = ticket.alias("line")
-_SINCE: Final = func.coalesce(_MINE.c.since, bindparam("now"))
 _AHEAD: Final = (
     select(func.count())
     .select_from(_LINE)
     .where(
         _LINE.c.waits_for == bucket.c.id,
+        _LINE.c.place < func.coalesce(_MINE.c.place, bindparam("place")),
         # Whoever was to come by now has come, or doesn't; who is new lets those go first that are just coming.
-        _LINE.c.not_before > bindparam("lately"),
-        or_(_LINE.c.not_before > bindparam("now"), _MINE.c.since.is_(None)),
-        _LINE.c.job != bindparam("job"),
-        or_(
-            and_(_LINE.c.urgent, literal(value=True) != bindparam("urgent")),
-            and_(
-                _LINE.c.urgent == bindparam("urgent"),
-                or_(
-                    _LINE.c.since < _SINCE,
-                    and_(_LINE.c.since == _SINCE, or_(_MINE.c.since.is_(None), _LINE.c.job < _MINE.c.job)),
-                ),
-            ),
-        ),
+        _LINE.c.not_before > case((_MINE.c.place.is_(None), bindparam("lately")), else_=bindparam("now")),
     )
     .correlate(_MINE, bucket)
     .scalar_subquery()
@@ -126,7 +114,9 @@ _SPENT: Final = select(bucket).where(
 def look(connection: Connection, job: str, keys: Sequence[BucketKey], *, now: datetime, urgent: bool = False) -> Seen:
     """The job's ticket and the buckets that aren't full, in one statement."""
     ids = [_id(key) for key in keys]
-    values = {"job": job, "ids": ids, "now": now, "lately": now - _COMING, "urgent": urgent}
+    # Behind all that came at the same moment.
+    place = _place("~", since=now, urgent=urgent)
+    values = {"job": job, "ids": ids, "now": now, "lately": now - _COMING, "place": place}
     rows = connection.execute(_LOOK, values).all()
     first = rows[0]
     mine = None
@@ -185,8 +175,8 @@ def put_ticket(
             [one.key.scope, one.key.kind, one.key.name, one.at.isoformat(), one.at_issuance] for one in new.taken
         ],
         "since": new.since,
-        "urgent": urgent,
         "waits_for": _id(waits_for) if waits_for else None,
+        "place": _place(job, since=new.since, urgent=urgent) if new.since else None,
         "not_before": not_before,
     }
     connection.execute(_upsert(ticket, "job", connection.dialect.name), row)
@@ -203,6 +193,10 @@ def forget(connection: Connection, *, full_before: datetime, unused_since: datet
     over = or_(ticket.c.not_before.is_(None), ticket.c.not_before < unused_since)
     tickets = connection.execute(delete(ticket).where(ticket.c.at < unused_since, over))
     return buckets.rowcount + tickets.rowcount
+
+
+def _place(job: str, *, since: datetime, urgent: bool) -> str:
+    return f"{0 if urgent else 1} {since.astimezone(UTC).isoformat(timespec='microseconds')} {job}"
 
 
 def _id(key: BucketKey) -> str:

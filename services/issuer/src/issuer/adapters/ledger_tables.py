@@ -7,7 +7,7 @@ from sqlalchemy import Boolean, Column, Index, Integer, String, Table
 from certkit.database import StoredJson, UtcDateTime
 from issuer.adapters.tables import metadata
 
-__all__ = ["bucket", "ticket"]
+__all__ = ["bucket", "metadata", "ticket"]
 
 bucket: Final = Table(
     "budget_bucket",
@@ -31,20 +31,18 @@ ticket: Final = Table(
     Column("at", UtcDateTime, nullable=False, index=True),
     # What it took: scope, kind, name, since when, whether the CA counts it only with the certificate.
     Column("taken", StoredJson, nullable=False),
-    # Of one that waits: since when, urgently or not, for which bucket, and until when it was told to.
+    # Of one that waits: since when, for which bucket, its place in that line, and until when it was told to.
     Column("since", UtcDateTime),
-    Column("urgent", Boolean, nullable=False),
     Column("waits_for", String(64)),
+    Column("place", String(240)),
     Column("not_before", UtcDateTime),
 )
 # The line before a bucket, without a look at the rows.
 Index(
     "ix_budget_ticket_line",
     ticket.c.waits_for,
+    ticket.c.place,
     ticket.c.not_before,
-    ticket.c.urgent,
-    ticket.c.since,
-    ticket.c.job,
     sqlite_where=ticket.c.not_before.is_not(None),
     postgresql_where=ticket.c.not_before.is_not(None),
 )

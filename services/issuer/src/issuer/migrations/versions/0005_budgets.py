@@ -30,8 +30,8 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("taken", sa.JSON(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("urgent", sa.Boolean(), nullable=False),
         sa.Column("waits_for", sa.String(64), nullable=True),
+        sa.Column("place", sa.String(240), nullable=True),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("job", name="pk_budget_ticket"),
     )
@@ -40,7 +40,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_budget_ticket_line",
         "budget_ticket",
-        ["waits_for", "not_before", "urgent", "since", "job"],
+        ["waits_for", "place", "not_before"],
         sqlite_where=waiting,
         postgresql_where=waiting,
     )
