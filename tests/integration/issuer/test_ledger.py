@@ -16,11 +16,12 @@ from certkit.transactions import Database
 from issuer.adapters.journal_rows import identity, row_of
 from issuer.adapters.ledger import Ledger
 from issuer.adapters.tables import job as job_table
-from issuer.domain.budget import BudgetSettings, Limit
+from issuer.domain.budget import BudgetSettings, Limit, LimitKind
 from issuer.domain.budget_ask import AskedCa, NewOrder
 from issuer.domain.budget_decision import Granted, NotBefore
 from issuer.domain.errors import JobTakenError
 from issuer.domain.job import JobState
+from issuer.handlers.forecast import Forecasts, Intent
 from tests.integration.issuer.test_journal import MIGRATIONS
 from tests.postgres_server import database
 from tests.unit.issuer.domain.budgets import DIRECTORY, ask
@@ -32,7 +33,7 @@ ResultT = TypeVar("ResultT")
 _COUNT: Final = 20
 _BUDGET: Final = BudgetSettings(share=1.0, new_orders=Limit(count=_COUNT, period=timedelta(hours=_COUNT)))
 _LEDGER: Final = Ledger(
-    [AskedCa(name, DIRECTORY, _BUDGET) for name in ("with-job", "taken", "not-now", "race")],
+    [AskedCa(name, DIRECTORY, _BUDGET) for name in ("with-job", "taken", "not-now", "race", "foretold")],
 )
 
 
@@ -140,6 +141,20 @@ async def test_two_hosts_together_are_granted_what_there_is_and_not_one_more(
     )
     assert [isinstance(answer, Granted) for answer in again] == [isinstance(answer, Granted) for answer in answers]
     assert await spent(hosts[0], "race") == timedelta(hours=_COUNT)
+
+
+async def test_a_forecast_is_answered_from_what_is_stored(hosts: tuple[Database, Database]) -> None:
+    forecasts = Forecasts(database=hosts[0], ledger=_LEDGER, clock=lambda: NOON)
+    intents = [Intent(id=f"i-{number}", ca="foretold", dns_names=("a.example.org",)) for number in range(_COUNT + 2)]
+    intents.insert(1, Intent(id="elsewhere", ca="nobody", dns_names=("a.example.org",)))
+    answer = await forecasts.answer(intents)
+    assert [one.id for one in answer.orders] == [one.id for one in intents]
+    assert answer.orders[1].at is None
+    assert [one.at for one in answer.orders[-3:]] == [NOON, NOON + timedelta(hours=1), NOON + timedelta(hours=2)]
+    assert [one.limit for one in answer.orders[-3:]] == [None, LimitKind.NEW_ORDERS, LimitKind.NEW_ORDERS]
+    assert answer.takes == timedelta(hours=2)
+    with pytest.raises(ValueError, match="at most"):
+        await forecasts.answer(intents * 500)
 
 
 async def test_the_migration_makes_what_the_ledger_reads(hosts: tuple[Database, Database]) -> None:

@@ -5,7 +5,7 @@ Where two hosts share a database, PostgreSQL refuses the second of two that took
 (`was_overtaken`): whoever runs the transaction runs it again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -48,6 +48,10 @@ _KEPT: Final = timedelta(days=30)
 class Ledger:
     def __init__(self, cas: Iterable[AskedCa]) -> None:
         self._cas: Mapping[str, AskedCa] = {ca.name: ca for ca in cas}
+
+    @property
+    def cas(self) -> Collection[str]:
+        return self._cas.keys()
 
     def spend(self, connection: Connection, ask: NewOrder | NewAccount, now: datetime) -> Granted | NotBefore:
         """Take one from every limit that counts the request, or from none. The same attempt is granted again for
