@@ -21,7 +21,7 @@ from certcore.sealing import RecipientKey
 from certkit.transactions import Database
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
-from issuer.adapters.tables import metadata
+from issuer.adapters.ledger_tables import metadata
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.errors import JobTakenError

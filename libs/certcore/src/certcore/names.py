@@ -22,6 +22,7 @@ __all__ = [
     "is_kubernetes_name",
     "is_label",
     "matches",
+    "registered_domain",
     "subject_token",
 ]
 
@@ -99,6 +100,12 @@ def _check_dns_name(value: str) -> str:
 
 DnsName = Annotated[str, AfterValidator(_check_dns_name)]
 """A host name or a wildcard for one label, lower-case, under a registrable domain."""
+
+
+def registered_domain(dns_name: str) -> str:
+    """What somebody bought of a name: one label more than its public suffix. A public suffix stands for itself."""
+    host = dns_name.lower().removeprefix("*.")
+    return _public_suffixes().privatesuffix(host) or host
 
 
 def matches(host: str, dns_name: str) -> bool:

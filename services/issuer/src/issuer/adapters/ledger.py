@@ -1,0 +1,171 @@
+"""What is left of each CA's limits. Every function is a work of a transaction, so that what is taken is stored
+together with the intent that it was taken for, or not at all.
+
+Where two hosts share a database, PostgreSQL refuses the second of two that took from one bucket at the same time
+(`was_overtaken`): whoever runs the transaction runs it again.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from issuer.adapters.ledger_rows import (
+    Taken,
+    Ticket,
+    forget,
+    look,
+    put_buckets,
+    put_ticket,
+    remove_ticket,
+    spent,
+    waiting,
+)
+from issuer.domain.budget import HOLD, LimitKind, Pace, pace_of
+from issuer.domain.budget_ask import (
+    AskedCa,
+    BucketKey,
+    Charge,
+    Mode,
+    NewAccount,
+    NewOrder,
+    charges,
+    failure_charges,
+    named,
+)
+from issuer.domain.budget_bucket import FULL, Bucket, confirmed, counted, refunded, taught
+from issuer.domain.budget_decision import Granted, NotBefore, decide
+from issuer.domain.budget_forecast import BudgetState
+from issuer.domain.budget_refusal import Lesson
+
+__all__ = ["Ledger"]
+
+_KEPT: Final = timedelta(days=30)
+
+
+class Ledger:
+    def __init__(self, cas: Iterable[AskedCa]) -> None:
+        self._cas: Mapping[str, AskedCa] = {ca.name: ca for ca in cas}
+
+    @property
+    def cas(self) -> Collection[str]:
+        return self._cas.keys()
+
+    def spend(self, connection: Connection, ask: NewOrder | NewAccount, now: datetime) -> Granted | NotBefore:
+        """Take one from every limit that counts the request, or from none. The same attempt is granted again for
+        nothing; another attempt of a job takes nothing anew of what the CA counts only with the certificate.
+
+        Who is refused has a place in the line, and is the next at the time that it is told.
+        """
+        ca = self._cas[ask.ca]
+        wanted = charges(ask, ca, now)
+        seen = look(connection, ask.job, [one.key for one in wanted], now=now, urgent=ask.urgent)
+        before = seen.ticket
+        repeated = before is not None and before.granted and before.attempt == ask.attempt
+        had = tuple(one for one in (before.taken if before else ()) if repeated or one.at_issuance)
+        paid = {one.key: now if repeated else one.at for one in had}
+        if repeated and all(one.mode is Mode.LOOK or one.key in paid for one in wanted):
+            return Granted()
+        decision = decide(wanted, seen.buckets, now=now, ahead=seen.ahead, paid=paid)
+        answer = decision.answer
+        if isinstance(answer, NotBefore):
+            since = before.since if before and before.since else now
+            place = Ticket(ask.attempt, granted=False, taken=had, since=since, at=now)
+            put_ticket(connection, ask.job, place, urgent=ask.urgent, waits_for=answer.key, not_before=answer.at)
+            return answer
+        put_buckets(connection, decision.changed)
+        new = [Taken(one.key, now, one.at_issuance) for one in wanted if one.key in decision.changed]
+        taken = tuple(new) + tuple(one for one in had if one.key not in decision.changed)
+        if taken or before is not None:
+            put_ticket(connection, ask.job, Ticket(ask.attempt, granted=True, taken=taken, since=None, at=now))
+        return answer
+
+    def issued(self, connection: Connection, ask: NewOrder, now: datetime) -> None:
+        """The CA signed: what counts with the certificate counts from now on. Failures in a row are over."""
+        ca = self._cas[ask.ca]
+        proven = [
+            one.key for one in failure_charges(ca, ask.dns_names) if one.key.kind is LimitKind.FAILURES_IN_A_ROW
+        ]
+        self._settle(connection, ask, now, signed=True, reset=proven)
+
+    def dropped(self, connection: Connection, ask: NewOrder, now: datetime) -> None:
+        """The job will get no certificate of this CA, or not soon: what would have been counted is given back."""
+        self._settle(connection, ask, now, signed=False)
+        remove_ticket(connection, ask.job)
+
+    def failed(self, connection: Connection, ca: str, identifiers: Sequence[str], now: datetime) -> None:
+        """The CA couldn't validate these names."""
+        looked = failure_charges(self._cas[ca], tuple(identifiers))
+        seen = look(connection, "", [one.key for one in looked], now=now)
+        put_buckets(connection, {one.key: counted(seen.buckets.get(one.key, FULL), one.pace, now) for one in looked})
+
+    def taught(
+        self, connection: Connection, ask: NewOrder | NewAccount, lesson: Lesson, now: datetime
+    ) -> tuple[BucketKey, ...]:
+        """The CA refused: hold back what it named until it said, or the account where it can't be told what. Returns
+        what is held back.
+        """
+        ca = self._cas[ask.ca]
+        looked = charges(ask, ca, now)
+        found = [charge for charge in self._meant(looked, lesson) if charge.mode is not Mode.COUNT]
+        # A limit that was believed not to hold for this request can't hold back the next one of its kind.
+        held = found or [charge for charge in looked if charge.key.kind is LimitKind.TOLD_TO_WAIT]
+        seen = look(connection, ask.job, [one.key for one in held], now=now)
+        sent_at = seen.ticket.at if seen.ticket else now
+        changed = {
+            one.key: taught(seen.buckets.get(one.key, FULL), one.pace, now, retry_at=lesson.retry_at, sent_at=sent_at)
+            for one in held
+        }
+        put_buckets(connection, changed)
+        return tuple(changed)
+
+    def state(self, connection: Connection, cas: Iterable[str], now: datetime) -> BudgetState:
+        """What `forecast` needs of these CAs."""
+        asked = {name: self._cas[name] for name in cas}
+        scopes = sorted({scope for ca in asked.values() for scope in (ca.name, ca.directory_url)})
+        buckets = spent(connection, scopes, now=now)
+        return BudgetState(cas=asked, buckets=buckets, waiting=waiting(connection, scopes, now=now))
+
+    def prune(self, connection: Connection, now: datetime) -> int:
+        """Forget full buckets, and what nobody asked for in a month; returns how many rows that were."""
+        return forget(connection, full_before=now, unused_since=now - _KEPT)
+
+    @staticmethod
+    def _meant(looked: tuple[Charge, ...], lesson: Lesson) -> list[Charge]:
+        if lesson.kind is None:
+            return []
+        if not lesson.names:
+            return named(looked, lesson.kind, "")
+        found = {charge.key: charge for name in lesson.names for charge in named(looked, lesson.kind, name)}
+        return list(found.values())
+
+    def _settle(
+        self, connection: Connection, ask: NewOrder, now: datetime, *, signed: bool, reset: Sequence[BucketKey] = ()
+    ) -> None:
+        ca = self._cas[ask.ca]
+        seen = look(connection, ask.job, [*reset, *(one.key for one in charges(ask, ca, now))], now=now)
+        before = seen.ticket
+        settled = [one for one in before.taken if one.at_issuance] if before else []
+        known = dict(seen.buckets)
+        missing = [one.key for one in settled if one.key not in known]
+        if missing:
+            known.update(look(connection, "", missing, now=now).buckets)
+        changed: dict[BucketKey, Bucket] = {}
+        for one in settled:
+            pace, bucket = self._pace(ca, one.key), known.get(one.key, FULL)
+            turn = confirmed if signed else refunded
+            changed[one.key] = turn(bucket, pace, now, taken_at=one.at)
+        for key in reset:
+            if key in known:
+                changed[key] = FULL
+        put_buckets(connection, changed)
+        if signed and before is not None and settled:
+            left = tuple(one for one in before.taken if not one.at_issuance)
+            put_ticket(connection, ask.job, replace(before, taken=left, at=now))
+
+    @staticmethod
+    def _pace(ca: AskedCa, key: BucketKey) -> Pace:
+        limit = ca.budget.limit(key.kind)
+        return pace_of(limit, ca.budget.share) if limit else HOLD

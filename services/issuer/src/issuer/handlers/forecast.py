@@ -1,0 +1,93 @@
+"""When orders could go under the CAs' limits, for whoever plans campaigns and the calendar."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Final
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from certcore.clock import Clock
+from certcore.names import MAX_DNS_NAMES, DnsName, Label
+from certkit.transactions import Database
+from issuer.adapters.ledger import Ledger
+from issuer.domain.budget import LimitKind
+from issuer.domain.budget_ask import NewOrder
+from issuer.domain.budget_forecast import forecast
+
+__all__ = ["MOST_INTENTS", "ExpectedOrder", "ForecastAnswer", "Forecasts", "Intent"]
+
+MOST_INTENTS: Final = 10_000
+
+
+class Intent(BaseModel):
+    """An order that somebody thinks of; as `NewOrder`, which says what exempts it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, Field(min_length=1, max_length=128)]
+    ca: Label
+    dns_names: Annotated[tuple[DnsName, ...], Field(min_length=1, max_length=MAX_DNS_NAMES)]
+    urgent: bool = False
+    window_start: AwareDatetime | None = None
+    window_end: AwareDatetime | None = None
+    set_issued_at: AwareDatetime | None = None
+
+
+class ExpectedOrder(BaseModel):
+    """`at` is None for a CA that isn't configured; `limit` is what it waits for at last."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    at: AwareDatetime | None
+    limit: LimitKind | None = None
+
+
+class ForecastAnswer(BaseModel):
+    """In the order of the intents. It holds for the moment at which it was made, if nothing else is ordered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    made_at: AwareDatetime
+    orders: tuple[ExpectedOrder, ...]
+    takes: timedelta
+
+
+class Forecasts:
+    def __init__(self, *, database: Database, ledger: Ledger, clock: Clock) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._clock = clock
+
+    async def answer(self, intents: Sequence[Intent]) -> ForecastAnswer:
+        """At most `MOST_INTENTS`: that many take seconds of a thread, not of the event loop.
+
+        Raises:
+            ValueError: there are more.
+            DatabaseBusyError: the ledger can't be read now.
+        """
+        if len(intents) > MOST_INTENTS:
+            raise ValueError(f"are {len(intents)}: give at most {MOST_INTENTS} at once")
+        now = self._clock()
+        known = [intent for intent in intents if intent.ca in self._ledger.cas]
+        cas = sorted({intent.ca for intent in known})
+        state = await self._database.read(lambda connection: self._ledger.state(connection, cas, now))
+        found = await asyncio.to_thread(forecast, state, [_ask(intent) for intent in known], now)
+        expected = {one.job: ExpectedOrder(id=one.job, at=one.at, limit=one.limit) for one in found}
+        last: datetime = max((one.at for one in found), default=now)
+        orders = tuple(expected.get(intent.id, ExpectedOrder(id=intent.id, at=None)) for intent in intents)
+        return ForecastAnswer(made_at=now, orders=orders, takes=last - now)
+
+
+def _ask(intent: Intent) -> NewOrder:
+    start, end = intent.window_start, intent.window_end
+    return NewOrder(
+        ca=intent.ca,
+        job=intent.id,
+        attempt="",
+        dns_names=intent.dns_names,
+        urgent=intent.urgent,
+        window=(start, end) if start is not None and end is not None else None,
+        set_issued_at=intent.set_issued_at,
+    )
