@@ -6,9 +6,13 @@ CertbusError
 ├── SolverError            (TransientError) a challenge record couldn't be shown or removed
 ├── JobTakenError          (TransientError) another worker wrote to the job
 ├── UnidentifiedIssueOrderError (PermanentError) an issue order names no job that could be stored and reported
+├── CaUnfitError           (PermanentError) a CA can't issue as it is configured: the issuer doesn't start
+├── SigningRefusedError    (PermanentError) a CA without ACME may not sign what was asked for
+├── NameNotPublicError     (PermanentError) only a private CA could issue, and none is allowed
 └── UnsupportedIssueOrderError, UnknownCaError, NoChallengeError, UnfitCertificateError   (PermanentError)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,9 +20,12 @@ from certcore.errors import CertbusError, PermanentError, TransientError
 
 __all__ = [
     "AcmeProblemError",
+    "CaUnfitError",
     "CaUnreachableError",
     "JobTakenError",
+    "NameNotPublicError",
     "NoChallengeError",
+    "SigningRefusedError",
     "SolverError",
     "Subproblem",
     "UnfitCertificateError",
@@ -88,6 +95,28 @@ class UnsupportedIssueOrderError(PermanentError):
 class UnknownCaError(PermanentError):
     def __init__(self, *cas: str) -> None:
         super().__init__(f"no CA named {' or '.join(cas)} is configured"[:300])
+
+
+class CaUnfitError(PermanentError):
+    """`field` is the setting that is in the way."""
+
+    def __init__(self, ca: str, field: str, why: str) -> None:
+        super().__init__(f"the CA {ca} can't be used: {field}: {why}")
+        self.field = field
+
+
+class SigningRefusedError(PermanentError):
+    def __init__(self, ca: str, why: str) -> None:
+        super().__init__(f"{ca} doesn't sign it: {why}")
+
+
+class NameNotPublicError(PermanentError):
+    def __init__(self, names: Sequence[str], public: Sequence[str]) -> None:
+        told = "; ".join(names[:3]) + ("; …" if len(names) > 3 else "")
+        super().__init__(
+            f"{told}. No public CA may issue for that, and only {' and '.join(public)} may be asked: "
+            "allow a private CA in the policy, or ask for a name under a registered domain"
+        )
 
 
 class NoChallengeError(PermanentError):
