@@ -5,10 +5,13 @@ import pytest
 from pydantic import ValidationError
 
 from issuer.settings import Settings
+from tests.private_ca import a_ca
+
+ACME = {"name": "a-ca", "directory_url": "https://ca.test/dir", "challenges": ["http-01"]}
+POLICY = {"internal": "a-ca", "public": "a-ca"}
 
 
 def settings(**fields: Any) -> Settings:
-    ca = {"name": "a-ca", "directory_url": "https://ca.test/dir", "challenges": ["http-01"]}
     return Settings(
         **{
             "bus": {"identity": "issuer"},
@@ -16,8 +19,8 @@ def settings(**fields: Any) -> Settings:
             "registry": {"token_file": Path("token")},
             "database_url": "sqlite+aiosqlite:///journal.db",
             "state_folder": Path("state"),
-            "cas": [ca],
-            "policy": {"internal": "a-ca", "public": "a-ca"},
+            "cas": [ACME],
+            "policy": POLICY,
             **fields,
         }
     )
@@ -33,9 +36,8 @@ def test_a_policy_that_names_nobody_is_refused() -> None:
 
 
 def test_two_cas_of_one_name_are_refused() -> None:
-    ca = {"name": "a-ca", "directory_url": "https://ca.test/dir", "challenges": ["http-01"]}
     with pytest.raises(ValidationError, match="two CAs have one name"):
-        settings(cas=[ca, ca])
+        settings(cas=[ACME, ACME])
 
 
 def test_dns_challenges_need_a_dns_to_set_them_in() -> None:
@@ -49,3 +51,31 @@ def test_a_ca_without_a_usable_challenge_is_refused(challenges: list[str]) -> No
     ca = {"name": "a-ca", "directory_url": "https://ca.test/dir", "challenges": challenges}
     with pytest.raises(ValidationError, match="challenges"):
         settings(cas=[ca])
+
+
+def test_a_ca_without_acme_is_read_by_the_settings_of_its_kind(tmp_path: Path) -> None:
+    files = a_ca(tmp_path)
+    read = settings(cas=[ACME, files.settings("own", validity_days=30)], policy={**POLICY, "private": "own"})
+    assert [(ca.name, ca.kind, ca.public) for ca in read.cas] == [("a-ca", "acme", True), ("own", "files", False)]
+    assert read.signing_cas[0].model_dump()["validity_days"] == 30
+    assert list(read.faults()) == []
+
+
+def test_a_kind_that_nobody_brought_is_refused() -> None:
+    with pytest.raises(ValidationError, match="kind: 'oracle' is no kind of CA, but: acme, files"):
+        settings(cas=[ACME, {"kind": "oracle", "name": "own"}])
+
+
+def test_a_ca_by_files_is_refused_by_the_setting_that_is_in_the_way(tmp_path: Path) -> None:
+    files = a_ca(tmp_path)
+    files.key_file.chmod(0o644)
+    (fault,) = settings(cas=[ACME, files.settings("own")]).faults()
+    assert fault.field == ("cas", "1", "key_file")
+    assert "mode 0644" in fault.problem
+    with pytest.raises(ValidationError, match=r"surprise(.|\n)*Extra inputs are not permitted"):
+        settings(cas=[ACME, files.settings("own", surprise=1)])
+
+
+def test_a_policy_for_private_names_must_name_a_ca() -> None:
+    with pytest.raises(ValidationError, match=r"policy\.private: there is no CA named own"):
+        settings(policy={**POLICY, "private": "own"})

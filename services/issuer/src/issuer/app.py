@@ -36,17 +36,21 @@ from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.kept_bundles import KeptBundles
 from issuer.adapters.status_stream import StatusStream
 from issuer.domain.ca_order import ChallengeKind
+from issuer.domain.ca_traits import CaTraits
 from issuer.domain.challenge import ChallengeSolver
 from issuer.domain.choice import CaPolicy
 from issuer.domain.key_material import ESCROW
+from issuer.domain.signing import SigningCaSettings
 from issuer.handlers.issuance import Issuance
 from issuer.handlers.issue_orders import IssueOrders
 from issuer.handlers.metrics import Metrics
 from issuer.handlers.order_list import OrderList
 from issuer.handlers.order_watch import OrderWatch
 from issuer.handlers.pruning import Pruning
+from issuer.handlers.signing import Signing
 from issuer.handlers.worker import UPKEEP_S, Worker
 from issuer.settings import CaSettings, Settings
+from issuer.signing_kinds import made
 
 __all__ = ["create_app"]
 
@@ -71,13 +75,15 @@ def create_app(settings: Settings) -> ServiceApp:
     database = JournalDatabase(engine)
     journal, kept = Journal(database=database, worker=identity.name), KeptBundles(database)
     executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="acme")
-    cas = {ca.name: _ca(ca, settings, journal, executor) for ca in settings.cas}
+    cas = {ca.name: _ca(ca, settings, journal, executor) for ca in settings.acme_cas}
+    signing = Signing(cas=made(settings.signing_cas), clock=system_clock)
+    traits = {ca.name: _traits(ca) for ca in settings.cas}
     responder, dns = _responder(settings, journal), _dns(settings, journal)
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
     reports = StatusStream(StatusReports(publisher=publisher, place=HUB, service=_SERVICE))
     registry = RegistryClient(settings.registry)
-    policy = CaPolicy(internal=settings.policy.internal, public=settings.policy.public)
+    policy = CaPolicy(**settings.policy.model_dump())
     issuance = Issuance(
         journal=journal,
         watch=OrderWatch(
@@ -86,7 +92,8 @@ def create_app(settings: Settings) -> ServiceApp:
             clock=system_clock,
             patience=timedelta(seconds=settings.order_patience_s),
         ),
-        cas=cas.keys(),
+        signing=signing,
+        cas=traits,
         policy=policy,
         solvers=_solvers(responder, dns),
         registry=registry,
@@ -103,7 +110,7 @@ def create_app(settings: Settings) -> ServiceApp:
         clock=system_clock,
         in_flight=settings.workers * _JOBS_PER_THREAD,
     )
-    orders = IssueOrders(journal=journal, policy=policy, cas=cas.keys(), wake=worker.wake, clock=system_clock)
+    orders = IssueOrders(journal=journal, policy=policy, cas=traits, wake=worker.wake, clock=system_clock)
     order_list = OrderList(registry=registry, orders=orders, kept=kept, clock=system_clock)
     subscribe(
         broker,
@@ -171,12 +178,16 @@ async def _held(identity: WorkerIdentity, executor: ThreadPoolExecutor) -> Async
         identity.release()
 
 
+def _traits(ca: CaSettings | SigningCaSettings) -> CaTraits:
+    return CaTraits(public=ca.public, common_name=isinstance(ca, SigningCaSettings) and ca.common_name)
+
+
 def _ca(ca: CaSettings, settings: Settings, journal: Journal, executor: ThreadPoolExecutor) -> AcmeCa:
     return AcmeCa(settings=ca, state_folder=settings.state_folder, accounts=journal, executor=executor)
 
 
 def _responder(settings: Settings, journal: Journal) -> Http01Responder | None:
-    if not any(ChallengeKind.HTTP_01 in ca.challenges for ca in settings.cas):
+    if not any(ChallengeKind.HTTP_01 in ca.challenges for ca in settings.acme_cas):
         return None
 
     async def find(token: str) -> str | None:

@@ -8,7 +8,7 @@ CertbusError
 ├── UnidentifiedIssueOrderError (PermanentError) an issue order names no job that could be stored and reported
 ├── CaUnfitError           (PermanentError) a CA can't issue as it is configured: the issuer doesn't start
 ├── SigningRefusedError    (PermanentError) a CA without ACME may not sign what was asked for
-├── NameNotPublicError     (PermanentError) only a private CA could issue, and none is allowed
+├── NoFittingCaError       (PermanentError) none of the CAs that may be asked can issue it
 └── UnsupportedIssueOrderError, UnknownCaError, NoChallengeError, UnfitCertificateError   (PermanentError)
 """
 
@@ -17,14 +17,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from certcore.errors import CertbusError, PermanentError, TransientError
+from issuer.domain.ca_traits import CaObjection, ObjectionReason
 
 __all__ = [
     "AcmeProblemError",
     "CaUnfitError",
     "CaUnreachableError",
     "JobTakenError",
-    "NameNotPublicError",
     "NoChallengeError",
+    "NoFittingCaError",
     "SigningRefusedError",
     "SolverError",
     "Subproblem",
@@ -103,6 +104,7 @@ class CaUnfitError(PermanentError):
     def __init__(self, ca: str, field: str, why: str) -> None:
         super().__init__(f"the CA {ca} can't be used: {field}: {why}")
         self.field = field
+        self.why = why
 
 
 class SigningRefusedError(PermanentError):
@@ -110,13 +112,19 @@ class SigningRefusedError(PermanentError):
         super().__init__(f"{ca} doesn't sign it: {why}")
 
 
-class NameNotPublicError(PermanentError):
-    def __init__(self, names: Sequence[str], public: Sequence[str]) -> None:
-        told = "; ".join(names[:3]) + ("; …" if len(names) > 3 else "")
-        super().__init__(
-            f"{told}. No public CA may issue for that, and only {' and '.join(public)} may be asked: "
-            "allow a private CA in the policy, or ask for a name under a registered domain"
-        )
+class NoFittingCaError(PermanentError):
+    """`objections` has one or more for each CA that was considered."""
+
+    def __init__(self, objections: Sequence[CaObjection]) -> None:
+        told = "; ".join(map(str, objections))
+        super().__init__(f"{told[:700]}. {_way_out(objections)}")
+        self.objections = tuple(objections)
+
+
+def _way_out(objections: Sequence[CaObjection]) -> str:
+    if any(objection.reason is ObjectionReason.PRIVATE_NAME for objection in objections):
+        return "Allow a private CA, or ask for names under a registered domain"
+    return "Allow another CA, or change the request"
 
 
 class NoChallengeError(PermanentError):

@@ -1,15 +1,17 @@
 """A private CA without ACME: asked once with a CSR, it answers with the chain."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
+from certcore.names import Label
 from issuer.domain.job import JobId
 
-__all__ = ["SigningCa", "SigningKind", "SigningRequest", "Usage", "signing_instant", "usages_of"]
+__all__ = ["PROFILES", "SigningCa", "SigningCaSettings", "SigningKind", "SigningRequest", "Usage", "signing_instant"]
 
 
 class Usage(StrEnum):
@@ -19,18 +21,13 @@ class Usage(StrEnum):
     CLIENT = "client"
 
 
-_USAGES: Final = {
+PROFILES: Final[Mapping[str | None, frozenset[Usage]]] = {
     None: frozenset({Usage.SERVER}),
     "server": frozenset({Usage.SERVER}),
     "client": frozenset({Usage.CLIENT}),
     "server-client": frozenset({Usage.SERVER, Usage.CLIENT}),
 }
-"""By the profile of the issue order: a CA without ACME has these."""
-
-
-def usages_of(profile: str | None) -> frozenset[Usage] | None:
-    """None where there is no such profile."""
-    return _USAGES.get(profile)
+"""What a leaf is for by the profile of the issue order; a CA without ACME has these."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +60,31 @@ class SigningCa(Protocol):
         ...
 
 
+class SigningCaSettings(BaseModel):
+    """What the settings of each signing CA have; those of a kind are strict and its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    name: Label
+    common_name: bool = Field(default=False, description="Whether the first name is the subject's common name, too.")
+
+    @property
+    def public(self) -> bool:
+        """Whether the world trusts this CA."""
+        return False
+
+
 class SigningKind(Protocol):
-    """What the entry point of a signing CA is (group `certbus.cas`): its settings are strict and its own."""
+    """What the entry point of a signing CA is, in the group `certbus.cas`."""
 
     @property
     def kind(self) -> str: ...
 
     @property
-    def settings(self) -> type[BaseModel]: ...
+    def settings(self) -> type[SigningCaSettings]: ...
 
-    def make(self, settings: BaseModel) -> SigningCa:
+    def make(self, settings: SigningCaSettings) -> SigningCa:
         """
         Raises:
             CaUnfitError: the CA can't sign as it is configured.

@@ -21,7 +21,7 @@ from certkit.telemetry import parent_of
 from issuer.adapters.journal import Journal
 from issuer.domain.errors import JobTakenError
 from issuer.domain.failure import FailureReason, JobFailedError
-from issuer.domain.job import Job, JobId, Step, next_step
+from issuer.domain.job import Job, JobId, Step
 from issuer.domain.turns import Turns
 from issuer.handlers.issuance import Issuance, Progress
 from issuer.handlers.metrics import Metrics
@@ -171,7 +171,7 @@ class Worker:
 
     async def _run(self, at: Progress) -> None:
         while not self._stopping:
-            step = next_step(at.job, now=self._clock())
+            step = self._issuance.next_step(at.job)
             if step in {Step.WAIT, Step.REST}:
                 return
             with self._tracer.start_as_current_span(f"acme.{step}", attributes={attributes.STEP: step}):

@@ -10,7 +10,6 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from pydantic import BaseModel
 
 from certcore.clock import Clock, system_clock
 from issuer.cas.files.chain import CaChain, read_chain_file
@@ -18,7 +17,7 @@ from issuer.cas.files.key_file import CURVES, LEAST_RSA_BITS, CaKey, read_key
 from issuer.cas.files.leaf import LeafKey, serial_secret, signed_leaf, validity
 from issuer.cas.files.settings import FilesCaSettings
 from issuer.domain.errors import SigningRefusedError
-from issuer.domain.signing import SigningCa, SigningRequest
+from issuer.domain.signing import SigningCa, SigningCaSettings, SigningRequest
 
 __all__ = ["KIND", "FilesCa", "FilesKind"]
 
@@ -127,7 +126,7 @@ class FilesKind:
     kind = "files"
     settings = FilesCaSettings
 
-    def make(self, settings: BaseModel) -> SigningCa:
+    def make(self, settings: SigningCaSettings) -> SigningCa:
         return FilesCa.read(FilesCaSettings.model_validate(settings), clock=system_clock)
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,21 +11,20 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from certcore.inspection import spki_sha256
 from issuer.cas.files.chain import CaChain
 from issuer.cas.files.key_file import CaKey
 from issuer.cas.files.settings import FilesCaSettings
 from issuer.domain.signing import SigningRequest, Usage
+from issuer.domain.x509_subject import subject_of
 
 __all__ = ["LeafKey", "Validity", "serial_secret", "signed_leaf", "validity"]
 
 LeafKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 _OIDS: Final = {Usage.SERVER: ExtendedKeyUsageOID.SERVER_AUTH, Usage.CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH}
-_LONGEST_COMMON_NAME: Final = 64
-"""RFC 5280, appendix A: ub-common-name-length."""
 _SHA384_FROM: Final = 384
 
 
@@ -65,7 +63,7 @@ def signed_leaf(
     digest = _digest(settings, key)
     builder = (
         x509.CertificateBuilder()
-        .subject_name(_subject(request.dns_names, settings))
+        .subject_name(subject_of(request.dns_names, common_name=settings.common_name))
         .issuer_name(chain.signer.subject)
         .public_key(public_key)
         .serial_number(_serial(secret, request, settings, chain, spki=spki, valid=valid))
@@ -99,19 +97,11 @@ def _serial(
     return int.from_bytes(hmac.new(secret, told, hashlib.sha256).digest()[:20]) >> 1 or 1
 
 
-def _subject(dns_names: Sequence[str], settings: FilesCaSettings) -> x509.Name:
-    """The first name that fits; none where no name does, as the subject may be empty (RFC 5280 §4.2.1.6)."""
-    fitting = [name for name in dns_names if len(name) <= _LONGEST_COMMON_NAME]
-    if not settings.common_name or not fitting:
-        return x509.Name([])
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, fitting[0])])
-
-
 def _extensions(
     request: SigningRequest, public_key: LeafKey, *, settings: FilesCaSettings, chain: CaChain
 ) -> list[tuple[x509.ExtensionType, bool]]:
     names = x509.SubjectAlternativeName([x509.DNSName(name) for name in request.dns_names])
-    empty_subject = not list(_subject(request.dns_names, settings))
+    empty_subject = not list(subject_of(request.dns_names, common_name=settings.common_name))
     found: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (_key_usage(public_key), True),

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
-from certcore.names import Label
+from issuer.domain.signing import SigningCaSettings
 
 __all__ = ["FilesCaSettings"]
 
@@ -19,11 +19,8 @@ def _web_url(value: str) -> str:
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 
 
-class FilesCaSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class FilesCaSettings(SigningCaSettings):
     kind: Literal["files"] = "files"
-    name: Label
     chain_file: Path = Field(
         description="PEM: the certificate of the CA that signs, then those above it; a root at the end isn't sent."
     )
@@ -37,7 +34,6 @@ class FilesCaSettings(BaseModel):
     backdate_minutes: Annotated[int, Field(ge=0, le=24 * 60)] = Field(
         default=60, description="A leaf is valid since so long before it was asked for: clocks differ."
     )
-    common_name: bool = Field(default=False, description="Whether the first name is the subject's common name, too.")
     digest: Literal["sha256", "sha384"] | None = Field(
         default=None, description="Of its signatures; by default the one that fits the key."
     )
