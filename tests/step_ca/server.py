@@ -38,9 +38,9 @@ class StepCa:
         """Of a CA of the issuer; each provisioner is an ACME server of its own."""
         return {
             "name": name,
+            "preset": "step-ca",
             "directory_url": f"{self.url}/acme/{provisioner}/directory",
             "ca_file": str(self.root_file),
-            "public": False,
             **more,
         }
 

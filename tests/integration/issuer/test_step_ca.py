@@ -14,6 +14,7 @@ from certcore.events import FailureCode, RevisionFailed, RevisionIssued
 from certcore.placements import PLATFORM
 from certlocal.readiness import trusting
 from certlocal.tools import Tell
+from issuer.cas.acme.presets import PRESETS
 from tests import servers
 from tests.integration.issuer.bus_peer import an_order, bus_peer
 from tests.integration.issuer.issuer_process import IssuerProcess
@@ -42,7 +43,7 @@ async def ready(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> AsyncIt
         bus_peer(broker.url) as peer,
     ):
         cas = (
-            ca.settings("step-http", challenges=["http-01"]),
+            ca.settings("step-http"),
             ca.settings("step-dns", challenges=["dns-01"]),
             ca.settings("step-eab", provisioner=NEEDS_EAB, challenges=["http-01"]),
             ca.settings("step-cn", provisioner=FORCES_CN, challenges=["http-01"]),
@@ -95,8 +96,11 @@ async def test_its_directory_has_what_its_preset_says(ready: WithStepCa) -> None
     async with httpx.AsyncClient(verify=trusting(ready.step_ca.root_file), trust_env=False) as client:
         directory = (await client.get(f"{ready.step_ca.url}/acme/{ACME}/directory")).json()
         bound = (await client.get(f"{ready.step_ca.url}/acme/{NEEDS_EAB}/directory")).json()
-    assert "renewalInfo" not in directory
+    preset = PRESETS["step-ca"]
+    assert ("renewalInfo" in directory) is preset.ari
+    assert preset.profiles == ()
     assert "profiles" not in directory.get("meta", {})
     assert bound["meta"]["externalAccountRequired"] is True
-    # It is listed, and answers that it isn't implemented: a preset knows better than the directory.
+    # It is listed, and answers that it isn't implemented: the preset knows better than the directory.
     assert "keyChange" in directory
+    assert preset.key_change is False

@@ -4,6 +4,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from certcore.certificate import KeyAlgorithm
+from issuer.domain.ca_order import ChallengeKind
+from issuer.domain.ca_traits import CaTraits
 from issuer.settings import Settings
 from tests.private_ca import a_ca
 
@@ -56,7 +59,10 @@ def test_a_ca_without_a_usable_challenge_is_refused(challenges: list[str]) -> No
 def test_a_ca_without_acme_is_read_by_the_settings_of_its_kind(tmp_path: Path) -> None:
     files = a_ca(tmp_path)
     read = settings(cas=[ACME, files.settings("own", validity_days=30)], policy={**POLICY, "private": "own"})
-    assert [(ca.name, ca.kind, ca.public) for ca in read.cas] == [("a-ca", "acme", True), ("own", "files", False)]
+    assert [(ca.name, ca.kind, ca.traits.public) for ca in read.cas] == [
+        ("a-ca", "acme", True),
+        ("own", "files", False),
+    ]
     assert read.signing_cas[0].model_dump()["validity_days"] == 30
     assert list(read.faults()) == []
 
@@ -79,3 +85,34 @@ def test_a_ca_by_files_is_refused_by_the_setting_that_is_in_the_way(tmp_path: Pa
 def test_a_policy_for_private_names_must_name_a_ca() -> None:
     with pytest.raises(ValidationError, match=r"policy\.private: there is no CA named own"):
         settings(policy={**POLICY, "private": "own"})
+
+
+def test_three_lines_are_enough_for_staging() -> None:
+    lines = {"name": "a-ca", "preset": "letsencrypt-staging", "contact": "pki@example.org"}
+    (ca,) = settings(cas=[lines]).acme_cas
+    assert ca.directory_url == "https://acme-staging-v02.api.letsencrypt.org/directory"
+    assert (ca.challenges, ca.profile, ca.limits) == ((ChallengeKind.HTTP_01,), "classic", "letsencrypt-staging")
+    assert ca.traits == CaTraits(public=True, max_names=100)
+
+
+def test_what_stands_in_the_settings_goes_before_the_preset() -> None:
+    own = {"preset": "letsencrypt", "profile": "shortlived", "key_algorithms": ["ec-p256"], "max_names": 5}
+    (ca,) = settings(cas=[{"name": "a-ca", **own}]).acme_cas
+    assert ca.profile == "shortlived"
+    assert ca.traits == CaTraits(public=True, max_names=5, key_algorithms=frozenset({KeyAlgorithm.EC_P256}))
+
+
+@pytest.mark.parametrize(
+    ("ca", "why"),
+    [
+        ({"preset": "google"}, "eab: Google Trust Services needs one"),
+        ({"preset": "step-ca"}, "directory_url: step-ca has an address of its own"),
+        ({"preset": "oracle"}, "preset: there is none named 'oracle', but: letsencrypt"),
+        ({"preset": "letsencrypt", "profile": "tlsclient"}, "profile: Let's Encrypt ended tlsclient"),
+        ({"preset": "letsencrypt", "max_names": "many"}, r"cas\.0\.acme\.max_names"),
+        ({}, "directory_url"),
+    ],
+)
+def test_a_contradiction_to_the_preset_is_told_by_its_field(ca: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        settings(cas=[{"name": "a-ca", **ca}])

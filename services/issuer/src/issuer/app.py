@@ -36,11 +36,9 @@ from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.kept_bundles import KeptBundles
 from issuer.adapters.status_stream import StatusStream
 from issuer.domain.ca_order import ChallengeKind
-from issuer.domain.ca_traits import CaTraits
 from issuer.domain.challenge import ChallengeSolver
 from issuer.domain.choice import CaPolicy
 from issuer.domain.key_material import ESCROW
-from issuer.domain.signing import SigningCaSettings
 from issuer.handlers.issuance import Issuance
 from issuer.handlers.issue_orders import IssueOrders
 from issuer.handlers.metrics import Metrics
@@ -77,7 +75,7 @@ def create_app(settings: Settings) -> ServiceApp:
     executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="acme")
     cas = {ca.name: _ca(ca, settings, journal, executor) for ca in settings.acme_cas}
     signing = Signing(cas=made(settings.signing_cas), clock=system_clock)
-    traits = {ca.name: _traits(ca) for ca in settings.cas}
+    traits = {ca.name: ca.traits for ca in settings.cas}
     responder, dns = _responder(settings, journal), _dns(settings, journal)
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
@@ -176,10 +174,6 @@ async def _held(identity: WorkerIdentity, executor: ThreadPoolExecutor) -> Async
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
         identity.release()
-
-
-def _traits(ca: CaSettings | SigningCaSettings) -> CaTraits:
-    return CaTraits(public=ca.public, common_name=isinstance(ca, SigningCaSettings) and ca.common_name)
 
 
 def _ca(ca: CaSettings, settings: Settings, journal: Journal, executor: ThreadPoolExecutor) -> AcmeCa:

@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 
 from certcore.names import Label
 from certkit.settings import RegistrySettings, ServiceSettings, SettingFault
+from issuer.cas.acme.preset_settings import PresetSettings
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.signing import SigningCaSettings
 from issuer.signing_kinds import read_by_kind, signing_faults
@@ -34,21 +35,11 @@ class EabSettings(_Settings):
     hmac_key_file: Path = Field(description="File with the MAC key in base64url, as the CA gave it; mode 0600.")
 
 
-class CaSettings(_Settings):
+class CaSettings(PresetSettings):
     kind: Literal["acme"] = "acme"
     name: Label
-    directory_url: str
     ca_file: Path | None = Field(default=None, description="Trust roots of the CA's API.")
-    challenges: Annotated[tuple[ChallengeKind, ...], Field(min_length=1)] = Field(
-        description="In order of preference. Wildcards need dns-01."
-    )
-    contact: str | None = Field(default=None, description="Mail address that the CA may write to.")
-    profile: str | None = Field(
-        default=None,
-        description="Profile to ask for, where the CA has profiles; that of an issue order goes before it.",
-    )
     eab: EabSettings | None = None
-    public: bool = Field(default=True, description="Whether the world trusts it: then it gets public names only.")
 
 
 def _how_it_issues(value: object) -> str:

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from certcore.names import Label
+from issuer.domain.ca_traits import CaTraits
 from issuer.domain.job import JobId
 
 __all__ = ["PROFILES", "SigningCa", "SigningCaSettings", "SigningKind", "SigningRequest", "Usage", "signing_instant"]
@@ -70,9 +71,8 @@ class SigningCaSettings(BaseModel):
     common_name: bool = Field(default=False, description="Whether the first name is the subject's common name, too.")
 
     @property
-    def public(self) -> bool:
-        """Whether the world trusts this CA."""
-        return False
+    def traits(self) -> CaTraits:
+        return CaTraits(public=False, common_name=self.common_name)
 
 
 class SigningKind(Protocol):

@@ -140,7 +140,7 @@ def apply(preset: Preset, given: Given) -> AcmeCaFacts:
     by_directory = (preset.leaf_keys_by_directory or {}).get(url, preset.leaf_keys)
     return AcmeCaFacts(
         directory_url=url,
-        challenges=given.challenges or _usual_challenges(preset),
+        challenges=_usual_challenges(preset) if given.challenges is None else given.challenges,
         profile=profile,
         preferred_chain=given.preferred_chain or preset.preferred_chain,
         traits=CaTraits(
