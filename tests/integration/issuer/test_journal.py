@@ -19,6 +19,7 @@ from certkit.database import make_engine, upgrade
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.tables import metadata
+from issuer.domain.account import AccountRecord
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.errors import JobTakenError
@@ -275,10 +276,13 @@ async def test_the_migrations_make_the_schema_that_the_code_speaks_of(tmp_path: 
     assert differences == []
 
 
-async def test_an_account_is_remembered_by_its_directory(tmp_path: Path) -> None:
-    async with journals(tmp_path, "one") as (journal,):
-        assert await journal.account("a-ca", "https://ca.test/dir") is None
-        await journal.remember_account("a-ca", "https://ca.test/dir", "https://ca.test/account/1")
-        await journal.remember_account("a-ca", "https://ca.test/dir", "https://ca.test/account/2")
-        assert await journal.account("a-ca", "https://ca.test/dir") == "https://ca.test/account/2"
-        assert await journal.account("a-ca", "https://ca.test/staging") is None
+async def test_an_account_is_kept_by_its_directory(tmp_path: Path) -> None:
+    url = "https://ca.test/dir"
+    async with journals(tmp_path, "one", "two") as (one, two):
+        assert await one.account("a-ca", url) is None
+        first = AccountRecord("a-ca", url, "thumbprint", b"sealed")
+        assert await one.keep_account(first) == first
+        assert await two.keep_account(AccountRecord("a-ca", url, "another", b"later")) == first
+        await two.set_account_url("a-ca", url, "https://ca.test/account/1")
+        assert await one.account("a-ca", url) == replace(first, url="https://ca.test/account/1")
+        assert await one.account("a-ca", "https://ca.test/staging") is None

@@ -27,14 +27,16 @@ from certkit.readiness import asked
 from certkit.registry_client import RegistryClient
 from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
-from issuer.adapters.acme_ca import AcmeCa
 from issuer.adapters.challtestsrv_dns01 import ChalltestsrvDns01
 from issuer.adapters.http01 import Http01Responder
 from issuer.adapters.identity import WorkerIdentity
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
+from issuer.adapters.journal_key import journal_key
 from issuer.adapters.kept_bundles import KeptBundles
 from issuer.adapters.status_stream import StatusStream
+from issuer.cas.acme.account_key import AccountSafe
+from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeSolver
 from issuer.domain.choice import CaPolicy
@@ -47,7 +49,7 @@ from issuer.handlers.order_watch import OrderWatch
 from issuer.handlers.pruning import Pruning
 from issuer.handlers.signing import Signing
 from issuer.handlers.worker import UPKEEP_S, Worker
-from issuer.settings import CaSettings, Settings
+from issuer.settings import Settings
 from issuer.signing_kinds import made
 
 __all__ = ["create_app"]
@@ -59,8 +61,9 @@ _TAKING_ENDS_S: Final = 5.0
 _TRY_JOURNAL_EVERY_S: Final = 10.0
 _PRUNE_EVERY_S: Final = 3600.0
 _EVENTS_AT_ONCE: Final = 32
-_JOBS_PER_THREAD: Final = 4
-"""Most of a job's time is waiting for the CA, which takes no thread."""
+_JOBS_PER_WORKER: Final = 4
+_KEY_THREADS: Final = 2
+"""For RSA keys alone: what is asked of a CA takes no thread."""
 
 
 def create_app(settings: Settings) -> ServiceApp:
@@ -72,8 +75,8 @@ def create_app(settings: Settings) -> ServiceApp:
     engine = make_engine(settings.database_url)
     database = JournalDatabase(engine)
     journal, kept = Journal(database=database, worker=identity.name), KeptBundles(database)
-    executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="acme")
-    cas = {ca.name: _ca(ca, settings, journal, executor) for ca in settings.acme_cas}
+    executor = ThreadPoolExecutor(max_workers=_KEY_THREADS, thread_name_prefix="keys")
+    cas = _cas(settings, journal)
     signing = Signing(cas=made(settings.signing_cas), clock=system_clock)
     traits = {ca.name: ca.traits for ca in settings.cas}
     responder, dns = _responder(settings, journal), _dns(settings, journal)
@@ -106,7 +109,7 @@ def create_app(settings: Settings) -> ServiceApp:
         metrics=Metrics(registry=metrics),
         tracer=telemetry.tracer,
         clock=system_clock,
-        in_flight=settings.workers * _JOBS_PER_THREAD,
+        in_flight=settings.workers * _JOBS_PER_WORKER,
     )
     orders = IssueOrders(journal=journal, policy=policy, cas=traits, wake=worker.wake, clock=system_clock)
     order_list = OrderList(registry=registry, orders=orders, kept=kept, clock=system_clock)
@@ -154,8 +157,8 @@ def create_app(settings: Settings) -> ServiceApp:
         metrics=metrics,
         readiness=readiness,
         background=background,
-        before=[partial(upgrade, engine, _MIGRATIONS)],
-        resources=[_held(identity, executor), database, registry, *_solving(responder, dns)],
+        before=[partial(upgrade, engine, _MIGRATIONS), *(ca.load_account for ca in cas.values())],
+        resources=[_held(identity, executor), database, registry, *cas.values(), *_solving(responder, dns)],
         # Those of its life before a crash, too.
         after_start=[journal.release_leases],
         at_shutdown=[
@@ -176,8 +179,13 @@ async def _held(identity: WorkerIdentity, executor: ThreadPoolExecutor) -> Async
         identity.release()
 
 
-def _ca(ca: CaSettings, settings: Settings, journal: Journal, executor: ThreadPoolExecutor) -> AcmeCa:
-    return AcmeCa(settings=ca, state_folder=settings.state_folder, accounts=journal, executor=executor)
+def _cas(settings: Settings, journal: Journal) -> dict[str, AcmeCa]:
+    shared = not settings.database_url.startswith("sqlite")
+    safe = AccountSafe(journal_key(settings.journal_key_file, state_folder=settings.state_folder, shared=shared))
+    return {
+        ca.name: AcmeCa(settings=ca, accounts=journal, safe=safe, state_folder=settings.state_folder)
+        for ca in settings.acme_cas
+    }
 
 
 def _responder(settings: Settings, journal: Journal) -> Http01Responder | None:

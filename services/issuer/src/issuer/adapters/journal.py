@@ -25,6 +25,7 @@ from issuer.adapters.journal_rows import (
     row_of,
 )
 from issuer.adapters.tables import account, challenge, job
+from issuer.domain.account import AccountRecord
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.errors import JobTakenError
@@ -209,17 +210,33 @@ class Journal:
         async with self._database.transaction() as connection:
             await _forget(connection, removed)
 
-    async def account(self, ca: str, directory_url: str) -> str | None:
-        query = select(account.c.url).where(account.c.ca == ca, account.c.directory_url == directory_url)
+    async def account(self, ca: str, directory_url: str) -> AccountRecord | None:
+        query = select(account).where(account.c.ca == ca, account.c.directory_url == directory_url)
         async with self._database.transaction() as connection:
-            return (await connection.execute(query)).scalar_one_or_none()
+            row = (await connection.execute(query)).one_or_none()
+        if row is None or row.key_thumbprint is None or row.sealed_key is None:
+            return None
+        return AccountRecord(row.ca, row.directory_url, row.key_thumbprint, row.sealed_key, row.url)
 
-    async def remember_account(self, ca: str, directory_url: str, url: str) -> None:
+    async def keep_account(self, record: AccountRecord) -> AccountRecord:
+        """Store it, or return the one that another host stored first."""
+        key = and_(account.c.ca == record.ca, account.c.directory_url == record.directory_url)
+        values = {"key_thumbprint": record.key_thumbprint, "sealed_key": record.sealed_key, "url": record.url}
+        with suppress(IntegrityError):
+            async with self._database.transaction() as connection:
+                without_key = update(account).where(key, account.c.key_thumbprint.is_(None)).values(values)
+                known = select(account.c.ca).where(key)
+                if (await connection.execute(without_key)).rowcount == 0 and not (
+                    await connection.execute(known)
+                ).all():
+                    identity_of = {"ca": record.ca, "directory_url": record.directory_url}
+                    await connection.execute(insert(account).values(**identity_of, **values))
+        return await self.account(record.ca, record.directory_url) or record
+
+    async def set_account_url(self, ca: str, directory_url: str, url: str) -> None:
         key = and_(account.c.ca == ca, account.c.directory_url == directory_url)
         async with self._database.transaction() as connection:
-            changed = await connection.execute(update(account).where(key).values(url=url))
-            if changed.rowcount == 0:
-                await connection.execute(insert(account).values(ca=ca, directory_url=directory_url, url=url))
+            await connection.execute(update(account).where(key).values(url=url))
 
     async def _records(self, query: Select[Any], parameters: Mapping[str, object]) -> list[ChallengeRecord]:
         async with self._database.transaction() as connection:

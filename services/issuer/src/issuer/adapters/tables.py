@@ -29,7 +29,10 @@ account: Final = Table(
     metadata,
     Column("ca", String(63), primary_key=True),
     Column("directory_url", String(500), primary_key=True),
-    Column("url", Text, nullable=False),
+    Column("url", Text),
+    # Both or none: an earlier version kept its key in a file.
+    Column("key_thumbprint", String(64)),
+    Column("sealed_key", LargeBinary),
 )
 
 job: Final = Table(
