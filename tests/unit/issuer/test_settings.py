@@ -1,3 +1,5 @@
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from certcore.certificate import KeyAlgorithm
+from issuer.cas.acme.presets import PRESETS
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.ca_traits import CaTraits
 from issuer.settings import Settings
@@ -116,3 +119,15 @@ def test_what_stands_in_the_settings_goes_before_the_preset() -> None:
 def test_a_contradiction_to_the_preset_is_told_by_its_field(ca: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         settings(cas=[{"name": "a-ca", **ca}])
+
+
+def test_the_examples_of_the_documentation_are_valid() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "cas.md").read_text()
+    first, each = (tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
+    assert len(first) == 3
+    assert settings(**first).acme_cas[0].directory_url.startswith("https://acme-staging")
+    dns = {"kind": "challtestsrv", "url": "http://127.0.0.1:8055"}
+    policy = {"internal": "lets-encrypt", "public": "ssl-com", "private": "own"}
+    read = settings(cas=each["cas"], policy=policy, dns=dns)
+    documented = {ca.preset for ca in read.acme_cas} | {"letsencrypt-staging", "openbao", "pebble"}
+    assert documented == set(PRESETS)

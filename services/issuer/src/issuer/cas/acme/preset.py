@@ -11,7 +11,7 @@ from certcore.loopback import is_loopback
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.ca_traits import CaTraits
 
-__all__ = ["AcmeCaFacts", "Binding", "Given", "Preset", "PresetError", "Profile", "Tried", "apply"]
+__all__ = ["ALL_KEYS", "AcmeCaFacts", "Binding", "Given", "Preset", "PresetError", "Profile", "Tried", "apply"]
 
 ALL_KEYS: Final = frozenset(KeyAlgorithm)
 

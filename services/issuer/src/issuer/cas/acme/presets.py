@@ -6,7 +6,7 @@ Only Pebble and step-ca can be run where certbus is built; what is said of the o
 from typing import Final
 
 from certcore.certificate import KeyAlgorithm
-from issuer.cas.acme.preset import Binding, Preset, PresetError, Profile, Tried
+from issuer.cas.acme.preset import ALL_KEYS, Binding, Preset, PresetError, Profile, Tried
 
 __all__ = ["NO_PRESET", "PRESETS", "preset_of"]
 
@@ -33,6 +33,7 @@ _ALL: Final = (
         tried=Tried.READ,
         public=True,
         directory_urls=("https://acme-v02.api.letsencrypt.org/directory",),
+        account_keys=ALL_KEYS,
         challenges=_WITH_TLS_ALPN,
         key_change=True,
         profiles=_LETS_ENCRYPT,
@@ -48,6 +49,7 @@ _ALL: Final = (
         tried=Tried.READ,
         public=True,
         directory_urls=("https://acme-staging-v02.api.letsencrypt.org/directory",),
+        account_keys=ALL_KEYS,
         challenges=_WITH_TLS_ALPN,
         key_change=True,
         profiles=_LETS_ENCRYPT,
@@ -144,6 +146,7 @@ _ALL: Final = (
         tried=Tried.READ,
         public=False,
         binding=Binding.OPTIONAL,
+        challenges=_WITH_TLS_ALPN,
         ari=False,
     ),
     Preset(
@@ -152,6 +155,7 @@ _ALL: Final = (
         tried=Tried.READ,
         public=False,
         binding=Binding.OPTIONAL,
+        challenges=_WITH_TLS_ALPN,
         ari=False,
     ),
     Preset(
