@@ -64,7 +64,7 @@ class SigningCa(Protocol):
 class SigningCaSettings(BaseModel):
     """What the settings of each signing CA have; those of a kind are strict and its own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     kind: str
     name: Label

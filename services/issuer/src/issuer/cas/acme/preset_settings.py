@@ -1,9 +1,10 @@
 """The settings of a CA that a preset can fill in."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from dataclasses import fields
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from certcore.certificate import KeyAlgorithm
 from issuer.cas.acme.preset import Given, apply
@@ -12,6 +13,9 @@ from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.ca_traits import CaTraits
 
 __all__ = ["PresetSettings"]
+
+_GIVEN: Final = frozenset(field.name for field in fields(Given)) - {"has_binding"}
+_READ_GIVEN: Final = TypeAdapter(Given)
 
 
 class PresetSettings(BaseModel):
@@ -56,13 +60,14 @@ class PresetSettings(BaseModel):
     def _filled_in(cls, values: object) -> object:
         if not isinstance(values, Mapping):
             return values
+        told = {name: values[name] for name in _GIVEN if values.get(name) is not None}
         try:
-            raw = _Raw.model_validate(values)
+            given = _READ_GIVEN.validate_python({**told, "has_binding": values.get("eab") is not None})
         except ValidationError:
             # The fields themselves are refused next, each where it stands.
             return values
-        preset = NO_PRESET if raw.preset is None else preset_of(raw.preset)
-        facts = apply(preset, Given(has_binding=raw.eab is not None, **raw.model_dump(exclude={"preset", "eab"})))
+        name = values.get("preset")
+        facts = apply(NO_PRESET if name is None else preset_of(str(name)), given)
         return {
             **values,
             "directory_url": facts.directory_url,
@@ -75,22 +80,3 @@ class PresetSettings(BaseModel):
             "max_names": facts.traits.max_names,
             "limits": facts.limits,
         }
-
-
-class _Raw(BaseModel):
-    """What is set, before anything is filled in."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    preset: str | None = None
-    directory_url: str | None = None
-    challenges: tuple[ChallengeKind, ...] | None = None
-    contact: str | None = None
-    profile: str | None = None
-    preferred_chain: str | None = None
-    public: bool | None = None
-    common_name: bool | None = None
-    key_algorithms: frozenset[KeyAlgorithm] | None = None
-    max_names: int | None = None
-    limits: str | None = None
-    eab: Any = None

@@ -3,6 +3,7 @@
 Only Pebble and step-ca can be run where certbus is built; what is said of the others was read, not tried.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from certcore.certificate import KeyAlgorithm
@@ -26,38 +27,33 @@ _LETS_ENCRYPT: Final = (
     Profile("tlsclient", ended="2026-07-08"),
 )
 
+_PRODUCTION: Final = Preset(
+    name="letsencrypt",
+    title="Let's Encrypt",
+    tried=Tried.READ,
+    public=True,
+    directory_urls=("https://acme-v02.api.letsencrypt.org/directory",),
+    account_keys=ALL_KEYS,
+    challenges=_WITH_TLS_ALPN,
+    key_change=True,
+    profiles=_LETS_ENCRYPT,
+    # What is chosen where nobody asks; asked for by name, a change of the default is noticed.
+    profile="classic",
+    ari=True,
+    max_names=100,
+    limits="letsencrypt",
+)
+_STAGING: Final = replace(
+    _PRODUCTION,
+    name="letsencrypt-staging",
+    title="Let's Encrypt's staging",
+    directory_urls=("https://acme-staging-v02.api.letsencrypt.org/directory",),
+    limits="letsencrypt-staging",
+)
+
 _ALL: Final = (
-    Preset(
-        name="letsencrypt",
-        title="Let's Encrypt",
-        tried=Tried.READ,
-        public=True,
-        directory_urls=("https://acme-v02.api.letsencrypt.org/directory",),
-        account_keys=ALL_KEYS,
-        challenges=_WITH_TLS_ALPN,
-        key_change=True,
-        profiles=_LETS_ENCRYPT,
-        # What is chosen where nobody asks; asked for by name, a change of the default is noticed.
-        profile="classic",
-        ari=True,
-        max_names=100,
-        limits="letsencrypt",
-    ),
-    Preset(
-        name="letsencrypt-staging",
-        title="Let's Encrypt's staging",
-        tried=Tried.READ,
-        public=True,
-        directory_urls=("https://acme-staging-v02.api.letsencrypt.org/directory",),
-        account_keys=ALL_KEYS,
-        challenges=_WITH_TLS_ALPN,
-        key_change=True,
-        profiles=_LETS_ENCRYPT,
-        profile="classic",
-        ari=True,
-        max_names=100,
-        limits="letsencrypt-staging",
-    ),
+    _PRODUCTION,
+    _STAGING,
     Preset(
         name="sslcom",
         title="SSL.com",
