@@ -1,14 +1,23 @@
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from certcore.certificate import KeyAlgorithm
+from issuer.cas.acme.presets import PRESETS
+from issuer.domain.ca_order import ChallengeKind
+from issuer.domain.ca_traits import CaTraits
 from issuer.settings import Settings
+from tests.private_ca import a_ca
+
+ACME = {"name": "a-ca", "directory_url": "https://ca.test/dir", "challenges": ["http-01"]}
+POLICY = {"internal": "a-ca", "public": "a-ca"}
 
 
 def settings(**fields: Any) -> Settings:
-    ca = {"name": "a-ca", "directory_url": "https://ca.test/dir", "challenges": ["http-01"]}
     return Settings(
         **{
             "bus": {"identity": "issuer"},
@@ -16,15 +25,15 @@ def settings(**fields: Any) -> Settings:
             "registry": {"token_file": Path("token")},
             "database_url": "sqlite+aiosqlite:///journal.db",
             "state_folder": Path("state"),
-            "cas": [ca],
-            "policy": {"internal": "a-ca", "public": "a-ca"},
+            "cas": [ACME],
+            "policy": POLICY,
             **fields,
         }
     )
 
 
 def test_a_minimal_configuration_is_enough() -> None:
-    assert settings().cas[0].in_flight == 32
+    assert settings().acme_cas[0].in_flight == 32
 
 
 def test_a_policy_that_names_nobody_is_refused() -> None:
@@ -33,9 +42,8 @@ def test_a_policy_that_names_nobody_is_refused() -> None:
 
 
 def test_two_cas_of_one_name_are_refused() -> None:
-    ca = {"name": "a-ca", "directory_url": "https://ca.test/dir", "challenges": ["http-01"]}
     with pytest.raises(ValidationError, match="two CAs have one name"):
-        settings(cas=[ca, ca])
+        settings(cas=[ACME, ACME])
 
 
 def test_dns_challenges_need_a_dns_to_set_them_in() -> None:
@@ -49,3 +57,77 @@ def test_a_ca_without_a_usable_challenge_is_refused(challenges: list[str]) -> No
     ca = {"name": "a-ca", "directory_url": "https://ca.test/dir", "challenges": challenges}
     with pytest.raises(ValidationError, match="challenges"):
         settings(cas=[ca])
+
+
+def test_a_ca_without_acme_is_read_by_the_settings_of_its_kind(tmp_path: Path) -> None:
+    files = a_ca(tmp_path)
+    read = settings(cas=[ACME, files.settings("own", validity_days=30)], policy={**POLICY, "private": "own"})
+    assert [(ca.name, ca.kind, ca.traits.public) for ca in read.cas] == [
+        ("a-ca", "acme", True),
+        ("own", "files", False),
+    ]
+    assert read.signing_cas[0].model_dump()["validity_days"] == 30
+    assert list(read.faults()) == []
+
+
+def test_a_kind_that_nobody_brought_is_refused() -> None:
+    with pytest.raises(ValidationError, match="kind: 'oracle' is no kind of CA, but: acme, files"):
+        settings(cas=[ACME, {"kind": "oracle", "name": "own"}])
+
+
+def test_a_ca_by_files_is_refused_by_the_setting_that_is_in_the_way(tmp_path: Path) -> None:
+    files = a_ca(tmp_path)
+    files.key_file.chmod(0o644)
+    (fault,) = settings(cas=[ACME, files.settings("own")]).faults()
+    assert fault.field == ("cas", "1", "key_file")
+    assert "mode 0644" in fault.problem
+    with pytest.raises(ValidationError, match=r"surprise(.|\n)*Extra inputs are not permitted"):
+        settings(cas=[ACME, files.settings("own", surprise=1)])
+
+
+def test_a_policy_for_private_names_must_name_a_ca() -> None:
+    with pytest.raises(ValidationError, match=r"policy\.private: there is no CA named own"):
+        settings(policy={**POLICY, "private": "own"})
+
+
+def test_three_lines_are_enough_for_staging() -> None:
+    lines = {"name": "a-ca", "preset": "letsencrypt-staging", "contact": "pki@example.org"}
+    (ca,) = settings(cas=[lines]).acme_cas
+    assert ca.directory_url == "https://acme-staging-v02.api.letsencrypt.org/directory"
+    assert (ca.challenges, ca.profile, ca.limits) == ((ChallengeKind.HTTP_01,), "classic", "letsencrypt-staging")
+    assert ca.traits == CaTraits(public=True, max_names=100)
+
+
+def test_what_stands_in_the_settings_goes_before_the_preset() -> None:
+    own = {"preset": "letsencrypt", "profile": "shortlived", "key_algorithms": ["ec-p256"], "max_names": 5}
+    (ca,) = settings(cas=[{"name": "a-ca", **own}]).acme_cas
+    assert ca.profile == "shortlived"
+    assert ca.traits == CaTraits(public=True, max_names=5, key_algorithms=frozenset({KeyAlgorithm.EC_P256}))
+
+
+@pytest.mark.parametrize(
+    ("ca", "why"),
+    [
+        ({"preset": "google"}, "eab: Google Trust Services needs one"),
+        ({"preset": "step-ca"}, "directory_url: step-ca has an address of its own"),
+        ({"preset": "oracle"}, "preset: there is none named 'oracle', but: letsencrypt"),
+        ({"preset": "letsencrypt", "profile": "tlsclient"}, "profile: Let's Encrypt ended tlsclient"),
+        ({"preset": "letsencrypt", "max_names": "many"}, r"cas\.0\.acme\.max_names"),
+        ({}, "directory_url"),
+    ],
+)
+def test_a_contradiction_to_the_preset_is_told_by_its_field(ca: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        settings(cas=[{"name": "a-ca", **ca}])
+
+
+def test_the_examples_of_the_documentation_are_valid() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "cas.md").read_text()
+    first, each = (tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
+    assert len(first) == 3
+    assert settings(**first).acme_cas[0].directory_url.startswith("https://acme-staging")
+    dns = {"kind": "challtestsrv", "url": "http://127.0.0.1:8055"}
+    policy = {"internal": "lets-encrypt", "public": "ssl-com", "private": "own"}
+    read = settings(cas=each["cas"], policy=policy, dns=dns)
+    documented = {ca.preset for ca in read.acme_cas} | {"letsencrypt-staging", "openbao", "pebble"}
+    assert documented == set(PRESETS)

@@ -149,6 +149,8 @@ def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
         "directory_url": around.acme_directory_url,
         "ca_file": around.acme_ca_file,
         "profile": "default",
+        # Only this machine trusts it.
+        "public": False,
     }
     return {
         "database_url": _database(home, "issuer"),

@@ -53,8 +53,10 @@ from issuer.handlers.order_list import OrderList
 from issuer.handlers.order_watch import OrderWatch
 from issuer.handlers.orphans import Orphans
 from issuer.handlers.pruning import Pruning
+from issuer.handlers.signing import Signing
 from issuer.handlers.worker import UPKEEP_S, Worker
 from issuer.settings import OrderLossSettings, Settings
+from issuer.signing_kinds import made
 
 __all__ = ["create_app"]
 
@@ -82,12 +84,14 @@ def create_app(settings: Settings) -> ServiceApp:
     kept = KeptBundles(database)
     executor = ThreadPoolExecutor(max_workers=_KEY_THREADS, thread_name_prefix="keys")
     cas = _cas(settings, journal)
+    signing = Signing(cas=made(settings.signing_cas), clock=system_clock)
+    traits = {ca.name: ca.traits for ca in settings.cas}
     responder, dns = _responder(settings, journal), _dns(settings, journal)
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
     reports = StatusStream(StatusReports(publisher=publisher, place=HUB, service=_SERVICE))
     registry = RegistryClient(settings.registry)
-    policy = CaPolicy(internal=settings.policy.internal, public=settings.policy.public)
+    policy = CaPolicy(**settings.policy.model_dump())
     own_metrics = Metrics(registry=metrics)
     bulkheads = _bulkheads(settings, own_metrics)
     challenges = Challenges(journal=journal, solvers=_solvers(responder, dns))
@@ -101,7 +105,8 @@ def create_app(settings: Settings) -> ServiceApp:
             evidence=_evidence(settings.order_loss),
         ),
         bulkheads=bulkheads,
-        cas=cas.keys(),
+        signing=signing,
+        cas=traits,
         policy=policy,
         challenges=challenges,
         registry=registry,
@@ -115,12 +120,12 @@ def create_app(settings: Settings) -> ServiceApp:
         issuance=issuance,
         challenges=challenges,
         bulkheads=bulkheads,
-        turns=Turns(_WITHOUT_CA, {ca.name: ca.in_flight for ca in settings.cas}),
+        turns=Turns(_WITHOUT_CA, {ca.name: ca.in_flight for ca in settings.acme_cas}),
         metrics=own_metrics,
         tracer=telemetry.tracer,
         clock=system_clock,
     )
-    orders = IssueOrders(journal=journal, policy=policy, cas=cas.keys(), wake=worker.wake, clock=system_clock)
+    orders = IssueOrders(journal=journal, policy=policy, cas=traits, wake=worker.wake, clock=system_clock)
     order_list = OrderList(registry=registry, orders=orders, kept=kept, clock=system_clock)
     subscribe(
         broker,
@@ -196,14 +201,14 @@ def _cas(settings: Settings, journal: Journal) -> dict[str, AcmeCa]:
     safe = AccountSafe(journal_key(settings.journal_key_file, state_folder=settings.state_folder, shared=shared))
     return {
         ca.name: AcmeCa(settings=ca, accounts=journal, safe=safe, state_folder=settings.state_folder)
-        for ca in settings.cas
+        for ca in settings.acme_cas
     }
 
 
 def _bulkheads(settings: Settings, metrics: Metrics) -> Bulkheads:
     outage = settings.outage
     return Bulkheads(
-        in_flight={ca.name: ca.in_flight for ca in settings.cas},
+        in_flight={ca.name: ca.in_flight for ca in settings.acme_cas},
         rule=BreakerRule(
             failures=outage.failures,
             first=timedelta(seconds=outage.first_pause_s),
@@ -224,7 +229,7 @@ def _evidence(settings: OrderLossSettings) -> Evidence:
 
 
 def _responder(settings: Settings, journal: Journal) -> Http01Responder | None:
-    if not any(ChallengeKind.HTTP_01 in ca.challenges for ca in settings.cas):
+    if not any(ChallengeKind.HTTP_01 in ca.challenges for ca in settings.acme_cas):
         return None
 
     async def find(token: str) -> str | None:

@@ -1,13 +1,25 @@
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializeAsAny,
+    Tag,
+    model_validator,
+)
 from pydantic_settings import SettingsConfigDict
 
 from certcore.names import Label
-from certkit.settings import RegistrySettings, ServiceSettings
+from certkit.settings import RegistrySettings, ServiceSettings, SettingFault
 from issuer.cas.acme.settings import CaSettings
 from issuer.domain.ca_order import ChallengeKind
+from issuer.domain.signing import SigningCaSettings
+from issuer.signing_kinds import read_by_kind, signing_faults
 
 __all__ = [
     "ChalltestsrvSettings",
@@ -48,11 +60,26 @@ class OutageSettings(_Settings):
     )
 
 
+def _how_it_issues(value: object) -> str:
+    kind = value.get("kind", "acme") if isinstance(value, Mapping) else getattr(value, "kind", "acme")
+    return "acme" if kind == "acme" else "signing"
+
+
+AnyCaSettings = Annotated[
+    Annotated[CaSettings, Tag("acme")]
+    | Annotated[SerializeAsAny[SigningCaSettings], BeforeValidator(read_by_kind), Tag("signing")],
+    Discriminator(_how_it_issues),
+]
+
+
 class PolicySettings(_Settings):
-    """Which CA issues by exposure, where neither the issue order nor the request names one."""
+    """Which CA issues by exposure, where neither the issue order nor the request names one; `private` gets what that
+    one can't issue, such as names that aren't public.
+    """
 
     internal: Label
     public: Label
+    private: Label | None = None
 
 
 class Http01Settings(_Settings):
@@ -81,7 +108,7 @@ class Settings(ServiceSettings):
         " default `journal.key` in the state folder, made where there is none. Issuers on one PostgreSQL journal are"
         " given the same file.",
     )
-    cas: Annotated[tuple[CaSettings, ...], Field(min_length=1)]
+    cas: Annotated[tuple[AnyCaSettings, ...], Field(min_length=1)]
     policy: PolicySettings
     http01: Http01Settings = Http01Settings()
     dns: ChalltestsrvSettings | None = None
@@ -100,14 +127,26 @@ class Settings(ServiceSettings):
     order_loss: OrderLossSettings = OrderLossSettings()
     outage: OutageSettings = OutageSettings()
 
+    @property
+    def acme_cas(self) -> tuple[CaSettings, ...]:
+        return tuple(ca for ca in self.cas if isinstance(ca, CaSettings))
+
+    @property
+    def signing_cas(self) -> tuple[SigningCaSettings, ...]:
+        return tuple(ca for ca in self.cas if isinstance(ca, SigningCaSettings))
+
+    def faults(self) -> Sequence[SettingFault]:
+        return signing_faults([(n, ca) for n, ca in enumerate(self.cas) if isinstance(ca, SigningCaSettings)])
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         names = [ca.name for ca in self.cas]
         if len(set(names)) < len(names):
             raise ValueError("cas: two CAs have one name")
-        for exposure, ca in (("internal", self.policy.internal), ("public", self.policy.public)):
-            if ca not in names:
-                raise ValueError(f"policy.{exposure}: there is no CA named {ca}")
-        if self.dns is None and any(ChallengeKind.DNS_01 in ca.challenges for ca in self.cas):
+        for field in ("internal", "public", "private"):
+            ca = getattr(self.policy, field)
+            if ca is not None and ca not in names:
+                raise ValueError(f"policy.{field}: there is no CA named {ca}")
+        if self.dns is None and any(ChallengeKind.DNS_01 in ca.challenges for ca in self.acme_cas):
             raise ValueError("dns: a CA uses dns-01, so this must say how records are set")
         return self

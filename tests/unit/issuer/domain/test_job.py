@@ -34,6 +34,14 @@ def test_each_state_goes_on_from_what_it_has_stored(state: JobState, step: Step)
     assert next_step(job(state), now=NOON) is step
 
 
+@pytest.mark.parametrize("state", JobState)
+def test_a_job_of_a_ca_without_acme_signs_where_another_opens_an_order(state: JobState) -> None:
+    usual = next_step(job(state), now=NOON)
+    assert next_step(job(state), now=NOON, signing={"another-ca"}) is usual
+    expected = Step.SIGN if usual is Step.OPEN_ORDER else usual
+    assert next_step(job(state), now=NOON, signing={"a-ca"}) is expected
+
+
 def test_a_job_waits_until_its_time_has_come() -> None:
     waiting = job(JobState.KEYED, wait_until=NOON + timedelta(seconds=1))
     assert next_step(waiting, now=NOON) is Step.WAIT

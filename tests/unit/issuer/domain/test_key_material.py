@@ -3,6 +3,7 @@ import base64
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_der_x509_csr
 
 from certcore.certificate import KeyAlgorithm
 from certcore.errors import SealingError
@@ -30,6 +31,22 @@ def test_every_recipient_and_escrow_can_open_the_key_of_the_request(algorithm: K
         pem = open_sealed(sealed.raw(), key=recipient, context=context, sealed_to=sealed.key_id)
         key = load_pem_private_key(pem, password=None)
         assert spki_sha256(key.public_key()) == material.spki_sha256
+
+
+def test_a_ca_that_wants_a_common_name_gets_the_first_name_that_fits() -> None:
+    long = f"{'a' * 60}.example.org"
+
+    def subject(*names: str, common_name: bool) -> str:
+        escrow = ESCROW_KEY.public_key
+        material = make_key_material(order(*names), escrow_public_key=escrow, common_name=common_name)
+        return load_der_x509_csr(material.csr_der).subject.rfc4514_string()
+
+    assert subject("a.example.org", "b.example.org", common_name=True) == "CN=a.example.org"
+    assert subject(long, "b.example.org", common_name=True) == "CN=b.example.org"
+    assert subject(long, common_name=True) == ""
+    assert subject("a.example.org", common_name=False) == ""
+    assert len(f"{'a' * 52}.example.org") == 64
+    assert subject(f"{'a' * 52}.example.org", common_name=True) != ""
 
 
 def test_the_escrow_copy_does_not_leave_the_issuer() -> None:

@@ -72,7 +72,7 @@ def _issued(job: Job) -> RevisionIssued:
         fingerprint_sha256=leaf.fingerprint_sha256,
         ca=job.ca or "",
         validation_method=job.validation_method,
-        ari_id=ari_id(leaf),
+        ari_id=ari_id(leaf, ordered=job.ca_order is not None),
     )
 
 

@@ -6,19 +6,27 @@ CertbusError
 ├── SolverError            (TransientError) a challenge record couldn't be shown or removed
 ├── JobTakenError          (TransientError) another worker wrote to the job
 ├── UnidentifiedIssueOrderError (PermanentError) an issue order names no job that could be stored and reported
+├── CaUnfitError           (PermanentError) a CA can't issue as it is configured: the issuer doesn't start
+├── SigningRefusedError    (PermanentError) a CA without ACME may not sign what was asked for
+├── NoFittingCaError       (PermanentError) none of the CAs that may be asked can issue it
 └── UnsupportedIssueOrderError, UnknownCaError, NoChallengeError, UnfitCertificateError   (PermanentError)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from certcore.errors import CertbusError, PermanentError, TransientError
+from issuer.domain.ca_traits import CaObjection, ObjectionReason
 
 __all__ = [
     "AcmeProblemError",
+    "CaUnfitError",
     "CaUnreachableError",
     "JobTakenError",
     "NoChallengeError",
+    "NoFittingCaError",
+    "SigningRefusedError",
     "SolverError",
     "Subproblem",
     "UnfitCertificateError",
@@ -88,6 +96,35 @@ class UnsupportedIssueOrderError(PermanentError):
 class UnknownCaError(PermanentError):
     def __init__(self, *cas: str) -> None:
         super().__init__(f"no CA named {' or '.join(cas)} is configured"[:300])
+
+
+class CaUnfitError(PermanentError):
+    """`field` is the setting that is in the way."""
+
+    def __init__(self, ca: str, field: str, why: str) -> None:
+        super().__init__(f"the CA {ca} can't be used: {field}: {why}")
+        self.field = field
+        self.why = why
+
+
+class SigningRefusedError(PermanentError):
+    def __init__(self, ca: str, why: str) -> None:
+        super().__init__(f"{ca} doesn't sign it: {why}")
+
+
+class NoFittingCaError(PermanentError):
+    """`objections` has one or more for each CA that was considered."""
+
+    def __init__(self, objections: Sequence[CaObjection]) -> None:
+        told = "; ".join(map(str, objections))
+        super().__init__(f"{told[:700]}. {_way_out(objections)}")
+        self.objections = tuple(objections)
+
+
+def _way_out(objections: Sequence[CaObjection]) -> str:
+    if any(objection.reason is ObjectionReason.PRIVATE_NAME for objection in objections):
+        return "Allow a private CA, or ask for names under a registered domain"
+    return "Allow another CA, or change the request"
 
 
 class NoChallengeError(PermanentError):

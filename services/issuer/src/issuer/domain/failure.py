@@ -55,6 +55,7 @@ class FailureReason(StrEnum):
     REGISTRY_REFUSED = "registry_refused"
     UNKNOWN_CA = "unknown_ca"
     NO_CHALLENGE = "no_challenge"
+    NAME_NOT_PUBLIC = "name_not_public"
     RECIPIENT_UNFIT = "recipient_unfit"
     ISSUE_ORDER_UNFIT = "issue_order_unfit"
     ISSUE_ORDER_UNSUPPORTED = "issue_order_unsupported"
@@ -136,6 +137,7 @@ REPORTED_AS: Final = {
     FailureReason.REGISTRY_UNREACHABLE: Reported(FailureCode.REGISTRY_REFUSED, MustAct.NOBODY),
     FailureReason.REGISTRY_REFUSED: Reported(FailureCode.REGISTRY_REFUSED, MustAct.OPERATOR),
     FailureReason.UNKNOWN_CA: Reported(FailureCode.CONFIGURATION, MustAct.OPERATOR),
+    FailureReason.NAME_NOT_PUBLIC: Reported(FailureCode.CONFIGURATION, MustAct.REQUESTER),
     FailureReason.NO_CHALLENGE: Reported(FailureCode.CONFIGURATION, MustAct.OPERATOR),
     FailureReason.RECIPIENT_UNFIT: Reported(FailureCode.CONFIGURATION, MustAct.OPERATOR),
     FailureReason.ISSUE_ORDER_UNFIT: Reported(FailureCode.CONFIGURATION, MustAct.OPERATOR),

@@ -70,8 +70,12 @@ def _issued(job: Job, now: datetime) -> IssuedRevision | None:
     )
 
 
-def ari_id(leaf: X509Certificate) -> str | None:
-    """The leaf's identifier for renewal information (RFC 9773 §4.1); None where it names no authority key."""
+def ari_id(leaf: X509Certificate, *, ordered: bool = True) -> str | None:
+    """The leaf's identifier for renewal information (RFC 9773 §4.1); None where it names no authority key, or wasn't
+    `ordered` at a CA that could be asked.
+    """
+    if not ordered:
+        return None
     certificate = x509.load_der_x509_certificate(leaf.der)
     try:
         authority = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value

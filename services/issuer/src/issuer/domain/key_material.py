@@ -13,6 +13,7 @@ from certcore.events import IssueOrder, Recipient
 from certcore.inspection import spki_sha256
 from certcore.sealing import SealContext, key_id, seal
 from issuer.domain.errors import UnsupportedIssueOrderError
+from issuer.domain.x509_subject import subject_of
 
 __all__ = ["ESCROW", "KeyMaterial", "make_key_material"]
 
@@ -33,8 +34,10 @@ class KeyMaterial:
         return tuple(key for key in self.sealed if key.recipient != ESCROW)
 
 
-def make_key_material(issue_order: IssueOrder, *, escrow_public_key: str) -> KeyMaterial:
+def make_key_material(issue_order: IssueOrder, *, escrow_public_key: str, common_name: bool = False) -> KeyMaterial:
     """Make a fresh key, a CSR for the issue order's names, and a sealed copy for each recipient and for escrow.
+
+    `common_name` is for CAs that want a name in the subject, too.
 
     Raises:
         SealingError: a recipient's public key is none.
@@ -42,7 +45,8 @@ def make_key_material(issue_order: IssueOrder, *, escrow_public_key: str) -> Key
     """
     key = _generate(issue_order.key_algorithm)
     names = x509.SubjectAlternativeName([x509.DNSName(name) for name in issue_order.dns_names])
-    csr = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(names, critical=False)
+    subject = subject_of(issue_order.dns_names, common_name=common_name)
+    csr = x509.CertificateSigningRequestBuilder(subject).add_extension(names, critical=False)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     recipients = (*issue_order.recipients, Recipient(name=ESCROW, public_key=escrow_public_key))
     return KeyMaterial(

@@ -35,6 +35,7 @@ _HOPELESS: Final = frozenset(
     {
         FailureReason.UNKNOWN_CA,
         FailureReason.NO_CHALLENGE,
+        FailureReason.NAME_NOT_PUBLIC,
         FailureReason.RECIPIENT_UNFIT,
         FailureReason.ISSUE_ORDER_UNFIT,
         FailureReason.ISSUE_ORDER_UNSUPPORTED,

@@ -1,7 +1,7 @@
 """Keeps CAs from costing each other anything: how each stands, and what its jobs may do now."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -76,9 +76,9 @@ class Bulkheads:
             for ca, cell in self._cells.items()
         }
 
-    def following(self, job: Job) -> Fallback | None:
-        """The CA that the job goes to now, in place of its own."""
-        return fall_back(job, known=self._cells, away=self._away(), patience=self._patience, now=self._clock())
+    def following(self, job: Job, *, known: Collection[str]) -> Fallback | None:
+        """That of the `known` CAs that the job goes to now, in place of its own."""
+        return fall_back(job, known=known, away=self._away(), patience=self._patience, now=self._clock())
 
     def admit(self, job: Job) -> None:
         """Before a job asks its CA.

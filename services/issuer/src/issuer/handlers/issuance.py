@@ -1,7 +1,7 @@
 """The steps of a job. Each stores its intent before it calls out, and leaves the job as the journal has it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import timedelta
@@ -24,11 +24,13 @@ from issuer.domain.ca_order import (
     judge_order,
     validation_method,
 )
+from issuer.domain.ca_traits import CaTraits, ObjectionReason
 from issuer.domain.challenge import ChallengeRecord
-from issuer.domain.choice import CaPolicy, choose_ca
+from issuer.domain.choice import CaPolicy, choose_ca, fitting
 from issuer.domain.errors import (
     AcmeProblemError,
     CaUnreachableError,
+    NoFittingCaError,
     SolverError,
     UnfitCertificateError,
     UnknownCaError,
@@ -45,6 +47,7 @@ from issuer.handlers.bulkheads import Bulkheads
 from issuer.handlers.challenges import Challenges
 from issuer.handlers.order_watch import OrderWatch
 from issuer.handlers.progress import Progress
+from issuer.handlers.signing import Signing
 
 __all__ = ["Issuance"]
 
@@ -63,7 +66,8 @@ class Issuance:
         journal: Journal,
         watch: OrderWatch,
         bulkheads: Bulkheads,
-        cas: Collection[str],
+        signing: Signing,
+        cas: Mapping[str, CaTraits],
         policy: CaPolicy,
         challenges: Challenges,
         registry: RegistryClient,
@@ -75,6 +79,7 @@ class Issuance:
         self._journal = journal
         self._watch = watch
         self._bulkheads = bulkheads
+        self._signing = signing
         self._cas = cas
         self._policy = policy
         self._challenges = challenges
@@ -86,12 +91,16 @@ class Issuance:
         self._steps: dict[Step, Callable[[Progress], Awaitable[Progress]]] = {
             Step.MAKE_KEY: self._make_key,
             Step.OPEN_ORDER: self._open_order,
+            Step.SIGN: self._sign,
             Step.COLLECT_CHALLENGES: self._collect_challenges,
             Step.PROVE_CONTROL: self._prove_control,
             Step.FINALIZE: self._finalize,
             Step.STORE_BUNDLE: self._store_bundle,
             Step.REPORT: self._report,
         }
+
+    def next_step(self, job: Job) -> Step:
+        return next_step(job, now=self._clock(), signing=self._signing)
 
     async def take(self, step: Step, at: Progress) -> Progress:
         """Take one step of work; waiting and resting are none.
@@ -134,32 +143,40 @@ class Issuance:
         job = at.job
         try:
             ca = job.ca or self._choose_ca(job)
-            make = partial(make_key_material, job.issue_order, escrow_public_key=self._escrow_public_key)
+            make = partial(
+                make_key_material,
+                job.issue_order,
+                escrow_public_key=self._escrow_public_key,
+                common_name=self._cas.get(ca, CaTraits()).common_name,
+            )
             # An RSA key takes a tenth of a second: not on the event loop.
             key = await asyncio.get_running_loop().run_in_executor(self._executor, make)
         except UnsupportedIssueOrderError as error:
             raise JobFailedError(FailureReason.ISSUE_ORDER_UNSUPPORTED, str(error)) from error
         except UnknownCaError as error:
             raise JobFailedError(FailureReason.UNKNOWN_CA, str(error)) from error
+        except NoFittingCaError as error:
+            private = any(one.reason is ObjectionReason.PRIVATE_NAME for one in error.objections)
+            reason = FailureReason.NAME_NOT_PUBLIC if private else FailureReason.ISSUE_ORDER_UNFIT
+            raise JobFailedError(reason, str(error)) from error
         except SealingError as error:
             raise JobFailedError(FailureReason.RECIPIENT_UNFIT, str(error)) from error
         return Progress(await self._forward(job, replace(job, state=JobState.KEYED, ca=ca, key=key)))
 
     def _choose_ca(self, job: Job) -> str:
-        wanted = job.issue_order
-        choice = choose_ca(
-            allowed=wanted.cas,
-            named=wanted.issuer,
-            exposure=wanted.exposure,
-            policy=self._policy,
-            known=self._cas,
-        )
+        choice = choose_ca(job.issue_order, policy=self._policy, known=self._cas)
         log.info("ca_chosen", ca=choice.ca, reason=choice.reason)
         return choice.ca
 
+    async def _sign(self, at: Progress) -> Progress:
+        """A CA without ACME: nothing is proven, and asking again gets the same."""
+        chain = await self._signing.chain(at.job)
+        signed = replace(at.job, state=JobState.ISSUED, chain_pem=chain, validation_method="signed")
+        return Progress(await self._forward(at.job, signed))
+
     async def _open_order(self, at: Progress) -> Progress:
         job = at.job
-        fallback = self._bulkheads.following(job)
+        fallback = self._bulkheads.following(job, known=fitting(job.issue_order, self._cas))
         if fallback is not None:
             log.warning("ca_left", ca=job.ca, following=fallback.ca, reason=fallback.reason, problem=job.problem)
             following = replace(
@@ -266,7 +283,11 @@ class Issuance:
             if job.stored_at is not None:
                 return await self._not_needed(job, str(error))
             raise JobFailedError(FailureReason.CERTIFICATE_UNFIT, str(error)) from error
-        report = IssueReport(ca=job.ca or "", validation_method=job.validation_method, ari_id=ari_id(leaf))
+        report = IssueReport(
+            ca=job.ca or "",
+            validation_method=job.validation_method,
+            ari_id=ari_id(leaf, ordered=job.ca_order is not None),
+        )
         bundle = IssuedBundle(chain_pem=chain, keys=key.for_recipients(), report=report)
         try:
             done = await self._registry.store_bundle(job.id.certificate_id, job.id.revision, bundle, job.id.variant)
@@ -333,5 +354,5 @@ class Issuance:
         removed: Sequence[ChallengeRecord] = (),
     ) -> Job:
         """The lease goes back with the last write of a run."""
-        release = next_step(after, now=self._clock()) in {Step.WAIT, Step.REST}
+        release = self.next_step(after) in {Step.WAIT, Step.REST}
         return await self._journal.advance(before, after, records=records, removed=removed, release=release)

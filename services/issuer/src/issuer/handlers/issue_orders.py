@@ -1,7 +1,7 @@
 """Takes issue orders: off the bus, and from the registry's list. A job is stored before anything is done about it."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -14,9 +14,11 @@ from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccep
 from certkit.telemetry import current_traceparent
 from issuer.adapters.journal import Journal
 from issuer.domain.admission import identify, objection_to
+from issuer.domain.ca_traits import CaTraits
 from issuer.domain.choice import CaPolicy, choose_ca
 from issuer.domain.errors import (
     JobTakenError,
+    NoFittingCaError,
     UnidentifiedIssueOrderError,
     UnknownCaError,
     UnsupportedIssueOrderError,
@@ -39,7 +41,7 @@ class IssueOrders:
         *,
         journal: Journal,
         policy: CaPolicy,
-        cas: Collection[str],
+        cas: Mapping[str, CaTraits],
         wake: Callable[[], None],
         clock: Clock,
     ) -> None:
@@ -149,16 +151,9 @@ class IssueOrders:
 
     def _with_ca(self, job: Job) -> Job:
         """A job whose CA is chosen; that it is started is reported."""
-        wanted = job.issue_order
         try:
-            choice = choose_ca(
-                allowed=wanted.cas,
-                named=wanted.issuer,
-                exposure=wanted.exposure,
-                policy=self._policy,
-                known=self._cas,
-            )
-        except (UnknownCaError, UnsupportedIssueOrderError):
+            choice = choose_ca(job.issue_order, policy=self._policy, known=self._cas)
+        except (UnknownCaError, NoFittingCaError, UnsupportedIssueOrderError):
             # Not a fault of the message: the worker reports it, and a new configuration may know the CA.
             return job
         log.info("ca_chosen", **_about(job.id), ca=choice.ca, reason=choice.reason)

@@ -22,7 +22,7 @@ from issuer.adapters.journal import Journal
 from issuer.domain.bulkhead import ca_needed
 from issuer.domain.errors import JobTakenError
 from issuer.domain.failure import FailureReason, JobFailedError, JobWaitsError
-from issuer.domain.job import Job, JobId, Step, next_step
+from issuer.domain.job import Job, JobId, Step
 from issuer.domain.turns import Line, Turns
 from issuer.handlers.bulkheads import Bulkheads
 from issuer.handlers.challenges import Challenges
@@ -186,7 +186,7 @@ class Worker:
     async def _run(self, at: Progress, *, slots: str) -> None:
         """Work on a job in a slot of that CA, or in one of those that are for no CA."""
         while not self._stopping:
-            step = next_step(at.job, now=self._clock())
+            step = self._issuance.next_step(at.job)
             if step in {Step.WAIT, Step.REST}:
                 return
             if step is not Step.REPORT and self._turns.slots_for(ca_needed(at.job)) not in {"", slots}:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from certcore.names import Label
-from issuer.domain.ca_order import ChallengeKind
+from issuer.cas.acme.preset_settings import PresetSettings
 
 __all__ = ["CaSettings", "EabSettings"]
 
@@ -24,26 +24,13 @@ class EabSettings(_Settings):
     algorithm: Literal["HS256", "HS384", "HS512"] = "HS256"
 
 
-class CaSettings(_Settings):
+class CaSettings(PresetSettings):
+    kind: Literal["acme"] = "acme"
     name: Label
-    directory_url: str
     ca_file: Path | None = Field(default=None, description="Trust roots of the CA's API.")
     proxy: str | None = Field(default=None, description="http://host:port through which the CA is reached.")
     proxy_login_file: Path | None = Field(
         default=None, description="File with user:password for the proxy, where it wants them; mode 0600."
-    )
-    challenges: Annotated[tuple[ChallengeKind, ...], Field(min_length=1)] = Field(
-        description="In order of preference. Wildcards need dns-01."
-    )
-    contact: str | None = Field(default=None, description="Mail address that the CA may write to.")
-    profile: str | None = Field(
-        default=None,
-        description="Profile to ask for, where the CA has profiles; that of an issue order goes before it.",
-    )
-    preferred_chain: str | None = Field(
-        default=None,
-        description="Common name of the issuer of the topmost certificate of the chain that is wanted, where the CA"
-        " offers several; without a match its default chain is taken.",
     )
     eab: EabSettings | None = None
     connections: Annotated[int, Field(ge=1, le=1000)] = Field(
