@@ -43,6 +43,7 @@ class IssuerProcess:
     http01_port: int | None = None
     name: str = "issuer"
     more_cas: tuple[dict[str, Any], ...] = ()
+    more_solvers: dict[str, dict[str, Any]] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,8 +64,11 @@ class IssuerProcess:
                 *self.more_cas,
             ],
             "policy": {"internal": "by-dns", "public": "by-http"},
-            "http01": {"host": "127.0.0.1", "port": self.http01_port or self.pebble.http01_port},
-            "dns": {"kind": "challtestsrv", "url": self.pebble.challtestsrv_url},
+            "solvers": {
+                "dns": {"kind": "challtestsrv", "url": self.pebble.challtestsrv_url},
+                "web": {"kind": "http01", "port": self.http01_port or self.pebble.http01_port},
+                **self.more_solvers,
+            },
             "workers": self.workers,
             "order_patience_s": self.patience_s,
             "orders_every_s": self.orders_every_s,

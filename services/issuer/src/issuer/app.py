@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
@@ -28,24 +28,23 @@ from certkit.registry_client import RegistryClient
 from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
 from issuer.adapters.acme_ca import AcmeCa
-from issuer.adapters.challtestsrv_dns01 import ChalltestsrvDns01
-from issuer.adapters.http01 import Http01Responder
 from issuer.adapters.identity import WorkerIdentity
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.kept_bundles import KeptBundles
 from issuer.adapters.status_stream import StatusStream
-from issuer.domain.ca_order import ChallengeKind
-from issuer.domain.challenge import ChallengeSolver
 from issuer.domain.choice import CaPolicy
 from issuer.domain.key_material import ESCROW
+from issuer.domain.solver import SolverContext
 from issuer.handlers.issuance import Issuance
 from issuer.handlers.issue_orders import IssueOrders
 from issuer.handlers.metrics import Metrics
 from issuer.handlers.order_list import OrderList
 from issuer.handlers.order_watch import OrderWatch
 from issuer.handlers.pruning import Pruning
+from issuer.handlers.solvers import Solvers
 from issuer.handlers.worker import UPKEEP_S, Worker
+from issuer.installed_solvers import BuiltSolver, built_solvers
 from issuer.settings import CaSettings, Settings
 
 __all__ = ["create_app"]
@@ -72,7 +71,7 @@ def create_app(settings: Settings) -> ServiceApp:
     journal, kept = Journal(database=database, worker=identity.name), KeptBundles(database)
     executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="acme")
     cas = {ca.name: _ca(ca, settings, journal, executor) for ca in settings.cas}
-    responder, dns = _responder(settings, journal), _dns(settings, journal)
+    solvers = _solvers(settings, journal)
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
     reports = StatusStream(StatusReports(publisher=publisher, place=HUB, service=_SERVICE))
@@ -88,7 +87,9 @@ def create_app(settings: Settings) -> ServiceApp:
         ),
         cas=cas.keys(),
         policy=policy,
-        solvers=_solvers(responder, dns),
+        solvers=Solvers(
+            running={built.rule.solver: built.solver for built in solvers}, rules=[built.rule for built in solvers]
+        ),
         registry=registry,
         reports=reports,
         escrow_public_key=escrow.public_key,
@@ -150,7 +151,7 @@ def create_app(settings: Settings) -> ServiceApp:
         readiness=readiness,
         background=background,
         before=[partial(upgrade, engine, _MIGRATIONS)],
-        resources=[_held(identity, executor), database, registry, *_solving(responder, dns)],
+        resources=[_held(identity, executor), database, registry, *(built.solver for built in solvers)],
         # Those of its life before a crash, too.
         after_start=[journal.release_leases],
         at_shutdown=[
@@ -175,35 +176,10 @@ def _ca(ca: CaSettings, settings: Settings, journal: Journal, executor: ThreadPo
     return AcmeCa(settings=ca, state_folder=settings.state_folder, accounts=journal, executor=executor)
 
 
-def _responder(settings: Settings, journal: Journal) -> Http01Responder | None:
-    if not any(ChallengeKind.HTTP_01 in ca.challenges for ca in settings.cas):
-        return None
+def _solvers(settings: Settings, journal: Journal) -> list[BuiltSolver]:
+    def context(name: str) -> SolverContext:
+        return SolverContext(
+            name=name, user_agent=f"certbus-issuer/{version('certbus-issuer')}", records_at=journal.records_at
+        )
 
-    async def find(token: str) -> str | None:
-        records = await journal.records_at(ChallengeKind.HTTP_01, token)
-        return records[0].record_value if records else None
-
-    return Http01Responder(host=settings.http01.host, port=settings.http01.port, find=find)
-
-
-def _dns(settings: Settings, journal: Journal) -> ChalltestsrvDns01 | None:
-    if settings.dns is None:
-        return None
-    return ChalltestsrvDns01(url=settings.dns.url, records_at=partial(journal.records_at, ChallengeKind.DNS_01))
-
-
-def _solving(
-    responder: Http01Responder | None, dns: ChalltestsrvDns01 | None
-) -> list[AbstractAsyncContextManager[object]]:
-    return [solver for solver in (dns, responder) if solver is not None]
-
-
-def _solvers(
-    responder: Http01Responder | None, dns: ChalltestsrvDns01 | None
-) -> dict[ChallengeKind, ChallengeSolver]:
-    solvers: dict[ChallengeKind, ChallengeSolver] = {}
-    if responder is not None:
-        solvers[ChallengeKind.HTTP_01] = responder
-    if dns is not None:
-        solvers[ChallengeKind.DNS_01] = dns
-    return solvers
+    return built_solvers(settings.solvers, context)

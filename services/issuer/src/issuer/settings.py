@@ -1,14 +1,19 @@
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from certcore.names import Label
-from certkit.settings import RegistrySettings, ServiceSettings
+from certkit.settings import RegistrySettings, ServiceSettings, SettingFault
 from issuer.domain.ca_order import ChallengeKind
+from issuer.installed_solvers import solver_faults
 
-__all__ = ["CaSettings", "ChalltestsrvSettings", "EabSettings", "Http01Settings", "PolicySettings", "Settings"]
+__all__ = ["CaSettings", "EabSettings", "PolicySettings", "Settings"]
+
+# A union of types, not Any: so a list in an environment variable is read as JSON.
+_Value = str | int | float | bool | list[Any] | dict[str, Any]
 
 
 class _Settings(BaseModel):
@@ -44,20 +49,6 @@ class PolicySettings(_Settings):
     public: Label
 
 
-class Http01Settings(_Settings):
-    """Where the http-01 responder listens; the names' port 80 has to lead there."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 5002
-
-
-class ChalltestsrvSettings(_Settings):
-    """DNS of pebble-challtestsrv, through its management API."""
-
-    kind: Literal["challtestsrv"] = "challtestsrv"
-    url: str
-
-
 class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="CERTBUS_ISSUER_")
 
@@ -66,8 +57,10 @@ class Settings(ServiceSettings):
     state_folder: Path = Field(description="Account keys and the escrow key, mode 0600: back it up.")
     cas: Annotated[tuple[CaSettings, ...], Field(min_length=1)]
     policy: PolicySettings
-    http01: Http01Settings = Http01Settings()
-    dns: ChalltestsrvSettings | None = None
+    solvers: dict[Label, dict[str, _Value]] = Field(
+        default_factory=dict,
+        description="Name of the solver, and its settings: `kind`, `match`, and those of its kind.",
+    )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="Threads that talk to CAs.")
     orders_every_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="How often the registry's list of orders is read; events tell of them sooner."
@@ -86,6 +79,7 @@ class Settings(ServiceSettings):
         for exposure, ca in (("internal", self.policy.internal), ("public", self.policy.public)):
             if ca not in names:
                 raise ValueError(f"policy.{exposure}: there is no CA named {ca}")
-        if self.dns is None and any(ChallengeKind.DNS_01 in ca.challenges for ca in self.cas):
-            raise ValueError("dns: a CA uses dns-01, so this must say how records are set")
         return self
+
+    def faults(self) -> Sequence[SettingFault]:
+        return solver_faults(self.solvers, needed={ca.name: ca.challenges for ca in self.cas})

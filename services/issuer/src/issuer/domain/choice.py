@@ -1,14 +1,13 @@
-"""Which CA gets the order of a job, and which challenge proves a name: each choice comes with its reason."""
+"""Which CA gets the order of a job: the choice comes with its reason."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from certcore.certificate import Exposure
-from issuer.domain.ca_order import AuthorizationView, ChallengeKind, ChallengeOffer
-from issuer.domain.errors import NoChallengeError, UnknownCaError, UnsupportedIssueOrderError
+from issuer.domain.errors import UnknownCaError, UnsupportedIssueOrderError
 
-__all__ = ["CaChoice", "CaPolicy", "CaReason", "ChallengeChoice", "ChallengeReason", "choose_ca", "choose_challenge"]
+__all__ = ["CaChoice", "CaPolicy", "CaReason", "choose_ca"]
 
 
 class CaReason(StrEnum):
@@ -63,35 +62,3 @@ def _first_known(allowed: Sequence[str], known: Collection[str]) -> CaChoice:
         if ca in known:
             return CaChoice(ca, CaReason.FIRST_ALLOWED_AND_KNOWN if number else CaReason.FIRST_ALLOWED)
     raise UnknownCaError(*allowed)
-
-
-class ChallengeReason(StrEnum):
-    WILDCARD_NEEDS_DNS = "wildcard_needs_dns"
-    PREFERRED = "preferred"
-    PREFERRED_NOT_OFFERED = "preferred_not_offered"
-
-
-@dataclass(frozen=True)
-class ChallengeChoice:
-    offer: ChallengeOffer
-    reason: ChallengeReason
-
-
-def choose_challenge(authorization: AuthorizationView, *, preference: Sequence[ChallengeKind]) -> ChallengeChoice:
-    """The first kind of `preference` that the CA offers; a wildcard can only be proven by DNS (RFC 8555 §8.3).
-
-    Raises:
-        NoChallengeError: the CA offers none that is preferred.
-    """
-    kinds = [kind for kind in preference if kind is ChallengeKind.DNS_01 or not authorization.wildcard]
-    for number, kind in enumerate(kinds):
-        for offer in authorization.offers:
-            if offer.kind is kind:
-                return ChallengeChoice(offer, _reason(authorization, number))
-    raise NoChallengeError(authorization.identifier, wildcard=authorization.wildcard)
-
-
-def _reason(authorization: AuthorizationView, number: int) -> ChallengeReason:
-    if authorization.wildcard:
-        return ChallengeReason.WILDCARD_NEEDS_DNS
-    return ChallengeReason.PREFERRED_NOT_OFFERED if number else ChallengeReason.PREFERRED
