@@ -1,7 +1,7 @@
 """The steps of a job. Each stores its intent before it calls out, and leaves the job as the journal has it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -20,15 +20,14 @@ from issuer.adapters.status_stream import StatusStream
 from issuer.domain.ca_order import (
     AuthorizationStatus,
     AuthorizationView,
-    ChallengeKind,
     OrderMove,
     OrderStatus,
     OrderView,
     judge_order,
     validation_method,
 )
-from issuer.domain.challenge import ChallengeRecord, ChallengeSolver
-from issuer.domain.choice import CaPolicy, choose_ca, choose_challenge
+from issuer.domain.challenge import ChallengeRecord
+from issuer.domain.choice import CaPolicy, choose_ca
 from issuer.domain.errors import (
     AcmeProblemError,
     CaUnreachableError,
@@ -44,6 +43,7 @@ from issuer.domain.job import CaOrder, Job, JobState, Step, next_step
 from issuer.domain.key_material import make_key_material
 from issuer.domain.retry import Verdict, decide_retry, reason_of_problem
 from issuer.handlers.order_watch import OrderWatch
+from issuer.handlers.solvers import Solvers
 
 __all__ = ["Issuance", "Progress"]
 
@@ -51,6 +51,8 @@ log = structlog.get_logger()
 
 _REPORT_AGAIN: Final = timedelta(seconds=5)
 _FINALIZE_TRIES: Final = 3
+_TOLD: Final = 500
+"""Characters of why a job waits."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Issuance:
         watch: OrderWatch,
         cas: Collection[str],
         policy: CaPolicy,
-        solvers: Mapping[ChallengeKind, ChallengeSolver],
+        solvers: Solvers,
         registry: RegistryClient,
         reports: StatusStream,
         escrow_public_key: str,
@@ -120,24 +122,12 @@ class Issuance:
     async def fail(self, job: Job, failure: JobFailedError) -> Verdict:
         """Store what follows from a failure."""
         verdict = decide_retry(job, failure, now=self._clock())
-        removed = await self._removed(await self._journal.records(job.id)) if verdict.abandons else ()
+        removed = await self._solvers.clean_up(await self._journal.records(job.id)) if verdict.abandons else ()
         return replace(verdict, job=await self._store(job, verdict.job, removed=removed))
 
     async def tidy(self, records: Sequence[ChallengeRecord]) -> None:
         """Remove records that a crash, or a place that was away, left behind."""
-        await self._journal.forget_records(await self._removed(records))
-
-    async def _removed(self, records: Sequence[ChallengeRecord]) -> Sequence[ChallengeRecord]:
-        """Those of the records that are shown no more; a place that is away keeps its records for the next round."""
-        removed: list[ChallengeRecord] = []
-        for kind, of_kind in _by_kind(records).items():
-            try:
-                await self._solvers[kind].clean_up(of_kind)
-            except SolverError as error:
-                log.warning("challenges_left", kind=kind, names=len(of_kind), error=str(error))
-            else:
-                removed += of_kind
-        return removed
+        await self._journal.forget_records(await self._solvers.clean_up(records))
 
     async def _make_key(self, at: Progress) -> Progress:
         job = at.job
@@ -205,11 +195,17 @@ class Issuance:
             detail = f"{authorization.identifier} is {authorization.status}: {authorization.problem or 'no reason'}"
             raise JobFailedError(FailureReason.ORDER_INVALID, detail)
         try:
-            choice = choose_challenge(authorization, preference=ca.preference)
+            choice = self._solvers.choose(authorization, preference=ca.preference)
         except NoChallengeError as error:
             raise JobFailedError(FailureReason.NO_CHALLENGE, str(error)) from error
         offer = choice.offer
-        log.info("challenge_chosen", identifier=authorization.identifier, kind=offer.kind, reason=choice.reason)
+        log.info(
+            "challenge_chosen",
+            identifier=authorization.identifier,
+            kind=offer.kind,
+            solver=choice.solver,
+            reason=choice.reason,
+        )
         return ChallengeRecord(
             job=job.id,
             kind=offer.kind,
@@ -217,6 +213,7 @@ class Issuance:
             identifier=authorization.identifier,
             record_name=offer.record_name,
             record_value=offer.record_value,
+            solver=choice.solver,
         )
 
     async def _prove_control(self, at: Progress) -> Progress:
@@ -224,8 +221,13 @@ class Issuance:
         records = await self._journal.records(job.id) if at.records is None else at.records
         if judge_order(view) is OrderMove.PROVE:
             # All are shown before the first is answered: a CA may look at once.
-            for kind, of_kind in _by_kind(records).items():
-                await self._solvers[kind].present(of_kind)
+            await self._solvers.present(records)
+            propagation = await self._solvers.propagated(records)
+            if not propagation.seen:
+                waiting = replace(
+                    job, wait_until=self._clock() + propagation.look_again, problem=propagation.detail[:_TOLD]
+                )
+                return Progress(await self._store(job, waiting), view, records)
             await asyncio.gather(*(self._watch.ca_of(job).answer(record.url) for record in records))
             job, view = await self._watch.until_moved(job, still=OrderMove.PROVE, view=view)
         if judge_order(view) is OrderMove.ABANDON:
@@ -288,7 +290,7 @@ class Issuance:
                 return await self._not_needed(job, str(error))
             raise JobFailedError(FailureReason.REGISTRY_REFUSED, str(error)) from error
         records = await self._journal.records(job.id) if at.records is None else at.records
-        removed = await self._removed(records)
+        removed = await self._solvers.clean_up(records)
         now = self._clock()
         stored = replace(
             job,
@@ -346,10 +348,3 @@ class Issuance:
         """The lease goes back with the last write of a run."""
         release = next_step(after, now=self._clock()) in {Step.WAIT, Step.REST}
         return await self._journal.advance(before, after, records=records, removed=removed, release=release)
-
-
-def _by_kind(records: Sequence[ChallengeRecord]) -> dict[ChallengeKind, list[ChallengeRecord]]:
-    return {
-        kind: [record for record in records if record.kind is kind]
-        for kind in sorted({record.kind for record in records})
-    }
