@@ -1,5 +1,6 @@
 """The one place that builds the issuer's objects."""
 
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -28,6 +29,9 @@ from certkit.registry_client import RegistryClient
 from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
 from issuer.adapters.acme_ca import AcmeCa
+from issuer.adapters.authoritative_dns import AuthoritativeDnsViews
+from issuer.adapters.dns_settings import DnsSettings
+from issuer.adapters.dns_zones import Zones
 from issuer.adapters.identity import WorkerIdentity
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
@@ -176,10 +180,24 @@ def _ca(ca: CaSettings, settings: Settings, journal: Journal, executor: ThreadPo
     return AcmeCa(settings=ca, state_folder=settings.state_folder, accounts=journal, executor=executor)
 
 
+def _dns(settings: DnsSettings) -> AuthoritativeDnsViews:
+    timeout_s = settings.timeout_s
+    views = {
+        name: Zones(view=name, settings=view, timeout_s=timeout_s, now=time.monotonic)
+        for name, view in settings.views.items()
+    }
+    return AuthoritativeDnsViews(views, timeout_s=timeout_s)
+
+
 def _solvers(settings: Settings, journal: Journal) -> list[BuiltSolver]:
+    dns = _dns(settings.dns)
+
     def context(name: str) -> SolverContext:
         return SolverContext(
-            name=name, user_agent=f"certbus-issuer/{version('certbus-issuer')}", records_at=journal.records_at
+            name=name,
+            user_agent=f"certbus-issuer/{version('certbus-issuer')}",
+            records_at=journal.records_at,
+            dns=dns,
         )
 
     return built_solvers(settings.solvers, context)

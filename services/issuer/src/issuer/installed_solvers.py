@@ -1,6 +1,6 @@
 """The kinds of solvers, found by entry points, and the solvers that the settings name."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from certcore.plugins import PluginError, load_plugins
 from certkit.settings import SettingFault, faults_of
 from issuer.domain.ca_order import ChallengeKind
-from issuer.domain.solver import AnySolverDriver, RunningSolver, SolverContext, SolverSettings
+from issuer.domain.solver import AnySolverDriver, DnsSolverSettings, RunningSolver, SolverContext, SolverSettings
 from issuer.domain.solver_choice import SolverRule, overlapping
 
 __all__ = ["BuiltSolver", "SolversSetting", "built_solvers", "solver_faults"]
@@ -38,7 +38,7 @@ def built_solvers(solvers: SolversSetting, context: Callable[[str], SolverContex
 
 
 def solver_faults(
-    solvers: SolversSetting, *, needed: Mapping[str, Sequence[ChallengeKind]]
+    solvers: SolversSetting, *, views: Collection[str], needed: Mapping[str, Sequence[ChallengeKind]]
 ) -> Sequence[SettingFault]:
     """What is wrong with the solvers, by field: `solvers.knot.server`. `needed` are the challenges of each CA."""
     try:
@@ -59,6 +59,9 @@ def solver_faults(
             faults += faults_of(error, "solvers", name)
             continue
         rules.append(_rule(name, read, drivers[kind]))
+        if isinstance(read, DnsSolverSettings) and (unknown := set(read.views) - set(views)):
+            told = f"there is no view {', '.join(sorted(unknown))} in dns.views"
+            faults.append(SettingFault(("solvers", name, "views"), told))
     if (overlap := overlapping(rules)) is not None:
         faults.append(SettingFault(("solvers",), overlap))
     if not faults:

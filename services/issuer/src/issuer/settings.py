@@ -7,6 +7,7 @@ from pydantic_settings import SettingsConfigDict
 
 from certcore.names import Label
 from certkit.settings import RegistrySettings, ServiceSettings, SettingFault
+from issuer.adapters.dns_settings import DnsSettings
 from issuer.domain.ca_order import ChallengeKind
 from issuer.installed_solvers import solver_faults
 
@@ -61,6 +62,7 @@ class Settings(ServiceSettings):
         default_factory=dict,
         description="Name of the solver, and its settings: `kind`, `match`, and those of its kind.",
     )
+    dns: DnsSettings = DnsSettings()
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="Threads that talk to CAs.")
     orders_every_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="How often the registry's list of orders is read; events tell of them sooner."
@@ -82,4 +84,4 @@ class Settings(ServiceSettings):
         return self
 
     def faults(self) -> Sequence[SettingFault]:
-        return solver_faults(self.solvers, needed={ca.name: ca.challenges for ca in self.cas})
+        return solver_faults(self.solvers, views=self.dns.views, needed={ca.name: ca.challenges for ca in self.cas})

@@ -7,12 +7,15 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from certcore.names import Label
 from issuer.domain.ca_order import ChallengeKind
-from issuer.domain.challenge import ChallengeRecord, ChallengeSolver
+from issuer.domain.challenge import ChallengeRecord, ChallengeSolver, Propagation
 from issuer.domain.solver_choice import checked_pattern
 
 __all__ = [
     "AnySolverDriver",
+    "AuthoritativeDns",
+    "DnsSolverSettings",
     "RecordsAt",
     "RunningSolver",
     "SolverContext",
@@ -37,6 +40,29 @@ class SolverSettings(BaseModel):
     )
 
 
+class DnsSolverSettings(SolverSettings):
+    views: tuple[Label, ...] = Field(
+        default=(),
+        description="Views of `dns` in which its records must be seen before a CA is asked to look; by default all.",
+    )
+
+
+class AuthoritativeDns(Protocol):
+    """What the authoritative servers of a zone say, in each of the named views; in all views where none is named."""
+
+    async def followed(self, name: str, *, views: Sequence[str] = ()) -> str:
+        """Where the name's CNAMEs lead: the name itself where it has none.
+
+        Raises:
+            SolverError: they go in a circle, or no server of a zone answers.
+        """
+        ...
+
+    async def propagated(self, records: Sequence[ChallengeRecord], *, views: Sequence[str] = ()) -> Propagation:
+        """Whether every authoritative server shows every record. It is seen only when all of them say so."""
+        ...
+
+
 @dataclass(frozen=True)
 class SolverContext:
     """What a solver is given. `name` is its name in the configuration."""
@@ -44,6 +70,7 @@ class SolverContext:
     name: str
     user_agent: str
     records_at: RecordsAt
+    dns: AuthoritativeDns
 
 
 class RunningSolver(ChallengeSolver, AbstractAsyncContextManager[object], Protocol):
