@@ -44,6 +44,7 @@ class IssuerProcess:
     name: str = "issuer"
     more_cas: tuple[dict[str, Any], ...] = ()
     more_solvers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    dns_settings: dict[str, Any] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -69,6 +70,7 @@ class IssuerProcess:
                 "web": {"kind": "http01", "port": self.http01_port or self.pebble.http01_port},
                 **self.more_solvers,
             },
+            "dns": self.dns_settings,
             "workers": self.workers,
             "order_patience_s": self.patience_s,
             "orders_every_s": self.orders_every_s,

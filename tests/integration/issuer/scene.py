@@ -54,10 +54,12 @@ async def a_scene(
     more_cas: tuple[dict[str, Any], ...] = (),
     orders_every_s: float = 60.0,
     database: Path | None = None,
+    pebble_asks: str | None = None,
+    **issuer_fields: Any,
 ) -> AsyncIterator[Scene]:
     async with (
         servers.broker(sites=servers.SITES) as broker,
-        servers.pebble_ca(bad_nonces_percent=bad_nonces_percent, tell=tell) as pebble,
+        servers.pebble_ca(bad_nonces_percent=bad_nonces_percent, asks=pebble_asks, tell=tell) as pebble,
         registry_standin() as registry,
         bus_peer(broker.url) as peer,
     ):
@@ -71,6 +73,7 @@ async def a_scene(
             more_cas=more_cas,
             orders_every_s=orders_every_s,
             database=database,
+            **issuer_fields,
         )
         try:
             await issuer.start()

@@ -14,6 +14,7 @@ from issuer.domain.job import JobId
 from issuer.solvers.challtestsrv import ChalltestsrvSolver
 from issuer.solvers.http01 import Http01Responder
 from tests import servers
+from tests.integration.issuer.knot_world import StoredRecords
 from tests.integration.issuer.txt_records import txt_values
 from tests.ports import free_port
 
@@ -26,14 +27,6 @@ APEX = ChallengeRecord(
 WILDCARD = replace(APEX, url="https://ca.test/2", record_value="two")
 OTHER_JOB = replace(APEX, job=JobId("b", 1), url="https://ca.test/3", record_value="three")
 WEB = replace(APEX, kind=ChallengeKind.HTTP_01, record_name=TOKEN, record_value=f"{TOKEN}.thumbprint")
-
-
-class StoredRecords:
-    def __init__(self, *records: ChallengeRecord) -> None:
-        self.records = list(records)
-
-    async def at(self, kind: ChallengeKind, name: str) -> list[ChallengeRecord]:
-        return [record for record in self.records if (record.kind, record.record_name) == (kind, name)]
 
 
 async def values(pebble: servers.Pebble) -> set[str]:
