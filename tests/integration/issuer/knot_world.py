@@ -33,9 +33,16 @@ ZONES: Mapping[str, Sequence[str]] = {
         "_acme-challenge.circle CNAME circle.acme.test.",
         "_acme-challenge.chain CNAME link.example.test.",
         "_acme-challenge.inside CNAME proof.example.test.",
+        '@ CAA 0 issue "ca.test"',
+        '@ CAA 0 issuewild ";"',
+        '*.free CAA 0 issue "other.test"',
+        "open CNAME open.acme.test.",
         "link CNAME delegated.acme.test.",
     ),
-    "acme.test": ("circle CNAME _acme-challenge.circle.example.test.",),
+    "acme.test": (
+        'open CAA 0 issue "other.test"',
+        "circle CNAME _acme-challenge.circle.example.test.",
+    ),
 }
 CHANGEABLE = {"acme.test": ("delegated.acme.test", "free.acme.test")}
 KEY_NAME = "certbus"
