@@ -16,6 +16,7 @@ class FailureReason(StrEnum):
     CA_UNREACHABLE = "ca_unreachable"
     CA_TROUBLE = "ca_trouble"
     CA_REFUSED = "ca_refused"
+    CAA_FORBIDS = "caa_forbids"
     RATE_LIMITED = "rate_limited"
     ORDER_INVALID = "order_invalid"
     ORDER_LOST = "order_lost"
@@ -54,6 +55,7 @@ REPORTED_AS: Final = {
     FailureReason.CA_UNREACHABLE: Reported(FailureCode.CA_UNREACHABLE, MustAct.NOBODY),
     FailureReason.CA_TROUBLE: Reported(FailureCode.CA_UNREACHABLE, MustAct.NOBODY),
     FailureReason.CA_REFUSED: Reported(FailureCode.CA_REFUSED, MustAct.OPERATOR),
+    FailureReason.CAA_FORBIDS: Reported(FailureCode.CHALLENGE_FAILED, MustAct.DNS_OWNER),
     FailureReason.RATE_LIMITED: Reported(FailureCode.RATE_LIMITED, MustAct.NOBODY),
     # An order becomes invalid where a name could not be proven.
     FailureReason.ORDER_INVALID: Reported(FailureCode.CHALLENGE_FAILED, MustAct.DNS_OWNER),

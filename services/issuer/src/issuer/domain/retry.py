@@ -18,6 +18,7 @@ __all__ = ["Verdict", "decide_retry", "reason_of_problem"]
 _VERDICTS: Final = frozenset(
     {
         FailureReason.CA_REFUSED,
+        FailureReason.CAA_FORBIDS,
         FailureReason.RATE_LIMITED,
         FailureReason.ORDER_INVALID,
         FailureReason.CERTIFICATE_UNFIT,
