@@ -12,6 +12,7 @@ from issuer.domain.solver import RunningSolver, SolverContext, SolverDriver
 from issuer.solvers.rfc2136.gathering import Change, Gathering
 from issuer.solvers.rfc2136.server import UpdateServer, tsig_key
 from issuer.solvers.rfc2136.settings import Rfc2136Settings
+from issuer.txt_solver import unneeded
 
 __all__ = ["DRIVER", "Rfc2136Solver"]
 
@@ -58,20 +59,7 @@ class Rfc2136Solver:
         return await self._context.dns.propagated(records, views=self._settings.views)
 
     async def clean_up(self, records: Sequence[ChallengeRecord]) -> None:
-        done = {(record.job, record.url) for record in records}
-        stored = await asyncio.gather(
-            *(self._context.records_at(ChallengeKind.DNS_01, name) for name in {one.record_name for one in records})
-        )
-        # Two jobs that share an authorization at the CA share its value.
-        needed = {
-            (record.record_name, record.record_value)
-            for at_name in stored
-            for record in at_name
-            if (record.job, record.url) not in done
-        }
-        await self._change(
-            [record for record in records if (record.record_name, record.record_value) not in needed], add=False
-        )
+        await self._change(await unneeded(records, self._context), add=False)
 
     async def _change(self, records: Sequence[ChallengeRecord], *, add: bool) -> None:
         if self._gathering is None:
