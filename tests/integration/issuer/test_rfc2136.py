@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest_asyncio
 
 from certlocal.private_file import write_private
 from certlocal.tools import Tell
+from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.errors import SolverError
+from issuer.domain.persistent_record import persistent_name, persistent_value
+from issuer.solvers import dns_persist
 from tests.integration.issuer.knot_world import KnotWorld, StoredRecords, a_record, knot_world
 from tests.patience import HANG_S
 from tests.ports import free_port
@@ -251,3 +255,22 @@ async def test_a_stored_record_is_removed_after_a_restart(world: KnotWorld) -> N
     async with world.solver() as solver:
         await solver.clean_up([record])
         assert await world.values(record.record_name) == set()
+
+
+async def test_a_persistent_record_is_told_until_it_is_there(world: KnotWorld) -> None:
+    name = persistent_name("persist.example.test")
+    value = persistent_value("ca.test", account_url="https://ca.test/acct/1", wildcard=True)
+    record = replace(a_record("persist.example.test", value), kind=ChallengeKind.DNS_PERSIST_01, record_name=name)
+    watching = dns_persist.DnsPersistSolver(world.dns(), views=())
+    await watching.present([record])
+    look = await watching.propagated([record])
+    assert not look.seen
+    assert look.detail.startswith(
+        f'the DNS owner must set: {name}. TXT "ca.test; accounturi=https://ca.test/acct/1; policy=wildcard". ns1'
+    )
+    async with world.solver() as people:
+        await people.present([record])
+    await seen(world, record)
+    assert (await watching.propagated([record])).seen
+    await watching.clean_up([record])
+    assert await world.values(name) == {value}

@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 _PATTERN: Final = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_PROVE_WILDCARDS: Final = frozenset({ChallengeKind.DNS_01})
+_PROVE_WILDCARDS: Final = frozenset({ChallengeKind.DNS_01, ChallengeKind.DNS_PERSIST_01})
 _DEFAULT: Final = ""
 """The pattern of a solver that matches whatever no other one does."""
 

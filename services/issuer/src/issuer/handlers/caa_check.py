@@ -13,7 +13,7 @@ __all__ = ["CaaCheck", "IdentifiedCa"]
 
 log = structlog.get_logger()
 
-_BY_DNS: Final = frozenset({ChallengeKind.DNS_01})
+_BY_DNS: Final = frozenset({ChallengeKind.DNS_01, ChallengeKind.DNS_PERSIST_01})
 
 
 class IdentifiedCa(Protocol):
