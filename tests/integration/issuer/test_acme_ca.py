@@ -282,10 +282,12 @@ async def test_challenges_that_nobody_here_knows_are_left_out(scripted: Scripted
     assert [(offer.kind, offer.url) for offer in view.offers] == [
         (ChallengeKind.DNS_01, "u/2"),
         (ChallengeKind.HTTP_01, "u/3"),
+        (ChallengeKind.TLS_ALPN_01, "u/4"),
     ]
-    dns, http = view.offers
+    dns, http, tls = view.offers
     assert (dns.record_name, len(dns.record_value)) == ("_acme-challenge.a.example.org", 43)
     assert (http.record_name, http.record_value[:44]) == (token, f"{token}.")
+    assert (tls.record_name, tls.record_value) == ("a.example.org", http.record_value)
 
 
 async def test_a_finalize_carries_the_request_as_it_was_stored(scripted: ScriptedCa, ca: AcmeCa) -> None:

@@ -107,6 +107,10 @@ def _offer(challenge: _ChallengeBody, identifier: str, key: JWKEC) -> ChallengeO
                 http = challenges.HTTP01(token=decode_b64jose(challenge.token))
                 name, value = http.encode("token"), http.validation(key)
                 return ChallengeOffer(ChallengeKind.HTTP_01, challenge.url, name, value)
+            case ChallengeKind.TLS_ALPN_01:
+                # Its key authorization is that of http-01 (RFC 8555 §8.1).
+                token = challenges.HTTP01(token=decode_b64jose(challenge.token))
+                return ChallengeOffer(ChallengeKind.TLS_ALPN_01, challenge.url, identifier, token.validation(key))
     except DeserializationError as error:
         raise CaUnreachableError(f"{challenge.url}: the token can't be read") from error
     return None
