@@ -44,7 +44,7 @@ ZONES: Mapping[str, Sequence[str]] = {
         "circle CNAME _acme-challenge.circle.example.test.",
     ),
 }
-CHANGEABLE = {"acme.test": ("delegated.acme.test", "free.acme.test")}
+CHANGEABLE = {"acme.test": ("delegated.acme.test", "free.acme.test", "standing.acme.test")}
 KEY_NAME = "certbus"
 
 

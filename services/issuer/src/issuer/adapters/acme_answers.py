@@ -7,7 +7,7 @@ from acme import challenges
 from josepy.errors import DeserializationError
 from josepy.json_util import decode_b64jose
 from josepy.jwk import JWKEC
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from issuer.adapters.acme_network import ProblemDocument, retry_after_of
 from issuer.domain.ca_order import (
@@ -19,6 +19,7 @@ from issuer.domain.ca_order import (
     OrderView,
 )
 from issuer.domain.errors import CaUnreachableError
+from issuer.domain.persistent_record import persistent_name, persistent_value
 
 __all__ = ["authorization_view", "order_view"]
 
@@ -42,6 +43,7 @@ class _ChallengeBody(_Body):
     url: str = ""
     status: str = "pending"
     token: str = ""
+    issuer_domain_names: tuple[str, ...] = Field(default=(), alias="issuer-domain-names")
     error: ProblemDocument | None = None
 
 
@@ -74,8 +76,8 @@ def order_view(response: requests.Response, url: str) -> OrderView:
     )
 
 
-def authorization_view(response: requests.Response, key: JWKEC) -> AuthorizationView:
-    """What has to be shown is computed with the account's key.
+def authorization_view(response: requests.Response, key: JWKEC, account_url: str) -> AuthorizationView:
+    """What has to be shown is computed with the account's key, or names the account.
 
     Raises:
         CaUnreachableError: the answer can't be read.
@@ -90,6 +92,7 @@ def authorization_view(response: requests.Response, key: JWKEC) -> Authorization
             offer
             for challenge in body.challenges
             if (offer := _offer(challenge, body.identifier.value, key)) is not None
+            or (offer := _standing_offer(challenge, body, account_url)) is not None
         ),
         proven_by=next((item.type for item in body.challenges if item.status == "valid"), None),
         problem="; ".join(problems) or None,
@@ -114,6 +117,17 @@ def _offer(challenge: _ChallengeBody, identifier: str, key: JWKEC) -> ChallengeO
     except DeserializationError as error:
         raise CaUnreachableError(f"{challenge.url}: the token can't be read") from error
     return None
+
+
+def _standing_offer(
+    challenge: _ChallengeBody, authorization: _AuthorizationBody, account_url: str
+) -> ChallengeOffer | None:
+    """That of dns-persist-01: one record, whatever the order."""
+    if challenge.type != ChallengeKind.DNS_PERSIST_01 or not challenge.issuer_domain_names:
+        return None
+    issuer, identifier = challenge.issuer_domain_names[0], authorization.identifier.value
+    value = persistent_value(issuer, account_url=account_url, wildcard=authorization.wildcard)
+    return ChallengeOffer(ChallengeKind.DNS_PERSIST_01, challenge.url, persistent_name(identifier), value)
 
 
 def _read(model: type[BodyT], response: requests.Response) -> BodyT:

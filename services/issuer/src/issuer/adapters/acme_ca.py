@@ -108,12 +108,19 @@ class AcmeCa:
         response = client.post(client.directory["newOrder"], order, account=account)
         return order_view(response, self._location(response))
 
+    async def caa_identities(self) -> tuple[str, ...]:
+        """The names by which CAA records mean this CA; none where its directory gives none."""
+        return await self._in_thread(lambda client: tuple(client.directory.meta.caa_identities or ()))
+
+    async def account_url(self) -> str:
+        return await self._registered()
+
     async def order(self, url: str) -> OrderView:
         return await self._call(lambda client, account: order_view(client.post(url, None, account=account), url))
 
     async def authorization(self, url: str) -> AuthorizationView:
         return await self._call(
-            lambda client, account: authorization_view(client.post(url, None, account=account), client.key)
+            lambda client, account: authorization_view(client.post(url, None, account=account), client.key, account)
         )
 
     async def answer(self, challenge_url: str) -> None:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord, Propagation
+from issuer.domain.persistent_record import covering_value
 from issuer.domain.solver import (
     AuthoritativeDns,
     DnsSolverSettings,
@@ -36,14 +37,21 @@ class DnsPersistSolver:
         """The DNS owner does it."""
 
     async def propagated(self, records: Sequence[ChallengeRecord]) -> Propagation:
-        found = await self._dns.propagated(records, views=self._views)
+        needed = _needed(records)
+        found = await self._dns.propagated(needed, views=self._views)
         if found.seen:
             return found
-        wanted = sorted({f'{record.record_name}. TXT "{record.record_value}"' for record in records})
+        wanted = sorted({f'{record.record_name}. TXT "{record.record_value}"' for record in needed})
         return replace(found, detail=f"the DNS owner must set: {'; '.join(wanted)}. {found.detail}")
 
     async def clean_up(self, records: Sequence[ChallengeRecord]) -> None:
         """The record stays: it is for the next renewal, too."""
+
+
+def _needed(records: Sequence[ChallengeRecord]) -> Sequence[ChallengeRecord]:
+    """The record for a wildcard proves the name itself as well."""
+    shown = {(record.record_name, record.record_value) for record in records}
+    return [record for record in records if (record.record_name, covering_value(record.record_value)) not in shown]
 
 
 class DnsPersistDriver:
