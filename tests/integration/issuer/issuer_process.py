@@ -70,7 +70,7 @@ class IssuerProcess:
                 "web": {"kind": "http01", "port": self.http01_port or self.pebble.http01_port},
                 **self.more_solvers,
             },
-            "dns": self.dns_settings,
+            "dns": self.dns_settings or {"views": {"default": {"resolvers": [self.pebble.dns]}}},
             "workers": self.workers,
             "order_patience_s": self.patience_s,
             "orders_every_s": self.orders_every_s,

@@ -1,5 +1,6 @@
 """CAA records of a real server."""
 
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -26,7 +27,8 @@ async def world(tell: Tell) -> AsyncIterator[KnotWorld]:
 
 def caa(resolver: str) -> ResolvedCaa:
     settings = ViewSettings(resolvers=(resolver,))
-    return ResolvedCaa(Zones(view="default", settings=settings, timeout_s=0.5, now=lambda: 0.0))
+    now = time.monotonic
+    return ResolvedCaa(Zones(view="default", settings=settings, timeout_s=0.5, now=now), now=now)
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,7 @@ def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
         ],
         "policy": {"internal": INTERNAL_CA, "public": PUBLIC_CA},
         "heartbeat_every_s": 5,
+        "dns": {"views": {"default": {"resolvers": [around.dns]}}},
         "orders_every_s": 15,
     }
 

@@ -1,7 +1,7 @@
 """The one place that builds the issuer's objects."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -30,6 +30,7 @@ from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
 from issuer.adapters.acme_ca import AcmeCa
 from issuer.adapters.authoritative_dns import AuthoritativeDnsViews
+from issuer.adapters.caa import ResolvedCaa
 from issuer.adapters.dns_settings import DnsSettings
 from issuer.adapters.dns_zones import Zones
 from issuer.adapters.identity import WorkerIdentity
@@ -40,6 +41,7 @@ from issuer.adapters.status_stream import StatusStream
 from issuer.domain.choice import CaPolicy
 from issuer.domain.key_material import ESCROW
 from issuer.domain.solver import SolverContext
+from issuer.handlers.caa_check import CaaCheck
 from issuer.handlers.issuance import Issuance
 from issuer.handlers.issue_orders import IssueOrders
 from issuer.handlers.metrics import Metrics
@@ -75,7 +77,8 @@ def create_app(settings: Settings) -> ServiceApp:
     journal, kept = Journal(database=database, worker=identity.name), KeptBundles(database)
     executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="acme")
     cas = {ca.name: _ca(ca, settings, journal, executor) for ca in settings.cas}
-    solvers = _solvers(settings, journal)
+    views = _views(settings.dns)
+    solvers = _solvers(settings, journal, views)
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
     reports = StatusStream(StatusReports(publisher=publisher, place=HUB, service=_SERVICE))
@@ -94,6 +97,7 @@ def create_app(settings: Settings) -> ServiceApp:
         solvers=Solvers(
             running={built.rule.solver: built.solver for built in solvers}, rules=[built.rule for built in solvers]
         ),
+        caa=CaaCheck(ResolvedCaa(next(iter(views.values())), now=time.monotonic)),
         registry=registry,
         reports=reports,
         escrow_public_key=escrow.public_key,
@@ -180,17 +184,15 @@ def _ca(ca: CaSettings, settings: Settings, journal: Journal, executor: ThreadPo
     return AcmeCa(settings=ca, state_folder=settings.state_folder, accounts=journal, executor=executor)
 
 
-def _dns(settings: DnsSettings) -> AuthoritativeDnsViews:
-    timeout_s = settings.timeout_s
-    views = {
-        name: Zones(view=name, settings=view, timeout_s=timeout_s, now=time.monotonic)
+def _views(settings: DnsSettings) -> dict[str, Zones]:
+    return {
+        name: Zones(view=name, settings=view, timeout_s=settings.timeout_s, now=time.monotonic)
         for name, view in settings.views.items()
     }
-    return AuthoritativeDnsViews(views, timeout_s=timeout_s)
 
 
-def _solvers(settings: Settings, journal: Journal) -> list[BuiltSolver]:
-    dns = _dns(settings.dns)
+def _solvers(settings: Settings, journal: Journal, views: Mapping[str, Zones]) -> list[BuiltSolver]:
+    dns = AuthoritativeDnsViews(views, timeout_s=settings.dns.timeout_s)
 
     def context(name: str) -> SolverContext:
         return SolverContext(

@@ -1,7 +1,8 @@
 """CAA records, as the resolvers of one view have them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import dns.exception
@@ -14,43 +15,53 @@ from issuer.domain.errors import SolverError
 __all__ = ["ResolvedCaa"]
 
 _AT_ONCE: Final = 32
+_MOST_KEPT: Final = 10_000
+_KEPT_S: Final = 30.0
+"""Shorter than the first pause after a refusal: what was mended meanwhile is seen."""
 
 
 class ResolvedCaa:
     """Is a CaaLookup. Resolvers that don't answer forbid nothing: the CA asks its own."""
 
-    def __init__(self, zones: Zones) -> None:
+    def __init__(self, zones: Zones, *, now: Callable[[], float]) -> None:
         self._zones = zones
+        self._now = now
         self._free = asyncio.Semaphore(_AT_ONCE)
+        self._kept: dict[str, tuple[float, asyncio.Future[Sequence[CaaRecord]]]] = {}
 
     async def allows(self, names: Sequence[str], asker: CaaAsker) -> CaaVerdict:
         if not asker.identities:
             return CaaVerdict(allowed=True, reason=CaaReason.CA_WITHOUT_IDENTITY)
-        # Names of one certificate share parents: each is asked once.
-        asked: dict[str, asyncio.Task[Sequence[CaaRecord]]] = {}
         try:
-            verdicts = await asyncio.gather(*(self._judged(name, asker, asked) for name in names))
+            verdicts = await asyncio.gather(*(self._judged(name, asker) for name in names))
         except SolverError as error:
             return CaaVerdict(allowed=True, reason=CaaReason.NOT_ANSWERED, detail=str(error))
-        finally:
-            for task in asked.values():
-                task.cancel()
-            await asyncio.gather(*asked.values(), return_exceptions=True)
         return next((verdict for verdict in verdicts if not verdict.allowed), verdicts[-1])
 
-    async def _judged(
-        self, name: str, asker: CaaAsker, asked: dict[str, asyncio.Task[Sequence[CaaRecord]]]
-    ) -> CaaVerdict:
+    async def _judged(self, name: str, asker: CaaAsker) -> CaaVerdict:
         sets: dict[str, Sequence[CaaRecord]] = {}
         for at in climbed(name):
-            if at not in asked:
-                asked[at] = asyncio.create_task(self._records(at))
-            sets[at] = await asked[at]
+            sets[at] = await self._records(at)
             if sets[at]:
                 break
         return judge_caa(name, sets, asker)
 
     async def _records(self, name: str) -> Sequence[CaaRecord]:
+        """Names share parents: each is asked once, also by those who come at the same time."""
+        kept = self._kept.get(name)
+        if kept is None or kept[0] < self._now():
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            kept = self._now() + _KEPT_S, asyncio.ensure_future(self._looked_up(name))
+            kept[1].add_done_callback(partial(self._forget_failed, name))
+            self._kept[name] = kept
+        return await asyncio.shield(kept[1])
+
+    def _forget_failed(self, name: str, looked_up: asyncio.Future[Sequence[CaaRecord]]) -> None:
+        if looked_up.cancelled() or looked_up.exception() is not None:
+            self._kept.pop(name, None)
+
+    async def _looked_up(self, name: str) -> Sequence[CaaRecord]:
         try:
             at = dns.name.from_text(name)
         except dns.exception.DNSException as error:

@@ -42,6 +42,7 @@ from issuer.domain.issued import ari_id, check_issued
 from issuer.domain.job import CaOrder, Job, JobState, Step, next_step
 from issuer.domain.key_material import make_key_material
 from issuer.domain.retry import Verdict, decide_retry, reason_of_problem
+from issuer.handlers.caa_check import CaaCheck
 from issuer.handlers.order_watch import OrderWatch
 from issuer.handlers.solvers import Solvers
 
@@ -75,6 +76,7 @@ class Issuance:
         cas: Collection[str],
         policy: CaPolicy,
         solvers: Solvers,
+        caa: CaaCheck,
         registry: RegistryClient,
         reports: StatusStream,
         escrow_public_key: str,
@@ -86,6 +88,7 @@ class Issuance:
         self._cas = cas
         self._policy = policy
         self._solvers = solvers
+        self._caa = caa
         self._registry = registry
         self._reports = reports
         self._escrow_public_key = escrow_public_key
@@ -160,6 +163,7 @@ class Issuance:
         job = at.job
         wanted = job.issue_order
         replaces = wanted.replaces if job.abandoned == 0 else None
+        await self._caa.check(self._watch.ca_of(job), wanted.dns_names)
         view = await self._watch.ca_of(job).open_order(wanted.dns_names, replaces=replaces, profile=wanted.profile)
         order = CaOrder(view.url, view.finalize_url)
         ordered = await self._forward(job, replace(job, state=JobState.ORDERED, ca_order=order))
