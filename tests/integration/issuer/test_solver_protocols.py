@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from certlocal.private_file import write_private
 from issuer.domain.ca_order import ChallengeKind
@@ -162,6 +163,12 @@ async def test_a_service_is_told_name_and_value(tmp_path: Path) -> None:
     assert [(path, body) for path, _, body in server.asked] == [("/api/present", sent), ("/api/cleanup", sent)]
     authorization = {headers["authorization"] for _, headers, _ in server.asked}
     assert authorization == {f"Basic {base64.b64encode(b'us:geheim').decode()}"}
+
+
+@pytest.mark.parametrize("driver", [httpreq.DRIVER, acme_dns.DRIVER])
+def test_secrets_are_sent_in_plain_text_to_nobody_else(driver: Any) -> None:
+    with pytest.raises(ValidationError, match="must be https"):
+        a_solver(driver, endpoint="http://dns.example.net", url="http://dns.example.net", accounts_file="a")
 
 
 async def test_a_service_that_refuses_is_told() -> None:

@@ -5,16 +5,18 @@ acme-dns keeps the last two values of an account, which is enough for a name and
 
 import asyncio
 import os
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord, Propagation
 from issuer.domain.errors import SolverError
+from issuer.domain.service_url import ServiceUrl
 from issuer.domain.solver import DnsSolverSettings, RunningSolver, SolverContext, SolverDriver
 
 __all__ = ["DRIVER", "AcmeDnsSettings", "AcmeDnsSolver"]
@@ -22,7 +24,7 @@ __all__ = ["DRIVER", "AcmeDnsSettings", "AcmeDnsSolver"]
 
 class AcmeDnsSettings(DnsSolverSettings):
     kind: Literal["acme-dns"] = "acme-dns"
-    url: HttpUrl
+    url: ServiceUrl
     accounts_file: Path = Field(
         description="Accounts by name, as other clients keep them too; written at a registration, mode 0600."
     )
@@ -54,7 +56,7 @@ class AcmeDnsSolver:
             base_url=str(self._settings.url),
             timeout=self._settings.timeout_s,
             trust_env=False,
-            verify=httpx.create_ssl_context(verify=str(self._settings.ca_file or "") or True, trust_env=False),
+            verify=ssl.create_default_context(cafile=self._settings.ca_file),
             headers={"user-agent": self._context.user_agent},
         )
         return self

@@ -1,13 +1,15 @@
 """dns-01 by somebody's HTTP service, as lego's provider `httpreq` asks it: POST …/present and …/cleanup."""
 
+import ssl
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import httpx
-from pydantic import Field, HttpUrl, model_validator
+from pydantic import Field, model_validator
 
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.errors import SolverError
+from issuer.domain.service_url import ServiceUrl
 from issuer.domain.solver import DnsSolverSettings, RunningSolver, SolverContext, SolverDriver
 from issuer.txt_solver import TxtSolver
 
@@ -16,7 +18,7 @@ __all__ = ["DRIVER", "HttpReqService", "HttpReqSettings"]
 
 class HttpReqSettings(DnsSolverSettings):
     kind: Literal["httpreq"] = "httpreq"
-    endpoint: HttpUrl
+    endpoint: ServiceUrl
     username: str | None = None
     password_file: Path | None = Field(default=None, description="Password of `username`; mode 0600.")
     ca_file: Path | None = Field(default=None, description="Trust roots; by default the system's.")
@@ -51,9 +53,7 @@ class HttpReqService:
             auth=auth,
             timeout=settings.timeout_s,
             trust_env=False,
-            verify=httpx.create_ssl_context(
-                verify=str(settings.ca_file) if settings.ca_file else True, trust_env=False
-            ),
+            verify=ssl.create_default_context(cafile=settings.ca_file),
             headers={"user-agent": self._user_agent},
         )
         return self
