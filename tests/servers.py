@@ -145,7 +145,10 @@ class Pebble:
 
 
 @asynccontextmanager
-async def pebble_ca(*, bad_nonces_percent: int = 5, tell: Tell = print) -> AsyncIterator[Pebble]:
+async def pebble_ca(
+    *, bad_nonces_percent: int = 5, asks: str | None = None, tell: Tell = print
+) -> AsyncIterator[Pebble]:
+    """Its validation asks the DNS server `asks` (host:port), or else the one that starts with it."""
     toolbox = Toolbox(tell=tell)
     async with _folder() as folder:
         dns = ChallengeDns(
@@ -159,7 +162,7 @@ async def pebble_ca(*, bad_nonces_percent: int = 5, tell: Tell = print) -> Async
             program=toolbox.find(PEBBLE),
             folder=folder,
             ports=ports,
-            dns=dns.dns,
+            dns=asks or dns.dns,
             bad_nonces_percent=bad_nonces_percent,
         )
         try:

@@ -83,7 +83,7 @@ def test_a_service_has_the_same_rooms_as_the_others(service: str) -> None:
     assert found >= ROOMS
     assert found & OUTWARD
     assert (package / "py.typed").exists()
-    for room in found & {"adapters", "domain", "handlers", "targets"}:
+    for room in found & {"adapters", "domain", "handlers", "solvers", "targets"}:
         assert (package / room / "__init__.py").exists()
 
 

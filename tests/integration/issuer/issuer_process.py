@@ -45,6 +45,8 @@ class IssuerProcess:
     name: str = "issuer"
     more_cas: tuple[dict[str, Any], ...] = ()
     more_settings: dict[str, Any] = field(default_factory=dict)
+    more_solvers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    dns_settings: dict[str, Any] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -65,8 +67,12 @@ class IssuerProcess:
                 *self.more_cas,
             ],
             "policy": {"internal": "by-dns", "public": "by-http"},
-            "http01": {"host": "127.0.0.1", "port": self.http01_port or self.pebble.http01_port},
-            "dns": {"kind": "challtestsrv", "url": self.pebble.challtestsrv_url},
+            "solvers": {
+                "dns": {"kind": "challtestsrv", "url": self.pebble.challtestsrv_url},
+                "web": {"kind": "http01", "port": self.http01_port or self.pebble.http01_port},
+                **self.more_solvers,
+            },
+            "dns": self.dns_settings or {"views": {"default": {"resolvers": [self.pebble.dns]}}},
             "order_patience_s": self.patience_s,
             "orders_every_s": self.orders_every_s,
             "order_loss": {"denials": 3, "over_s": 2.0, "over_after_finalize_s": 4.0},

@@ -56,10 +56,12 @@ async def a_scene(
     database: Path | None = None,
     database_url: str | None = None,
     more_settings: dict[str, Any] | None = None,
+    pebble_asks: str | None = None,
+    **issuer_fields: Any,
 ) -> AsyncIterator[Scene]:
     async with (
         servers.broker(sites=servers.SITES) as broker,
-        servers.pebble_ca(bad_nonces_percent=bad_nonces_percent, tell=tell) as pebble,
+        servers.pebble_ca(bad_nonces_percent=bad_nonces_percent, asks=pebble_asks, tell=tell) as pebble,
         registry_standin() as registry,
         bus_peer(broker.url) as peer,
     ):
@@ -75,6 +77,7 @@ async def a_scene(
             database=database,
             database_url=database_url,
             more_settings=more_settings or {},
+            **issuer_fields,
         )
         try:
             await issuer.start()

@@ -97,6 +97,7 @@ async def test_challenges_that_nobody_here_knows_are_left_out(scripted: Scripted
         {"type": "dns-persist-01", "url": "u/1", "status": "pending", "issuer-domain-names": ["ca.test"]},
         {"type": "dns-01", "url": "u/2", "status": "pending", "token": token},
         {"type": "http-01", "url": "u/3", "status": "pending", "token": token},
+        {"type": "gopher-01", "url": "u/5", "status": "pending"},
         {"type": "tls-alpn-01", "url": "u/4", "status": "pending", "token": token},
     ]
     body = {
@@ -109,12 +110,18 @@ async def test_challenges_that_nobody_here_knows_are_left_out(scripted: Scripted
     view = await ca.authorization(f"{scripted.url}/authz/1")
     assert (view.status, view.wildcard) == (AuthorizationStatus.EXPIRED, True)
     assert [(offer.kind, offer.url) for offer in view.offers] == [
+        (ChallengeKind.DNS_PERSIST_01, "u/1"),
         (ChallengeKind.DNS_01, "u/2"),
         (ChallengeKind.HTTP_01, "u/3"),
+        (ChallengeKind.TLS_ALPN_01, "u/4"),
     ]
-    dns, http = view.offers
+    persistent, dns, http, tls = view.offers
     assert (dns.record_name, len(dns.record_value)) == ("_acme-challenge.a.example.org", 43)
     assert (http.record_name, http.record_value[:44]) == (token, f"{token}.")
+    assert persistent.record_name == "_validation-persist.a.example.org"
+    account = await ca.account_url()
+    assert persistent.record_value == f"ca.test; accounturi={account}; policy=wildcard"
+    assert (tls.record_name, tls.record_value) == ("a.example.org", http.record_value)
 
 
 async def test_a_finalize_carries_the_request_as_it_was_stored(scripted: ScriptedCa, ca: AcmeCa) -> None:

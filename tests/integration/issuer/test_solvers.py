@@ -7,13 +7,14 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from issuer.adapters.challtestsrv_dns01 import ChalltestsrvDns01
-from issuer.adapters.http01 import Http01Responder
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.errors import SolverError
 from issuer.domain.job import JobId
+from issuer.solvers.challtestsrv import ChalltestsrvSolver
+from issuer.solvers.http01 import Http01Responder
 from tests import servers
+from tests.integration.issuer.knot_world import StoredRecords
 from tests.integration.issuer.txt_records import txt_values
 from tests.ports import free_port
 
@@ -28,21 +29,13 @@ OTHER_JOB = replace(APEX, job=JobId("b", 1), url="https://ca.test/3", record_val
 WEB = replace(APEX, kind=ChallengeKind.HTTP_01, record_name=TOKEN, record_value=f"{TOKEN}.thumbprint")
 
 
-class StoredRecords:
-    def __init__(self, *records: ChallengeRecord) -> None:
-        self.records = list(records)
-
-    async def at(self, name: str) -> list[ChallengeRecord]:
-        return [record for record in self.records if record.record_name == name]
-
-
 async def values(pebble: servers.Pebble) -> set[str]:
     return set(await txt_values(pebble.dns, APEX.record_name))
 
 
 async def test_records_that_share_a_name_stay_until_the_last_is_removed(pebble: servers.Pebble) -> None:
     stored = StoredRecords(APEX, WILDCARD, OTHER_JOB)
-    async with ChalltestsrvDns01(url=pebble.challtestsrv_url, records_at=stored.at) as solver:
+    async with ChalltestsrvSolver(url=pebble.challtestsrv_url, records_at=stored.at) as solver:
         await solver.present([APEX, WILDCARD])
         await solver.present([OTHER_JOB, APEX])
         assert await values(pebble) == {"one", "two", "three"}
@@ -54,24 +47,22 @@ async def test_records_that_share_a_name_stay_until_the_last_is_removed(pebble: 
 
 
 async def test_what_was_never_shown_can_be_removed(pebble: servers.Pebble) -> None:
-    async with ChalltestsrvDns01(url=pebble.challtestsrv_url, records_at=StoredRecords(APEX).at) as solver:
+    async with ChalltestsrvSolver(url=pebble.challtestsrv_url, records_at=StoredRecords(APEX).at) as solver:
         await solver.clean_up([APEX])
         await solver.clean_up([APEX])
 
 
 async def test_a_dns_that_is_away_is_an_error_of_the_solver() -> None:
-    async with ChalltestsrvDns01(url=f"http://127.0.0.1:{free_port()}", records_at=StoredRecords().at) as solver:
+    async with ChalltestsrvSolver(url=f"http://127.0.0.1:{free_port()}", records_at=StoredRecords().at) as solver:
         with pytest.raises(SolverError):
             await solver.present([APEX])
 
 
 @pytest_asyncio.fixture
 async def responder() -> AsyncIterator[tuple[Http01Responder, httpx.AsyncClient]]:
-    async def find(token: str) -> str | None:
-        return "from the journal" if token == "x" * 20 else None
-
+    stored = StoredRecords(replace(WEB, record_name="x" * 20, record_value="from the journal"))
     port = free_port()
-    responder = Http01Responder(host="127.0.0.1", port=port, find=find)
+    responder = Http01Responder(host="127.0.0.1", port=port, records_at=stored.at)
     async with responder, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
         yield responder, client
 
@@ -113,11 +104,8 @@ async def test_nothing_else_is_answered(responder: tuple[Http01Responder, httpx.
 
 
 async def test_a_responder_that_does_not_run_shows_nothing() -> None:
-    async def find(_: str) -> None:
-        return None
-
     with pytest.raises(SolverError, match="not running"):
-        await Http01Responder(host="127.0.0.1", port=0, find=find).present([WEB])
+        await Http01Responder(host="127.0.0.1", port=0, records_at=StoredRecords().at).present([WEB])
 
 
 async def test_a_port_that_is_taken_is_told_at_once(
@@ -125,9 +113,6 @@ async def test_a_port_that_is_taken_is_told_at_once(
 ) -> None:
     _, client = responder
 
-    async def find(_: str) -> None:
-        return None
-
-    second = Http01Responder(host="127.0.0.1", port=client.base_url.port or 0, find=find)
+    second = Http01Responder(host="127.0.0.1", port=client.base_url.port or 0, records_at=StoredRecords().at)
     with pytest.raises(OSError, match="in use"):
         await second.__aenter__()

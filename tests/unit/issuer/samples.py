@@ -47,9 +47,11 @@ def offer(kind: ChallengeKind) -> ChallengeOffer:
     return ChallengeOffer(kind, f"https://ca.test/challenge/{kind}", "a-name", "a-value")
 
 
-def authorization(*offers: ChallengeOffer, wildcard: bool = False) -> AuthorizationView:
+def authorization(
+    *offers: ChallengeOffer, wildcard: bool = False, identifier: str = "shop.example.org"
+) -> AuthorizationView:
     return AuthorizationView(
-        identifier="shop.example.org",
+        identifier=identifier,
         wildcard=wildcard,
         status=AuthorizationStatus.PENDING,
         offers=offers,

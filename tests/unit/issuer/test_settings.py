@@ -46,13 +46,43 @@ def test_two_cas_of_one_name_are_refused() -> None:
         settings(cas=[ACME, ACME])
 
 
-def test_dns_challenges_need_a_dns_to_set_them_in() -> None:
-    ca = {"name": "a-ca", "directory_url": "https://ca.test/dir", "challenges": ["dns-01"]}
-    with pytest.raises(ValidationError, match="this must say how records are set"):
-        settings(cas=[ca])
+def told(**fields: Any) -> list[str]:
+    return [f"{'.'.join(fault.field)}: {fault.problem}" for fault in settings(**fields).faults()]
 
 
-@pytest.mark.parametrize("challenges", [[], ["tls-alpn-01"]])
+def test_solvers_that_fit_the_cas_have_no_fault() -> None:
+    assert told(solvers={"web": {"kind": "http01", "port": 8080}}) == []
+
+
+def test_a_challenge_that_no_solver_shows_is_refused() -> None:
+    assert told() == ["cas.a-ca.challenges: no solver of `solvers` shows http-01"]
+
+
+def test_a_kind_that_is_not_installed_is_refused_with_those_that_are() -> None:
+    [fault] = told(solvers={"web": {"kind": "gopher"}})
+    assert fault.startswith("solvers.web.kind: must be one of the installed kinds: ")
+    assert "http01" in fault
+
+
+def test_an_unknown_setting_of_a_solver_is_refused() -> None:
+    [fault] = told(solvers={"web": {"kind": "http01", "prot": 8080}})
+    assert fault == "solvers.web.prot: Extra inputs are not permitted"
+
+
+@pytest.mark.parametrize("pattern", ["*", "a.*.example.org", "-a.example.org", "", "a b", "*.*.example.org"])
+def test_a_pattern_that_could_match_no_name_is_refused(pattern: str) -> None:
+    [fault] = told(solvers={"web": {"kind": "http01", "match": [pattern]}})
+    assert "solvers.web.match.0" in fault
+
+
+@pytest.mark.parametrize("match", [[], ["*.example.org"]])
+def test_two_solvers_for_the_same_names_are_refused(match: list[str]) -> None:
+    web = {"kind": "http01", "match": match}
+    [fault] = told(solvers={"web": web, "web2": web})
+    assert fault.startswith("solvers: web and web2 both match")
+
+
+@pytest.mark.parametrize("challenges", [[], ["gopher-01"]])
 def test_a_ca_without_a_usable_challenge_is_refused(challenges: list[str]) -> None:
     ca = {"name": "a-ca", "directory_url": "https://ca.test/dir", "challenges": challenges}
     with pytest.raises(ValidationError, match="challenges"):

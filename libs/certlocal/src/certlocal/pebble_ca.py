@@ -85,6 +85,7 @@ class PebbleCa:
         self.directory_url = f"https://127.0.0.1:{ports.acme}/dir"
         self.management_url = f"https://127.0.0.1:{ports.management}"
         self.http01_port = ports.http01
+        self.tls_alpn01_port = ports.tls_alpn01
         self.roots_file = folder / "roots.pem"
         self.ca_file = folder / "api" / "ca.pem"
         self.log_path = folder / "pebble.log"

@@ -155,7 +155,10 @@ def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
     return {
         "database_url": _database(home, "issuer"),
         "state_folder": str(home.path("issuer")),
-        "http01": {"host": "127.0.0.1", "port": around.http01_port},
+        "solvers": {
+            "dns": {"kind": "challtestsrv", "url": around.dns_management_url},
+            "web": {"kind": "http01", "host": "127.0.0.1", "port": around.http01_port},
+        },
         # As a company would have it: internal names proven by DNS, public ones by HTTP, each with its own account.
         "cas": [
             {"name": INTERNAL_CA, "challenges": ["dns-01"], **pebble},
@@ -163,7 +166,7 @@ def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
         ],
         "policy": {"internal": INTERNAL_CA, "public": PUBLIC_CA},
         "heartbeat_every_s": 5,
-        "dns": {"kind": "challtestsrv", "url": around.dns_management_url},
+        "dns": {"views": {"default": {"resolvers": [around.dns]}}},
         "orders_every_s": 15,
     }
 

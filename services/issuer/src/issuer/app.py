@@ -1,8 +1,9 @@
 """The one place that builds the issuer's objects."""
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
@@ -27,8 +28,10 @@ from certkit.registry_client import RegistryClient
 from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
 from certkit.transactions import Database
-from issuer.adapters.challtestsrv_dns01 import ChalltestsrvDns01
-from issuer.adapters.http01 import Http01Responder
+from issuer.adapters.authoritative_dns import AuthoritativeDnsViews
+from issuer.adapters.caa import ResolvedCaa
+from issuer.adapters.dns_settings import DnsSettings
+from issuer.adapters.dns_zones import Zones
 from issuer.adapters.identity import WorkerIdentity
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
@@ -38,13 +41,13 @@ from issuer.adapters.status_stream import StatusStream
 from issuer.cas.acme.account_key import AccountSafe
 from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.breaker import BreakerRule
-from issuer.domain.ca_order import ChallengeKind
-from issuer.domain.challenge import ChallengeSolver
 from issuer.domain.choice import CaPolicy
 from issuer.domain.key_material import ESCROW
 from issuer.domain.order_loss import Evidence
+from issuer.domain.solver import SolverContext
 from issuer.domain.turns import Turns
 from issuer.handlers.bulkheads import Bulkheads
+from issuer.handlers.caa_check import CaaCheck
 from issuer.handlers.challenges import Challenges
 from issuer.handlers.issuance import Issuance
 from issuer.handlers.issue_orders import IssueOrders
@@ -54,7 +57,9 @@ from issuer.handlers.order_watch import OrderWatch
 from issuer.handlers.orphans import Orphans
 from issuer.handlers.pruning import Pruning
 from issuer.handlers.signing import Signing
+from issuer.handlers.solvers import Solvers
 from issuer.handlers.worker import UPKEEP_S, Worker
+from issuer.installed_solvers import BuiltSolver, built_solvers
 from issuer.settings import OrderLossSettings, Settings
 from issuer.signing_kinds import made
 
@@ -86,7 +91,8 @@ def create_app(settings: Settings) -> ServiceApp:
     cas = _cas(settings, journal)
     signing = Signing(cas=made(settings.signing_cas), clock=system_clock)
     traits = {ca.name: ca.traits for ca in settings.cas}
-    responder, dns = _responder(settings, journal), _dns(settings, journal)
+    views = _views(settings.dns)
+    solvers = _solvers(settings, journal, views)
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
     reports = StatusStream(StatusReports(publisher=publisher, place=HUB, service=_SERVICE))
@@ -94,7 +100,10 @@ def create_app(settings: Settings) -> ServiceApp:
     policy = CaPolicy(**settings.policy.model_dump())
     own_metrics = Metrics(registry=metrics)
     bulkheads = _bulkheads(settings, own_metrics)
-    challenges = Challenges(journal=journal, solvers=_solvers(responder, dns))
+    running = {built.rule.solver: built.solver for built in solvers}
+    challenges = Challenges(
+        journal=journal, solvers=Solvers(running=running, rules=[built.rule for built in solvers])
+    )
     issuance = Issuance(
         journal=journal,
         watch=OrderWatch(
@@ -109,6 +118,7 @@ def create_app(settings: Settings) -> ServiceApp:
         cas=traits,
         policy=policy,
         challenges=challenges,
+        caa=CaaCheck(ResolvedCaa(next(iter(views.values())), now=time.monotonic)),
         registry=registry,
         reports=reports,
         escrow_public_key=escrow.public_key,
@@ -175,7 +185,7 @@ def create_app(settings: Settings) -> ServiceApp:
         readiness=readiness,
         background=background,
         before=[partial(database.upgrade, _MIGRATIONS), *(ca.load_account for ca in cas.values())],
-        resources=[_held(identity, executor), database, registry, *cas.values(), *_solving(responder, dns)],
+        resources=[_held(identity, executor), database, registry, *cas.values(), *running.values()],
         # Those of its life before a crash, too.
         after_start=[journal.release_leases],
         at_shutdown=[
@@ -228,33 +238,22 @@ def _evidence(settings: OrderLossSettings) -> Evidence:
     )
 
 
-def _responder(settings: Settings, journal: Journal) -> Http01Responder | None:
-    if not any(ChallengeKind.HTTP_01 in ca.challenges for ca in settings.acme_cas):
-        return None
-
-    async def find(token: str) -> str | None:
-        records = await journal.records_at(ChallengeKind.HTTP_01, token)
-        return records[0].record_value if records else None
-
-    return Http01Responder(host=settings.http01.host, port=settings.http01.port, find=find)
+def _views(settings: DnsSettings) -> dict[str, Zones]:
+    return {
+        name: Zones(view=name, settings=view, timeout_s=settings.timeout_s, now=time.monotonic)
+        for name, view in settings.views.items()
+    }
 
 
-def _dns(settings: Settings, journal: Journal) -> ChalltestsrvDns01 | None:
-    if settings.dns is None:
-        return None
-    return ChalltestsrvDns01(url=settings.dns.url, records_at=partial(journal.records_at, ChallengeKind.DNS_01))
+def _solvers(settings: Settings, journal: Journal, views: Mapping[str, Zones]) -> list[BuiltSolver]:
+    dns = AuthoritativeDnsViews(views, timeout_s=settings.dns.timeout_s)
 
+    def context(name: str) -> SolverContext:
+        return SolverContext(
+            name=name,
+            user_agent=f"certbus-issuer/{version('certbus-issuer')}",
+            records_at=journal.records_at,
+            dns=dns,
+        )
 
-def _solving(
-    responder: Http01Responder | None, dns: ChalltestsrvDns01 | None
-) -> list[AbstractAsyncContextManager[object]]:
-    return [solver for solver in (dns, responder) if solver is not None]
-
-
-def _solvers(responder: Http01Responder | None, dns: ChalltestsrvDns01 | None) -> dict[str, ChallengeSolver]:
-    solvers: dict[str, ChallengeSolver] = {}
-    if responder is not None:
-        solvers[ChallengeKind.HTTP_01] = responder
-    if dns is not None:
-        solvers[ChallengeKind.DNS_01] = dns
-    return solvers
+    return built_solvers(settings.solvers, context)

@@ -1,6 +1,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
@@ -16,19 +16,22 @@ from pydantic_settings import SettingsConfigDict
 
 from certcore.names import Label
 from certkit.settings import RegistrySettings, ServiceSettings, SettingFault
+from issuer.adapters.dns_settings import DnsSettings
 from issuer.cas.acme.settings import CaSettings
-from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.signing import SigningCaSettings
+from issuer.installed_solvers import solver_faults
 from issuer.signing_kinds import read_by_kind, signing_faults
 
 __all__ = [
-    "ChalltestsrvSettings",
-    "Http01Settings",
     "OrderLossSettings",
     "OutageSettings",
     "PolicySettings",
     "Settings",
 ]
+
+
+# A union of types, not Any: so a list in an environment variable is read as JSON.
+_Value = str | int | float | bool | list[Any] | dict[str, Any]
 
 
 class _Settings(BaseModel):
@@ -82,20 +85,6 @@ class PolicySettings(_Settings):
     private: Label | None = None
 
 
-class Http01Settings(_Settings):
-    """Where the http-01 responder listens; the names' port 80 has to lead there."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 5002
-
-
-class ChalltestsrvSettings(_Settings):
-    """DNS of pebble-challtestsrv, through its management API."""
-
-    kind: Literal["challtestsrv"] = "challtestsrv"
-    url: str
-
-
 class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="CERTBUS_ISSUER_")
 
@@ -110,8 +99,11 @@ class Settings(ServiceSettings):
     )
     cas: Annotated[tuple[AnyCaSettings, ...], Field(min_length=1)]
     policy: PolicySettings
-    http01: Http01Settings = Http01Settings()
-    dns: ChalltestsrvSettings | None = None
+    solvers: dict[Label, dict[str, _Value]] = Field(
+        default_factory=dict,
+        description="Name of the solver, and its settings: `kind`, `match`, and those of its kind.",
+    )
+    dns: DnsSettings = DnsSettings()
     orders_every_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="How often the registry's list of orders is read; events tell of them sooner."
     )
@@ -136,7 +128,12 @@ class Settings(ServiceSettings):
         return tuple(ca for ca in self.cas if isinstance(ca, SigningCaSettings))
 
     def faults(self) -> Sequence[SettingFault]:
-        return signing_faults([(n, ca) for n, ca in enumerate(self.cas) if isinstance(ca, SigningCaSettings)])
+        signing = [(number, ca) for number, ca in enumerate(self.cas) if isinstance(ca, SigningCaSettings)]
+        needed = {ca.name: ca.challenges for ca in self.acme_cas}
+        return [
+            *signing_faults(signing),
+            *solver_faults(self.solvers, views=self.dns.views, needed=needed),
+        ]
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -147,6 +144,4 @@ class Settings(ServiceSettings):
             ca = getattr(self.policy, field)
             if ca is not None and ca not in names:
                 raise ValueError(f"policy.{field}: there is no CA named {ca}")
-        if self.dns is None and any(ChallengeKind.DNS_01 in ca.challenges for ca in self.acme_cas):
-            raise ValueError("dns: a CA uses dns-01, so this must say how records are set")
         return self

@@ -5,12 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certcore.certificate import Exposure, KeyAlgorithm
-from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.ca_traits import CaTraits, ObjectionReason
-from issuer.domain.choice import CaChoice, CaPolicy, CaReason, ChallengeReason, choose_ca, choose_challenge
-from issuer.domain.errors import NoChallengeError, NoFittingCaError, UnknownCaError, UnsupportedIssueOrderError
+from issuer.domain.choice import CaChoice, CaPolicy, CaReason, choose_ca, fitting
+from issuer.domain.errors import NoFittingCaError, UnknownCaError, UnsupportedIssueOrderError
 from issuer.domain.public_names import private_names
-from tests.unit.issuer.samples import authorization, offer, order
+from tests.unit.issuer.samples import order
 
 POLICY = CaPolicy(internal="lets-encrypt", public="ssl-com")
 WITH_PRIVATE = CaPolicy(internal="lets-encrypt", public="ssl-com", private="own")
@@ -20,7 +19,6 @@ KNOWN = {
     "pebble": CaTraits(public=False),
     "own": CaTraits(public=False),
 }
-DNS, HTTP = ChallengeKind.DNS_01, ChallengeKind.HTTP_01
 
 
 def choose(*dns_names: str, policy: CaPolicy = POLICY, **fields: Any) -> CaChoice:
@@ -135,27 +133,6 @@ def test_a_name_that_is_not_public_never_goes_to_a_public_ca(
     assert all(KNOWN[one].public for one in allowed[: allowed.index(ca)])
 
 
-def test_the_preferred_challenge_is_taken_where_it_is_offered() -> None:
-    choice = choose_challenge(authorization(offer(DNS), offer(HTTP)), preference=[HTTP, DNS])
-    assert (choice.offer.kind, choice.reason) == (HTTP, ChallengeReason.PREFERRED)
-
-
-def test_the_next_challenge_is_taken_where_the_preferred_is_not_offered() -> None:
-    choice = choose_challenge(authorization(offer(DNS)), preference=[HTTP, DNS])
-    assert (choice.offer.kind, choice.reason) == (DNS, ChallengeReason.PREFERRED_NOT_OFFERED)
-
-
-def test_a_wildcard_is_proven_by_dns_whatever_is_preferred() -> None:
-    wildcard = authorization(offer(HTTP), offer(DNS), wildcard=True)
-    choice = choose_challenge(wildcard, preference=[HTTP, DNS])
-    assert (choice.offer.kind, choice.reason) == (DNS, ChallengeReason.WILDCARD_NEEDS_DNS)
-
-
-def test_a_wildcard_without_dns_is_refused_by_name() -> None:
-    with pytest.raises(NoChallengeError, match=r"\*\.shop\.example\.org"):
-        choose_challenge(authorization(offer(HTTP), offer(DNS), wildcard=True), preference=[HTTP])
-
-
-def test_a_name_for_which_the_ca_offers_nothing_usable_is_refused() -> None:
-    with pytest.raises(NoChallengeError, match="for shop"):
-        choose_challenge(authorization(), preference=[HTTP, DNS])
+def test_a_job_that_leaves_its_ca_goes_only_where_it_can_be_issued() -> None:
+    assert fitting(order("shop.example.org"), KNOWN) == set(KNOWN)
+    assert fitting(order("nas.local"), KNOWN) == {"pebble", "own"}

@@ -40,6 +40,8 @@ class ChallengeKind(StrEnum):
 
     DNS_01 = "dns-01"
     HTTP_01 = "http-01"
+    TLS_ALPN_01 = "tls-alpn-01"
+    DNS_PERSIST_01 = "dns-persist-01"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class OrderView:
 @dataclass(frozen=True)
 class ChallengeOffer:
     """One way to prove control, and what has to be shown for it: `record_value` in the TXT record
-    `record_name` (dns-01), or at the token `record_name` (http-01).
+    `record_name` (dns-01, dns-persist-01), at the token `record_name` (http-01), or for the server name `record_name`
+    (tls-alpn-01).
     """
 
     kind: ChallengeKind

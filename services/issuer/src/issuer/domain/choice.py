@@ -1,4 +1,4 @@
-"""Which CA gets the order of a job, and which challenge proves a name: each choice comes with its reason."""
+"""Which CA gets the order of a job: the choice comes with its reason."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,20 +6,10 @@ from enum import StrEnum
 
 from certcore.certificate import Exposure
 from certcore.events import IssueOrder
-from issuer.domain.ca_order import AuthorizationView, ChallengeKind, ChallengeOffer
 from issuer.domain.ca_traits import CaObjection, CaTraits, objections
-from issuer.domain.errors import NoChallengeError, NoFittingCaError, UnknownCaError, UnsupportedIssueOrderError
+from issuer.domain.errors import NoFittingCaError, UnknownCaError, UnsupportedIssueOrderError
 
-__all__ = [
-    "CaChoice",
-    "CaPolicy",
-    "CaReason",
-    "ChallengeChoice",
-    "ChallengeReason",
-    "choose_ca",
-    "choose_challenge",
-    "fitting",
-]
+__all__ = ["CaChoice", "CaPolicy", "CaReason", "choose_ca", "fitting"]
 
 
 class CaReason(StrEnum):
@@ -96,35 +86,3 @@ def _with_reason(choice: CaChoice, *, first: CaChoice, refused: Sequence[CaObjec
         return choice
     reason = CaReason.FIRST_ALLOWED_AND_FITTING if refused else CaReason.FIRST_ALLOWED_AND_KNOWN
     return CaChoice(choice.ca, reason)
-
-
-class ChallengeReason(StrEnum):
-    WILDCARD_NEEDS_DNS = "wildcard_needs_dns"
-    PREFERRED = "preferred"
-    PREFERRED_NOT_OFFERED = "preferred_not_offered"
-
-
-@dataclass(frozen=True)
-class ChallengeChoice:
-    offer: ChallengeOffer
-    reason: ChallengeReason
-
-
-def choose_challenge(authorization: AuthorizationView, *, preference: Sequence[ChallengeKind]) -> ChallengeChoice:
-    """The first kind of `preference` that the CA offers; a wildcard can only be proven by DNS (RFC 8555 §8.3).
-
-    Raises:
-        NoChallengeError: the CA offers none that is preferred.
-    """
-    kinds = [kind for kind in preference if kind is ChallengeKind.DNS_01 or not authorization.wildcard]
-    for number, kind in enumerate(kinds):
-        for offer in authorization.offers:
-            if offer.kind is kind:
-                return ChallengeChoice(offer, _reason(authorization, number))
-    raise NoChallengeError(authorization.identifier, wildcard=authorization.wildcard)
-
-
-def _reason(authorization: AuthorizationView, number: int) -> ChallengeReason:
-    if authorization.wildcard:
-        return ChallengeReason.WILDCARD_NEEDS_DNS
-    return ChallengeReason.PREFERRED_NOT_OFFERED if number else ChallengeReason.PREFERRED

@@ -130,7 +130,9 @@ def _way_out(objections: Sequence[CaObjection]) -> str:
 class NoChallengeError(PermanentError):
     def __init__(self, identifier: str, *, wildcard: bool) -> None:
         name = f"*.{identifier}" if wildcard else identifier
-        super().__init__(f"the CA offers no configured challenge for {name}")
+        super().__init__(
+            f"the CA offers no challenge for {name} that is configured for it and that one of `solvers` shows"
+        )
 
 
 class UnfitCertificateError(PermanentError):

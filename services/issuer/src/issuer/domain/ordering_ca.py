@@ -36,3 +36,8 @@ class OrderingCa(Protocol):
 
     async def account_answers(self) -> bool:
         """Whether the CA answers for the account under our key now. Raises nothing."""
+
+    async def account_url(self) -> str: ...
+
+    async def caa_identities(self) -> tuple[str, ...]:
+        """The names by which CAA records mean this CA; none where its directory gives none."""

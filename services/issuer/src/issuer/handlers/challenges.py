@@ -1,18 +1,18 @@
 """The challenge records of a job: chosen, shown until everybody sees them, and removed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
 
 from issuer.adapters.journal import Journal
 from issuer.domain.ca_order import AuthorizationStatus, AuthorizationView, ChallengeKind
-from issuer.domain.challenge import ChallengeRecord, ChallengeSolver
-from issuer.domain.choice import choose_challenge
-from issuer.domain.errors import NoChallengeError, SolverError
+from issuer.domain.challenge import ChallengeRecord
+from issuer.domain.errors import NoChallengeError
 from issuer.domain.failure import FailureReason, JobFailedError, JobWaitsError, reason_of_invalid
 from issuer.domain.job import Job
 from issuer.handlers.progress import Progress
+from issuer.handlers.solvers import Solvers
 
 __all__ = ["Challenges"]
 
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Challenges:
-    def __init__(self, *, journal: Journal, solvers: Mapping[str, ChallengeSolver]) -> None:
+    def __init__(self, *, journal: Journal, solvers: Solvers) -> None:
         self._journal = journal
         self._solvers = solvers
 
@@ -36,11 +36,17 @@ class Challenges:
             detail = f"{authorization.identifier} is {authorization.status}: {authorization.problem or 'no reason'}"
             raise JobFailedError(reason_of_invalid(authorization.problem_types), detail, order_over=True)
         try:
-            choice = choose_challenge(authorization, preference=preference)
+            choice = self._solvers.choose(authorization, preference=preference)
         except NoChallengeError as error:
             raise JobFailedError(FailureReason.NO_CHALLENGE, str(error)) from error
         offer = choice.offer
-        log.info("challenge_chosen", identifier=authorization.identifier, kind=offer.kind, reason=choice.reason)
+        log.info(
+            "challenge_chosen",
+            identifier=authorization.identifier,
+            kind=offer.kind,
+            solver=choice.solver,
+            reason=choice.reason,
+        )
         return ChallengeRecord(
             job=job.id,
             kind=offer.kind,
@@ -48,6 +54,7 @@ class Challenges:
             identifier=authorization.identifier,
             record_name=offer.record_name,
             record_value=offer.record_value,
+            solver=choice.solver,
         )
 
     async def show(self, at: Progress, records: Sequence[ChallengeRecord]) -> None:
@@ -57,17 +64,13 @@ class Challenges:
             JobWaitsError: somebody doesn't yet. What is shown then is stored, and not shown again at the next look.
             SolverError: a place can't be reached.
         """
-        for solver, hidden in _by_solver([record for record in records if not record.shown]).items():
-            await self._solvers[solver].present(hidden)
-        looks = [await self._solvers[solver].propagated(of) for solver, of in _by_solver(records).items()]
-        unseen = [look for look in looks if not look.seen]
-        if unseen:
+        await self._solvers.present([record for record in records if not record.shown])
+        look = await self._solvers.propagated(records)
+        if not look.seen:
             if not all(record.shown for record in records):
                 shown = [replace(record, shown=True) for record in records]
                 at.job = await self._journal.advance(at.job, at.job, records=shown)
-            detail = "; ".join(look.detail for look in unseen)
-            wait = max(look.look_again for look in unseen)
-            raise JobWaitsError(FailureReason.NOT_PROPAGATED, detail, wait=wait)
+            raise JobWaitsError(FailureReason.NOT_PROPAGATED, look.detail, wait=look.look_again)
 
     async def tidy(self, records: Sequence[ChallengeRecord]) -> None:
         """Remove records that a crash, or a place that was away, left behind."""
@@ -75,21 +78,4 @@ class Challenges:
 
     async def removed(self, records: Sequence[ChallengeRecord]) -> Sequence[ChallengeRecord]:
         """Those of the records that are shown no more; a place that is away keeps its records for the next round."""
-        removed: list[ChallengeRecord] = []
-        for solver, of_solver in _by_solver(records).items():
-            try:
-                await self._solvers[solver].clean_up(of_solver)
-            except SolverError as error:
-                log.warning("challenges_left", solver=solver, names=len(of_solver), error=str(error))
-            else:
-                removed += of_solver
-        return removed
-
-
-def _by_solver(records: Sequence[ChallengeRecord]) -> dict[str, list[ChallengeRecord]]:
-    """Records of an earlier version name no solver: their kind says which it is."""
-    solvers = [record.solver or str(record.kind) for record in records]
-    return {
-        name: [record for record, solver in zip(records, solvers, strict=True) if solver == name]
-        for name in sorted(set(solvers))
-    }
+        return await self._solvers.clean_up(records)

@@ -44,6 +44,7 @@ from issuer.domain.order_loss import answered
 from issuer.domain.retry import Verdict, decide_retry
 from issuer.domain.waiting import decide_wait, without_wait
 from issuer.handlers.bulkheads import Bulkheads
+from issuer.handlers.caa_check import CaaCheck
 from issuer.handlers.challenges import Challenges
 from issuer.handlers.order_watch import OrderWatch
 from issuer.handlers.progress import Progress
@@ -70,6 +71,7 @@ class Issuance:
         cas: Mapping[str, CaTraits],
         policy: CaPolicy,
         challenges: Challenges,
+        caa: CaaCheck,
         registry: RegistryClient,
         reports: StatusStream,
         escrow_public_key: str,
@@ -83,6 +85,7 @@ class Issuance:
         self._cas = cas
         self._policy = policy
         self._challenges = challenges
+        self._caa = caa
         self._registry = registry
         self._reports = reports
         self._escrow_public_key = escrow_public_key
@@ -185,6 +188,7 @@ class Issuance:
             return Progress(await self._forward(job, following))
         self._bulkheads.admit(job)
         ca, wanted = self._watch.ca_of(job), job.issue_order
+        await self._caa.check(ca, wanted.dns_names)
         replaces = wanted.replaces if job.abandoned == 0 else None
         async with self._bulkheads.new_order(job):
             view = await ca.open_order(wanted.dns_names, replaces=replaces, profile=wanted.profile)

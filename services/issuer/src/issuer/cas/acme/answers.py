@@ -18,6 +18,7 @@ from issuer.domain.ca_order import (
     OrderView,
 )
 from issuer.domain.errors import CaUnreachableError
+from issuer.domain.persistent_record import persistent_name, persistent_value
 from issuer.domain.renewal_info import RenewalInfo
 
 __all__ = ["account_is_valid", "authorization_view", "chain_of", "order_view", "renewal_info_of"]
@@ -40,6 +41,7 @@ class _ChallengeBody(_Body):
     url: str = ""
     status: str = "pending"
     token: str = ""
+    issuer_domain_names: tuple[str, ...] = Field(default=(), alias="issuer-domain-names")
     error: ProblemDocument | None = None
 
 
@@ -87,8 +89,8 @@ def order_view(answer: Answer, url: str) -> OrderView:
     )
 
 
-def authorization_view(answer: Answer, key: SigningKey) -> AuthorizationView:
-    """What has to be shown is computed with the account's key.
+def authorization_view(answer: Answer, key: SigningKey, account_url: str) -> AuthorizationView:
+    """What has to be shown is computed with the account's key, or names the account.
 
     Raises:
         CaUnreachableError: the answer can't be read.
@@ -104,6 +106,7 @@ def authorization_view(answer: Answer, key: SigningKey) -> AuthorizationView:
             offer
             for challenge in body.challenges
             if (offer := _offer(challenge, body.identifier.value, account)) is not None
+            or (offer := _standing_offer(challenge, body, account_url)) is not None
         ),
         proven_by=next((item.type for item in body.challenges if item.status == "valid"), None),
         problem="; ".join(map(str, problems)) or None,
@@ -122,9 +125,24 @@ def _offer(challenge: _ChallengeBody, identifier: str, key: JWKEC) -> ChallengeO
                 http = challenges.HTTP01(token=decode_b64jose(challenge.token))
                 name, value = http.encode("token"), http.validation(key)
                 return ChallengeOffer(ChallengeKind.HTTP_01, challenge.url, name, value)
+            case ChallengeKind.TLS_ALPN_01:
+                # Its key authorization is that of http-01 (RFC 8555 §8.1).
+                token = challenges.HTTP01(token=decode_b64jose(challenge.token))
+                return ChallengeOffer(ChallengeKind.TLS_ALPN_01, challenge.url, identifier, token.validation(key))
     except DeserializationError as error:
         raise CaUnreachableError(f"{challenge.url}: the token can't be read") from error
     return None
+
+
+def _standing_offer(
+    challenge: _ChallengeBody, authorization: _AuthorizationBody, account_url: str
+) -> ChallengeOffer | None:
+    """That of dns-persist-01: one record, whatever the order."""
+    if challenge.type != ChallengeKind.DNS_PERSIST_01 or not challenge.issuer_domain_names:
+        return None
+    issuer, identifier = challenge.issuer_domain_names[0], authorization.identifier.value
+    value = persistent_value(issuer, account_url=account_url, wildcard=authorization.wildcard)
+    return ChallengeOffer(ChallengeKind.DNS_PERSIST_01, challenge.url, persistent_name(identifier), value)
 
 
 def account_is_valid(answer: Answer) -> bool:

@@ -126,7 +126,7 @@ class AcmeCa:
         return order_view(await self._asks.read(url), url)
 
     async def authorization(self, url: str) -> AuthorizationView:
-        return authorization_view(await self._asks.read(url), await self._account.load())
+        return authorization_view(await self._asks.read(url), await self._account.load(), await self.account_url())
 
     async def answer(self, challenge_url: str) -> None:
         """Ask the CA to look at a challenge; one that it has looked at already is no problem."""

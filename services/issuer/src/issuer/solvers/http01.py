@@ -5,21 +5,29 @@ import contextlib
 import logging
 import re
 import socket
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from typing import Final, Self
+from collections.abc import Generator, Sequence
+from typing import Annotated, Final, Literal, Self
 
 import uvicorn
 from faststream.asgi.types import Receive, Scope, Send
+from pydantic import Field
 
+from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import SEEN, ChallengeRecord, Propagation
 from issuer.domain.errors import SolverError
+from issuer.domain.solver import RecordsAt, RunningSolver, SolverContext, SolverDriver, SolverSettings
 
-__all__ = ["Http01Responder"]
+__all__ = ["DRIVER", "Http01Responder", "Http01Settings"]
 
 _PATH: Final = re.compile(r"^/\.well-known/acme-challenge/(?P<token>[A-Za-z0-9_-]{16,256})$")
 
-FindValue = Callable[[str], Awaitable[str | None]]
-"""The key authorization stored for a token, if any."""
+
+class Http01Settings(SolverSettings):
+    """Where the responder listens; the names' port 80 has to lead there."""
+
+    kind: Literal["http01"] = "http01"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 5002
 
 
 class _Server(uvicorn.Server):
@@ -31,12 +39,12 @@ class _Server(uvicorn.Server):
 
 
 class Http01Responder:
-    """A ChallengeSolver and the ASGI app that shows its records; use it as an async context manager."""
+    """A solver and the ASGI app that shows its records."""
 
-    def __init__(self, *, host: str, port: int, find: FindValue) -> None:
+    def __init__(self, *, host: str, port: int, records_at: RecordsAt) -> None:
         self._host = host
         self._port = port
-        self._find = find
+        self._records_at = records_at
         self._values: dict[str, str] = {}
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -91,4 +99,22 @@ class Http01Responder:
         found = _PATH.match(path)
         if found is None:
             return None
-        return self._values.get(found["token"]) or await self._find(found["token"])
+        token = found["token"]
+        if token in self._values:
+            return self._values[token]
+        stored = await self._records_at(ChallengeKind.HTTP_01, token)
+        return stored[0].record_value if stored else None
+
+
+class Http01Driver:
+    kind = "http01"
+    settings = Http01Settings
+
+    def proves(self, settings: Http01Settings) -> ChallengeKind:  # noqa: ARG002 # the protocol's
+        return ChallengeKind.HTTP_01
+
+    def build(self, settings: Http01Settings, context: SolverContext) -> RunningSolver:
+        return Http01Responder(host=settings.host, port=settings.port, records_at=context.records_at)
+
+
+DRIVER: SolverDriver[Http01Settings] = Http01Driver()

@@ -5,23 +5,25 @@ stored record needs it any more: a wildcard and its parent share one, and so do 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Self
+from collections.abc import Sequence
+from typing import Literal, Self
 
 import httpx
 
+from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import SEEN, ChallengeRecord, Propagation
 from issuer.domain.errors import SolverError
+from issuer.domain.solver import RecordsAt, RunningSolver, SolverContext, SolverDriver, SolverSettings
 
-__all__ = ["ChalltestsrvDns01"]
-
-RecordsAt = Callable[[str], Awaitable[list[ChallengeRecord]]]
-"""All stored records of a name."""
+__all__ = ["DRIVER", "ChalltestsrvSettings", "ChalltestsrvSolver"]
 
 
-class ChalltestsrvDns01:
-    """A ChallengeSolver; use it as an async context manager."""
+class ChalltestsrvSettings(SolverSettings):
+    kind: Literal["challtestsrv"] = "challtestsrv"
+    url: str
 
+
+class ChalltestsrvSolver:
     def __init__(self, *, url: str, records_at: RecordsAt) -> None:
         self._client = httpx.AsyncClient(base_url=url, timeout=5.0, trust_env=False)
         self._records_at = records_at
@@ -42,9 +44,11 @@ class ChalltestsrvDns01:
         return SEEN
 
     async def clean_up(self, records: Sequence[ChallengeRecord]) -> None:
+        done = {(record.job, record.url) for record in records}
         async with self._turn:
             for name in sorted({record.record_name for record in records}):
-                if all(stored in records for stored in await self._records_at(name)):
+                stored = await self._records_at(ChallengeKind.DNS_01, name)
+                if all((record.job, record.url) in done for record in stored):
                     await self._post("/clear-txt", {"host": f"{name}."})
 
     async def _post(self, path: str, body: dict[str, str]) -> None:
@@ -54,3 +58,17 @@ class ChalltestsrvDns01:
             raise SolverError(f"challtestsrv: {path}: {type(error).__name__}") from error
         if not response.is_success:
             raise SolverError(f"challtestsrv: {path} answered {response.status_code}")
+
+
+class ChalltestsrvDriver:
+    kind = "challtestsrv"
+    settings = ChalltestsrvSettings
+
+    def proves(self, settings: ChalltestsrvSettings) -> ChallengeKind:  # noqa: ARG002 # the protocol's
+        return ChallengeKind.DNS_01
+
+    def build(self, settings: ChalltestsrvSettings, context: SolverContext) -> RunningSolver:
+        return ChalltestsrvSolver(url=settings.url, records_at=context.records_at)
+
+
+DRIVER: SolverDriver[ChalltestsrvSettings] = ChalltestsrvDriver()
