@@ -26,6 +26,7 @@ from certcore.events import (
     SiteHeartbeat,
 )
 from certcore.identities import HUB, Service, durable
+from certkit.background import end_tasks
 from tests.integration.issuer.recipients import RECIPIENTS
 from tests.patience import HANG_S
 from tests.reports import read_reports
@@ -143,8 +144,7 @@ async def bus_peer(url: str) -> AsyncIterator[BusPeer]:
     try:
         yield peer
     finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        await end_tasks([reading])
         # A broker that the test stopped may not be found again yet.
         with suppress(ConnectionError):
             await client.close()
