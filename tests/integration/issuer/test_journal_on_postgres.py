@@ -22,6 +22,7 @@ from issuer.domain.job import CaOrder, Job, JobId, JobState
 from issuer.domain.turns import Turns
 from tests.integration.issuer.test_claiming import of
 from tests.integration.issuer.test_journal import MIGRATIONS, opened, record
+from tests.patience import HANG_S
 from tests.postgres_server import PostgresServer, postgres
 from tests.unit.issuer.samples import NOON, job
 
@@ -144,14 +145,17 @@ async def held(database: JournalDatabase) -> AsyncIterator[None]:
 
     holding = asyncio.create_task(database.write(hold))
     await began.wait()
-    yield
-    end.set()
-    await holding
+    try:
+        yield
+    finally:
+        end.set()
+        await holding
 
 
 async def test_who_claims_passes_over_what_another_host_is_about_to_take(hosts: Hosts) -> None:
     await hosts.one.accept(of("shop", 1))
     async with held(hosts.database):
         await hosts.two.accept(of("shop", 2))
-        assert [one.id.certificate_id for one in await hosts.claim(hosts.two, 4)] == ["shop-2"]
+        async with asyncio.timeout(HANG_S):
+            assert [one.id.certificate_id for one in await hosts.claim(hosts.two, 4)] == ["shop-2"]
     assert [one.id.certificate_id for one in await hosts.claim(hosts.two, 4)] == ["shop-1"]

@@ -124,6 +124,13 @@ async def test_every_order_of_a_job_keeps_its_record(scene: Scene) -> None:
     assert scene.states() == {"one": "lost", "two": "invalid", "three": "abandoned", "four": "open"}
 
 
+async def test_an_order_that_was_issued_stays_so_whatever_becomes_of_its_bundle(scene: Scene) -> None:
+    at = await scene.ordered(await scene.job("shop"), "one")
+    at = await scene.journal.advance(at, replace(at, state=JobState.ISSUED, chain_pem="a chain"))
+    await scene.given_up(at, FailureReason.CERTIFICATE_UNFIT)
+    assert scene.states() == {"one": "issued"}
+
+
 async def test_an_order_that_the_ca_gives_again_is_open_again(scene: Scene) -> None:
     at = await scene.orphan("one")
     await scene.ordered(at, "one")
