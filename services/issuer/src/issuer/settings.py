@@ -59,6 +59,9 @@ class Settings(ServiceSettings):
     orders_every_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="How often the registry's list of orders is read; events tell of them sooner."
     )
+    orphans_every_s: Annotated[float, Field(gt=0)] = Field(
+        default=300.0, description="How often orders that were given up are tidied up at their CA."
+    )
     heartbeat_every_s: Annotated[float, Field(gt=0)] = 15.0
     order_patience_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0,
