@@ -41,11 +41,13 @@ from issuer.adapters.status_stream import StatusStream
 from issuer.cas.acme.account_key import AccountSafe
 from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.breaker import BreakerRule
+from issuer.domain.budget_ask import AskedCa
 from issuer.domain.choice import CaPolicy
 from issuer.domain.key_material import ESCROW
 from issuer.domain.order_loss import Evidence
 from issuer.domain.solver import SolverContext
 from issuer.domain.turns import Turns
+from issuer.handlers.budgets import Budgets
 from issuer.handlers.bulkheads import Bulkheads
 from issuer.handlers.caa_check import CaaCheck
 from issuer.handlers.challenges import Challenges
@@ -104,6 +106,7 @@ def create_app(settings: Settings) -> ServiceApp:
     challenges = Challenges(
         journal=journal, solvers=Solvers(running=running, rules=[built.rule for built in solvers])
     )
+    budgets = Budgets(database=database, journal=journal, cas=_asked(settings), clock=system_clock)
     issuance = Issuance(
         journal=journal,
         watch=OrderWatch(
@@ -118,6 +121,7 @@ def create_app(settings: Settings) -> ServiceApp:
         cas=traits,
         policy=policy,
         challenges=challenges,
+        budgets=budgets,
         caa=CaaCheck(ResolvedCaa(next(iter(views.values())), now=time.monotonic)),
         registry=registry,
         reports=reports,
@@ -175,6 +179,7 @@ def create_app(settings: Settings) -> ServiceApp:
     background.add_round("journal", _TRY_JOURNAL_EVERY_S, database.try_to_write)
     background.add_round("orders", settings.orders_every_s, order_list.read)
     background.add_round("prune", _PRUNE_EVERY_S, Pruning(kept=kept, clock=system_clock).prune)
+    background.add_round("budgets", _PRUNE_EVERY_S, budgets.prune)
     tidying = Orphans(journal=journal, cas=cas, clock=system_clock)
     background.add_round("orphans", settings.orphans_every_s, tidying.tidy)
     background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
@@ -213,6 +218,12 @@ def _cas(settings: Settings, journal: Journal) -> dict[str, AcmeCa]:
         ca.name: AcmeCa(settings=ca, accounts=journal, safe=safe, state_folder=settings.state_folder)
         for ca in settings.acme_cas
     }
+
+
+def _asked(settings: Settings) -> list[AskedCa]:
+    """The CAs that count what is asked of them."""
+    cas = [AskedCa(ca.name, ca.directory_url, ca.counted) for ca in settings.acme_cas]
+    return [ca for ca in cas if ca.budget.counts]
 
 
 def _bulkheads(settings: Settings, metrics: Metrics) -> Bulkheads:

@@ -24,16 +24,15 @@ def find_account(connection: Connection, ca: str, directory_url: str) -> Account
 
 
 def keep_account(connection: Connection, record: AccountRecord) -> AccountRecord:
-    """The record as it is stored now. Of two that are kept at once the first counts; a row that has a URL and no key
-    yet gets the key, and keeps its URL where the record has none.
+    """The record as it is stored now. Of two that are kept at once the first counts. A row that has a URL and no key
+    yet becomes the record whole: that URL may be of an account with another key, and the CA tells it by the key.
     """
     known = find_account(connection, record.ca, record.directory_url)
     if known is not None:
         return known
     key = {"key_thumbprint": record.key_thumbprint, "sealed_key": record.sealed_key}
-    url = {"url": record.url} if record.url is not None else {}
     named = _named(record.ca, record.directory_url)
-    if connection.execute(_COMPLETE, {**named, **key, **url}).rowcount == 0:
+    if connection.execute(_COMPLETE, {**named, **key, "url": record.url}).rowcount == 0:
         identity = {"ca": record.ca, "directory_url": record.directory_url, "url": record.url}
         connection.execute(insert(account), {**identity, **key})
     return find_account(connection, record.ca, record.directory_url) or record

@@ -103,6 +103,11 @@ class BudgetSettings(BaseModel):
             raise ValueError("renewal_memory: is below zero")
         return self
 
+    @property
+    def counts(self) -> bool:
+        """Whether any limit is known."""
+        return any(self.limit(kind) is not None for kind in LimitKind)
+
     def limit(self, kind: LimitKind) -> Limit | None:
         named: Limit | None = getattr(self, kind, None)
         return named or (PRESETS[self.preset].get(kind) if self.preset else None)

@@ -43,6 +43,7 @@ from issuer.domain.key_material import make_key_material
 from issuer.domain.order_loss import answered
 from issuer.domain.retry import Verdict, decide_retry
 from issuer.domain.waiting import decide_wait, without_wait
+from issuer.handlers.budgets import Budgets
 from issuer.handlers.bulkheads import Bulkheads
 from issuer.handlers.caa_check import CaaCheck
 from issuer.handlers.challenges import Challenges
@@ -72,6 +73,7 @@ class Issuance:
         policy: CaPolicy,
         challenges: Challenges,
         caa: CaaCheck,
+        budgets: Budgets,
         registry: RegistryClient,
         reports: StatusStream,
         escrow_public_key: str,
@@ -86,6 +88,7 @@ class Issuance:
         self._policy = policy
         self._challenges = challenges
         self._caa = caa
+        self._budgets = budgets
         self._registry = registry
         self._reports = reports
         self._escrow_public_key = escrow_public_key
@@ -118,11 +121,12 @@ class Issuance:
         try:
             after = await self._steps[step](at)
         except AcmeProblemError as problem:
+            reason = reason_of_problem(problem)
             if step is not Step.OPEN_ORDER:
                 self._bulkheads.limited(at.job, problem)
-            raise JobFailedError(
-                reason_of_problem(problem), told(problem), retry_after=problem.retry_after
-            ) from problem
+            if reason is FailureReason.RATE_LIMITED:
+                await self._budgets.limited(at.job, problem)
+            raise JobFailedError(reason, told(problem), retry_after=problem.retry_after) from problem
         except CaUnreachableError as error:
             raise JobFailedError(FailureReason.CA_UNREACHABLE, str(error)) from error
         except SolverError as error:
@@ -137,6 +141,7 @@ class Issuance:
 
     async def fail(self, job: Job, failure: JobFailedError) -> Verdict:
         """Store what follows from a failure."""
+        await self._budgets.failed(job, failure)
         outage = self._bulkheads.failed(job.ca, failure.reason, retry_after=failure.retry_after)
         verdict = decide_retry(job, failure, now=self._clock(), outage=outage)
         removed = await self._challenges.removed(await self._journal.records(job.id)) if verdict.abandons else ()
@@ -185,11 +190,13 @@ class Issuance:
             following = replace(
                 job, ca=fallback.ca, refusals=0, reason=None, problem=None, problem_at=None, report_at=self._clock()
             )
+            await self._budgets.dropped(job)
             return Progress(await self._forward(job, following))
         self._bulkheads.admit(job)
         ca, wanted = self._watch.ca_of(job), job.issue_order
         await self._caa.check(ca, wanted.dns_names)
         replaces = wanted.replaces if job.abandoned == 0 else None
+        await self._budgets.spend(job)
         async with self._bulkheads.new_order(job):
             view = await ca.open_order(wanted.dns_names, replaces=replaces, profile=wanted.profile)
         order = CaOrder(view.url, view.finalize_url)
@@ -254,6 +261,7 @@ class Issuance:
                 case OrderMove.FETCH:
                     chain = await self._watch.ca_of(at.job).certificate(view.certificate_url or "")
                     issued = await self._forward(at.job, replace(at.job, state=JobState.ISSUED, chain_pem=chain))
+                    await self._budgets.issued(issued)
                     log.info("chain_fetched", order=view.url)
                     return Progress(issued, records=at.records)
                 case OrderMove.PROVE:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from certcore.certificate import KeyAlgorithm
 from issuer.cas.acme.preset import Given, apply
 from issuer.cas.acme.presets import NO_PRESET, preset_of
+from issuer.domain.budget import BudgetSettings, Preset, default_budget
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.ca_traits import CaTraits
 
@@ -44,7 +45,17 @@ class PresetSettings(BaseModel):
     max_names: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="So many names it certifies at once."
     )
-    limits: str | None = Field(default=None, description="Name of the limits that its budget keeps.")
+    limits: Preset | None = Field(default=None, description="Whose documented limits its budget keeps.")
+    budget: BudgetSettings | None = Field(
+        default=None, description="How many orders it is sent; by default what `limits` documents."
+    )
+
+    @property
+    def counted(self) -> BudgetSettings:
+        """What is counted of what it is asked."""
+        return self.budget or (
+            BudgetSettings(preset=self.limits) if self.limits else default_budget(self.directory_url)
+        )
 
     @property
     def traits(self) -> CaTraits:
