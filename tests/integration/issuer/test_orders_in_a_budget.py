@@ -1,0 +1,66 @@
+"""Orders of a CA whose limits are known: what is left of them is stored, and nothing is sent in vain."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from certcore.events import RevisionIssued
+from certlocal.tools import Tell
+from tests.integration.issuer.bus_peer import an_order
+from tests.integration.issuer.order_desk import OrderDesk
+from tests.integration.issuer.scene import Scene, a_scene, until
+from tests.integration.issuer.scripted_ca import serving
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[OrderDesk]:
+    with serving(OrderDesk) as ca:
+        yield ca
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory, tell: Tell, desk: OrderDesk) -> AsyncIterator[Scene]:
+    ca = {
+        "name": "desk",
+        "directory_url": f"{desk.url}/dir",
+        "challenges": ["http-01"],
+        "budget": {"share": 1.0, "new_orders": {"count": 3, "period": "P1D"}},
+    }
+    async with a_scene(tmp_path_factory.mktemp("issuer"), tell=tell, more_cas=(ca,)) as ready:
+        yield ready
+
+
+def waiting(scene: Scene) -> dict[str, str]:
+    with sqlite3.connect(scene.issuer.database_file) as journal:
+        query = "SELECT name, problem FROM job WHERE reason = 'ca_limits' AND state = 'keyed'"
+        return dict(journal.execute(query).fetchall())
+
+
+async def test_no_order_is_sent_above_the_limit_and_who_waits_is_told_why_also_after_a_restart(
+    scene: Scene, desk: OrderDesk
+) -> None:
+    for name in ("a", "b", "c", "d", "e"):
+        await scene.peer.order(an_order(name, f"{name}.example.org", issuer="desk"))
+    await until(lambda: len(scene.peer.reports(RevisionIssued)) == 3, what="three are issued")
+    await until(lambda: len(waiting(scene)) == 2, what="two wait")
+    assert all("desk lets it go from" in why and "new orders" in why for why in waiting(scene).values())
+    scene.issuer.process.kill()
+    await scene.issuer.start()
+    await scene.peer.order(an_order("f", "f.example.org", issuer="desk"))
+    await until(lambda: len(waiting(scene)) == 3, what="the third waits")
+    assert len(desk.opened) == 3
+
+
+async def test_a_renewal_of_the_same_names_is_not_held_back(scene: Scene, desk: OrderDesk) -> None:
+    [issued, *_] = scene.peer.reports(RevisionIssued)
+    name = issued.certificate_id
+    before = len(desk.opened)
+    await scene.peer.order(an_order(name, f"{name}.example.org", issuer="desk", revision=2))
+    await until(
+        lambda: any(one.revision == 2 for one in scene.peer.reports(RevisionIssued)), what="the renewal is issued"
+    )
+    assert len(desk.opened) == before + 1
