@@ -110,6 +110,15 @@ def test_many_denials_within_a_moment_are_no_evidence() -> None:
     assert some.ca_order.denials == 100
 
 
+def test_a_good_answer_ends_the_row() -> None:
+    some = job(JobState.VALIDATING)
+    for number in range(20):
+        now = NOON + number * timedelta(minutes=10)
+        some = look(some, GONE, now=now) if number % 4 else look(some, None, now=now)
+        assert some.ca_order is not None
+        assert some.ca_order.denials == number % 4
+
+
 def test_a_bare_status_is_no_denial_and_is_a_stalled_order_only_after_the_longest_time() -> None:
     some, now = job(JobState.VALIDATING), NOON
     while some.ca_order is not None:
