@@ -43,7 +43,7 @@ def test_too_many_tries_end_in_a_dead_letter(error: Exception) -> None:
 
 def test_no_message_is_set_aside_for_a_fault_of_the_service_itself() -> None:
     decision = decide(OwnFaultError("the disk is full"), tries=1000, limits=FailureLimits())
-    assert decision == Retry(timedelta(seconds=30), Fate.OWN_FAULT)
+    assert decision == Retry(timedelta(seconds=10), Fate.OWN_FAULT)
     assert decide(OwnFaultError("locked"), tries=1, limits=_LIMITS) == Retry(timedelta(seconds=1), Fate.OWN_FAULT)
 
 

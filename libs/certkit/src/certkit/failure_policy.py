@@ -29,7 +29,7 @@ __all__ = ["DeadLetter", "FailurePolicy", "Fate", "Retry", "decide"]
 log = structlog.get_logger()
 
 
-_LONGEST_OWN: Final = timedelta(seconds=30)
+_LONGEST_OWN: Final = timedelta(seconds=10)
 """Nothing is asked of anybody else meanwhile, and all that waits is taken soon after the fault."""
 
 
