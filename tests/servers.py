@@ -146,7 +146,11 @@ class Pebble:
 
 @asynccontextmanager
 async def pebble_ca(
-    *, bad_nonces_percent: int = 5, asks: str | None = None, tell: Tell = print
+    *,
+    bad_nonces_percent: int = 5,
+    validates_within_s: int = 0,
+    asks: str | None = None,
+    tell: Tell = print,
 ) -> AsyncIterator[Pebble]:
     """Its validation asks the DNS server `asks` (host:port), or else the one that starts with it."""
     toolbox = Toolbox(tell=tell)
@@ -164,6 +168,7 @@ async def pebble_ca(
             ports=ports,
             dns=asks or dns.dns,
             bad_nonces_percent=bad_nonces_percent,
+            validates_within_s=validates_within_s,
         )
         try:
             await dns.start()
