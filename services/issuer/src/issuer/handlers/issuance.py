@@ -147,7 +147,8 @@ class Issuance:
         removed = await self._challenges.removed(await self._journal.records(job.id)) if verdict.abandons else ()
         return replace(verdict, job=await self._store(job, verdict.job, removed=removed))
 
-    async def _make_key(self, at: Progress) -> Progress:
+    async def _make_key(self, at: Progress, *, stored: Job | None = None) -> Progress:
+        """`stored` is the job as the journal has it, where that isn't written yet what is known of it here."""
         job = at.job
         try:
             ca = job.ca or self._choose_ca(job)
@@ -169,7 +170,7 @@ class Issuance:
             raise JobFailedError(reason, str(error)) from error
         except SealingError as error:
             raise JobFailedError(FailureReason.RECIPIENT_UNFIT, str(error)) from error
-        return Progress(await self._forward(job, replace(job, state=JobState.KEYED, ca=ca, key=key)))
+        return Progress(await self._forward(stored or job, replace(job, state=JobState.KEYED, ca=ca, key=key)))
 
     def _choose_ca(self, job: Job) -> str:
         choice = choose_ca(job.issue_order, policy=self._policy, known=self._cas)
@@ -338,7 +339,15 @@ class Issuance:
             log.warning("report_postponed", error=str(error))
             later = replace(job, report_at=self._clock() + _REPORT_AGAIN)
             return Progress(await self._store(job, later))
-        return Progress(await self._store(job, replace(job, report_at=None)))
+        told = replace(job, report_at=None)
+        if self.next_step(told) is not Step.MAKE_KEY:
+            return Progress(await self._store(job, told))
+        # Nobody outside is asked before the key is stored: one write tells of both.
+        try:
+            return await self._make_key(Progress(told), stored=job)
+        except JobFailedError:
+            at.job = await self._store(job, told)
+            raise
 
     async def _looked(self, at: Progress) -> OrderView:
         """The order as this run knows it, else as the CA says."""
