@@ -147,9 +147,15 @@ class Issuance:
         removed = await self._challenges.removed(await self._journal.records(job.id)) if verdict.abandons else ()
         return replace(verdict, job=await self._store(job, verdict.job, removed=removed))
 
-    async def _make_key(self, at: Progress, *, stored: Job | None = None) -> Progress:
-        """`stored` is the job as the journal has it, where that isn't written yet what is known of it here."""
-        job = at.job
+    async def _make_key(self, at: Progress) -> Progress:
+        try:
+            return Progress(await self._forward(at.behind or at.job, await self._keyed(at.job)))
+        except JobFailedError:
+            if at.behind is not None:
+                at.job = await self._store(at.behind, at.job)
+            raise
+
+    async def _keyed(self, job: Job) -> Job:
         try:
             ca = job.ca or self._choose_ca(job)
             make = partial(
@@ -170,7 +176,7 @@ class Issuance:
             raise JobFailedError(reason, str(error)) from error
         except SealingError as error:
             raise JobFailedError(FailureReason.RECIPIENT_UNFIT, str(error)) from error
-        return Progress(await self._forward(stored or job, replace(job, state=JobState.KEYED, ca=ca, key=key)))
+        return replace(job, state=JobState.KEYED, ca=ca, key=key)
 
     def _choose_ca(self, job: Job) -> str:
         choice = choose_ca(job.issue_order, policy=self._policy, known=self._cas)
@@ -340,14 +346,10 @@ class Issuance:
             later = replace(job, report_at=self._clock() + _REPORT_AGAIN)
             return Progress(await self._store(job, later))
         told = replace(job, report_at=None)
-        if self.next_step(told) is not Step.MAKE_KEY:
-            return Progress(await self._store(job, told))
-        # Nobody outside is asked before the key is stored: one write tells of both.
-        try:
-            return await self._make_key(Progress(told), stored=job)
-        except JobFailedError:
-            at.job = await self._store(job, told)
-            raise
+        if self.next_step(told) is Step.MAKE_KEY:
+            # Nobody outside is asked before the key is stored: one write tells of both.
+            return Progress(told, behind=job)
+        return Progress(await self._store(job, told))
 
     async def _looked(self, at: Progress) -> OrderView:
         """The order as this run knows it, else as the CA says."""
