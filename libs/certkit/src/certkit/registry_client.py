@@ -42,7 +42,7 @@ _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 
 # Connections outlive the pauses between rounds, and end before the registry would end them (`certkit.service`).
 _LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=90.0)
-_READY_S: Final = 5.0
+_READY: Final = httpx.Timeout(5.0)
 _TOLD: Final = 300
 
 
@@ -87,15 +87,20 @@ class RegistryClient:
 
     def __init__(self, settings: RegistrySettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         token = settings.token_file.read_text().strip()
-        self._client = httpx.AsyncClient(
-            base_url=settings.url,
-            headers={"authorization": f"Bearer {token}"},
-            timeout=_TIMEOUT,
+        self._url = settings.url.rstrip("/")
+        self._headers = {
+            "accept": "application/json",
+            "accept-encoding": "gzip, deflate",
+            "authorization": f"Bearer {token}",
+            "content-type": "application/json",
+            "user-agent": "certbus",
+        }
+        # HTTPX's client above it would look for cookies, redirects and logins: as much work again for each call.
+        self._transport = transport or httpx.AsyncHTTPTransport(
             limits=_LIMITS,
             trust_env=False,
             # Without TLS the empty one is never used: the system's roots would cost every start.
             verify=settings.tls_context() or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            transport=transport,
         )
         self._kept = KeptPages(most_bytes=_KEPT_BYTES)
 
@@ -105,7 +110,7 @@ class RegistryClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def fetch_bundle(self, certificate_id: str, revision: int, variant: str = PLATFORM) -> SealedBundle:
         """The bundle sealed to the caller; unknown and forbidden are the same 404.
@@ -187,7 +192,7 @@ class RegistryClient:
             TransientError: it can't be reached, or doesn't answer in time.
         """
         try:
-            response = await self._client.get("/readyz", timeout=_READY_S)
+            response = await self._ask("GET", "/readyz", within=_READY)
         except httpx.HTTPError as error:
             raise TransientError(f"registry: GET /readyz: {type(error).__name__}") from error
         if response.is_success:
@@ -236,6 +241,31 @@ class RegistryClient:
             self._kept.keep(url, KeptPage(etag, answer.content))
         return page
 
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: BaseModel | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        within: httpx.Timeout = _TIMEOUT,
+    ) -> httpx.Response:
+        request = httpx.Request(
+            method,
+            self._url + path,
+            params=query,
+            headers={**self._headers, **trace_headers(), **headers},
+            content=body.model_dump_json() if body else None,
+            extensions={"timeout": within.as_dict()},
+        )
+        response = await self._transport.handle_async_request(request)
+        try:
+            await response.aread()
+        finally:
+            await response.aclose()
+        return response
+
     async def _call(
         self,
         method: str,
@@ -247,11 +277,9 @@ class RegistryClient:
         expected: Collection[int] = (),
     ) -> httpx.Response:
         """The answer, if it is a success or of an expected status."""
-        headers = {**trace_headers(), **headers, "content-type": "application/json"}
-        content = body.model_dump_json() if body else None
         called = f"registry: {method} {path.partition('?')[0]}"
         try:
-            response = await self._client.request(method, path, params=query, headers=headers, content=content)
+            response = await self._ask(method, path, query=query, body=body, headers=headers)
         except httpx.HTTPError as error:
             # What else HTTPX tells may quote a header.
             reason = f"ConnectError: {error}" if isinstance(error, httpx.ConnectError) else type(error).__name__
