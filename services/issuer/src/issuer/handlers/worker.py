@@ -37,6 +37,8 @@ log = structlog.get_logger()
 _LEASE: Final = timedelta(seconds=60)
 UPKEEP_S: Final = 20.0
 _LONGEST_SLEEP_S: Final = 5.0
+_LOOKS_APART_S: Final = 0.05
+"""In a burst, one look begins all that came and ended since the last."""
 _PAUSE_AFTER_FAULT_S: Final = 2.0
 _DRAIN_S: Final = 5.0
 
@@ -108,9 +110,11 @@ class Worker:
             except Exception:  # whatever it was, what is due stays in the journal
                 log.exception("journal_failed")
                 sleep_s = _PAUSE_AFTER_FAULT_S
+            again = asyncio.get_running_loop().time() + _LOOKS_APART_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(sleep_s):
                     await self._woken.wait()
+            await asyncio.sleep(again - asyncio.get_running_loop().time())
 
     async def _take_due(self) -> float:
         """Begin what is due, and return for how many seconds nothing else will be."""
