@@ -6,8 +6,8 @@ journal, a real broker and a registry that costs nothing gets so many orders at 
 http-01, sealed to two recipients and the escrow. PART is among quick, slow, nonces, two; all by default.
 
 quick and nonces: Pebble validates without a pause; nonces: it refuses 5 % of good nonces. slow: it validates after 0
-to 3 s, and the ceiling beside is the bare client with as many threads as the issuer has jobs under way. two: one issuer,
-then two on one PostgreSQL, each held to 0.4 cores by the kernel's CPU controller, which takes root.
+to 3 s, and the ceiling beside is the bare client with as many threads as the issuer has jobs under way. two: one
+issuer, then two on one PostgreSQL, each held to 0.4 cores by the kernel's CPU controller, which takes root.
 """
 
 import asyncio
@@ -67,14 +67,19 @@ class Bare:
         )
 
 
+def _thumbprints(folder: Path, key: ec.EllipticCurvePrivateKey) -> Path:
+    folder.mkdir(parents=True)
+    thumbprints = folder / "thumbprints"
+    thumbprints.write_text(f"{_BARE} {SigningKey(key).thumbprint}\n")
+    return thumbprints
+
+
 @asynccontextmanager
 async def a_bare_client(
     folder: Path, *, threads: int = 16, bad_nonces_percent: int = 0, validates_within_s: int = 0
 ) -> AsyncIterator[Bare]:
-    folder.mkdir(parents=True)
     key = ec.generate_private_key(ec.SECP256R1())
-    thumbprints = folder / "thumbprints"
-    thumbprints.write_text(f"{_BARE} {SigningKey(key).thumbprint}\n")
+    thumbprints = _thumbprints(folder, key)
     async with servers.pebble_ca(
         bad_nonces_percent=bad_nonces_percent, validates_within_s=validates_within_s
     ) as pebble:

@@ -141,6 +141,14 @@ def asked_of(pebble: servers.Pebble) -> int:
     return pebble.log_path.read_text().count(_ASKED)
 
 
+def _journal_key(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    key = folder / "journal.key"
+    key.write_text(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    key.chmod(0o600)
+    return key
+
+
 @asynccontextmanager
 async def a_seat(
     folder: Path,
@@ -152,10 +160,7 @@ async def a_seat(
     in_flight: int | None = None,
 ) -> AsyncIterator[Seat]:
     """Several issuers show their challenges in one folder, which a web server that is no part of them serves."""
-    folder.mkdir(parents=True)
-    key = folder / "journal.key"
-    key.write_text(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
-    key.chmod(0o600)
+    key = _journal_key(folder)
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(servers.broker(sites=servers.SITES))
         pebble = await stack.enter_async_context(

@@ -37,9 +37,7 @@ class _Tracer(trace.Tracer):
         )
 
     @_agnosticcontextmanager
-    def start_as_current_span(
-        self, name: str, context: Context | None = None, *_: Any, **__: Any
-    ) -> Iterator[Span]:
+    def start_as_current_span(self, name: str, context: Context | None = None, *_: Any, **__: Any) -> Iterator[Span]:
         span = self.start_span(name, context)
         with trace.use_span(span, record_exception=False, set_status_on_exception=False):
             yield span
