@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from certkit.database import DatabaseBusyError
-from certkit.transactions import Database
+from certkit.transactions import Database, undo
 from tests.patience import HANG_S
 
 pytestmark = pytest.mark.integration
@@ -83,6 +83,29 @@ async def test_a_patient_work_is_alone_when_its_time_is_up(database: Database) -
     async with asyncio.timeout(HANG_S):
         await database.write(partial(add, "alone"), patience_s=0.05)
     assert await database.read(names) == {"alone"}
+
+
+def add_in_vain(name: str, connection: Connection) -> None:
+    add(name, connection)
+    undo(connection)
+
+
+async def test_a_work_that_undoes_itself_undoes_no_other(database: Database, metrics: CollectorRegistry) -> None:
+    before = commits(metrics)
+    patient = asyncio.create_task(database.write(partial(add, "first"), patience_s=HANG_S))
+    await asyncio.sleep(0)
+    in_vain = asyncio.create_task(database.write(partial(add_in_vain, "in vain"), patience_s=HANG_S))
+    await asyncio.sleep(0)
+    await database.write(partial(add, "last"))
+    await asyncio.gather(patient, in_vain)
+    assert commits(metrics) - before == 1
+    assert await database.read(names) == {"first", "last"}
+
+
+async def test_a_work_that_is_alone_can_undo_itself(database: Database) -> None:
+    await database.write(partial(add_in_vain, "in vain"))
+    await database.write(partial(add, "kept"))
+    assert await database.read(names) == {"kept"}
 
 
 async def test_what_waits_patiently_is_done_at_the_end(database: Database, path: Path) -> None:
