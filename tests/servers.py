@@ -145,7 +145,10 @@ class Pebble:
 
 
 @asynccontextmanager
-async def pebble_ca(*, bad_nonces_percent: int = 5, tell: Tell = print) -> AsyncIterator[Pebble]:
+async def pebble_ca(
+    *, bad_nonces_percent: int = 5, tell: Tell = print, program: Path | None = None
+) -> AsyncIterator[Pebble]:
+    """Pebble of the version that this tree pins, or that `program`."""
     toolbox = Toolbox(tell=tell)
     async with _folder() as folder:
         dns = ChallengeDns(
@@ -156,7 +159,7 @@ async def pebble_ca(*, bad_nonces_percent: int = 5, tell: Tell = print) -> Async
         )
         ports = PebblePorts(acme=free_port(), management=free_port(), http01=free_port(), tls_alpn01=free_port())
         ca = PebbleCa(
-            program=toolbox.find(PEBBLE),
+            program=program or toolbox.find(PEBBLE),
             folder=folder,
             ports=ports,
             dns=dns.dns,

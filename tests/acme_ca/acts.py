@@ -21,12 +21,14 @@ __all__ = [
     "http_date",
     "limited",
     "lost",
+    "other_shape",
     "refuse",
     "reset",
-    "retry_after",
     "rewritten",
     "silence",
     "slow",
+    "told_as",
+    "truncated",
     "with_headers",
     "without_headers",
 ]
@@ -37,10 +39,6 @@ _HTML: Final = b"<html><head><title>Error</title></head><body><h1>We are sorry</
 
 def http_date(in_s: float) -> str:
     return format_datetime(datetime.now(UTC) + timedelta(seconds=in_s), usegmt=True)
-
-
-def retry_after(in_s: float, *, as_date: bool) -> Callable[[], str]:
-    return lambda: http_date(in_s) if as_date else str(int(in_s))
 
 
 def answer(
