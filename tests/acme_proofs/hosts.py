@@ -57,10 +57,13 @@ class Hosts:
         """Kill the host that asks for that, before or after the CA acts."""
 
         def kill(call: Call) -> None:
-            self.kills += 1
             self._asking(call).process.kill()
+            self.kills += 1
 
         return self.ca.script.add(called_back(kill, acts_first=acts_first), endpoint, name=dns_name(name))
+
+    async def killed(self, times: int) -> None:
+        await until(lambda: self.kills >= times, what=f"kill {times}", timeout_s=2 * HANG_S)
 
     def _asking(self, call: Call) -> IssuerProcess:
         """The host at the other end of the connection."""
