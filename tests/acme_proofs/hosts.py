@@ -164,14 +164,20 @@ async def two_hosts(folder: Path, *, seed: int, tell: Tell, shared: bool) -> Asy
             key_file = folder / "journal.key"
             key_file.touch(mode=0o600)
             key_file.write_text(urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode())
-            env = {
-                "CERTBUS_ISSUER_DATABASE_URL": await server.database("journal"),
-                "CERTBUS_ISSUER_JOURNAL_KEY_FILE": str(key_file),
-            }
+            env, url = {"CERTBUS_ISSUER_JOURNAL_KEY_FILE": str(key_file)}, await server.database("journal")
             second = _made(folder / "two")
             pair = [
-                IssuerProcess(first, ca, bus, registry.url, env=env),
-                IssuerProcess(second, ca, bus, registry.url, env=env, name="second", http01_port=free_port()),
+                IssuerProcess(first, ca, bus, registry.url, env=env, database_url=url),
+                IssuerProcess(
+                    second,
+                    ca,
+                    bus,
+                    registry.url,
+                    env=env,
+                    database_url=url,
+                    name="second",
+                    http01_port=free_port(),
+                ),
             ]
             async with _running(Hosts(ca.ca, peer, registry, pair, random.Random(seed))) as hosts:
                 yield hosts

@@ -54,6 +54,8 @@ class IssuerProcess:
     patience_s: float = 10.0
     orders_every_s: float = 60.0
     database: Path | None = None
+    database_url: str | None = None
+    state_folder: Path | None = None
     log_level: str = "info"
     http01_port: int | None = None
     name: str = "issuer"
@@ -64,14 +66,14 @@ class IssuerProcess:
         token = self.folder / "token"
         token.write_text(ISSUER_TOKEN)
         self.http_port = free_port()
-        self.state = self.folder / "state"
+        self.state = self.state_folder or self.folder / "state"
         self.trace_file = self.folder / "traces.jsonl"
         settings: dict[str, Any] = {
             "bus": {"url": self.nats_url, "identity": "issuer", "plain_text": True},
             "http": {"host": "127.0.0.1", "port": self.http_port, "plain_text": True},
             "telemetry": {"trace_file": str(self.trace_file), "log_level": self.log_level},
             "registry": {"url": self.registry_url, "token_file": str(token), "plain_text": True},
-            "database_url": f"sqlite+aiosqlite:///{self.database_file}",
+            "database_url": self.database_url or f"sqlite:///{self.database_file}",
             "state_folder": str(self.state),
             "cas": [
                 *pebble_settings(self.pebble, ("by-dns", ["dns-01"]), ("by-http", ["http-01", "dns-01"])),
