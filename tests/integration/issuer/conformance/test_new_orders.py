@@ -1,7 +1,5 @@
 """What may go wrong with newOrder: how many orders it costs, and what people are told."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from certcore.events import FailureCode, MustAct
@@ -77,20 +75,6 @@ async def test_a_limit_is_kept_to_as_long_as_the_ca_says(stage: Stage, form: str
     # Seconds are told rounded, so that the first to come after them may be a little early.
     early = [one for one in asked if one.at - asked[0].at < 2.0]
     assert len(early) == 1
-
-
-@pytest.mark.parametrize("wait", ["7200", None])
-async def test_a_limit_is_told_with_its_end_and_asks_nobody_to_act(stage: Stage, wait: str | None) -> None:
-    told = (lambda _: wait) if wait else None
-    stage.misbehave(acts.limited(acts.NEVER, wait=told), Endpoint.NEW_ORDER, times=None)
-    await stage.order()
-    failed = await stage.failed()
-    assert (failed.code, failed.must_act) == (FailureCode.RATE_LIMITED, MustAct.NOBODY)
-    assert failed.reason.startswith("rate_limited: ")
-    assert failed.next_try is not None
-    left = failed.next_try - datetime.now(UTC)
-    assert left > (timedelta(minutes=118) if wait else timedelta(seconds=20))
-    assert stage.count(Endpoint.NEW_ORDER) == 1
 
 
 async def test_a_profile_that_the_ca_refuses_is_not_asked_for_twice(stage: Stage) -> None:

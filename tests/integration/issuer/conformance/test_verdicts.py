@@ -127,7 +127,7 @@ async def test_an_answer_without_a_problem_is_no_evidence_however_often_it_comes
     await stage.until(lambda: rule.hits >= 4, what="it asked four times")
     stage.ca.script.remove(rule)
     await stage.issued()
-    assert len(stage.orders) == len(stage.finalized) == 1
+    assert len(stage.orders) == len(stage.finalized) == 1, stage.told()
 
 
 async def test_a_denial_counts_for_nothing_while_the_account_is_denied_too(stage: Stage) -> None:
@@ -140,7 +140,7 @@ async def test_a_denial_counts_for_nothing_while_the_account_is_denied_too(stage
     stage.ca.script.remove(denied)
     stage.ca.script.remove(account)
     await stage.issued()
-    assert len(stage.orders) == len(stage.finalized) == 1
+    assert len(stage.orders) == len(stage.finalized) == 1, stage.told()
 
 
 async def test_an_account_that_is_unknown_for_a_moment_is_found_again(stage: Stage) -> None:
