@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from certcore.identities import ESCROW
+from certcore.sealing import RecipientKey, generate_recipient_key
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers
 from tests.ports import free_port
@@ -45,11 +47,17 @@ class IssuerProcess:
     more_cas: tuple[dict[str, Any], ...] = ()
     env: dict[str, str] = field(default_factory=dict)
 
+    escrow: RecipientKey = field(init=False)
+
     def __post_init__(self) -> None:
         token = self.folder / "token"
         token.write_text(ISSUER_TOKEN)
         self.http_port = free_port()
         self.state = self.folder / "state"
+        # Of the escrow's own host: beside the issuer's folder, not in it.
+        self.escrow = generate_recipient_key(
+            ESCROW, self.folder.with_name(f"{self.folder.name}-escrow") / "escrow.key"
+        )
         self.trace_file = self.folder / "traces.jsonl"
         settings: dict[str, Any] = {
             "bus": {"url": self.nats_url, "identity": "issuer", "plain_text": True},
@@ -68,6 +76,7 @@ class IssuerProcess:
             "workers": self.workers,
             "order_patience_s": self.patience_s,
             "orders_every_s": self.orders_every_s,
+            "escrow_public_key": self.escrow.public_key,
         }
         self.process = ChildProcess(
             name="issuer",

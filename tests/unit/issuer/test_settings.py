@@ -49,3 +49,8 @@ def test_a_ca_without_a_usable_challenge_is_refused(challenges: list[str]) -> No
     ca = {"name": "a-ca", "directory_url": "https://ca.test/dir", "challenges": challenges}
     with pytest.raises(ValidationError, match="challenges"):
         settings(cas=[ca])
+
+
+def test_an_escrow_s_public_key_that_is_none_is_refused() -> None:
+    with pytest.raises(ValidationError, match="not an X25519 public key"):
+        settings(escrow_public_key="bm8ga2V5")

@@ -6,7 +6,8 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-from certcore.identities import identity, recipient_name
+from certcore.identities import ESCROW, identity, recipient_name
+from certcore.sealing import generate_recipient_key
 from certlocal.home import Home
 from certlocal.local_ca import LocalCa
 from certlocal.nats_identities import NatsIdentities
@@ -163,7 +164,19 @@ def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
         "heartbeat_every_s": 5,
         "dns": {"kind": "challtestsrv", "url": around.dns_management_url},
         "orders_every_s": 15,
+        "escrow_public_key": _escrow_public_key(home),
     }
+
+
+def _escrow_public_key(home: Home) -> str:
+    """The key is made at the first start, in the escrow's own folder. A home of an earlier version has it beside the
+    issuer's journal: it is moved.
+    """
+    path, before = home.path("escrow", "escrow.key"), home.path("issuer", "escrow.key")
+    if before.exists() and not path.exists():
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        before.replace(path)
+    return generate_recipient_key(ESCROW, path).public_key
 
 
 def _monitor(home: Home, around: Surroundings) -> dict[str, Value]:

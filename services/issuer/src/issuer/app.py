@@ -15,7 +15,6 @@ from certcore import subjects
 from certcore.clock import system_clock
 from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccepted
 from certcore.identities import HUB, Service, durable, source
-from certcore.sealing import generate_recipient_key
 from certkit.background import Background
 from certkit.bus import EventPublisher, make_broker, subscribe
 from certkit.database import make_engine, upgrade
@@ -29,6 +28,7 @@ from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
 from issuer.adapters.acme_ca import AcmeCa
 from issuer.adapters.challtestsrv_dns01 import ChalltestsrvDns01
+from issuer.adapters.escrow_key import escrow_key_left_in
 from issuer.adapters.http01 import Http01Responder
 from issuer.adapters.identity import WorkerIdentity
 from issuer.adapters.journal import Journal
@@ -38,7 +38,6 @@ from issuer.adapters.status_stream import StatusStream
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeSolver
 from issuer.domain.choice import CaPolicy
-from issuer.domain.key_material import ESCROW
 from issuer.handlers.issuance import Issuance
 from issuer.handlers.issue_orders import IssueOrders
 from issuer.handlers.metrics import Metrics
@@ -66,7 +65,6 @@ def create_app(settings: Settings) -> ServiceApp:
     metrics = CollectorRegistry()
     background = Background(service=_SERVICE, metrics=metrics, clock=system_clock)
     identity = WorkerIdentity.take(settings.state_folder)
-    escrow = generate_recipient_key(ESCROW, settings.state_folder / "escrow.key")
     engine = make_engine(settings.database_url)
     database = JournalDatabase(engine)
     journal, kept = Journal(database=database, worker=identity.name), KeptBundles(database)
@@ -91,7 +89,7 @@ def create_app(settings: Settings) -> ServiceApp:
         solvers=_solvers(responder, dns),
         registry=registry,
         reports=reports,
-        escrow_public_key=escrow.public_key,
+        escrow_public_key=settings.escrow_public_key,
         executor=executor,
         clock=system_clock,
     )
@@ -125,7 +123,11 @@ def create_app(settings: Settings) -> ServiceApp:
         background=background,
         metrics=metrics,
         clock=system_clock,
-        checks=[asked("journal", database.not_ready), asked("orders", order_list.not_ready)],
+        checks=[
+            asked("journal", database.not_ready),
+            asked("orders", order_list.not_ready),
+            escrow_key_left_in(settings.state_folder),
+        ],
         folders=[settings.state_folder, folder_of(settings.database_url)],
     )
     heartbeat = Heartbeat(

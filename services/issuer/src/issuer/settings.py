@@ -1,10 +1,12 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from certcore.errors import SealingError
 from certcore.names import Label
+from certcore.sealing import decode_public_key
 from certkit.settings import RegistrySettings, ServiceSettings
 from issuer.domain.ca_order import ChallengeKind
 
@@ -58,12 +60,20 @@ class ChalltestsrvSettings(_Settings):
     url: str
 
 
+def _public_key(encoded: str) -> str:
+    try:
+        decode_public_key(encoded)
+    except SealingError as error:
+        raise ValueError(f"is {error}") from None
+    return encoded
+
+
 class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="CERTBUS_ISSUER_")
 
     registry: RegistrySettings
     database_url: str = Field(description="sqlite:///… or postgresql://…")
-    state_folder: Path = Field(description="Account keys and the escrow key, mode 0600: back it up.")
+    state_folder: Path = Field(description="Account keys, mode 0600: back it up.")
     cas: Annotated[tuple[CaSettings, ...], Field(min_length=1)]
     policy: PolicySettings
     http01: Http01Settings = Http01Settings()
@@ -73,6 +83,10 @@ class Settings(ServiceSettings):
         default=60.0, description="How often the registry's list of orders is read; events tell of them sooner."
     )
     heartbeat_every_s: Annotated[float, Field(gt=0)] = 15.0
+    escrow_public_key: Annotated[str, AfterValidator(_public_key)] | None = Field(
+        default=None,
+        description="Of the escrow, as `python -m issuer escrow init` prints it. Without it no key is sealed again.",
+    )
     order_patience_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0,
         description="A CA that answers, but not about one order, for this long has lost that order.",

@@ -10,14 +10,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from certcore.bundles import SealedKey
 from certcore.certificate import KeyAlgorithm
 from certcore.events import IssueOrder, Recipient
+from certcore.identities import ESCROW
 from certcore.inspection import spki_sha256
 from certcore.sealing import SealContext, key_id, seal
 from issuer.domain.errors import UnsupportedIssueOrderError
 
 __all__ = ["ESCROW", "KeyMaterial", "make_key_material"]
-
-ESCROW = "escrow"
-"""Name of the issuer's own recipient, which can seal keys again for a site that comes later."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,9 @@ class KeyMaterial:
         return tuple(key for key in self.sealed if key.recipient != ESCROW)
 
 
-def make_key_material(issue_order: IssueOrder, *, escrow_public_key: str) -> KeyMaterial:
-    """Make a fresh key, a CSR for the issue order's names, and a sealed copy for each recipient and for escrow.
+def make_key_material(issue_order: IssueOrder, *, escrow_public_key: str | None) -> KeyMaterial:
+    """Make a fresh key, a CSR for the issue order's names, and a sealed copy for each recipient, and for escrow where
+    there is one.
 
     Raises:
         SealingError: a recipient's public key is none.
@@ -44,7 +43,9 @@ def make_key_material(issue_order: IssueOrder, *, escrow_public_key: str) -> Key
     names = x509.SubjectAlternativeName([x509.DNSName(name) for name in issue_order.dns_names])
     csr = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(names, critical=False)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    recipients = (*issue_order.recipients, Recipient(name=ESCROW, public_key=escrow_public_key))
+    recipients = issue_order.recipients
+    if escrow_public_key is not None:
+        recipients += (Recipient(name=ESCROW, public_key=escrow_public_key),)
     return KeyMaterial(
         csr_der=csr.sign(key, SHA256()).public_bytes(Encoding.DER),
         spki_sha256=spki_sha256(key.public_key()),

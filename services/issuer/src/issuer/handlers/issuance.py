@@ -75,7 +75,7 @@ class Issuance:
         solvers: Mapping[ChallengeKind, ChallengeSolver],
         registry: RegistryClient,
         reports: StatusStream,
-        escrow_public_key: str,
+        escrow_public_key: str | None,
         executor: Executor,
         clock: Clock,
     ) -> None:
