@@ -26,8 +26,13 @@ class KeyMaterial:
     spki_sha256: str
     sealed: tuple[SealedKey, ...]
 
+    @property
+    def for_escrow(self) -> SealedKey | None:
+        """The escrow's copy, which the registry keeps for it."""
+        return next((key for key in self.sealed if key.recipient == ESCROW), None)
+
     def for_recipients(self) -> tuple[SealedKey, ...]:
-        """The copies that leave the issuer."""
+        """Their own copies."""
         return tuple(key for key in self.sealed if key.recipient != ESCROW)
 
 

@@ -278,7 +278,7 @@ class Issuance:
                 return await self._not_needed(job, str(error))
             raise JobFailedError(FailureReason.CERTIFICATE_UNFIT, str(error)) from error
         report = IssueReport(ca=job.ca or "", validation_method=job.validation_method, ari_id=ari_id(leaf))
-        bundle = IssuedBundle(chain_pem=chain, keys=key.for_recipients(), report=report)
+        bundle = IssuedBundle(chain_pem=chain, keys=key.for_recipients(), report=report, escrow=key.for_escrow)
         try:
             done = await self._registry.store_bundle(job.id.certificate_id, job.id.revision, bundle, job.id.variant)
         except TransientError as error:
