@@ -62,9 +62,11 @@ async def test_the_journal_holds_sealed_copies_that_escrow_can_open(scene: Scene
     assert pem == opened(scene.registry.issued["internal", 1, PLATFORM], "internal", 1)[0].key_pem
 
 
-async def test_the_registry_gets_no_escrow_copy(scene: Scene) -> None:
+async def test_the_registry_gets_the_escrow_s_copy_apart_from_those_that_it_serves(scene: Scene) -> None:
     for bundle in scene.registry.issued.values():
         assert {key.recipient for key in bundle.keys} == {"site1-syncer", "site1-pusher"}
+        assert bundle.escrow is not None
+        assert (bundle.escrow.recipient, bundle.escrow.key_id) == ("escrow", scene.issuer.escrow.key_id)
 
 
 def loot_of(scene: Scene) -> Loot:

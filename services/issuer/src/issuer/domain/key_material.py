@@ -14,13 +14,17 @@ from certcore.identities import ESCROW
 from certcore.inspection import spki_sha256
 from certcore.sealing import SealContext, key_id, seal
 from issuer.domain.errors import UnsupportedIssueOrderError
+from issuer.domain.offered_csr import OfferedCsr, UnfitCsrError, read_offered
 
 __all__ = ["ESCROW", "KeyMaterial", "make_key_material"]
 
 
 @dataclass(frozen=True)
 class KeyMaterial:
-    """All that is ever stored of a key: sealed copies (the escrow's among them), the CSR in DER, the SPKI hash."""
+    """All that is ever stored of a key: sealed copies (the escrow's among them), the CSR in DER, the SPKI hash.
+
+    There are no copies where the key is held elsewhere.
+    """
 
     csr_der: bytes
     spki_sha256: str
@@ -38,12 +42,15 @@ class KeyMaterial:
 
 def make_key_material(issue_order: IssueOrder, *, escrow_public_key: str | None) -> KeyMaterial:
     """Make a fresh key, a CSR for the issue order's names, and a sealed copy for each recipient, and for escrow where
-    there is one.
+    there is one. Where the key is held elsewhere, none is made: the CSR is the one that was offered.
 
     Raises:
         SealingError: a recipient's public key is none.
-        UnsupportedIssueOrderError: the key algorithm is unknown.
+        UnsupportedIssueOrderError: the key algorithm is unknown, or the signing request isn't fit to be signed.
     """
+    offered = _offered(issue_order)
+    if offered is not None:
+        return KeyMaterial(csr_der=offered.der, spki_sha256=offered.spki_sha256, sealed=())
     key = _generate(issue_order.key_algorithm)
     names = x509.SubjectAlternativeName([x509.DNSName(name) for name in issue_order.dns_names])
     csr = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(names, critical=False)
@@ -56,6 +63,13 @@ def make_key_material(issue_order: IssueOrder, *, escrow_public_key: str | None)
         spki_sha256=spki_sha256(key.public_key()),
         sealed=tuple(_sealed(pem, recipient, issue_order) for recipient in recipients),
     )
+
+
+def _offered(issue_order: IssueOrder) -> OfferedCsr | None:
+    try:
+        return read_offered(issue_order)
+    except UnfitCsrError as error:
+        raise UnsupportedIssueOrderError(str(error)) from None
 
 
 def _sealed(pem: bytes, recipient: Recipient, issue_order: IssueOrder) -> SealedKey:
