@@ -90,6 +90,7 @@ def create_app(settings: Settings) -> ServiceApp:
         registry=registry,
         reports=reports,
         escrow_public_key=settings.escrow_public_key,
+        blocked_keys=settings.blocked_keys(),
         executor=executor,
         clock=system_clock,
     )

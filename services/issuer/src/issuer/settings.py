@@ -8,6 +8,7 @@ from certcore.errors import SealingError
 from certcore.names import Label
 from certcore.sealing import decode_public_key
 from certkit.settings import RegistrySettings, ServiceSettings
+from issuer.domain.blocked_keys import parse_blocked
 from issuer.domain.ca_order import ChallengeKind
 
 __all__ = ["CaSettings", "ChalltestsrvSettings", "EabSettings", "Http01Settings", "PolicySettings", "Settings"]
@@ -68,6 +69,16 @@ def _public_key(encoded: str) -> str:
     return encoded
 
 
+def _blocked(path: Path) -> Path:
+    try:
+        parse_blocked(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no text") from None
+    return path
+
+
 class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="CERTBUS_ISSUER_")
 
@@ -87,10 +98,19 @@ class Settings(ServiceSettings):
         default=None,
         description="Of the escrow, as `python -m issuer escrow init` prints it. Without it no key is sealed again.",
     )
+    blocked_keys_file: Annotated[Path, AfterValidator(_blocked)] | None = Field(
+        default=None,
+        description="SHA-256 of public keys for which nothing is issued, one in hex a line; read at the start.",
+    )
     order_patience_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0,
         description="A CA that answers, but not about one order, for this long has lost that order.",
     )
+
+    def blocked_keys(self) -> frozenset[str]:
+        return (
+            parse_blocked(self.blocked_keys_file.read_text()) if self.blocked_keys_file is not None else frozenset()
+        )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

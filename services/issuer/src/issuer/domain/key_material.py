@@ -1,5 +1,6 @@
 """Key custody: a private key is made, sealed and forgotten inside one function."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -40,18 +41,23 @@ class KeyMaterial:
         return tuple(key for key in self.sealed if key.recipient != ESCROW)
 
 
-def make_key_material(issue_order: IssueOrder, *, escrow_public_key: str | None) -> KeyMaterial:
+def make_key_material(
+    issue_order: IssueOrder, *, escrow_public_key: str | None, blocked: Container[str] = ()
+) -> KeyMaterial:
     """Make a fresh key, a CSR for the issue order's names, and a sealed copy for each recipient, and for escrow where
     there is one. Where the key is held elsewhere, none is made: the CSR is the one that was offered.
 
     Raises:
         SealingError: a recipient's public key is none.
-        UnsupportedIssueOrderError: the key algorithm is unknown, or the signing request isn't fit to be signed.
+        UnsupportedIssueOrderError: the key algorithm is unknown, the signing request isn't fit to be signed, or the
+            SHA-256 of the public key is among the blocked ones.
     """
     offered = _offered(issue_order)
     if offered is not None:
+        _check(offered.spki_sha256, blocked)
         return KeyMaterial(csr_der=offered.der, spki_sha256=offered.spki_sha256, sealed=())
     key = _generate(issue_order.key_algorithm)
+    _check(spki_sha256(key.public_key()), blocked)
     names = x509.SubjectAlternativeName([x509.DNSName(name) for name in issue_order.dns_names])
     csr = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(names, critical=False)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -63,6 +69,11 @@ def make_key_material(issue_order: IssueOrder, *, escrow_public_key: str | None)
         spki_sha256=spki_sha256(key.public_key()),
         sealed=tuple(_sealed(pem, recipient, issue_order) for recipient in recipients),
     )
+
+
+def _check(spki_sha256: str, blocked: Container[str]) -> None:
+    if spki_sha256 in blocked:
+        raise UnsupportedIssueOrderError(f"the key with the public half {spki_sha256} is blocked: others know it")
 
 
 def _offered(issue_order: IssueOrder) -> OfferedCsr | None:

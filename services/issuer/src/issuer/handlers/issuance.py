@@ -1,7 +1,7 @@
 """The steps of a job. Each stores its intent before it calls out, and leaves the job as the journal has it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -76,6 +76,7 @@ class Issuance:
         registry: RegistryClient,
         reports: StatusStream,
         escrow_public_key: str | None,
+        blocked_keys: Container[str],
         executor: Executor,
         clock: Clock,
     ) -> None:
@@ -87,6 +88,7 @@ class Issuance:
         self._registry = registry
         self._reports = reports
         self._escrow_public_key = escrow_public_key
+        self._blocked_keys = blocked_keys
         self._executor = executor
         self._clock = clock
         self._steps: dict[Step, Callable[[Progress], Awaitable[Progress]]] = {
@@ -143,7 +145,12 @@ class Issuance:
         job = at.job
         try:
             ca = job.ca or self._choose_ca(job)
-            make = partial(make_key_material, job.issue_order, escrow_public_key=self._escrow_public_key)
+            make = partial(
+                make_key_material,
+                job.issue_order,
+                escrow_public_key=self._escrow_public_key,
+                blocked=self._blocked_keys,
+            )
             # An RSA key takes a tenth of a second: not on the event loop.
             key = await asyncio.get_running_loop().run_in_executor(self._executor, make)
         except UnsupportedIssueOrderError as error:
