@@ -184,16 +184,6 @@ endpoint: Final = Table(
     Column("looked_at", UtcDateTime),
 )
 
-reseal: Final = Table(
-    "reseal",
-    metadata,
-    # What to look at: a recipient may be unable to open what it should hold of a certificate. What is wanted follows
-    # from the bundles; a row without anything missing is deleted.
-    Column("certificate_id", _ID, ForeignKey("certificate.id"), primary_key=True),
-    Column("recipient", String(127), primary_key=True),
-    Column("since", UtcDateTime, nullable=False),
-)
-
 probe_worker: Final = Table(
     "probe_worker",
     metadata,
