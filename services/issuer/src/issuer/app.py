@@ -34,6 +34,7 @@ from issuer.adapters.identity import WorkerIdentity
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.kept_bundles import KeptBundles
+from issuer.adapters.rsa_keys import RsaKeys
 from issuer.adapters.status_stream import StatusStream
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeSolver
@@ -69,6 +70,7 @@ def create_app(settings: Settings) -> ServiceApp:
     database = JournalDatabase(engine)
     journal, kept = Journal(database=database, worker=identity.name), KeptBundles(database)
     executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="acme")
+    rsa_keys = RsaKeys(ahead=settings.rsa_keys_ahead)
     cas = {ca.name: _ca(ca, settings, journal, executor) for ca in settings.cas}
     responder, dns = _responder(settings, journal), _dns(settings, journal)
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
@@ -91,6 +93,7 @@ def create_app(settings: Settings) -> ServiceApp:
         reports=reports,
         escrow_public_key=settings.escrow_public_key,
         blocked_keys=settings.blocked_keys(),
+        rsa_key=rsa_keys.take,
         executor=executor,
         clock=system_clock,
     )
@@ -153,7 +156,7 @@ def create_app(settings: Settings) -> ServiceApp:
         readiness=readiness,
         background=background,
         before=[partial(upgrade, engine, _MIGRATIONS)],
-        resources=[_held(identity, executor), database, registry, *_solving(responder, dns)],
+        resources=[_held(identity, executor), rsa_keys, database, registry, *_solving(responder, dns)],
         # Those of its life before a crash, too.
         after_start=[journal.release_leases],
         at_shutdown=[

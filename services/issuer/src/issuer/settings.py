@@ -102,6 +102,9 @@ class Settings(ServiceSettings):
         default=None,
         description="SHA-256 of public keys for which nothing is issued, one in hex a line; read at the start.",
     )
+    rsa_keys_ahead: Annotated[int, Field(ge=0, le=64)] = Field(
+        default=4, description="So many RSA keys of each size that is asked for lie ready in memory."
+    )
     order_patience_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0,
         description="A CA that answers, but not about one order, for this long has lost that order.",

@@ -1,6 +1,6 @@
 """Key custody: a private key is made, sealed and forgotten inside one function."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -17,7 +17,7 @@ from certcore.sealing import SealContext, key_id, seal
 from issuer.domain.errors import UnsupportedIssueOrderError
 from issuer.domain.offered_csr import OfferedCsr, UnfitCsrError, read_offered
 
-__all__ = ["ESCROW", "KeyMaterial", "make_key_material"]
+__all__ = ["ESCROW", "KeyMaterial", "make_key_material", "new_rsa_key"]
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,16 @@ class KeyMaterial:
 
 
 def make_key_material(
-    issue_order: IssueOrder, *, escrow_public_key: str | None, blocked: Container[str] = ()
+    issue_order: IssueOrder,
+    *,
+    escrow_public_key: str | None,
+    blocked: Container[str] = (),
+    rsa_key: Callable[[int], rsa.RSAPrivateKey] | None = None,
 ) -> KeyMaterial:
     """Make a fresh key, a CSR for the issue order's names, and a sealed copy for each recipient, and for escrow where
     there is one. Where the key is held elsewhere, none is made: the CSR is the one that was offered.
+
+    `rsa_key` gives an RSA key of so many bits, which is used for nothing else.
 
     Raises:
         SealingError: a recipient's public key is none.
@@ -56,7 +62,7 @@ def make_key_material(
     if offered is not None:
         _check(offered.spki_sha256, blocked)
         return KeyMaterial(csr_der=offered.der, spki_sha256=offered.spki_sha256, sealed=())
-    key = _generate(issue_order.key_algorithm)
+    key = _generate(issue_order.key_algorithm, rsa_key or new_rsa_key)
     _check(spki_sha256(key.public_key()), blocked)
     names = x509.SubjectAlternativeName([x509.DNSName(name) for name in issue_order.dns_names])
     csr = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(names, critical=False)
@@ -89,14 +95,20 @@ def _sealed(pem: bytes, recipient: Recipient, issue_order: IssueOrder) -> Sealed
     return SealedKey.of(recipient.name, sealed, key_id(recipient.public_key))
 
 
-def _generate(algorithm: str) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+def new_rsa_key(bits: int) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+
+
+def _generate(
+    algorithm: str, rsa_key: Callable[[int], rsa.RSAPrivateKey]
+) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
     match algorithm:
         case KeyAlgorithm.EC_P256:
             return ec.generate_private_key(ec.SECP256R1())
         case KeyAlgorithm.EC_P384:
             return ec.generate_private_key(ec.SECP384R1())
         case KeyAlgorithm.RSA_2048:
-            return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            return rsa_key(2048)
         case KeyAlgorithm.RSA_3072:
-            return rsa.generate_private_key(public_exponent=65537, key_size=3072)
+            return rsa_key(3072)
     raise UnsupportedIssueOrderError(f"the key algorithm {algorithm[:80]!r} is unknown")

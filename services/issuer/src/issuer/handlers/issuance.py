@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from certcore.bundles import IssuedBundle, IssueReport
 from certcore.clock import Clock
@@ -77,6 +78,7 @@ class Issuance:
         reports: StatusStream,
         escrow_public_key: str | None,
         blocked_keys: Container[str],
+        rsa_key: Callable[[int], RSAPrivateKey],
         executor: Executor,
         clock: Clock,
     ) -> None:
@@ -89,6 +91,7 @@ class Issuance:
         self._reports = reports
         self._escrow_public_key = escrow_public_key
         self._blocked_keys = blocked_keys
+        self._rsa_key = rsa_key
         self._executor = executor
         self._clock = clock
         self._steps: dict[Step, Callable[[Progress], Awaitable[Progress]]] = {
@@ -150,8 +153,9 @@ class Issuance:
                 job.issue_order,
                 escrow_public_key=self._escrow_public_key,
                 blocked=self._blocked_keys,
+                rsa_key=self._rsa_key,
             )
-            # An RSA key takes a tenth of a second: not on the event loop.
+            # An RSA key that is not ready takes a tenth of a second: not on the event loop.
             key = await asyncio.get_running_loop().run_in_executor(self._executor, make)
         except UnsupportedIssueOrderError as error:
             raise JobFailedError(FailureReason.ISSUE_ORDER_UNSUPPORTED, str(error)) from error
