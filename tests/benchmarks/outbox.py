@@ -29,6 +29,7 @@ from certcore import subjects
 from certcore.clock import system_clock
 from certcore.cloudevents import stored_headers
 from certcore.events import CertificateLive
+from certkit.background import end_tasks
 from certkit.transactions import Database
 from registry.adapters.jetstream import JetStream
 from registry.adapters.outbox import SOURCE, Bell
@@ -129,8 +130,7 @@ async def outbox(url: str, store: Store, events: list[StoredEvent], window: int)
         running = asyncio.create_task(relay.run())
         while await store.read(lambda transaction: transaction.events.streams_unsent()):  # noqa: ASYNC110 # of a table
             await asyncio.sleep(0.02)
-        running.cancel()
-        await asyncio.wait([running])
+        await end_tasks([running])
 
     try:
         return await measured(len(events), publish)

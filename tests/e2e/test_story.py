@@ -17,6 +17,7 @@ from nats.aio.msg import Msg
 from certcore.api import CertificateView
 from certcore.events import AlertRaised, AlertResolved
 from certcore.identities import alerts_durable, owner_identity
+from certkit.background import end_tasks
 from certlocal.story import Story
 from certlocal.system import Listener, LocalSystem
 from certlocal.trace_tree import read_trace
@@ -226,8 +227,7 @@ async def test_an_endpoint_that_serves_something_else_is_told_to_its_owner_and_t
     application = await system.serve("alert", listener)
     await until(lambda: told(AlertResolved.type), "its end")
     await application.stop()
-    hearing.cancel()
-    await asyncio.gather(hearing, return_exceptions=True)
+    await end_tasks([hearing])
     await bus.close()
     ours = [alert for _, alert in heard if (alert.url or "").endswith(f":{port}")]
     assert {alert.owner for alert in ours} == {"team-shop"}

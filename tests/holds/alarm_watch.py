@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from certbus.errors import CommandError
 from certcore.alerts import AlertView
+from certkit.background import end_tasks
 from certlocal.system import LocalSystem
 from tests.holds.faces import alerts
 from tests.holds.figures import Figure
@@ -120,5 +121,4 @@ async def watching_alarms(system: LocalSystem) -> AsyncIterator[AlarmWatch]:
     try:
         yield watch
     finally:
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        await end_tasks([looking])

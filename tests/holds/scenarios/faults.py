@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from certcore import subjects
+from certkit.background import end_tasks
 from certlocal.process import ChildProcess
 from certlocal.services import SITES
 from tests.holds import broker
@@ -71,8 +72,7 @@ class Faults:
             for name in self._system.services:
                 await self._system.ready(name)
         finally:
-            supervising.cancel()
-            await asyncio.gather(supervising, return_exceptions=True)
+            await end_tasks([supervising])
 
     async def _kill(self, name: str, watch: AlarmWatch) -> None:
         reasons = _SERVICE | (_REGISTRY if name == "registry" else set())

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
+from certkit.background import end_tasks
 from certlocal.services import SITES
 from tests.holds.figures import Figure
 from tests.holds.fleet import Fleet
@@ -86,8 +87,7 @@ async def watching_delivered(fleet: Fleet) -> AsyncIterator[list[str]]:
         yield older
         assert not looking.done(), "the look at the delivered files broke off"
     finally:
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        await end_tasks([looking])
 
 
 def _revision(link: Path) -> int | None:

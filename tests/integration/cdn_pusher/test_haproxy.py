@@ -16,6 +16,7 @@ from cdn_pusher.domain.errors import DeliveryError
 from cdn_pusher.domain.pem import HaproxyPem, normal_pem
 from certcore.events import DeliveryReason
 from certdelivery.model import Held, Withdrawal, WriteReason
+from certkit.background import end_tasks
 from certprobe.handshake import HandshakeError, Prober
 from tests.authority import Authority, Issued
 from tests.integration.cdn_pusher.balancer import DEFAULT, TARGET, Balancer, balancer, deliver, pem_of
@@ -107,9 +108,7 @@ async def test_fifty_rotations_fail_no_handshake_of_clients_that_never_pause(edg
         issued = edge.authority.issue(HOST)
         await deliver(edge.place, FILE, pem_of(issued), by=instance)
         assert (await edge.served(HOST)).leaf.fingerprint_sha256 == issued.fingerprint
-    for client in clients:
-        client.cancel()
-    await asyncio.gather(*clients, return_exceptions=True)
+    await end_tasks(clients)
     print(f"{tally.handshakes} handshakes during 50 rotations")
     assert tally.faults == []
     assert tally.handshakes >= 200

@@ -40,13 +40,18 @@ class Bus:
         self.server = server
         self.js = js
         self.taken: list[bytes] = []
-
+        self.may_read = True
+        self.looked = 0
         self.let_go = asyncio.Event()
         self.let_go.set()
 
     async def take(self, message: NatsMessage) -> None:
         self.taken.append(message.body)
         await self.let_go.wait()
+
+    def look(self) -> bool:
+        self.looked += 1
+        return self.may_read
 
     async def messages_in(self) -> int:
         """How many messages the broker has ever got from its clients."""
@@ -70,6 +75,7 @@ class Bus:
             identity="issuer",
             handlers=self.take,
             at_once=at_once,
+            may_read=self.look,
         )
         async with broker:
             await broker.start()
@@ -141,6 +147,21 @@ async def test_one_that_handles_several_at_once_holds_no_more_than_these(bus: Bu
         bus.let_go.set()
         await until(lambda: len(bus.taken) == 20)
     assert sorted(bus.taken, key=int) == [b"%d" % number for number in range(20)], "each is begun once"
+
+
+async def test_nothing_is_fetched_while_the_reader_may_not_read(bus: Bus) -> None:
+    bus.may_read = False
+    async with bus.reading(at_once=4):
+        for number in range(3):
+            await bus.js.publish(SUBJECT, b"%d" % number)
+        looked = bus.looked
+        await until(lambda: bus.looked >= looked + 3)
+        info = await bus.js.consumer_info(subjects.CERTS, "issuer")
+        assert (info.num_ack_pending, info.num_pending, info.num_redelivered) == (0, 3, 0)
+        bus.may_read = True
+        await until(lambda: len(bus.taken) == 3)
+        info = await bus.js.consumer_info(subjects.CERTS, "issuer")
+        assert info.num_redelivered == 0
 
 
 async def test_a_reader_that_was_stopped_stays_so(bus: Bus) -> None:

@@ -95,6 +95,25 @@ async def test_what_waits_patiently_is_done_at_the_end(database: Database, path:
         assert other.execute("SELECT name FROM item").fetchall() == [("kept",)]
 
 
+async def test_a_work_that_comes_after_the_end_is_refused(database: Database) -> None:
+    await database.close()
+    async with asyncio.timeout(HANG_S):
+        with pytest.raises(DatabaseBusyError, match="closed"):
+            await database.write(partial(add, "late"))
+
+
+async def test_a_work_alone_that_fails_leaves_nothing(database: Database, metrics: CollectorRegistry) -> None:
+    def fail(connection: Connection) -> None:
+        add("gone", connection)
+        raise ValueError
+
+    before = commits(metrics)
+    with pytest.raises(ValueError):  # noqa: PT011 # whatever the work raises, its caller gets
+        await database.write(fail)
+    assert await database.read(names) == set()
+    assert commits(metrics) == before
+
+
 async def test_a_work_that_fails_undoes_only_itself(database: Database) -> None:
     def fail(connection: Connection) -> None:
         add("gone", connection)

@@ -25,7 +25,8 @@ from certcore.events import (
     RevisionStarted,
     SiteHeartbeat,
 )
-from certcore.identities import HUB
+from certcore.identities import HUB, Service, durable
+from certkit.background import end_tasks
 from tests.integration.issuer.recipients import RECIPIENTS
 from tests.patience import HANG_S
 from tests.reports import read_reports
@@ -97,6 +98,10 @@ class BusPeer:
             headers=headers,
         )
 
+    async def not_taken(self) -> int:
+        """Issue orders that the issuer was never handed."""
+        return (await self._js.consumer_info(subjects.CERTS, durable(HUB, Service.ISSUER))).num_pending or 0
+
     async def dead_letters(self) -> int:
         return (await self._js.stream_info(subjects.dead_letter_stream(HUB))).state.messages
 
@@ -139,8 +144,7 @@ async def bus_peer(url: str) -> AsyncIterator[BusPeer]:
     try:
         yield peer
     finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        await end_tasks([reading])
         # A broker that the test stopped may not be found again yet.
         with suppress(ConnectionError):
             await client.close()

@@ -41,6 +41,8 @@ class IssuerProcess:
     patience_s: float = 10.0
     orders_every_s: float = 60.0
     database: Path | None = None
+    database_url: str | None = None
+    state_folder: Path | None = None
     log_level: str = "info"
     http01_port: int | None = None
     name: str = "issuer"
@@ -53,7 +55,7 @@ class IssuerProcess:
         token = self.folder / "token"
         token.write_text(ISSUER_TOKEN)
         self.http_port = free_port()
-        self.state = self.folder / "state"
+        self.state = self.state_folder or self.folder / "state"
         # Of the escrow's own host: beside the issuer's folder, not in it.
         self.escrow = generate_recipient_key(
             ESCROW, self.folder.with_name(f"{self.folder.name}-escrow") / "escrow.key"
@@ -64,7 +66,7 @@ class IssuerProcess:
             "http": {"host": "127.0.0.1", "port": self.http_port, "plain_text": True},
             "telemetry": {"trace_file": str(self.trace_file), "log_level": self.log_level},
             "registry": {"url": self.registry_url, "token_file": str(token), "plain_text": True},
-            "database_url": f"sqlite+aiosqlite:///{self.database_file}",
+            "database_url": self.database_url or f"sqlite:///{self.database_file}",
             "state_folder": str(self.state),
             "cas": [
                 *pebble_settings(self.pebble, ("by-dns", ["dns-01"]), ("by-http", ["http-01", "dns-01"])),

@@ -54,6 +54,7 @@ async def a_scene(
     more_cas: tuple[dict[str, Any], ...] = (),
     orders_every_s: float = 60.0,
     database: Path | None = None,
+    database_url: str | None = None,
 ) -> AsyncIterator[Scene]:
     async with (
         servers.broker(sites=servers.SITES) as broker,
@@ -71,6 +72,7 @@ async def a_scene(
             more_cas=more_cas,
             orders_every_s=orders_every_s,
             database=database,
+            database_url=database_url,
         )
         try:
             await issuer.start()

@@ -41,6 +41,7 @@ class Asked:
     path: str
     protected: dict[str, Any]
     payload: Any
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 def problem(type_: str, status: int = 400, **extra: Any) -> Answer:
@@ -121,11 +122,12 @@ def scripted_ca() -> Iterator[ScriptedCa]:
             self._send(ca.nonce_answer)
 
         def do_GET(self) -> None:
-            self._send(Answer(body=ca.directory))
+            self._send(ca.next_answer(self.path) if self.path in ca.script else Answer(body=ca.directory))
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            ca.asked.append(Asked(self.path, _decode(body["protected"]), _decode(body["payload"])))
+            protected, payload = _decode(body["protected"]), _decode(body["payload"])
+            ca.asked.append(Asked(self.path, protected, payload, dict(self.headers)))
             self._send(ca.next_answer(self.path))
 
         def _send(self, answer: Answer) -> None:

@@ -1,51 +1,26 @@
-"""The ACME client against a CA on its bad days."""
+"""Orders and certificates at a CA on its bad days."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from certcore.errors import PermanentError
 from certcore.sealing import encode_public_key
-from issuer.adapters.account_key import load_account_key
-from issuer.adapters.acme_ca import AcmeCa
+from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.ca_order import AuthorizationStatus, ChallengeKind, OrderStatus
-from issuer.domain.errors import AcmeProblemError, CaUnreachableError, Subproblem
+from issuer.domain.errors import AcmeProblemError, CaUnreachableError
 from issuer.domain.key_material import make_key_material
-from issuer.settings import CaSettings
+from issuer.domain.renewal_info import RenewalInfo
+from tests.authority import Authority
+from tests.integration.issuer.acme_book import Book, client_of
 from tests.integration.issuer.scripted_ca import Answer, ScriptedCa, problem, scripted_ca
 from tests.unit.issuer.samples import order
 
 pytestmark = pytest.mark.integration
-
-
-class RememberedAccount:
-    """The part of a journal that a CA needs."""
-
-    def __init__(self) -> None:
-        self.url: str | None = None
-
-    async def account(self, ca: str, directory_url: str) -> str | None:
-        del ca, directory_url
-        return self.url
-
-    async def remember_account(self, ca: str, directory_url: str, url: str) -> None:
-        del ca, directory_url
-        self.url = url
-
-
-@contextmanager
-def client_of(scripted: ScriptedCa, folder: Path, *, account: RememberedAccount, **fields: Any) -> Iterator[AcmeCa]:
-    settings = CaSettings(
-        name="scripted", directory_url=f"{scripted.url}/dir", challenges=(ChallengeKind.HTTP_01,), **fields
-    )
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        yield AcmeCa(settings=settings, state_folder=folder, accounts=account, executor=executor)
 
 
 @pytest.fixture
@@ -55,160 +30,14 @@ def scripted() -> Iterator[ScriptedCa]:
 
 
 @pytest.fixture
-def account() -> RememberedAccount:
-    return RememberedAccount()
+def book() -> Book:
+    return Book()
 
 
 @pytest.fixture
-def ca(scripted: ScriptedCa, account: RememberedAccount, tmp_path: Path) -> Iterator[AcmeCa]:
-    with client_of(scripted, tmp_path, account=account) as made:
+async def ca(scripted: ScriptedCa, book: Book, tmp_path: Path) -> AsyncIterator[AcmeCa]:
+    async with client_of(scripted, tmp_path, book=book) as made:
         yield made
-
-
-async def test_seven_bad_nonces_in_a_row_are_borne(scripted: ScriptedCa, ca: AcmeCa) -> None:
-    scripted.tell("/order/1", *[problem("badNonce")] * 7, Answer(body=scripted.order()))
-    assert (await ca.order(f"{scripted.url}/order/1")).status is OrderStatus.PENDING
-    nonces = [asked.protected["nonce"] for asked in scripted.asked]
-    assert len(set(nonces)) == len(nonces)
-    # The answer that refuses a nonce brings the next one.
-    assert scripted.nonce_requests == 1
-
-
-async def test_eight_bad_nonces_are_the_cas_trouble(scripted: ScriptedCa, ca: AcmeCa) -> None:
-    scripted.tell("/order/1", problem("badNonce"))
-    with pytest.raises(AcmeProblemError) as raised:
-        await ca.order(f"{scripted.url}/order/1")
-    assert raised.value.type == "badNonce"
-    assert scripted.paths().count("/order/1") == 8
-
-
-async def test_a_rate_limit_keeps_type_detail_and_retry_after(scripted: ScriptedCa, ca: AcmeCa) -> None:
-    scripted.tell("/newOrder", problem("rateLimited", 429, headers={"Retry-After": "3600"}))
-    with pytest.raises(AcmeProblemError, match="rateLimited: rateLimited it is") as raised:
-        await ca.open_order(("a.example.org",), replaces=None, profile=None)
-    assert (raised.value.status, raised.value.retry_after) == (429, timedelta(hours=1))
-
-
-async def test_a_retry_after_date_counts_from_the_cas_own_clock(scripted: ScriptedCa, ca: AcmeCa) -> None:
-    scripted.tell("/order/1", Answer(body=scripted.order("processing"), headers={"Retry-After": "later"}))
-    assert (await ca.order(f"{scripted.url}/order/1")).retry_after is None
-    in_two_minutes = format_datetime(datetime.now(UTC) + timedelta(minutes=2), usegmt=True)
-    scripted.tell("/order/1", Answer(body=scripted.order("processing"), headers={"Retry-After": in_two_minutes}))
-    waiting = (await ca.order(f"{scripted.url}/order/1")).retry_after
-    assert waiting is not None
-    assert timedelta(seconds=110) < waiting <= timedelta(seconds=121)
-
-
-async def test_subproblems_name_who_is_at_fault(scripted: ScriptedCa, ca: AcmeCa) -> None:
-    inner = {
-        "type": "urn:ietf:params:acme:error:caa",
-        "detail": "forbidden by CAA",
-        "identifier": {"type": "dns", "value": "b.example.org"},
-    }
-    scripted.tell("/newOrder", problem("compound", 403, subproblems=[inner]))
-    with pytest.raises(AcmeProblemError, match=r"b\.example\.org: forbidden by CAA") as raised:
-        await ca.open_order(("a.example.org", "b.example.org"), replaces=None, profile=None)
-    assert raised.value.subproblems == (Subproblem("b.example.org", "caa", "forbidden by CAA"),)
-
-
-@pytest.mark.parametrize("status", [400, 404, 409, 503])
-async def test_an_answer_without_a_problem_document_is_told_by_its_status(
-    scripted: ScriptedCa, ca: AcmeCa, status: int
-) -> None:
-    scripted.tell("/order/1", Answer(status, raw=b"<html>\x00sorry</html>"))
-    with pytest.raises(AcmeProblemError, match=f"HTTP {status}") as raised:
-        await ca.order(f"{scripted.url}/order/1")
-    assert (raised.value.type, raised.value.status) == ("", status)
-
-
-@pytest.mark.parametrize("raw", [b"", b"[]", b"null", b'{"status": "splendid", "finalize": "x"}', b"\xff\xfe"])
-async def test_an_answer_that_can_not_be_read_counts_as_none(scripted: ScriptedCa, ca: AcmeCa, raw: bytes) -> None:
-    scripted.tell("/order/1", Answer(raw=raw))
-    with pytest.raises(CaUnreachableError, match="can't be read"):
-        await ca.order(f"{scripted.url}/order/1")
-
-
-async def test_a_question_that_hangs_is_given_up_and_told_from_a_ca_that_is_away(
-    scripted: ScriptedCa, ca: AcmeCa
-) -> None:
-    scripted.tell("/order/1", Answer(hang=True))
-    with pytest.raises(CaUnreachableError, match="no answer in 5 s") as raised:
-        await ca.order(f"{scripted.url}/order/1")
-    assert raised.value.timed_out
-    assert await ca.answers()
-
-
-async def test_a_ca_that_is_away_is_unreachable(account: RememberedAccount, tmp_path: Path) -> None:
-    with scripted_ca() as gone:
-        pass
-    with client_of(gone, tmp_path, account=account) as ca:
-        with pytest.raises(CaUnreachableError) as raised:
-            await ca.order(f"{gone.url}/order/1")
-        assert not raised.value.timed_out
-        assert not await ca.answers()
-
-
-@pytest.mark.parametrize("status", [200, 201])
-async def test_an_account_is_found_again_by_its_key(
-    scripted: ScriptedCa, ca: AcmeCa, account: RememberedAccount, status: int
-) -> None:
-    location = {"Location": f"{scripted.url}/account/7"}
-    scripted.tell("/newAccount", Answer(status, {"status": "valid"}, headers=location))
-    scripted.tell("/order/1", Answer(body=scripted.order()))
-    await ca.order(f"{scripted.url}/order/1")
-    assert account.url == f"{scripted.url}/account/7"
-    registering, asking = scripted.asked
-    assert "jwk" in registering.protected
-    assert "kid" not in registering.protected
-    assert registering.payload == {"termsOfServiceAgreed": True}
-    assert asking.protected["kid"] == account.url
-    assert asking.payload is None
-
-
-async def test_a_conflict_that_names_the_account_is_taken(
-    scripted: ScriptedCa, ca: AcmeCa, account: RememberedAccount
-) -> None:
-    location = {"Location": f"{scripted.url}/account/7"}
-    scripted.tell("/newAccount", Answer(409, {}, headers=location))
-    scripted.tell("/order/1", Answer(body=scripted.order()))
-    await ca.order(f"{scripted.url}/order/1")
-    assert account.url == f"{scripted.url}/account/7"
-
-
-async def test_a_stored_account_is_used_without_asking(
-    scripted: ScriptedCa, ca: AcmeCa, account: RememberedAccount
-) -> None:
-    account.url = f"{scripted.url}/account/3"
-    scripted.tell("/order/1", Answer(body=scripted.order()))
-    await ca.order(f"{scripted.url}/order/1")
-    assert scripted.paths() == ["/order/1"]
-
-
-async def test_a_ca_that_forgot_the_account_gets_it_again_with_the_same_key(
-    scripted: ScriptedCa, ca: AcmeCa, account: RememberedAccount, tmp_path: Path
-) -> None:
-    account.url = f"{scripted.url}/account/old"
-    scripted.tell("/order/1", problem("accountDoesNotExist"), Answer(404))
-    with pytest.raises(AcmeProblemError, match="HTTP 404"):
-        await ca.order(f"{scripted.url}/order/1")
-    assert scripted.paths() == ["/order/1", "/newAccount", "/order/1"]
-    assert account.url == f"{scripted.url}/account/1"
-    key = load_account_key(tmp_path, ca="scripted", directory_url=f"{scripted.url}/dir")
-    assert scripted.asked[1].protected["jwk"]["x"] == key.public_key().to_json()["x"]
-
-
-async def test_an_account_is_bound_to_the_customer_where_the_ca_wants_it(
-    scripted: ScriptedCa, account: RememberedAccount, tmp_path: Path
-) -> None:
-    mac_key = tmp_path / "mac"
-    mac_key.write_text("zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W\n")
-    eab = {"kid": "customer-1", "hmac_key_file": mac_key}
-    scripted.tell("/order/1", Answer(body=scripted.order()))
-    with client_of(scripted, tmp_path, account=account, eab=eab, contact="tls@example.org") as ca:
-        await ca.order(f"{scripted.url}/order/1")
-    payload = scripted.asked[0].payload
-    assert payload["contact"] == ["mailto:tls@example.org"]
-    assert set(payload["externalAccountBinding"]) == {"protected", "payload", "signature"}
 
 
 async def test_a_replacement_that_the_ca_does_not_take_is_ordered_without(scripted: ScriptedCa, ca: AcmeCa) -> None:
@@ -243,10 +72,10 @@ async def test_a_ca_without_renewal_information_is_not_told_of_a_replacement(
 
 
 async def test_a_profile_is_asked_for_where_one_is_configured_or_wanted(
-    scripted: ScriptedCa, account: RememberedAccount, tmp_path: Path
+    scripted: ScriptedCa, book: Book, tmp_path: Path
 ) -> None:
     scripted.tell("/newOrder", Answer(201, scripted.order(), headers={"Location": f"{scripted.url}/order/1"}))
-    with client_of(scripted, tmp_path, account=account, profile="shortlived") as ca:
+    async with client_of(scripted, tmp_path, book=book, profile="shortlived") as ca:
         await ca.open_order(("a.example.org",), replaces=None, profile=None)
         assert scripted.asked[-1].payload["profile"] == "shortlived"
         await ca.open_order(("a.example.org",), replaces=None, profile="tlsserver")
@@ -295,3 +124,135 @@ async def test_a_finalize_carries_the_request_as_it_was_stored(scripted: Scripte
     view = await ca.finalize(f"{scripted.url}/finalize/1", material.csr_der)
     assert (view.status, view.retry_after) == (OrderStatus.PROCESSING, timedelta(seconds=3))
     assert set(scripted.asked[-1].payload) == {"csr"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        problem("serverInternal", 500),
+        problem("malformed", 500),
+        Answer(503, raw=b"<html>", headers={"Retry-After": "5"}),
+        Answer(409, raw=b"<html>"),
+        Answer(403),
+        problem("rejectedIdentifier", 400),
+        Answer(raw=b"<html>"),
+        Answer(hang_up=True),
+    ],
+)
+async def test_an_exemption_is_given_up_for_no_fault(scripted: ScriptedCa, ca: AcmeCa, answer: Answer) -> None:
+    scripted.tell("/newOrder", answer)
+    with pytest.raises((AcmeProblemError, CaUnreachableError)):
+        await ca.open_order(("a.example.org",), replaces="an.id", profile=None)
+    (asked,) = scripted.asked_at("/newOrder")
+    assert asked.payload["replaces"] == "an.id"
+
+
+@pytest.mark.parametrize("refusal", [problem("malformed"), problem("malformed", 404), problem("unauthorized", 403)])
+async def test_a_clear_refusal_of_a_replacement_is_ordered_without(
+    scripted: ScriptedCa, ca: AcmeCa, refusal: Answer
+) -> None:
+    opened = Answer(201, scripted.order(), headers={"Location": f"{scripted.url}/order/1"})
+    scripted.tell("/newOrder", refusal, opened)
+    await ca.open_order(("a.example.org",), replaces="an.id", profile=None)
+    assert ["replaces" in asked.payload for asked in scripted.asked_at("/newOrder")] == [True, False]
+
+
+async def test_a_refusal_without_a_replacement_is_asked_once(scripted: ScriptedCa, ca: AcmeCa) -> None:
+    scripted.tell("/newOrder", problem("malformed"))
+    with pytest.raises(AcmeProblemError):
+        await ca.open_order(("a.example.org",), replaces=None, profile=None)
+    assert len(scripted.asked_at("/newOrder")) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(body={"status": "deactivated"}), Answer(404), Answer(410), problem("malformed")]
+)
+async def test_an_authorization_is_given_up_also_where_it_is_gone(
+    scripted: ScriptedCa, ca: AcmeCa, answer: Answer
+) -> None:
+    scripted.tell("/authz/1", answer)
+    await ca.deactivate(f"{scripted.url}/authz/1")
+    assert scripted.asked[-1].payload == {"status": "deactivated"}
+
+
+async def test_an_authorization_that_can_not_be_given_up_is_told(scripted: ScriptedCa, ca: AcmeCa) -> None:
+    scripted.tell("/authz/1", problem("serverInternal", 500))
+    with pytest.raises(AcmeProblemError):
+        await ca.deactivate(f"{scripted.url}/authz/1")
+
+
+@pytest.mark.parametrize("answer", [Answer(200), problem("alreadyRevoked")])
+async def test_a_revocation_names_the_certificate_and_the_reason(
+    scripted: ScriptedCa, ca: AcmeCa, answer: Answer
+) -> None:
+    scripted.directory["revokeCert"] = f"{scripted.url}/revokeCert"
+    scripted.tell("/revokeCert", answer)
+    await ca.revoke(b"\x00\xff", 4)
+    asked = scripted.asked[-1]
+    assert asked.payload == {"certificate": "AP8", "reason": 4}
+    assert "kid" in asked.protected
+    await ca.revoke(b"\x00\xff", 1, key=ec.generate_private_key(ec.SECP384R1()))
+    head = scripted.asked[-1].protected
+    assert (head["alg"], head["jwk"]["crv"], "kid" in head) == ("ES384", "P-384", False)
+
+
+async def test_a_ca_that_revokes_nothing_says_so(ca: AcmeCa) -> None:
+    with pytest.raises(PermanentError, match="scripted revokes nothing"):
+        await ca.revoke(b"der", 1)
+
+
+async def test_renewal_information_keeps_window_explanation_and_time(scripted: ScriptedCa, ca: AcmeCa) -> None:
+    window = {"start": "2026-01-02T04:00:00Z", "end": "2026-01-03T04:00:00+01:00"}
+    body = {"suggestedWindow": window, "explanationURL": "https://ca.test/why"}
+    scripted.tell("/renewalInfo/an.id", Answer(body=body, headers={"Retry-After": "21600"}))
+    assert await ca.renewal_info("an.id") == RenewalInfo(
+        datetime(2026, 1, 2, 4, tzinfo=UTC),
+        datetime(2026, 1, 3, 3, tzinfo=UTC),
+        "https://ca.test/why",
+        timedelta(hours=6),
+    )
+    # It is asked without an account.
+    assert scripted.asked == []
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        {},
+        {"start": "2026-01-02T04:00:00", "end": "2026-01-03T04:00:00"},
+        {"start": "2026-01-03T04:00:00Z", "end": "2026-01-02T04:00:00Z"},
+    ],
+)
+async def test_a_window_that_is_none_can_not_be_read(
+    scripted: ScriptedCa, ca: AcmeCa, window: dict[str, str]
+) -> None:
+    scripted.tell("/renewalInfo/an.id", Answer(body={"suggestedWindow": window}))
+    with pytest.raises(CaUnreachableError, match="can't be read"):
+        await ca.renewal_info("an.id")
+
+
+async def test_a_ca_may_have_no_renewal_information(scripted: ScriptedCa, ca: AcmeCa) -> None:
+    del scripted.directory["renewalInfo"]
+    assert await ca.renewal_info("an.id") is None
+
+
+async def test_renewal_information_of_an_unknown_certificate_is_told(scripted: ScriptedCa, ca: AcmeCa) -> None:
+    scripted.tell("/renewalInfo/an.id", problem("malformed", 404))
+    with pytest.raises(AcmeProblemError):
+        await ca.renewal_info("an.id")
+
+
+@pytest.mark.parametrize(
+    ("preferred", "wanted"),
+    [(None, "long"), ("long root", "long"), ("short root", "short"), ("third root", "long")],
+)
+async def test_the_preferred_chain_is_taken_where_it_is_offered(
+    scripted: ScriptedCa, book: Book, tmp_path: Path, preferred: str | None, wanted: str
+) -> None:
+    chains = {name: Authority(name).issue("a.example.org").chain_pem for name in ("long", "short")}
+    alternates = '</certificate/1/gone>; rel="alternate", </certificate/1/short>; rel="alternate"'
+    scripted.tell("/certificate/1", Answer(raw=chains["long"].encode(), headers={"Link": alternates}))
+    scripted.tell("/certificate/1/gone", Answer(404))
+    scripted.tell("/certificate/1/short", Answer(raw=chains["short"].encode()))
+    async with client_of(scripted, tmp_path, book=book, preferred_chain=preferred) as ca:
+        assert await ca.certificate(f"{scripted.url}/certificate/1") == chains[wanted]

@@ -1,7 +1,9 @@
 """Which jobs the journal hands out, and what that costs when it holds many that are done."""
 
+import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
@@ -9,19 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Connection, Pool, event, insert, text
 
 from certcore.events import Priority
-from certkit.database import make_engine, upgrade
 from issuer.adapters.claiming import FIRST_OF_LINE, LINES, NEXT_DUE
 from issuer.adapters.journal import Journal
-from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.journal_rows import identity, row_of
 from issuer.adapters.tables import job as job_table
 from issuer.domain.job import Job, JobId, JobState
 from issuer.domain.turns import Turns
-from tests.integration.issuer.test_journal import MIGRATIONS, journals
+from tests.integration.issuer.test_journal import MIGRATIONS, journals, opened
 from tests.unit.issuer.samples import NOON, job, order
 
 pytestmark = pytest.mark.integration
@@ -75,28 +74,46 @@ async def test_what_is_urgent_is_handed_out_before_what_waited_longer(tmp_path: 
         assert [one.id.certificate_id for one in jobs] == ["shop-3", "shop-4"]
 
 
+async def test_a_ca_whose_slots_are_taken_is_passed_over(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one") as (journal,):
+        for number in range(3):
+            await journal.accept(of("shop", number, ca="slow", accepted_at=NOON - LEASE))
+            await journal.accept(of("shop", 3 + number, ca="quick"))
+        await journal.accept(of("bank", 0, ca=None))
+        jobs, _ = await journal.claim(now=NOON, until=NOON + LEASE, turns=Turns(20), running=(), skip_cas=["slow"])
+        assert Counter(one.ca for one in jobs) == {"quick": 3, None: 1}
+        jobs, _ = await journal.claim(
+            now=NOON, until=NOON + LEASE, turns=Turns(20), running=(), skip_cas=["slow", ""]
+        )
+        assert jobs == []
+        jobs, _ = await journal.claim(now=NOON, until=NOON + LEASE, turns=Turns(20), running=())
+        assert Counter(one.ca for one in jobs) == {"slow": 3}
+
+
 async def test_a_claim_costs_the_same_with_many_jobs_that_are_done(tmp_path: Path) -> None:
-    engine = make_engine(f"sqlite+aiosqlite:///{tmp_path / 'journal.db'}")
-    await upgrade(engine, MIGRATIONS)
-    journal = Journal(database=JournalDatabase(engine), worker="one")
-    steps = _steps(engine)
-    for number in range(5):
-        await journal.accept(of(f"owner{number}", number))
-    before = await _cost(journal, steps)
     done = [replace(of(f"owner{number % 50}", number, state=JobState.STORED), not_after=NOON) for number in range(5)]
     rows = [{**row_of(one), **identity(one)} for one in done]
-    async with engine.begin() as connection:
+
+    def fill(connection: Connection) -> None:
         for start in range(5, 100_005, 5000):
             many = [{**rows[n % 5], "certificate_id": f"done-{n}"} for n in range(start, start + 5000)]
-            await connection.execute(insert(job_table), many)
-    async with engine.connect() as connection:
-        await connection.execute(text("ANALYZE"))
-    after = await _cost(journal, steps)
-    await engine.dispose()
+            connection.execute(insert(job_table), many)
+
+    with _steps() as steps:
+        async with opened(f"sqlite:///{tmp_path / 'journal.db'}") as database:
+            await database.upgrade(MIGRATIONS)
+            journal = Journal(database=database, worker="one", clock=lambda: NOON)
+            for number in range(5):
+                await journal.accept(of(f"owner{number}", number))
+            before = await _cost(journal, steps)
+            await database.write(fill)
+            await database.write(lambda connection: connection.execute(text("ANALYZE")))
+            after = await _cost(journal, steps)
     assert after < before * 1.5, f"{before} steps of SQLite's machine before, {after} after"
 
 
-def _steps(engine: AsyncEngine) -> Callable[[], int]:
+@contextmanager
+def _steps() -> Iterator[Callable[[], int]]:
     """Counts the steps of SQLite's virtual machine, ten at a time: they grow with the rows that it reads."""
     count = 0
 
@@ -105,11 +122,14 @@ def _steps(engine: AsyncEngine) -> Callable[[], int]:
         count += 10
         return 0
 
-    @event.listens_for(engine.sync_engine, "checkout")
-    def watch(connection: Any, *_: object) -> None:
-        connection.driver_connection._conn.set_progress_handler(step, 10)  # noqa: SLF001 # the driver has no such call
+    def watch(connection: sqlite3.Connection, *_: object) -> None:
+        connection.set_progress_handler(step, 10)
 
-    return lambda: count
+    event.listen(Pool, "checkout", watch)
+    try:
+        yield lambda: count
+    finally:
+        event.remove(Pool, "checkout", watch)
 
 
 async def _cost(journal: Journal, steps: Callable[[], int]) -> int:
@@ -122,16 +142,18 @@ async def _cost(journal: Journal, steps: Callable[[], int]) -> int:
 
 
 async def test_no_statement_that_looks_for_jobs_reads_the_whole_table(tmp_path: Path) -> None:
-    engine = make_engine(f"sqlite+aiosqlite:///{tmp_path / 'journal.db'}")
-    await upgrade(engine, MIGRATIONS)
-    plans = []
-    async with engine.connect() as connection:
+    def plans_of(connection: Connection) -> list[list[str]]:
+        plans = []
         for statement in (LINES, FIRST_OF_LINE, NEXT_DUE):
-            plain = statement.params(now=NOON, of_owner="shop", if_urgent=False)
-            compiled = plain.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
-            rows = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")).all()
+            plain = statement.params(now=NOON, of_owner="shop", of_ca="a-ca", if_urgent=False)
+            compiled = plain.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}").all()
             plans.append([row.detail for row in rows if " job" in row.detail])
-    await engine.dispose()
+        return plans
+
+    async with opened(f"sqlite:///{tmp_path / 'journal.db'}") as database:
+        await database.upgrade(MIGRATIONS)
+        plans = await database.read(plans_of)
     assert all(plans)
     for detail in chain.from_iterable(plans):
         assert detail.startswith("SEARCH job USING") or "ix_job_line" in detail, plans

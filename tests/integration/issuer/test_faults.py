@@ -57,16 +57,24 @@ def locked(scene: Scene) -> Iterator[None]:
 
 
 async def test_a_lock_that_another_process_holds_is_waited_for(scene: Scene, finalized: Callable[[], int]) -> None:
-    before, meanwhile = [f"l{number}" for number in range(8)], [f"m{number}" for number in range(8)]
+    before, meanwhile, later = ([f"{letter}{number}" for number in range(8)] for letter in "lmn")
     await ordered(scene, *before)
     await until(lambda: scene.logged("order_opened"), what="the first order")
     with locked(scene):
         await ordered(scene, *meanwhile)
         await ready(scene, "journal: the database takes no writes now: database is locked")
-    await scene.peer.wait_for(RevisionIssued, certificate_ids=[*before, *meanwhile])
+        await until(lambda: scene.logged("event_retried"), what="an event that could not be stored")
+        tried = len(scene.logged("round_failed"))
+        await ordered(scene, *later)
+        await until(lambda: len(scene.logged("round_failed")) > tried, what="another try to write")
+        # They wait at the broker, but for one that was asked for before.
+        assert await scene.peer.not_taken() >= len(later) - 1
+        assert {line["fate"] for line in scene.logged("event_retried")} == {"own_fault"}
+    await scene.peer.wait_for(RevisionIssued, certificate_ids=[*before, *meanwhile, *later])
     await ready(scene, "ready")
-    assert finalized() == 16
+    assert finalized() == 24
     assert scene.registry.differing == []
+    assert await scene.peer.dead_letters() == 0
 
 
 async def test_a_disk_that_was_full_is_used_again_when_it_has_room(

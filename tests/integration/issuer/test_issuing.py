@@ -3,7 +3,9 @@
 import asyncio
 import json
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 
 import httpx
 import pytest
@@ -13,6 +15,7 @@ from certcore.certificate import Exposure, KeyAlgorithm
 from certcore.events import FailureCode, MustAct, Recipient, RevisionFailed, RevisionIssued, RevisionStarted
 from certcore.inspection import read_chain
 from certcore.placements import PLATFORM
+from certlocal.errors import ProcessFailedError
 from certlocal.tools import Tell
 from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.recipients import opened
@@ -209,13 +212,13 @@ def _accounts(scene: Scene) -> list[object]:
     return [line["account"] for line in scene.logged("account_registered")]
 
 
-async def test_an_account_that_the_journal_lost_is_found_by_its_key(scene: Scene) -> None:
+async def test_an_account_whose_url_was_never_stored_is_found_by_its_key(scene: Scene) -> None:
     await scene.peer.order(an_order("one", "one.example.org"))
     await scene.peer.wait_for(RevisionIssued, certificate_ids=["one"])
     known = _accounts(scene)
     await scene.issuer.stop()
-    for journal in scene.issuer.folder.glob("journal.db*"):
-        journal.unlink()
+    with closing(sqlite3.connect(scene.issuer.database_file)) as database, database:
+        database.execute("UPDATE acme_account SET url = NULL")
     await scene.issuer.start()
     await scene.peer.order(an_order("two", "two.example.org"))
     await scene.peer.wait_for(RevisionIssued, certificate_ids=["two"])
@@ -270,3 +273,17 @@ async def test_a_stop_is_orderly_and_a_start_goes_on(scene: Scene, finalized: Ca
     await scene.issuer.start()
     await scene.peer.wait_for(RevisionIssued, certificate_ids=names)
     assert len(finalized()) == len(names)
+
+
+async def test_an_issuer_with_another_journal_key_does_not_start(scene: Scene) -> None:
+    await scene.issuer.stop()
+    key_file = scene.issuer.state / "journal.key"
+    right = key_file.read_bytes()
+    key_file.write_text("A" * 43)
+    try:
+        with pytest.raises(ProcessFailedError):
+            await scene.issuer.start()
+        assert "journal_key_file" in scene.issuer.process.log_path.read_text()
+    finally:
+        key_file.write_bytes(right)
+    await scene.issuer.start()

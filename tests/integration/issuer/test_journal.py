@@ -1,21 +1,24 @@
 """The journal on a real SQLite file."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from sqlalchemy import column, update
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection, Engine, event, update
 
 import issuer
 from certcore.sealing import RecipientKey
-from certkit.database import make_engine, upgrade
+from certkit.transactions import Database
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.tables import metadata
@@ -35,17 +38,26 @@ LEASE = timedelta(minutes=1)
 MIGRATIONS = Path(issuer.__file__).parent / "migrations"
 
 
+def opened(url: str) -> JournalDatabase:
+    return JournalDatabase(Database(url, metrics=CollectorRegistry()))
+
+
 @asynccontextmanager
-async def journals(folder: Path, *workers: str) -> AsyncIterator[list[Journal]]:
-    """One database, seen by several workers."""
-    engines = [make_engine(f"sqlite+aiosqlite:///{folder / 'journal.db'}") for _ in workers]
-    await upgrade(engines[0], MIGRATIONS)
-    try:
-        databases = [JournalDatabase(engine) for engine in engines]
-        yield [Journal(database=one, worker=name) for one, name in zip(databases, workers, strict=True)]
-    finally:
-        for engine in engines:
-            await engine.dispose()
+async def journals(place: Path | str, *workers: str) -> AsyncIterator[list[Journal]]:
+    """One database, by its URL or its folder, seen by several workers."""
+    url = place if isinstance(place, str) else f"sqlite:///{place / 'journal.db'}"
+    async with AsyncExitStack() as stack:
+        databases = [await stack.enter_async_context(opened(url)) for _ in workers]
+        await databases[0].upgrade(MIGRATIONS)
+        yield [
+            Journal(database=database, worker=name, clock=lambda: NOON)
+            for database, name in zip(databases, workers, strict=True)
+        ]
+
+
+def on_disk(folder: Path, statement: str, *values: object) -> list[Any]:
+    with closing(sqlite3.connect(folder / "journal.db")) as database, database:
+        return database.execute(statement, values).fetchall()
 
 
 def record(of: JobId, *, url: str = "https://ca.test/challenge/1") -> ChallengeRecord:
@@ -70,10 +82,11 @@ async def test_a_job_comes_back_as_it_was_stored(tmp_path: Path) -> None:
         issue_order=asked,
         traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01",
         key=make_key_material(asked, escrow_public_key=escrow.public_key),
-        ca_order=CaOrder("https://ca.test/o/1", "https://ca.test/o/1/f", NOON - LEASE),
+        ca_order=CaOrder("https://ca.test/o/1", "https://ca.test/o/1/f", NOON - LEASE, NOON, 3, NOON + LEASE),
         chain_pem="a chain",
         validation_method="dns-01",
         abandoned=1,
+        lost=1,
         refusals=2,
         setbacks=3,
         wait_until=NOON + LEASE,
@@ -183,16 +196,14 @@ async def test_jobs_come_when_they_are_due_and_oldest_first(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "damage", [{"state": "a-new-state"}, {"issue_order": {}}, {"csr": b"a CSR", "sealed_keys": None}]
+    "damage", [{"state": "a-new-state"}, {"issue_order": "{}"}, {"csr": b"a CSR", "sealed_keys": None}]
 )
 async def test_a_row_that_cannot_be_read_holds_up_no_other(tmp_path: Path, damage: dict[str, object]) -> None:
     async with journals(tmp_path, "one") as (journal,):
         for number in (1, 2):
             await journal.accept(replace(job(), id=JobId("a", number)))
-        engine = make_engine(f"sqlite+aiosqlite:///{tmp_path / 'journal.db'}")
-        async with engine.begin() as connection:
-            await connection.execute(update(metadata.tables["job"]).where(column("revision") == 1).values(damage))
-        await engine.dispose()
+        for name, value in damage.items():
+            on_disk(tmp_path, f"UPDATE job SET {name} = ? WHERE revision = 1", value)  # noqa: S608 # a column of ours
         assert [one.id.revision for one in await claim(journal, limit=1)] == [2]
         assert await claim(journal) == []
 
@@ -239,6 +250,74 @@ async def test_records_are_stored_with_the_state_that_needs_them_or_not_at_all(t
         assert await journal.records(mine.id) == []
 
 
+async def test_that_a_record_was_shown_is_stored_with_who_showed_it(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one") as (journal,):
+        await journal.accept(job(JobState.ORDERED))
+        (mine,) = await claim(journal)
+        told = replace(record(mine.id), solver="by-update")
+        validating = replace(mine, state=JobState.VALIDATING)
+        at = await journal.advance(mine, validating, records=[told])
+        assert [(one.solver, one.shown) for one in await journal.records(mine.id)] == [("by-update", False)]
+        at = await journal.advance(at, at, records=[replace(told, shown=True)])
+        assert [(one.solver, one.shown) for one in await journal.records(mine.id)] == [("by-update", True)]
+
+
+async def test_a_step_writes_what_it_changed_and_nothing_else(tmp_path: Path) -> None:
+    escrow = RecipientKey(ESCROW, X25519PrivateKey.generate())
+    key = make_key_material(order(), escrow_public_key=escrow.public_key)
+    async with journals(tmp_path, "one") as (journal,):
+        await journal.accept(job(JobState.KEYED))
+        (mine,) = await claim(journal)
+        with _updates() as updates:
+            at = await journal.advance(mine, replace(mine, state=JobState.VALIDATING, key=key, chain_pem="a chain"))
+            at = await journal.advance(at, replace(at, state=JobState.FINALIZING, setbacks=1))
+            at = await journal.advance(at, at, release=True)
+        assert await journal.find(mine.id) == at
+    assert updates == [
+        {"csr", "spki_sha256", "sealed_keys", "state", "chain_pem", "version"},
+        {"state", "setbacks", "version"},
+        {"lease_owner", "lease_until", "version"},
+    ]
+
+
+@contextmanager
+def _updates() -> Iterator[list[set[str]]]:
+    """The columns that each update of a job sets."""
+    seen: list[set[str]] = []
+
+    def note(*args: Any) -> None:
+        statement: str = args[2]
+        if statement.startswith("UPDATE job SET"):
+            written = statement.removeprefix("UPDATE job SET").partition("WHERE")[0]
+            seen.append({part.partition("=")[0].strip() for part in written.split(",")})
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+async def test_what_a_step_does_besides_is_stored_with_it_or_not_at_all(tmp_path: Path) -> None:
+    def spend(connection: Connection) -> None:
+        connection.execute(update(metadata.tables["registry_epoch"]).values(reported=7))
+
+    def refuse(connection: Connection) -> None:
+        spend(connection)
+        raise ValueError("the budget is spent")
+
+    async with journals(tmp_path, "one") as (journal,):
+        await journal.accept(job(JobState.KEYED))
+        (mine,) = await claim(journal)
+        with pytest.raises(ValueError, match="budget"):
+            await journal.advance(mine, replace(mine, setbacks=1), within=refuse)
+        with pytest.raises(JobTakenError):
+            await journal.advance(replace(mine, version=9), mine, within=spend)
+        assert on_disk(tmp_path, "SELECT reported FROM registry_epoch") == [(0,)]
+        await journal.advance(mine, replace(mine, setbacks=1), within=spend)
+        assert on_disk(tmp_path, "SELECT reported FROM registry_epoch") == [(7,)]
+
+
 async def test_two_jobs_may_need_one_record(tmp_path: Path) -> None:
     async with journals(tmp_path, "one") as (journal,):
         for number in (1, 2):
@@ -265,20 +344,10 @@ async def test_records_that_no_order_needs_are_found_after_a_crash(tmp_path: Pat
 
 
 async def test_the_migrations_make_the_schema_that_the_code_speaks_of(tmp_path: Path) -> None:
-    engine = make_engine(f"sqlite+aiosqlite:///{tmp_path / 'journal.db'}")
-    await upgrade(engine, MIGRATIONS)
-    async with engine.connect() as connection:
-        differences = await connection.run_sync(
-            lambda sync: list(compare_metadata(MigrationContext.configure(sync), metadata))
-        )
-    await engine.dispose()
+    database = Database(f"sqlite:///{tmp_path / 'journal.db'}", metrics=CollectorRegistry())
+    await database.upgrade(MIGRATIONS)
+    differences = await database.read(
+        lambda connection: list(compare_metadata(MigrationContext.configure(connection), metadata))
+    )
+    await database.close()
     assert differences == []
-
-
-async def test_an_account_is_remembered_by_its_directory(tmp_path: Path) -> None:
-    async with journals(tmp_path, "one") as (journal,):
-        assert await journal.account("a-ca", "https://ca.test/dir") is None
-        await journal.remember_account("a-ca", "https://ca.test/dir", "https://ca.test/account/1")
-        await journal.remember_account("a-ca", "https://ca.test/dir", "https://ca.test/account/2")
-        assert await journal.account("a-ca", "https://ca.test/dir") == "https://ca.test/account/2"
-        assert await journal.account("a-ca", "https://ca.test/staging") is None

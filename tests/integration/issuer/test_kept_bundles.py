@@ -9,7 +9,6 @@ import pytest
 import pytest_asyncio
 
 from certcore.bundles import SealedKey
-from certkit.database import make_engine, upgrade
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.kept_bundles import KeptBundles, Pruned
@@ -19,7 +18,7 @@ from issuer.domain.job import Job, JobId, JobState
 from issuer.domain.key_material import KeyMaterial
 from issuer.domain.turns import Turns
 from issuer.handlers.pruning import Pruning
-from tests.integration.issuer.test_journal import MIGRATIONS
+from tests.integration.issuer.test_journal import MIGRATIONS, on_disk, opened
 from tests.unit.issuer.samples import NOON, job
 
 pytestmark = pytest.mark.integration
@@ -30,15 +29,14 @@ KEY = KeyMaterial(b"a CSR", "an SPKI hash", (SealedKey.of("escrow", b"sealed", N
 
 @pytest_asyncio.fixture
 async def database(tmp_path: Path) -> AsyncIterator[JournalDatabase]:
-    engine = make_engine(f"sqlite+aiosqlite:///{tmp_path / 'journal.db'}")
-    await upgrade(engine, MIGRATIONS)
-    async with JournalDatabase(engine) as opened:
-        yield opened
+    async with opened(f"sqlite:///{tmp_path / 'journal.db'}") as database:
+        await database.upgrade(MIGRATIONS)
+        yield database
 
 
 @pytest.fixture
 def journal(database: JournalDatabase) -> Journal:
-    return Journal(database=database, worker="one")
+    return Journal(database=database, worker="one", clock=lambda: NOON)
 
 
 @pytest.fixture
@@ -76,13 +74,12 @@ async def test_a_bundle_is_kept_as_long_as_its_leaf_is_valid(journal: Journal, k
 
 
 async def test_nothing_of_a_forgotten_key_is_left_in_its_row(
-    journal: Journal, kept: KeptBundles, database: JournalDatabase
+    journal: Journal, kept: KeptBundles, tmp_path: Path
 ) -> None:
     await journal.accept(stored(1, days=0))
     await kept.prune(now=NOON)
-    async with database.transaction() as connection:
-        row = (await connection.exec_driver_sql("SELECT csr, spki_sha256, sealed_keys, chain_pem FROM job")).one()
-    assert tuple(row) == (None, None, None, None)
+    rows = on_disk(tmp_path, "SELECT csr, spki_sha256, sealed_keys, chain_pem FROM job")
+    assert rows == [(None, None, None, None)]
 
 
 async def test_what_is_not_handed_over_yet_is_kept_whatever_its_age(journal: Journal, kept: KeptBundles) -> None:

@@ -10,7 +10,6 @@ import os
 import random
 from collections import Counter
 from collections.abc import Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,9 +18,12 @@ from certcore.certificate import Exposure
 from certcore.events import RevisionIssued
 from certcore.placements import PLATFORM
 from certlocal.tools import Tell
-from issuer.adapters.acme_ca import AcmeCa
+from issuer.adapters.journal_key import journal_key
+from issuer.cas.acme.account_key import AccountSafe
+from issuer.cas.acme.ca import AcmeCa
+from issuer.cas.acme.settings import CaSettings
+from issuer.domain.account import AccountRecord
 from issuer.domain.errors import AcmeProblemError, CaUnreachableError
-from issuer.settings import CaSettings
 from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.issuer_process import pebble_settings
 from tests.integration.issuer.recipients import opened
@@ -86,8 +88,7 @@ async def _all_issued(scene: Scene, names: Collection[str], tell: Tell) -> None:
     try:
         await scene.peer.wait_for(RevisionIssued, certificate_ids=names)
     except AssertionError:
-        with ThreadPoolExecutor(max_workers=1) as executor:
-            ca = _fresh_client(scene, "by-dns", executor)
+        async with _fresh_client(scene, "by-dns") as ca:
             try:
                 await ca.open_order(("probe.example.org",), replaces=None, profile=None)
             except CaUnreachableError as error:
@@ -99,9 +100,12 @@ async def _all_issued(scene: Scene, names: Collection[str], tell: Tell) -> None:
         await scene.peer.wait_for(RevisionIssued, certificate_ids=names)
 
 
-def _fresh_client(scene: Scene, name: str, executor: ThreadPoolExecutor) -> AcmeCa:
+def _fresh_client(scene: Scene, name: str) -> AcmeCa:
+    """With the issuer's own account."""
     (settings,) = (one for one in _cas(scene) if one.name == name)
-    return AcmeCa(settings=settings, state_folder=scene.issuer.state, accounts=_NoBook(), executor=executor)
+    state = scene.issuer.state
+    safe = AccountSafe(journal_key(None, state_folder=state, shared=False))
+    return AcmeCa(settings=settings, accounts=_ReadBook(scene), safe=safe, state_folder=state)
 
 
 def _order_id(url: str) -> str:
@@ -111,14 +115,13 @@ def _order_id(url: str) -> str:
 async def _hung_orders(scene: Scene) -> set[str]:
     """Which of the orders that were given up are really dead: Pebble doesn't answer, or doesn't know them."""
     given_up = {line["order"]: line["ca"] for line in scene.logged("order_abandoned")}
-    with ThreadPoolExecutor(max_workers=2) as executor:
-        found = [_order_id(url) for url, name in given_up.items() if await _hangs(scene, name, url, executor)]
-    return set(found)
+    return {_order_id(url) for url, name in given_up.items() if await _hangs(scene, name, url)}
 
 
-async def _hangs(scene: Scene, ca_name: str, url: str, executor: ThreadPoolExecutor) -> bool:
+async def _hangs(scene: Scene, ca_name: str, url: str) -> bool:
     try:
-        await _fresh_client(scene, ca_name, executor).order(url)
+        async with _fresh_client(scene, ca_name) as ca:
+            await ca.order(url)
     except CaUnreachableError as error:
         return error.timed_out
     except AcmeProblemError as problem:
@@ -131,11 +134,18 @@ def _cas(scene: Scene) -> Iterable[CaSettings]:
     return [CaSettings.model_validate(one) for one in pebble_settings(scene.pebble, *challenges)]
 
 
-class _NoBook:
-    """Asks Pebble itself for the account, by its key."""
+class _ReadBook:
+    """The accounts in the journal of the issuer, which is the only one that writes there."""
 
-    async def account(self, *_: str) -> None:
-        return None
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
 
-    async def remember_account(self, *_: str) -> None:
+    async def account(self, ca: str, directory_url: str) -> AccountRecord | None:
+        rows = self._scene.journal("SELECT ca, directory_url, key_thumbprint, sealed_key, url FROM acme_account")
+        return next((AccountRecord(*row) for row in rows if row[:2] == (ca, directory_url)), None)
+
+    async def keep_account(self, record: AccountRecord) -> AccountRecord:
+        return record
+
+    async def set_account_url(self, *_: str) -> None:
         pass

@@ -17,15 +17,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from sqlalchemy import Connection, column, insert, text
+from sqlalchemy import Connection, column, insert
 from sqlalchemy import table as table_of
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from certcore.clock import system_clock
 from certcore.events import FailureCode, MustAct, RevisionFailed, RevisionIssued
 from certcore.inspection import spki_sha256
 from certcore.placements import PLATFORM
 from certcore.sealing import RecipientKey, SealContext, open_sealed
-from certkit.database import make_engine, upgrade
 from certlocal.tools import Tell
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
@@ -36,9 +35,10 @@ from issuer.domain.failure import FailureReason
 from issuer.domain.job import CaOrder, JobId, JobState
 from issuer.domain.turns import Turns
 from tests.authority import Authority
-from tests.integration.issuer.recipients import KEYS, opened
+from tests.integration.issuer.recipients import KEYS
+from tests.integration.issuer.recipients import opened as opened_bundles
 from tests.integration.issuer.scene import a_scene
-from tests.integration.issuer.test_journal import MIGRATIONS
+from tests.integration.issuer.test_journal import MIGRATIONS, on_disk, opened
 
 pytestmark = pytest.mark.integration
 
@@ -112,23 +112,23 @@ def a_row(certificate_id: str, state: str, **columns: object) -> dict[str, objec
 
 @asynccontextmanager
 async def first_journal(
-    folder: Path, *rows: dict[str, object], challenges: tuple[dict[str, object], ...] = ()
-) -> AsyncIterator[AsyncEngine]:
-    engine = make_engine(f"sqlite+aiosqlite:///{folder / 'journal.db'}")
-
+    folder: Path,
+    *rows: dict[str, object],
+    challenges: tuple[dict[str, object], ...] = (),
+    accounts: tuple[dict[str, object], ...] = (),
+) -> AsyncIterator[JournalDatabase]:
     def make(connection: Connection) -> None:
         configuration = Config()
         configuration.set_main_option("script_location", str(MIGRATIONS))
         configuration.attributes["connection"] = connection
         command.upgrade(configuration, "0001")
-        for table, new in (("job", rows), ("challenge", challenges)):
+        for table, new in (("job", rows), ("challenge", challenges), ("acme_account", accounts)):
             for row in new:
                 connection.execute(insert(table_of(table, *map(column, row))).values(row))
 
-    async with engine.begin() as connection:
-        await connection.run_sync(make)
-    yield engine
-    await engine.dispose()
+    async with opened(f"sqlite:///{folder / 'journal.db'}") as database:
+        await database.write(make)
+        yield database
 
 
 async def test_a_job_of_the_first_schema_is_read_with_all_that_it_had(tmp_path: Path) -> None:
@@ -152,10 +152,10 @@ async def test_a_job_of_the_first_schema_is_read_with_all_that_it_had(tmp_path: 
         "record_name": "_acme-challenge.shop",
         "record_value": "a value",
     }
-    async with first_journal(tmp_path, job, a_row("new", "accepted"), challenges=(challenge,)) as engine:
-        await upgrade(engine, MIGRATIONS)
-        journal = Journal(database=JournalDatabase(engine), worker="one")
+    async with first_journal(tmp_path, job, a_row("new", "accepted"), challenges=(challenge,)) as database:
+        await database.upgrade(MIGRATIONS)
         now = datetime.now(UTC)
+        journal = Journal(database=database, worker="one", clock=lambda: now)
         jobs, _ = await journal.claim(now=now, until=now + timedelta(minutes=1), turns=Turns(20), running=())
         found = {one.id.certificate_id: one for one in jobs}
         assert set(found) == {"shop", "new"}
@@ -191,11 +191,10 @@ async def test_what_was_stored_before_is_kept_until_its_leaf_expires(tmp_path: P
         ends[name] = issued.leaf.not_valid_after_utc
         rows.append(a_row(name, "stored", **a_key(name).columns(), chain_pem=issued.chain_pem, due_at=None))
     rows.append(a_row("damaged", "stored", **a_key("damaged").columns(), chain_pem="no chain", due_at=None))
-    async with first_journal(tmp_path, *rows) as engine:
-        await upgrade(engine, MIGRATIONS)
-        database = JournalDatabase(engine)
+    async with first_journal(tmp_path, *rows) as database:
+        await database.upgrade(MIGRATIONS)
         ids = [JobId(name, 1, PLATFORM) for name in ("one", "two", "damaged")]
-        found = await Journal(database=database, worker="one").found(ids)
+        found = await Journal(database=database, worker="one", clock=system_clock).found(ids)
         assert {name.certificate_id: job.not_after for name, job in found.items()} == {**ends, "damaged": None}
         assert {job.stored_at for job in found.values()} == {datetime(2026, 1, 1, 12, tzinfo=UTC)}
         assert {job.owner for job in found.values()} == {""}
@@ -203,13 +202,40 @@ async def test_what_was_stored_before_is_kept_until_its_leaf_expires(tmp_path: P
         assert pruned == Pruned(2, 0)
 
 
+async def test_what_was_ordered_before_is_in_the_record_of_orders(tmp_path: Path) -> None:
+    rows = [
+        a_row(state, state, order_url=f"https://ca.test/o/{state}", finalize_url="f")
+        for state in ("ordered", "finalizing", "stored")
+    ]
+    account: dict[str, object] = {
+        "ca": "by-dns",
+        "directory_url": "https://ca.test/dir",
+        "url": "https://ca.test/account/1",
+    }
+    async with first_journal(tmp_path, *rows, a_row("new", "accepted"), accounts=(account,)) as database:
+        await database.upgrade(MIGRATIONS)
+        now = datetime.now(UTC)
+        journal = Journal(database=database, worker="one", clock=lambda: now)
+        found = await journal.found([JobId(state, 1, PLATFORM) for state in ("ordered", "finalizing")])
+        # Its key is in a file; until it is taken over there is no account.
+        assert await journal.account("by-dns", "https://ca.test/dir") is None
+    columns = "certificate_id, url, ca, account_url, state, opened_at, finalize_sent_at, ended_at"
+    ours = ("by-dns", "https://ca.test/account/1")
+    assert on_disk(tmp_path, f"SELECT {columns} FROM acme_order ORDER BY certificate_id") == [  # noqa: S608 # ours
+        ("finalizing", "https://ca.test/o/finalizing", *ours, "open", LONG_AGO, LONG_AGO, None),
+        ("ordered", "https://ca.test/o/ordered", *ours, "open", LONG_AGO, None, None),
+        ("stored", "https://ca.test/o/stored", *ours, "issued", LONG_AGO, None, LONG_AGO),
+    ]
+    sent = {job.id.certificate_id: job.ca_order and job.ca_order.finalize_sent_at for job in found.values()}
+    assert sent == {"ordered": None, "finalizing": datetime(2026, 1, 1, 12, tzinfo=UTC)}
+    assert on_disk(tmp_path, "SELECT DISTINCT line_ca FROM job") == [("by-dns",)]
+
+
 async def test_after_the_upgrade_each_variant_has_its_row_and_each_record_its_job(tmp_path: Path) -> None:
-    async with first_journal(tmp_path, a_row("shop", "accepted")) as engine:
-        await upgrade(engine, MIGRATIONS)
-        async with engine.connect() as connection:
-            rows = (await connection.execute(text("SELECT name, sql FROM sqlite_master"))).all()
-            violations = (await connection.execute(text("PRAGMA foreign_key_check"))).all()
-    schema: dict[str, str] = {row.name: row.sql for row in rows}
+    async with first_journal(tmp_path, a_row("shop", "accepted")) as database:
+        await database.upgrade(MIGRATIONS)
+    schema: dict[str, str] = dict(on_disk(tmp_path, "SELECT name, sql FROM sqlite_master"))
+    violations = on_disk(tmp_path, "PRAGMA foreign_key_check")
     assert "PRIMARY KEY (certificate_id, revision, variant)" in schema["job"]
     assert "PRIMARY KEY (certificate_id, revision, variant, url)" in schema["challenge"]
     assert "REFERENCES job (certificate_id, revision, variant)" in schema["challenge"]
@@ -229,9 +255,9 @@ async def test_jobs_of_the_first_schema_are_finished_by_this_issuer(tmp_path: Pa
         pass
     async with a_scene(tmp_path, tell=tell) as scene:
         await scene.peer.wait_for(RevisionIssued, certificate_ids=["keyed", "accepted"])
-        for bundle in opened(scene.registry.issued["keyed", 1, PLATFORM], "keyed", 1):
+        for bundle in opened_bundles(scene.registry.issued["keyed", 1, PLATFORM], "keyed", 1):
             assert bundle.key_pem == keyed.pem
-        opened(scene.registry.issued["accepted", 1, PLATFORM], "accepted", 1)
+        opened_bundles(scene.registry.issued["accepted", 1, PLATFORM], "accepted", 1)
         failed = (await scene.peer.wait_for(RevisionFailed, certificate_ids=["gave-up"]))["gave-up"]
         assert (failed.code, failed.must_act) == (FailureCode.CONFIGURATION, MustAct.OPERATOR)
         assert len(scene.pebble.finalized_orders()) == 2

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from certcore import subjects
 from certcore.clock import system_clock
 from certcore.events import CertificateLive, Severity
+from certkit.background import end_tasks
 from certkit.transactions import Database
 from certlocal.nats_server import NatsServer
 from registry.adapters.jetstream import JetStream
@@ -86,10 +87,10 @@ class OutboxWorld:
         self._running = [asyncio.create_task(self.relay.run()), asyncio.create_task(self.watch.run())]
 
     async def stop(self) -> None:
+        await end_tasks(self._running)
         for task in self._running:
-            task.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(*self._running)
+            if not task.cancelled():
+                task.result()
 
     async def relay_ended(self) -> None:
         """Wait until the relay ends by itself, and raise its error."""

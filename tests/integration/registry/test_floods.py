@@ -6,6 +6,7 @@ import time
 import pytest
 from nats.js.errors import APIError
 
+from certkit.background import end_tasks
 from tests.integration.registry.bodies import a_body, encoded
 from tests.integration.registry.bus import Bus
 
@@ -32,9 +33,7 @@ async def test_another_owner_s_request_is_answered_within_10_s(bus: Bus) -> None
         took = time.monotonic() - began
         assert not any(task.done() for task in floods)
     finally:
-        for task in floods:
-            task.cancel()
-        await asyncio.gather(*floods, return_exceptions=True)
+        await end_tasks(floods)
 
     assert answer.accepted
     assert took < 10.0

@@ -24,6 +24,7 @@ from certcore.events import DeliveryFailed, DeliverySucceeded, DeploymentOrdered
 from certcore.inspection import check_pair, read_chain
 from certcore.intent import Target
 from certcore.sealing import RecipientKey
+from certkit.background import end_tasks
 from certkit.declare import declare
 from certkit.topology import topology
 from certlocal.process import ChildProcess
@@ -165,8 +166,7 @@ class Site:
 
     async def close(self) -> None:
         if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+            await end_tasks([self._reading])
 
     async def lose_reports(self) -> None:
         """From now on, no stream takes them."""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from certcore.errors import PermanentError, TransientError
+from certcore.errors import OwnFaultError, PermanentError, TransientError
 from certkit.failure_policy import DeadLetter, FailureLimits, Fate, Retry, decide, describe
 
 _LIMITS = FailureLimits(base_delay=timedelta(seconds=1), max_delay=timedelta(seconds=60), max_tries=5)
@@ -39,6 +39,12 @@ def test_what_can_not_succeed_is_set_aside_at_once(error: Exception, fate: Fate)
 @pytest.mark.parametrize("error", [TransientError("later"), RuntimeError("a fault of ours")])
 def test_too_many_tries_end_in_a_dead_letter(error: Exception) -> None:
     assert decide(error, tries=5, limits=_LIMITS) == DeadLetter(Fate.TOO_MANY_TRIES)
+
+
+def test_no_message_is_set_aside_for_a_fault_of_the_service_itself() -> None:
+    decision = decide(OwnFaultError("the disk is full"), tries=1000, limits=FailureLimits())
+    assert decision == Retry(timedelta(seconds=30), Fate.OWN_FAULT)
+    assert decide(OwnFaultError("locked"), tries=1, limits=_LIMITS) == Retry(timedelta(seconds=1), Fate.OWN_FAULT)
 
 
 @given(st.integers(min_value=1, max_value=10**6))

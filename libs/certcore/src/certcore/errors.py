@@ -2,6 +2,7 @@
 
 CertbusError
 ├── TransientError   try again later, the same work may succeed
+│   └── OwnFaultError   the fault is the service's own: no message is to blame, however often it was tried
 └── PermanentError   the same work will fail again: set it aside and tell a person
 """
 
@@ -18,6 +19,10 @@ class TransientError(CertbusError):
     def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class OwnFaultError(TransientError):
+    """A part of the service itself, such as its database, can't work now."""
 
 
 class PermanentError(CertbusError):

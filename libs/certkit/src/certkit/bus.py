@@ -235,12 +235,14 @@ def subscribe(
     handlers: Mapping[type[Event], Handler] | RawHandler,
     lasting: bool = True,
     at_once: int = 1,
+    may_read: Callable[[], bool] | None = None,
 ) -> Reader:
     """Consume a durable that `certkit.declare` made; events of other types are parked as dead letters.
 
     It is read from the broker's start on, and where that is past, from the reader's own. One that is not `lasting`
     is forgotten by the broker when nobody holds it any more. One at once keeps the order of the messages, several
-    lose it; the consumer's own limit of unacknowledged ones bounds them too.
+    lose it; the consumer's own limit of unacknowledged ones bounds them too. Nothing is fetched while `may_read` says
+    no: what could not be handled anyway waits at the broker.
     """
     made = broker.subscriber(
         # Which messages come is the consumer's business: it is there already.
@@ -256,6 +258,7 @@ def subscribe(
     made.__class__ = Reader
     reader = cast("Reader", made)
     reader.at_once = at_once
+    reader.may_read = may_read
     if isinstance(handlers, Mapping):
         for event_type, handler in handlers.items():
             reader(_consume(event_type, handler), filter=_is_of(event_type))

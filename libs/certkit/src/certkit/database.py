@@ -1,5 +1,6 @@
 """One way to a SQL database: SQLite made durable, or PostgreSQL; the schema is brought up by alembic."""
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from certcore.errors import TransientError
+from certcore.errors import OwnFaultError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -39,6 +40,7 @@ __all__ = [
     "busy",
     "make_engine",
     "make_sync_engine",
+    "pages_before_checkpoint",
     "run_migrations",
     "upgrade",
     "upgrade_schema",
@@ -75,7 +77,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class DatabaseBusyError(TransientError):
+class DatabaseBusyError(OwnFaultError):
     """The database takes no writes now: it is locked, its disk is full, or its server is away."""
 
 
@@ -176,12 +178,30 @@ _PRAGMAS: Final = (
 )
 
 
+_PAGE: Final = 4096
+_MOST_PAGES: Final = 1000
+_FEWEST_PAGES: Final = 16
+_PART_OF_ROOM: Final = 8
+
+
+def pages_before_checkpoint(free_bytes: int) -> int:
+    """How long SQLite's log may become before it is written into the database: as is usual, but on a small disk not
+    more than a part of the room. A log that fills the disk leaves none for the pages that would empty it.
+    """
+    return max(_FEWEST_PAGES, min(_MOST_PAGES, free_bytes // _PART_OF_ROOM // _PAGE))
+
+
 def _on_connect(connection: Any, _: Any) -> None:
     # The driver's own BEGIN would come late and deferred: `_begin_writing` writes it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute("PRAGMA database_list")
+    file = cursor.fetchall()[0][2]
+    if file:
+        free = shutil.disk_usage(Path(file).parent).free
+        cursor.execute(f"PRAGMA wal_autocheckpoint={pages_before_checkpoint(free)}")
     cursor.close()
 
 

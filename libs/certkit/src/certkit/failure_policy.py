@@ -3,6 +3,7 @@
 | failure | fate |
 |---|---|
 | TransientError, or one nobody foresaw | nack with growing delay; after `max_tries` a dead letter |
+| OwnFaultError: the service's database is away | nack with growing delay, and never a dead letter |
 | PermanentError, invalid payload, unknown type | dead letter at once |
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from faststream import BaseMiddleware
@@ -20,12 +21,16 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from certcore.backoff import delay_after
-from certcore.errors import PermanentError, TransientError
+from certcore.errors import OwnFaultError, PermanentError, TransientError
 from certkit.metric_names import DEAD_LETTERS, counter
 
 __all__ = ["DeadLetter", "FailurePolicy", "Fate", "Retry", "decide"]
 
 log = structlog.get_logger()
+
+
+_LONGEST_OWN: Final = timedelta(seconds=30)
+"""Nothing is asked of anybody else meanwhile, and all that waits is taken soon after the fault."""
 
 
 class Fate(StrEnum):
@@ -35,6 +40,7 @@ class Fate(StrEnum):
     PERMANENT = "permanent"
     INVALID = "invalid_payload"
     UNFORESEEN = "unforeseen"
+    OWN_FAULT = "own_fault"
     TOO_MANY_TRIES = "too_many_tries"
 
 
@@ -64,15 +70,18 @@ def decide(error: BaseException, *, tries: int, limits: FailureLimits) -> Retry 
         return DeadLetter(Fate.INVALID)
     if isinstance(error, PermanentError):
         return DeadLetter(Fate.PERMANENT)
-    if tries >= limits.max_tries:
+    own = isinstance(error, OwnFaultError)
+    if tries >= limits.max_tries and not own:
         return DeadLetter(Fate.TOO_MANY_TRIES)
     delay = delay_after(
         tries,
         jitter=0.0,
         first=limits.base_delay,
-        longest=limits.max_delay,
+        longest=min(limits.max_delay, _LONGEST_OWN) if own else limits.max_delay,
         retry_after=error.retry_after if isinstance(error, TransientError) else None,
     )
+    if own:
+        return Retry(delay, Fate.OWN_FAULT)
     return Retry(delay, Fate.TRANSIENT if isinstance(error, TransientError) else Fate.UNFORESEEN)
 
 

@@ -16,16 +16,19 @@ __all__ = ["Reader"]
 
 _FIRST_PAUSE: Final = timedelta(milliseconds=100)
 _LONGEST_PAUSE: Final = timedelta(seconds=5)
+_ASK_AGAIN_S: Final = 0.2
 
 
 class Reader(PullStreamSubscriber):
-    """Reads one consumer between `start` and `stop`; of its messages, `at_once` are handled side by side.
+    """Reads one consumer between `start` and `stop`, as long as `may_read` says so; of its messages, `at_once` are
+    handled side by side.
 
     FastStream's own loops ask again at once where the broker refuses: thousands of times a second without a consumer.
     And where they handle several side by side, they fetch more than that: what waits here can't be handed to another.
     """
 
     at_once: int = 1
+    may_read: Callable[[], bool] | None = None
 
     @property
     def consumer(self) -> tuple[str, str]:
@@ -52,6 +55,10 @@ class Reader(PullStreamSubscriber):
         async with asyncio.TaskGroup() as handling:
             while self.running and self.subscription is not None:
                 await turns.acquire()
+                if self.may_read is not None and not self.may_read():
+                    turns.release()
+                    await asyncio.sleep(_ASK_AGAIN_S)
+                    continue
                 began = time.monotonic()
                 messages: list[Any] = []
                 # Also what is refused for good: the consumer may be made again.

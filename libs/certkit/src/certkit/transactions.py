@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, NestedTransaction, Transaction
 from sqlalchemy.exc import DBAPIError
 
 from certkit.database import DatabaseBusyError, busy, make_sync_engine, upgrade_schema
@@ -132,16 +133,24 @@ class _GroupWriter:
         self._engine = engine
         self._committed = committed
         self._queue: SimpleQueue[_Job[Any] | None] = SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._faulty = False
         self._thread = threading.Thread(target=self._run, name="sql-write", daemon=True)
         self._thread.start()
 
     def submit(self, work: Callable[[Connection], ResultT], *, patience_s: float) -> Future[ResultT]:
         job = _Job(work, time.monotonic() + patience_s)
-        self._queue.put(job)
+        with self._closing:
+            if self._closed:
+                raise DatabaseBusyError("the database is closed")
+            self._queue.put(job)
         return job.future
 
     def close(self) -> None:
-        self._queue.put(None)
+        with self._closing:
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
 
     def _run(self) -> None:
@@ -185,42 +194,62 @@ class _GroupWriter:
         self._queue.put(None)
         return jobs
 
+    def _mend(self) -> None:
+        """After a fault: with a new connection, and with the log written into the database, which makes room where
+        the log has filled the disk and the database needn't grow.
+        """
+        self._engine.dispose()
+        with suppress(DBAPIError, sqlite3.Error):
+            connection = self._engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
+
     def _commit(self, jobs: Sequence[_Job[Any]]) -> None:
         done: list[tuple[_Job[Any], Any]] = []
+        if self._faulty:
+            self._mend()
         try:
             with self._engine.connect() as connection, connection.begin() as transaction:
                 for job in jobs:
-                    done += self._one(connection, job)
-                transaction.commit()
+                    # A savepoint costs two statements; a single work has the transaction to itself.
+                    unit = connection.begin_nested() if len(jobs) > 1 else transaction
+                    done += self._one(connection, unit, job)
+                if transaction.is_active:
+                    transaction.commit()
+                    self._committed()
         except Exception as error:  # noqa: BLE001 # without the thread every later work would wait for ever
             why = (busy(error) if isinstance(error, DBAPIError) else None) or DatabaseBusyError(
                 f"the transaction was not committed: {type(error).__name__}"
             )
             log.warning("not_committed", error=str(why), works=len(jobs))
+            # A lock is another process's, and no fault of this connection.
+            self._faulty = "locked" not in str(why)
             for job in jobs:
                 with suppress(InvalidStateError):
                     job.future.set_exception(why)
             return
-        self._committed()
+        self._faulty = False
         for job, result in done:
             job.future.set_result(result)
 
-    def _one(self, connection: Connection, job: _Job[Any]) -> list[tuple[_Job[Any], Any]]:
+    @staticmethod
+    def _one(connection: Connection, unit: Transaction, job: _Job[Any]) -> list[tuple[_Job[Any], Any]]:
         """The result, which counts only when everything is committed; none where the work failed."""
-        savepoint = connection.begin_nested()
         try:
             result = job.work(connection)
-            if savepoint.is_active:
-                savepoint.commit()
+            if isinstance(unit, NestedTransaction) and unit.is_active:
+                unit.commit()
         except DBAPIError as error:
             passing = busy(error)
             if passing is not None:
                 # SQLite may have ended the whole transaction: everybody in it tries again.
                 raise
-            savepoint.rollback()
+            unit.rollback()
             job.future.set_exception(error)
         except Exception as error:  # noqa: BLE001 # it is the caller's, who gets it
-            savepoint.rollback()
+            unit.rollback()
             job.future.set_exception(error)
         else:
             return [(job, result)]

@@ -17,7 +17,6 @@ from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccep
 from certcore.identities import HUB, Service, durable, source
 from certkit.background import Background
 from certkit.bus import EventPublisher, make_broker, subscribe
-from certkit.database import make_engine, upgrade
 from certkit.disk import folder_of
 from certkit.health import service_readiness
 from certkit.heartbeat import Heartbeat
@@ -26,16 +25,19 @@ from certkit.readiness import asked
 from certkit.registry_client import RegistryClient
 from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
-from issuer.adapters.acme_ca import AcmeCa
+from certkit.transactions import Database
 from issuer.adapters.challtestsrv_dns01 import ChalltestsrvDns01
 from issuer.adapters.escrow_key import escrow_key_left_in
 from issuer.adapters.http01 import Http01Responder
 from issuer.adapters.identity import WorkerIdentity
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
+from issuer.adapters.journal_key import journal_key
 from issuer.adapters.kept_bundles import KeptBundles
 from issuer.adapters.rsa_keys import RsaKeys
 from issuer.adapters.status_stream import StatusStream
+from issuer.cas.acme.account_key import AccountSafe
+from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeSolver
 from issuer.domain.choice import CaPolicy
@@ -44,9 +46,10 @@ from issuer.handlers.issue_orders import IssueOrders
 from issuer.handlers.metrics import Metrics
 from issuer.handlers.order_list import OrderList
 from issuer.handlers.order_watch import OrderWatch
+from issuer.handlers.orphans import Orphans
 from issuer.handlers.pruning import Pruning
 from issuer.handlers.worker import UPKEEP_S, Worker
-from issuer.settings import CaSettings, Settings
+from issuer.settings import Settings
 
 __all__ = ["create_app"]
 
@@ -54,11 +57,12 @@ _SERVICE: Final = Service.ISSUER
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _TAKE_JOBS: Final = "jobs"
 _TAKING_ENDS_S: Final = 5.0
-_TRY_JOURNAL_EVERY_S: Final = 10.0
+_TRY_JOURNAL_EVERY_S: Final = 1.0
 _PRUNE_EVERY_S: Final = 3600.0
 _EVENTS_AT_ONCE: Final = 32
-_JOBS_PER_THREAD: Final = 4
-"""Most of a job's time is waiting for the CA, which takes no thread."""
+_JOBS_PER_WORKER: Final = 4
+_KEY_THREADS: Final = 2
+"""For RSA keys alone: what is asked of a CA takes no thread."""
 
 
 def create_app(settings: Settings) -> ServiceApp:
@@ -66,12 +70,12 @@ def create_app(settings: Settings) -> ServiceApp:
     metrics = CollectorRegistry()
     background = Background(service=_SERVICE, metrics=metrics, clock=system_clock)
     identity = WorkerIdentity.take(settings.state_folder)
-    engine = make_engine(settings.database_url)
-    database = JournalDatabase(engine)
-    journal, kept = Journal(database=database, worker=identity.name), KeptBundles(database)
-    executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="acme")
+    database = JournalDatabase(Database(settings.database_url, metrics=metrics))
+    journal = Journal(database=database, worker=identity.name, clock=system_clock)
+    kept = KeptBundles(database)
+    executor = ThreadPoolExecutor(max_workers=_KEY_THREADS, thread_name_prefix="keys")
     rsa_keys = RsaKeys(ahead=settings.rsa_keys_ahead)
-    cas = {ca.name: _ca(ca, settings, journal, executor) for ca in settings.cas}
+    cas = _cas(settings, journal)
     responder, dns = _responder(settings, journal), _dns(settings, journal)
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
@@ -103,7 +107,7 @@ def create_app(settings: Settings) -> ServiceApp:
         metrics=Metrics(registry=metrics),
         tracer=telemetry.tracer,
         clock=system_clock,
-        in_flight=settings.workers * _JOBS_PER_THREAD,
+        in_flight=settings.workers * _JOBS_PER_WORKER,
     )
     orders = IssueOrders(journal=journal, policy=policy, cas=cas.keys(), wake=worker.wake, clock=system_clock)
     order_list = OrderList(registry=registry, orders=orders, kept=kept, clock=system_clock)
@@ -119,6 +123,7 @@ def create_app(settings: Settings) -> ServiceApp:
         },
         # Each is a job of its own: a single order isn't behind the writes of a burst.
         at_once=_EVENTS_AT_ONCE,
+        may_read=database.writable,
     )
 
     readiness = service_readiness(
@@ -148,6 +153,8 @@ def create_app(settings: Settings) -> ServiceApp:
     background.add_round("journal", _TRY_JOURNAL_EVERY_S, database.try_to_write)
     background.add_round("orders", settings.orders_every_s, order_list.read)
     background.add_round("prune", _PRUNE_EVERY_S, Pruning(kept=kept, clock=system_clock).prune)
+    tidying = Orphans(journal=journal, cas=cas, clock=system_clock)
+    background.add_round("orphans", settings.orphans_every_s, tidying.tidy)
     background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
     return service_app(
         broker,
@@ -155,8 +162,8 @@ def create_app(settings: Settings) -> ServiceApp:
         metrics=metrics,
         readiness=readiness,
         background=background,
-        before=[partial(upgrade, engine, _MIGRATIONS)],
-        resources=[_held(identity, executor), rsa_keys, database, registry, *_solving(responder, dns)],
+        before=[partial(database.upgrade, _MIGRATIONS), *(ca.load_account for ca in cas.values())],
+        resources=[_held(identity, executor), rsa_keys, database, registry, *cas.values(), *_solving(responder, dns)],
         # Those of its life before a crash, too.
         after_start=[journal.release_leases],
         at_shutdown=[
@@ -177,8 +184,13 @@ async def _held(identity: WorkerIdentity, executor: ThreadPoolExecutor) -> Async
         identity.release()
 
 
-def _ca(ca: CaSettings, settings: Settings, journal: Journal, executor: ThreadPoolExecutor) -> AcmeCa:
-    return AcmeCa(settings=ca, state_folder=settings.state_folder, accounts=journal, executor=executor)
+def _cas(settings: Settings, journal: Journal) -> dict[str, AcmeCa]:
+    shared = not settings.database_url.startswith("sqlite")
+    safe = AccountSafe(journal_key(settings.journal_key_file, state_folder=settings.state_folder, shared=shared))
+    return {
+        ca.name: AcmeCa(settings=ca, accounts=journal, safe=safe, state_folder=settings.state_folder)
+        for ca in settings.cas
+    }
 
 
 def _responder(settings: Settings, journal: Journal) -> Http01Responder | None:

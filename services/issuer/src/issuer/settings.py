@@ -8,36 +8,15 @@ from certcore.errors import SealingError
 from certcore.names import Label
 from certcore.sealing import decode_public_key
 from certkit.settings import RegistrySettings, ServiceSettings
+from issuer.cas.acme.settings import CaSettings
 from issuer.domain.blocked_keys import parse_blocked
 from issuer.domain.ca_order import ChallengeKind
 
-__all__ = ["CaSettings", "ChalltestsrvSettings", "EabSettings", "Http01Settings", "PolicySettings", "Settings"]
+__all__ = ["ChalltestsrvSettings", "Http01Settings", "PolicySettings", "Settings"]
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class EabSettings(_Settings):
-    """External account binding (RFC 8555 §7.3.4), used once, when the account is made."""
-
-    kid: str
-    hmac_key_file: Path = Field(description="File with the MAC key in base64url, as the CA gave it; mode 0600.")
-
-
-class CaSettings(_Settings):
-    name: Label
-    directory_url: str
-    ca_file: Path | None = Field(default=None, description="Trust roots of the CA's API.")
-    challenges: Annotated[tuple[ChallengeKind, ...], Field(min_length=1)] = Field(
-        description="In order of preference. Wildcards need dns-01."
-    )
-    contact: str | None = Field(default=None, description="Mail address that the CA may write to.")
-    profile: str | None = Field(
-        default=None,
-        description="Profile to ask for, where the CA has profiles; that of an issue order goes before it.",
-    )
-    eab: EabSettings | None = None
 
 
 class PolicySettings(_Settings):
@@ -84,14 +63,25 @@ class Settings(ServiceSettings):
 
     registry: RegistrySettings
     database_url: str = Field(description="sqlite:///… or postgresql://…")
-    state_folder: Path = Field(description="Account keys, mode 0600: back it up.")
+    state_folder: Path = Field(description="The journal's key, mode 0600: back it up.")
+    journal_key_file: Path | None = Field(
+        default=None,
+        description="File with 32 bytes in base64url, mode 0600, that seal the account keys in the journal. By"
+        " default `journal.key` in the state folder, made where there is none. Issuers on one PostgreSQL journal are"
+        " given the same file.",
+    )
     cas: Annotated[tuple[CaSettings, ...], Field(min_length=1)]
     policy: PolicySettings
     http01: Http01Settings = Http01Settings()
     dns: ChalltestsrvSettings | None = None
-    workers: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="Threads that talk to CAs.")
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=4, description="Four jobs each are under way at once."
+    )
     orders_every_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="How often the registry's list of orders is read; events tell of them sooner."
+    )
+    orphans_every_s: Annotated[float, Field(gt=0)] = Field(
+        default=300.0, description="How often orders that were given up are tidied up at their CA."
     )
     heartbeat_every_s: Annotated[float, Field(gt=0)] = 15.0
     escrow_public_key: Annotated[str, AfterValidator(_public_key)] | None = Field(

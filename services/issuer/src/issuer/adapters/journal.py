@@ -2,19 +2,21 @@
 and a worker whose lease was taken over can change nothing any more.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from certcore.clock import Clock
+from issuer.adapters import account_book, order_book
 from issuer.adapters.claiming import FIRST_OF_LINE, LINES, NEXT_DUE
-from issuer.adapters.journal_database import JournalDatabase
+from issuer.adapters.journal_database import NOBODY_WAITS_S, JournalDatabase
 from issuer.adapters.journal_rows import (
+    changed,
     identity,
     job_id_of,
     job_of,
@@ -24,11 +26,13 @@ from issuer.adapters.journal_rows import (
     record_row,
     row_of,
 )
-from issuer.adapters.tables import account, challenge, job
+from issuer.adapters.tables import challenge, job
+from issuer.domain.account import AccountRecord
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.errors import JobTakenError
 from issuer.domain.job import Job, JobId, JobState
+from issuer.domain.order_record import OrderRecord
 from issuer.domain.turns import Line, Turns
 
 __all__ = ["Journal"]
@@ -52,6 +56,7 @@ _RECORDS: Final = select(challenge).where(_OF_JOB)
 _RECORDS_AT: Final = select(challenge).where(
     challenge.c.kind == bindparam("of_kind"), challenge.c.record_name == bindparam("of_name")
 )
+_TELL: Final = update(challenge).where(_OF_JOB, challenge.c.url == bindparam("of_url"))
 _FORGET: Final = delete(challenge).where(_OF_JOB, challenge.c.url == bindparam("of_url"))
 _WRITE: Final = update(job).where(
     _IS_JOB,
@@ -83,55 +88,74 @@ _LEFTOVER: Final = (
 class Journal:
     """`worker` names this process in leases. Each call may raise DatabaseBusyError."""
 
-    def __init__(self, *, database: JournalDatabase, worker: str) -> None:
+    def __init__(self, *, database: JournalDatabase, worker: str, clock: Clock) -> None:
         self._database = database
         self._worker = worker
+        self._clock = clock
+        self._account_urls: dict[str, str] = {}
 
     async def accept(self, new: Job, *, only_newest: bool = False) -> Job | None:
         """Store a job, or find the one that is stored under its id. None where neither is so: with `only_newest` no
         job is stored that a later revision of its certificate and variant is known of.
         """
-        try:
-            async with self._database.transaction() as connection:
-                newest = (await connection.execute(_NEWEST, _named(new.id))).scalar_one() if only_newest else None
-                if newest is None or newest < new.id.revision:
-                    await connection.execute(insert(job).values(**row_of(new), **identity(new)))
-                    return new
-        except IntegrityError:
-            # Another issuer was quicker, or it came before.
-            pass
+
+        def store(connection: Connection) -> bool:
+            newest = connection.execute(_NEWEST, _named(new.id)).scalar_one() if only_newest else None
+            if newest is not None and newest >= new.id.revision:
+                return False
+            connection.execute(insert(job).values(**row_of(new), **identity(new)))
+            return True
+
+        # Where a row is there, another issuer was quicker, or it came before.
+        with suppress(IntegrityError):
+            if await self._database.write(store):
+                return new
         found = await self.find(new.id)
         if found is None and not only_newest:
             raise JobTakenError(str(new.id))
         return found
 
     async def find(self, job_id: JobId) -> Job | None:
-        async with self._database.transaction() as connection:
-            row = (await connection.execute(_FIND, _named(job_id))).one_or_none()
+        row = await self._database.read(lambda connection: connection.execute(_FIND, _named(job_id)).one_or_none())
         return job_of(row) if row is not None else None
 
     async def found(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
         """Those of the jobs that are there; one that can't be read is logged and left out."""
         ids = tuple_(job.c.certificate_id, job.c.revision, job.c.variant)
-        wanted = [(one.certificate_id, one.revision, one.variant) for one in job_ids]
-        async with self._database.transaction() as connection:
-            rows = (await connection.execute(select(job).where(ids.in_(wanted)))).all()
+        wanted = select(job).where(ids.in_([(one.certificate_id, one.revision, one.variant) for one in job_ids]))
+        rows = await self._database.read(lambda connection: connection.execute(wanted).all())
         return {mine.id: mine for row in rows if (mine := readable(row)) is not None}
 
     async def claim(
-        self, *, now: datetime, until: datetime, turns: Turns, running: Collection[JobId]
+        self,
+        *,
+        now: datetime,
+        until: datetime,
+        turns: Turns,
+        running: Collection[JobId],
+        skip_cas: Collection[str] = (),
     ) -> tuple[list[Job], datetime | None]:
-        """Lease the due jobs whose turn it is, as many as there are free slots, and tell when the next one will be
-        due. A row that can't be read is logged and left out.
+        """Lease the due jobs whose turn it is, as many as there are free slots, but none of a CA of `skip_cas`; and
+        tell when the next one will be due. A row that can't be read is logged and left out.
         """
-        claimed: list[Job] = []
-        turns = turns.copy()
+
+        def look(connection: Connection) -> tuple[bool, datetime | None]:
+            later = connection.execute(NEXT_DUE, {"now": now}).scalar_one_or_none()
+            return bool(_lines(connection, now, skip_cas)), later
+
+        # Most looks find nothing that is due, and need no transaction of the one writer.
+        due, later = await self._database.read(look)
+        if not due:
+            return [], later
         lease = {"lease_owner": self._worker, "lease_until": until}
-        async with self._database.transaction() as connection:
-            lines = {Line(row.owner, bool(row.urgent)) for row in await connection.execute(LINES, {"now": now})}
-            while (line := turns.next_of(lines)) is not None:
-                of_line = {"now": now, "of_owner": line.owner, "if_urgent": line.urgent}
-                row = (await connection.execute(FIRST_OF_LINE, of_line)).one_or_none()
+
+        def take(connection: Connection) -> list[Job]:
+            claimed: list[Job] = []
+            planned = turns.copy()
+            lines = _lines(connection, now, skip_cas)
+            while (line := planned.next_of(lines)) is not None:
+                of_line = {"now": now, "of_owner": line.owner, "if_urgent": line.urgent, "of_ca": line.ca}
+                row = connection.execute(FIRST_OF_LINE, of_line).one_or_none()
                 if row is None:
                     lines.remove(line)
                     continue
@@ -139,29 +163,32 @@ class Journal:
                 if mine is None:
                     # This worker kept its lease too short; or a newer issuer wrote it, or it is damaged. It is
                     # leased, so that it doesn't stand before the others.
-                    await connection.execute(_SET_ASIDE, {**_named(job_id_of(row)), **lease})
+                    connection.execute(_SET_ASIDE, {**_named(job_id_of(row)), **lease})
                     continue
                 # Another worker may have been quicker since it was read.
                 with suppress(JobTakenError):
-                    claimed.append(await _write(connection, mine, lease, expected=mine))
-                    turns.begun(line.owner)
-            later = await connection.execute(NEXT_DUE, {"now": now})
-            return claimed, later.scalar_one_or_none()
+                    claimed.append(_write(connection, mine, lease, expected=mine))
+                    planned.begun(line.owner)
+            return claimed
+
+        return await self._database.write(take), later
 
     async def extend_leases(self, jobs: Collection[JobId], *, until: datetime) -> None:
-        async with self._database.transaction() as connection:
-            for job_id in jobs:
-                await connection.execute(_EXTEND, {**_named(job_id), "of_owner": self._worker, "lease_until": until})
+        held = [{**_named(job_id), "of_owner": self._worker, "lease_until": until} for job_id in jobs]
+        if held:
+            await self._database.write(
+                lambda connection: connection.execute(_EXTEND, held), patience_s=NOBODY_WAITS_S
+            )
 
     async def release_leases(self) -> None:
         """Give every lease of this worker back: at its end, and at its start those of its life before a crash."""
-        async with self._database.transaction() as connection:
-            await connection.execute(_RELEASE, {"of_owner": self._worker})
+        mine = {"of_owner": self._worker}
+        await self._database.write(lambda connection: connection.execute(_RELEASE, mine))
 
     async def release(self, job_id: JobId) -> None:
         """Give the lease of one job back, where it is still this worker's."""
-        async with self._database.transaction() as connection:
-            await connection.execute(_RELEASE.where(_IS_JOB), {"of_owner": self._worker, **_named(job_id)})
+        mine = {"of_owner": self._worker, **_named(job_id)}
+        await self._database.write(lambda connection: connection.execute(_RELEASE.where(_IS_JOB), mine))
 
     async def advance(
         self,
@@ -171,27 +198,41 @@ class Journal:
         records: Sequence[ChallengeRecord] = (),
         removed: Sequence[ChallengeRecord] = (),
         release: bool = False,
+        within: Callable[[Connection], None] | None = None,
     ) -> Job:
-        """Write what changed, store new challenge records and forget removed ones; `release` gives the lease back.
+        """Write what changed, store challenge records that are new or were shown, and forget removed ones; `release`
+        gives the lease back. `within` is done first, in the same transaction: what it raises undoes all.
 
         Raises:
             JobTakenError: somebody wrote to the job since `before` was read.
         """
         lease = {"lease_owner": None, "lease_until": None} if release else {}
-        async with self._database.transaction() as connection:
-            written = await _write(connection, after, lease, expected=before)
+        now = self._clock()
+
+        def step(connection: Connection) -> Job:
+            if within is not None:
+                within(connection)
+            written = _write(connection, after, lease, expected=before)
+            self._record(connection, before, after, now)
             if records:
-                await _store_records(connection, records)
-            await _forget(connection, removed)
-        return written
+                _store_records(connection, records)
+            _forget(connection, removed)
+            return written
+
+        return await self._database.write(step)
 
     async def nudge(self, before: Job, after: Job, *, now: datetime) -> bool:
         """Write to a job that waits or rests, also its issue order; False where it is leased or was written to."""
-        idle = or_(job.c.lease_owner.is_(None), job.c.lease_until < now)
-        async with self._database.transaction() as connection:
-            values = {**row_of(after), **order_row(after), "version": before.version + 1}
-            result = await connection.execute(_WRITE.where(idle), {**values, **_expected(before)})
-        return result.rowcount == 1
+        idle = _WRITE.where(or_(job.c.lease_owner.is_(None), job.c.lease_until < now))
+        values = {**changed(before, after), **order_row(after), "version": before.version + 1, **_expected(before)}
+
+        def store(connection: Connection) -> bool:
+            if connection.execute(idle, values).rowcount != 1:
+                return False
+            self._record(connection, before, after, now)
+            return True
+
+        return await self._database.write(store)
 
     async def records(self, job_id: JobId) -> list[ChallengeRecord]:
         return await self._records(_RECORDS, _named(job_id))
@@ -206,45 +247,94 @@ class Journal:
         return await self._records(_RECORDS_AT, {"of_kind": kind, "of_name": record_name})
 
     async def forget_records(self, removed: Sequence[ChallengeRecord]) -> None:
-        async with self._database.transaction() as connection:
-            await _forget(connection, removed)
+        if removed:
+            await self._database.write(lambda connection: _forget(connection, removed), patience_s=NOBODY_WAITS_S)
 
-    async def account(self, ca: str, directory_url: str) -> str | None:
-        query = select(account.c.url).where(account.c.ca == ca, account.c.directory_url == directory_url)
-        async with self._database.transaction() as connection:
-            return (await connection.execute(query)).scalar_one_or_none()
+    async def orphans(self) -> Sequence[OrderRecord]:
+        """Orders that were given up while they may be open at the CA, and that nobody closed; without those that
+        share a name with an order that is open there.
+        """
+        return await self._database.read(order_book.orphans)
 
-    async def remember_account(self, ca: str, directory_url: str, url: str) -> None:
-        key = and_(account.c.ca == ca, account.c.directory_url == directory_url)
-        async with self._database.transaction() as connection:
-            changed = await connection.execute(update(account).where(key).values(url=url))
-            if changed.rowcount == 0:
-                await connection.execute(insert(account).values(ca=ca, directory_url=directory_url, url=url))
+    async def close_order(self, record: OrderRecord) -> None:
+        """An orphan that is tidied up."""
+        await self._database.write(
+            lambda connection: order_book.close_order(connection, record), patience_s=NOBODY_WAITS_S
+        )
+
+    async def account(self, ca: str, directory_url: str) -> AccountRecord | None:
+        """None also where an earlier version stored the URL alone."""
+        record = await self._database.read(
+            lambda connection: account_book.find_account(connection, ca, directory_url)
+        )
+        return self._noted(record) if record is not None else None
+
+    async def keep_account(self, record: AccountRecord) -> AccountRecord:
+        """Store an account, and return it; or the one that was stored before, perhaps by another host.
+
+        A row that has only a URL, of an earlier version, gets the key and keeps its URL: where this isn't the key
+        that the URL belongs to, the CA says so.
+        """
+
+        def keep(connection: Connection) -> AccountRecord:
+            return account_book.keep_account(connection, record)
+
+        try:
+            kept = await self._database.write(keep)
+        except IntegrityError:
+            # Another host was quicker.
+            kept = await self._database.write(keep)
+        return self._noted(kept)
+
+    async def set_account_url(self, ca: str, directory_url: str, url: str) -> None:
+        await self._database.write(
+            lambda connection: account_book.set_account_url(connection, ca, directory_url, url)
+        )
+        self._account_urls[ca] = url
+
+    def _noted(self, record: AccountRecord) -> AccountRecord:
+        """An order that is opened from now on is recorded with this account."""
+        if record.url is not None:
+            self._account_urls[record.ca] = record.url
+        return record
+
+    def _record(self, connection: Connection, before: Job, after: Job, now: datetime) -> None:
+        account_url = self._account_urls.get(after.ca or "", "")
+        order_book.record_changes(connection, before, after, account_url=account_url, now=now)
 
     async def _records(self, query: Select[Any], parameters: Mapping[str, object]) -> list[ChallengeRecord]:
-        async with self._database.transaction() as connection:
-            return [record_of(row) for row in await connection.execute(query, parameters)]
+        def look(connection: Connection) -> list[ChallengeRecord]:
+            return [record_of(row) for row in connection.execute(query, parameters)]
+
+        return await self._database.read(look)
 
 
-async def _write(connection: AsyncConnection, after: Job, lease: Mapping[str, object], *, expected: Job) -> Job:
-    values = {**row_of(after), **lease, **_expected(expected), "version": expected.version + 1}
-    result = await connection.execute(_WRITE, values)
-    if result.rowcount != 1:
+def _lines(connection: Connection, now: datetime, skip_cas: Collection[str]) -> set[Line]:
+    rows = connection.execute(LINES, {"now": now})
+    return {Line(row.owner, bool(row.urgent), row.ca) for row in rows if row.ca not in skip_cas}
+
+
+def _write(connection: Connection, after: Job, lease: Mapping[str, object], *, expected: Job) -> Job:
+    values = {**changed(expected, after), **lease, **_expected(expected), "version": expected.version + 1}
+    if connection.execute(_WRITE, values).rowcount != 1:
         raise JobTakenError(str(expected.id))
     return replace(after, version=expected.version + 1)
 
 
-async def _store_records(connection: AsyncConnection, records: Sequence[ChallengeRecord]) -> None:
-    of_job = _named(records[0].job)
-    known = set((await connection.execute(_RECORDS.with_only_columns(challenge.c.url), of_job)).scalars())
+def _store_records(connection: Connection, records: Sequence[ChallengeRecord]) -> None:
+    known = {row.url: record_of(row) for row in connection.execute(_RECORDS, _named(records[0].job))}
     new = [record_row(record) for record in records if record.url not in known]
     if new:
-        await connection.execute(insert(challenge), new)
+        connection.execute(insert(challenge), new)
+    told = [record for record in records if record.url in known and record.shown != known[record.url].shown]
+    if told:
+        rows = [{**_named(one.job), "of_url": one.url, "shown": one.shown, "solver": one.solver} for one in told]
+        connection.execute(_TELL, rows)
 
 
-async def _forget(connection: AsyncConnection, removed: Sequence[ChallengeRecord]) -> None:
+def _forget(connection: Connection, removed: Sequence[ChallengeRecord]) -> None:
     if removed:
-        await connection.execute(_FORGET, [{**_named(record.job), "of_url": record.url} for record in removed])
+        connection.execute(_FORGET, [{**_named(record.job), "of_url": record.url} for record in removed])
 
 
 def _named(job_id: JobId) -> dict[str, object]:

@@ -1,69 +1,92 @@
-"""The journal's database: transactions, and what is wrong with it."""
+"""The journal's database: works that read or write it, and what is wrong with it."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Final, Self
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Self, TypeVar
 
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from certkit.database import DatabaseBusyError, busy
-from issuer.adapters.group_commit import GroupCommit
+from certkit.database import DatabaseBusyError, was_overtaken
+from certkit.transactions import Database
 from issuer.adapters.tables import registry_epoch
 
-__all__ = ["JournalDatabase"]
+__all__ = ["NOBODY_WAITS_S", "JournalDatabase"]
 
+ResultT = TypeVar("ResultT")
+
+NOBODY_WAITS_S: Final = 0.25
+"""Patience of writes that nobody waits for."""
+_TRIES: Final = 8
+_AGAIN_S: Final = 0.01
+_KNOWN_FOR_S: Final = 10.0
 _TOUCH: Final = update(registry_epoch).values(attempts=registry_epoch.c.attempts + 1)
 
 
 class JournalDatabase:
-    """As an async context manager it closes the engine at the end."""
+    """As an async context manager it closes the database at the end."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self._groups = GroupCommit(engine) if engine.dialect.name == "sqlite" else None
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._trouble: str | None = None
+        self._written_at: float | None = None
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._groups is not None:
-            await self._groups.close()
-        await self._engine.dispose()
+        await self._database.close()
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[AsyncConnection]:
-        """A transaction, which must not begin another one.
+    async def upgrade(self, migrations: Path) -> None:
+        await self._database.upgrade(migrations)
+
+    async def write(self, work: Callable[[Connection], ResultT], *, patience_s: float = 0.0) -> ResultT:
+        """As `Database.write`. A work that another host's overtook is done again, so it must bear that.
 
         Raises:
             DatabaseBusyError: the database is locked by another process, has no room, or can't be reached; what was
                 to be written is not, or nobody knows: writes are compare-and-set, so whoever looks again sees it.
         """
-        begin = self._groups.transaction if self._groups is not None else self._engine.begin
-        try:
-            async with begin() as connection:
-                yield connection
-        except DatabaseBusyError as error:
-            self._trouble = str(error)
-            raise
-        except DBAPIError as error:
-            passing = busy(error)
-            if passing is None:
+        for tries in range(1, _TRIES + 1):
+            try:
+                result = await self._database.write(work, patience_s=patience_s)
+            except DatabaseBusyError as error:
+                self._trouble = str(error)
                 raise
-            self._trouble = str(passing)
-            raise passing from None
+            except DBAPIError as error:
+                if not was_overtaken(error):
+                    raise
+                await asyncio.sleep(tries * _AGAIN_S)
+            else:
+                self._written_at = asyncio.get_running_loop().time()
+                return result
+        raise DatabaseBusyError("others changed the same rows at the same time, again and again")
 
-    async def try_to_write(self) -> None:
-        """Find out whether the database can be written, also while nothing else is.
+    async def read(self, work: Callable[[Connection], ResultT]) -> ResultT:
+        """As `Database.read`.
 
         Raises:
-            DatabaseBusyError: as `transaction`.
+            DatabaseBusyError: the database can't be read now.
         """
-        async with self.transaction() as connection:
-            await connection.execute(_TOUCH)
+        return await self._database.read(work)
+
+    async def try_to_write(self) -> None:
+        """Find out whether the database can be written, where it isn't known: nothing was written lately, or the
+        last write failed. It costs nothing while others write.
+
+        Raises:
+            DatabaseBusyError: as `write`.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._trouble is None and self._written_at is not None and now - self._written_at < _KNOWN_FOR_S:
+            return
+        await self.write(lambda connection: connection.execute(_TOUCH))
         self._trouble = None
+
+    def writable(self) -> bool:
+        """Whether nothing went wrong since `try_to_write` came through."""
+        return self._trouble is None
 
     def not_ready(self) -> str | None:
         """What went wrong, until `try_to_write` comes through."""

@@ -13,7 +13,17 @@ from issuer.domain.failure import FailureReason
 from issuer.domain.job import CaOrder, Job, JobId, JobState, due_at
 from issuer.domain.key_material import KeyMaterial
 
-__all__ = ["identity", "job_id_of", "job_of", "order_row", "readable", "record_of", "record_row", "row_of"]
+__all__ = [
+    "changed",
+    "identity",
+    "job_id_of",
+    "job_of",
+    "order_row",
+    "readable",
+    "record_of",
+    "record_row",
+    "row_of",
+]
 
 log = structlog.get_logger()
 
@@ -37,18 +47,40 @@ def order_row(of: Job) -> dict[str, object]:
 
 def row_of(of: Job) -> dict[str, object]:
     """The columns that change while a job goes on."""
+    return {**_key_row(of.key), **_plain_row(of)}
+
+
+def changed(before: Job, after: Job) -> dict[str, object]:
+    """Those of these columns that differ: a step rewrites neither the keys nor the chain."""
+    now, then = _plain_row(after), _plain_row(before)
+    key = _key_row(after.key) if after.key != before.key else {}
+    return {**key, **{column: value for column, value in now.items() if value != then[column]}}
+
+
+def _key_row(key: KeyMaterial | None) -> dict[str, object]:
+    return {
+        "csr": key.csr_der if key else None,
+        "spki_sha256": key.spki_sha256 if key else None,
+        "sealed_keys": [one.model_dump() for one in key.sealed] if key else None,
+    }
+
+
+def _plain_row(of: Job) -> dict[str, object]:
+    order = of.ca_order
     return {
         "state": of.state,
         "ca": of.ca,
-        "csr": of.key.csr_der if of.key else None,
-        "spki_sha256": of.key.spki_sha256 if of.key else None,
-        "sealed_keys": [key.model_dump() for key in of.key.sealed] if of.key else None,
-        "order_url": of.ca_order.url if of.ca_order else None,
-        "finalize_url": of.ca_order.finalize_url if of.ca_order else None,
-        "unanswered_since": of.ca_order.unanswered_since if of.ca_order else None,
+        "line_ca": of.ca or "",
+        "order_url": order.url if order else None,
+        "finalize_url": order.finalize_url if order else None,
+        "unanswered_since": order.unanswered_since if order else None,
+        "denied_since": order.denied_since if order else None,
+        "denials": order.denials if order else 0,
+        "finalize_sent_at": order.finalize_sent_at if order else None,
         "chain_pem": of.chain_pem,
         "validation_method": of.validation_method,
         "abandoned": of.abandoned,
+        "lost": of.lost,
         "refusals": of.refusals,
         "setbacks": of.setbacks,
         "wait_until": of.wait_until,
@@ -77,10 +109,11 @@ def job_of(row: Row[Any]) -> Job:
         version=row.version,
         ca=row.ca,
         key=_key(row),
-        ca_order=CaOrder(row.order_url, row.finalize_url, row.unanswered_since) if row.order_url else None,
+        ca_order=_order(row),
         chain_pem=row.chain_pem,
         validation_method=row.validation_method,
         abandoned=row.abandoned,
+        lost=row.lost,
         refusals=row.refusals,
         setbacks=row.setbacks,
         wait_until=row.wait_until,
@@ -110,6 +143,19 @@ def _reason(stored: str | None) -> FailureReason | None:
     return FailureReason(stored) if stored in set(FailureReason) else FailureReason.UNFORESEEN
 
 
+def _order(row: Row[Any]) -> CaOrder | None:
+    if not row.order_url:
+        return None
+    return CaOrder(
+        row.order_url,
+        row.finalize_url,
+        unanswered_since=row.unanswered_since,
+        denied_since=row.denied_since,
+        denials=row.denials,
+        finalize_sent_at=row.finalize_sent_at,
+    )
+
+
 def _key(row: Row[Any]) -> KeyMaterial | None:
     if row.csr is None:
         return None
@@ -125,6 +171,8 @@ def record_of(row: Row[Any]) -> ChallengeRecord:
         identifier=row.identifier,
         record_name=row.record_name,
         record_value=row.record_value,
+        solver=row.solver,
+        shown=row.shown,
     )
 
 
@@ -138,4 +186,6 @@ def record_row(record: ChallengeRecord) -> dict[str, object]:
         "identifier": record.identifier,
         "record_name": record.record_name,
         "record_value": record.record_value,
+        "solver": record.solver,
+        "shown": record.shown,
     }

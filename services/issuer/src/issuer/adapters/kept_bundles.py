@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, exists, null, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, exists, null, or_, select, tuple_, update
 
-from issuer.adapters.journal_database import JournalDatabase
+from issuer.adapters.journal_database import NOBODY_WAITS_S, JournalDatabase
 from issuer.adapters.journal_rows import job_id_of, readable
-from issuer.adapters.tables import challenge, job, registry_epoch
+from issuer.adapters.tables import acme_order, challenge, job, registry_epoch
 from issuer.domain.job import Job, JobId, JobState
 
 __all__ = ["KeptBundles", "Pruned"]
 
 _SUPERSEDED_FOR: Final = timedelta(days=30)
 """The row of a revision stays for so long after its end, and then if it is its certificate's newest."""
+_ORDERS_FOR: Final = timedelta(days=400)
+"""The record of an order stays for so long after its end."""
 _AT_ONCE: Final = 500
 """Rows that one transaction changes: others wait for it."""
 
@@ -68,14 +71,18 @@ _SUPERSEDED: Final = (
     .limit(_AT_ONCE)
 )
 _DELETE: Final = delete(job).where(_ID.in_(_SUPERSEDED))
+_ORDER: Final = (acme_order.c.url, acme_order.c.certificate_id, acme_order.c.revision, acme_order.c.variant)
+_ENDED: Final = select(*_ORDER).where(acme_order.c.ended_at <= bindparam("ages_ago")).limit(_AT_ONCE)
+_DELETE_ORDERS: Final = delete(acme_order).where(tuple_(*_ORDER).in_(_ENDED))
 
 
 @dataclass(frozen=True)
 class Pruned:
-    """How many bundles were forgotten, and how many rows were deleted."""
+    """How many bundles were forgotten, and how many rows of jobs and of orders were deleted."""
 
     bundles: int
     rows: int
+    orders: int = 0
 
 
 class KeptBundles:
@@ -93,31 +100,46 @@ class KeptBundles:
             query = _KEPT.limit(limit)
             if after is not None:
                 query = query.where(tuple_(after.certificate_id, after.revision, after.variant) < _ID)
-            async with self._database.transaction() as connection:
-                rows = (await connection.execute(query)).all()
+            rows = await self._database.read(partial(_rows, query))
             jobs += filter(None, map(readable, rows))
             if len(rows) < limit or jobs:
                 return jobs
             after = job_id_of(rows[-1])
 
     async def prune(self, *, now: datetime) -> Pruned:
-        """Forget the bundles whose leaf has expired, and delete rows of revisions that are long superseded."""
+        """Forget the bundles whose leaf has expired, and delete rows of revisions that are long superseded, and of
+        orders that ended ages ago.
+        """
         times = {"now": now, "long_ago": now - _SUPERSEDED_FOR}
-        bundles = rows = 0
+
+        def part(connection: Connection) -> Pruned:
+            return Pruned(
+                connection.execute(_FORGET, {"now": now}).rowcount,
+                connection.execute(_DELETE, times).rowcount,
+                connection.execute(_DELETE_ORDERS, {"ages_ago": now - _ORDERS_FOR}).rowcount,
+            )
+
+        pruned = Pruned(0, 0)
         while True:
-            async with self._database.transaction() as connection:
-                forgotten = (await connection.execute(_FORGET, {"now": now})).rowcount
-                deleted = (await connection.execute(_DELETE, times)).rowcount
-            bundles, rows = bundles + forgotten, rows + deleted
-            if max(forgotten, deleted) < _AT_ONCE:
-                return Pruned(bundles, rows)
+            more = await self._database.write(part, patience_s=NOBODY_WAITS_S)
+            pruned = Pruned(pruned.bundles + more.bundles, pruned.rows + more.rows, pruned.orders + more.orders)
+            if max(more.bundles, more.rows, more.orders) < _AT_ONCE:
+                return pruned
 
     async def reported_epoch(self) -> int:
         """The epoch of the registry that this issuer last reported for; 0 before any report."""
-        async with self._database.transaction() as connection:
-            reported: int = (await connection.execute(select(registry_epoch.c.reported))).scalar_one()
-        return reported
+
+        def look(connection: Connection) -> int:
+            reported: int = connection.execute(select(registry_epoch.c.reported)).scalar_one()
+            return reported
+
+        return await self._database.read(look)
 
     async def note_reported(self, epoch: int) -> None:
-        async with self._database.transaction() as connection:
-            await connection.execute(update(registry_epoch).values(reported=epoch))
+        await self._database.write(
+            lambda connection: connection.execute(update(registry_epoch).values(reported=epoch))
+        )
+
+
+def _rows(query: Select[Any], connection: Connection) -> Sequence[Row[Any]]:
+    return connection.execute(query).all()

@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from certkit.database import NAMING, UtcDateTime
 
-__all__ = ["account", "challenge", "job", "metadata", "registry_epoch"]
+__all__ = ["account", "acme_order", "challenge", "job", "metadata", "registry_epoch"]
 
 metadata: Final = MetaData(naming_convention=NAMING)
 
@@ -29,7 +29,10 @@ account: Final = Table(
     metadata,
     Column("ca", String(63), primary_key=True),
     Column("directory_url", String(500), primary_key=True),
-    Column("url", Text, nullable=False),
+    Column("url", Text),
+    # Both or none: an earlier version kept its key in a file.
+    Column("key_thumbprint", String(64)),
+    Column("sealed_key", LargeBinary),
 )
 
 job: Final = Table(
@@ -51,9 +54,13 @@ job: Final = Table(
     Column("order_url", Text),
     Column("finalize_url", Text),
     Column("unanswered_since", UtcDateTime),
+    Column("denied_since", UtcDateTime),
+    Column("denials", Integer, nullable=False, server_default="0"),
+    Column("finalize_sent_at", UtcDateTime),
     Column("chain_pem", Text),
     Column("validation_method", String(64), nullable=False),
     Column("abandoned", Integer, nullable=False),
+    Column("lost", Integer, nullable=False, server_default="0"),
     Column("refusals", Integer, nullable=False),
     Column("setbacks", Integer, nullable=False),
     Column("wait_until", UtcDateTime),
@@ -68,6 +75,8 @@ job: Final = Table(
     # Of the issue order: whose turn it takes.
     Column("owner", Text, nullable=False, server_default=""),
     Column("urgent", Boolean, nullable=False, server_default=false()),
+    # As `ca`, and empty where there is none: its line.
+    Column("line_ca", String(63), nullable=False, server_default=""),
     Column("stored_at", UtcDateTime),
     Column("not_after", UtcDateTime, index=True),
 )
@@ -75,6 +84,7 @@ job: Final = Table(
 Index(
     "ix_job_line",
     job.c.owner,
+    job.c.line_ca,
     job.c.urgent,
     job.c.due_at,
     sqlite_where=job.c.due_at.is_not(None),
@@ -103,7 +113,26 @@ challenge: Final = Table(
     Column("identifier", String(255), nullable=False),
     Column("record_name", String(300), nullable=False, index=True),
     Column("record_value", String(300), nullable=False),
+    Column("solver", String(63), nullable=False, server_default=""),
+    Column("shown", Boolean, nullable=False, server_default=false()),
     ForeignKeyConstraint(
         ["certificate_id", "revision", "variant"], ["job.certificate_id", "job.revision", "job.variant"]
     ),
+)
+
+acme_order: Final = Table(
+    "acme_order",
+    metadata,
+    # Two jobs may have one: some CAs give a pending order to whoever asks for the same names again.
+    Column("url", Text, primary_key=True),
+    # Of no row of `job`: an order outlives its job.
+    Column("certificate_id", String(64), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("variant", String(63), primary_key=True),
+    Column("ca", String(63), nullable=False),
+    Column("account_url", Text, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("finalize_sent_at", UtcDateTime),
+    Column("ended_at", UtcDateTime, index=True),
 )

@@ -17,11 +17,13 @@ _OWNERS: Final = 1000
 class Line:
     """The due jobs of one owner that are urgent, or that are not; they are begun in the order in which they were due.
 
-    Issue orders of a sender that names no owner are in the lines of the owner "".
+    Issue orders of a sender that names no owner are in the lines of the owner "". All jobs of a line go to one CA;
+    that of jobs whose CA isn't chosen yet is "".
     """
 
     owner: str
     urgent: bool = False
+    ca: str = ""
 
 
 def most_of_one_owner(slots: int) -> int:
@@ -40,7 +42,7 @@ def whose_turn(
     waiting = [line for line in lines if held.get(line.owner, 0) < most]
     return min(
         waiting,
-        key=lambda line: (held.get(line.owner, 0), served.get(line.owner, -1), line.owner, not line.urgent),
+        key=lambda line: (held.get(line.owner, 0), served.get(line.owner, -1), line.owner, not line.urgent, line.ca),
         default=None,
     )
 

@@ -15,9 +15,9 @@ from certcore.bundles import IssuedBundle, IssueReport
 from certcore.clock import Clock
 from certcore.errors import PermanentError, SealingError, TransientError
 from certkit.registry_client import RegistryClient
-from issuer.adapters.acme_ca import AcmeCa
 from issuer.adapters.journal import Journal
 from issuer.adapters.status_stream import StatusStream
+from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.ca_order import (
     AuthorizationStatus,
     AuthorizationView,

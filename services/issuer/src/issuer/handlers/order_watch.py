@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Final
 
 from certcore.clock import Clock
-from issuer.adapters.acme_ca import AcmeCa
 from issuer.adapters.journal import Journal
+from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.ca_order import OrderMove, OrderView, judge_order
 from issuer.domain.errors import AcmeProblemError, CaUnreachableError
 from issuer.domain.failure import FailureReason, JobFailedError

@@ -3,7 +3,7 @@
 import structlog
 
 from certcore.clock import Clock
-from issuer.adapters.kept_bundles import KeptBundles
+from issuer.adapters.kept_bundles import KeptBundles, Pruned
 
 __all__ = ["Pruning"]
 
@@ -22,5 +22,5 @@ class Pruning:
             DatabaseBusyError: it is repeated.
         """
         pruned = await self._kept.prune(now=self._clock())
-        if pruned.bundles or pruned.rows:
-            log.info("journal_pruned", bundles=pruned.bundles, rows=pruned.rows)
+        if pruned != Pruned(0, 0):
+            log.info("journal_pruned", bundles=pruned.bundles, rows=pruned.rows, orders=pruned.orders)

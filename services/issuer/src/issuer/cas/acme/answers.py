@@ -1,15 +1,14 @@
 """What a CA answers (RFC 8555 §7.1), read strictly where certbus relies on it and leniently elsewhere."""
 
-from typing import TypeVar
-
-import requests
 from acme import challenges
 from josepy.errors import DeserializationError
 from josepy.json_util import decode_b64jose
 from josepy.jwk import JWKEC
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from issuer.adapters.acme_network import ProblemDocument, retry_after_of
+from issuer.cas.acme.answer import Answer
+from issuer.cas.acme.jws import SigningKey
+from issuer.cas.acme.problems import ProblemDocument
 from issuer.domain.ca_order import (
     AuthorizationStatus,
     AuthorizationView,
@@ -19,10 +18,9 @@ from issuer.domain.ca_order import (
     OrderView,
 )
 from issuer.domain.errors import CaUnreachableError
+from issuer.domain.renewal_info import RenewalInfo
 
-__all__ = ["authorization_view", "order_view"]
-
-BodyT = TypeVar("BodyT", bound=BaseModel)
+__all__ = ["account_is_valid", "authorization_view", "chain_of", "order_view", "renewal_info_of"]
 
 
 class _Body(BaseModel):
@@ -45,6 +43,20 @@ class _ChallengeBody(_Body):
     error: ProblemDocument | None = None
 
 
+class _AccountBody(_Body):
+    status: str
+
+
+class _WindowBody(_Body):
+    start: AwareDatetime
+    end: AwareDatetime
+
+
+class _RenewalInfoBody(_Body):
+    suggested_window: _WindowBody = Field(alias="suggestedWindow")
+    explanation_url: str | None = Field(default=None, alias="explanationURL")
+
+
 class _IdentifierBody(_Body):
     value: str
 
@@ -56,13 +68,13 @@ class _AuthorizationBody(_Body):
     challenges: tuple[_ChallengeBody, ...] = ()
 
 
-def order_view(response: requests.Response, url: str) -> OrderView:
+def order_view(answer: Answer, url: str) -> OrderView:
     """The order as answered.
 
     Raises:
         CaUnreachableError: the answer can't be read.
     """
-    body = _read(_OrderBody, response)
+    body = answer.read(_OrderBody)
     return OrderView(
         url=url,
         status=body.status,
@@ -70,17 +82,18 @@ def order_view(response: requests.Response, url: str) -> OrderView:
         finalize_url=body.finalize,
         certificate_url=body.certificate,
         problem=str(body.error) if body.error else None,
-        retry_after=retry_after_of(response),
+        retry_after=answer.retry_after,
     )
 
 
-def authorization_view(response: requests.Response, key: JWKEC) -> AuthorizationView:
+def authorization_view(answer: Answer, key: SigningKey) -> AuthorizationView:
     """What has to be shown is computed with the account's key.
 
     Raises:
         CaUnreachableError: the answer can't be read.
     """
-    body = _read(_AuthorizationBody, response)
+    body = answer.read(_AuthorizationBody)
+    account = JWKEC(key=key.private_key)
     problems = [str(challenge.error) for challenge in body.challenges if challenge.error]
     return AuthorizationView(
         identifier=body.identifier.value,
@@ -89,7 +102,7 @@ def authorization_view(response: requests.Response, key: JWKEC) -> Authorization
         offers=tuple(
             offer
             for challenge in body.challenges
-            if (offer := _offer(challenge, body.identifier.value, key)) is not None
+            if (offer := _offer(challenge, body.identifier.value, account)) is not None
         ),
         proven_by=next((item.type for item in body.challenges if item.status == "valid"), None),
         problem="; ".join(problems) or None,
@@ -112,9 +125,33 @@ def _offer(challenge: _ChallengeBody, identifier: str, key: JWKEC) -> ChallengeO
     return None
 
 
-def _read(model: type[BodyT], response: requests.Response) -> BodyT:
+def account_is_valid(answer: Answer) -> bool:
     try:
-        return model.model_validate_json(response.content)
-    except ValidationError as error:
-        places = sorted({".".join(map(str, item["loc"])) or "body" for item in error.errors(include_input=False)})
-        raise CaUnreachableError(f"{response.url} answered what can't be read: {', '.join(places)}") from None
+        return answer.read(_AccountBody).status == "valid"
+    except CaUnreachableError:
+        return False
+
+
+def renewal_info_of(answer: Answer) -> RenewalInfo:
+    """The window as answered.
+
+    Raises:
+        CaUnreachableError: the answer can't be read, or its window ends before it begins.
+    """
+    body = answer.read(_RenewalInfoBody)
+    window = body.suggested_window
+    if window.end < window.start:
+        raise CaUnreachableError(f"{answer.url} answered what can't be read: a window that ends before it begins")
+    return RenewalInfo(window.start, window.end, body.explanation_url, answer.retry_after)
+
+
+def chain_of(answer: Answer) -> str:
+    """The chain as PEM, leaf first.
+
+    Raises:
+        CaUnreachableError: the answer is no text.
+    """
+    try:
+        return answer.body.decode()
+    except UnicodeDecodeError:
+        raise CaUnreachableError(f"{answer.url} answered what can't be read: no PEM") from None

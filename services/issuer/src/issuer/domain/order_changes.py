@@ -1,0 +1,58 @@
+"""What a step of a job means for the record of its order at the CA."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from issuer.domain.failure import FailureReason
+from issuer.domain.job import Job, JobState
+from issuer.domain.order_record import RecordedState
+
+__all__ = ["Ended", "FinalizeSent", "Opened", "OrderChange", "order_changes"]
+
+
+@dataclass(frozen=True)
+class Opened:
+    url: str
+    finalize_sent_at: datetime | None
+
+
+@dataclass(frozen=True)
+class FinalizeSent:
+    url: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Counts only for an order that is open: one that was issued stays issued, whatever becomes of its bundle."""
+
+    url: str
+    state: RecordedState
+
+
+OrderChange = Opened | FinalizeSent | Ended
+
+
+def order_changes(before: Job, after: Job) -> Sequence[OrderChange]:
+    """In the order in which they are recorded."""
+    old, new = before.ca_order, after.ca_order
+    changes: list[OrderChange] = []
+    if old is not None and (new is None or new.url != old.url):
+        changes.append(Ended(old.url, _end_of(before, after)))
+    if new is None:
+        return changes
+    if old is None or new.url != old.url:
+        changes.append(Opened(new.url, new.finalize_sent_at))
+    elif new.finalize_sent_at is not None and new.finalize_sent_at != old.finalize_sent_at:
+        changes.append(FinalizeSent(new.url, new.finalize_sent_at))
+    if after.state is JobState.ISSUED and before.state is not JobState.ISSUED:
+        changes.append(Ended(new.url, RecordedState.ISSUED))
+    return changes
+
+
+def _end_of(before: Job, after: Job) -> RecordedState:
+    """Where nobody knows how an order stands at the CA, it may be open there."""
+    if after.lost > before.lost or after.reason is FailureReason.ORDER_LOST:
+        return RecordedState.LOST
+    return RecordedState.INVALID if after.reason is FailureReason.ORDER_INVALID else RecordedState.ABANDONED
