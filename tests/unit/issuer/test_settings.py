@@ -162,3 +162,8 @@ def test_the_examples_of_the_documentation_are_valid() -> None:
     read = settings(cas=each["cas"], policy=policy)
     documented = {ca.preset for ca in read.acme_cas} | {"letsencrypt-staging", "openbao", "pebble"}
     assert documented == set(PRESETS)
+
+
+def test_an_escrow_s_public_key_that_is_none_is_refused() -> None:
+    with pytest.raises(ValidationError, match="not an X25519 public key"):
+        settings(escrow_public_key="bm8ga2V5")

@@ -122,6 +122,7 @@ class Role(StrEnum):
     ISSUER = "issuer"
     DELIVERER = "deliverer"
     MONITOR = "monitor"
+    ESCROW = "escrow"
 
 
 class Problem(_View):
@@ -274,11 +275,15 @@ class RecipientEnrolment(BaseModel):
 
 
 class SiteEnrolment(BaseModel):
-    """Body that enrols a site: only public halves of keys travel."""
+    """Body that enrols a site: only public halves of keys travel.
+
+    With `replace` a service may have another key than before: what it should hold is sealed to it again.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipients: tuple[RecipientEnrolment, ...]
+    replace: bool = False
 
 
 class SiteView(_View):

@@ -15,7 +15,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from certcore.api import IssuedAnswer, IssuedReport, IssueOrders, Page
-from certcore.bundles import IssuedBundle, SealedBundle, StoredBundle
+from certcore.bundles import IssuedBundle, ResealedKeys, ResealWanted, SealedBundle, SealedKey, StoredBundle
 from certcore.errors import PermanentError, TransientError
 from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder
 from certcore.placements import PLATFORM
@@ -179,6 +179,25 @@ class RegistryClient:
             TransientError, PermanentError: as `deployments`.
         """
         return await self._all("/v1/expectations", EndpointsExpected)
+
+    async def reseals(self) -> Listed[ResealWanted]:
+        """The keys that the escrow should seal again.
+
+        Raises:
+            TransientError, PermanentError: as `deployments`.
+        """
+        return await self._all("/v1/reseals", ResealWanted)
+
+    async def store_resealed(self, wanted: ResealWanted, keys: Sequence[SealedKey]) -> None:
+        """Hand over keys that were sealed again; the same twice is no error.
+
+        Raises:
+            TransientError: the registry can't be reached or failed.
+            PermanentError: the registry refuses them: they are not wanted any more.
+        """
+        path = f"/v1/bundles/{wanted.certificate_id}/{wanted.revision}/keys"
+        body = ResealedKeys(keys=tuple(keys))
+        await self._call("PUT", path, query={"variant": wanted.variant}, body=body)
 
     async def not_ready(self) -> str | None:
         """What the registry says against its readiness; None where it is ready.

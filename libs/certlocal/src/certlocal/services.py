@@ -6,7 +6,8 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-from certcore.identities import identity, recipient_name
+from certcore.identities import ESCROW, identity, recipient_name
+from certcore.sealing import generate_recipient_key
 from certlocal.home import Home
 from certlocal.local_ca import LocalCa
 from certlocal.nats_identities import NatsIdentities
@@ -18,6 +19,7 @@ SITES: Final = ("site1", "site2")
 SERVICES: Final = (
     "registry",
     "issuer",
+    ESCROW,
     "monitor",
     *(identity(site, "syncer") for site in SITES),
     identity("site1", "pusher"),
@@ -69,6 +71,7 @@ def service_processes(
     found = [
         start.service("registry", "registry", _registry(home), port=around.registry_port),
         start.service("issuer", "issuer", _issuer(home, around)),
+        start.escrow(_escrow(home)),
         start.service("monitor", "monitor", _monitor(home, around)),
         *(start.service(identity(site, "syncer"), "syncer", _syncer(home, around, site)) for site in SITES),
         start.service(identity("site1", "pusher"), "cdn_pusher", _pusher(home, around)),
@@ -84,19 +87,29 @@ class _Starter:
     ca: LocalCa
 
     def service(self, name: str, module: str, own: dict[str, Value], *, port: int | None = None) -> Service:
+        client = self.ca.client(name)
+        bus: dict[str, Value] = {
+            "url": self.around.nats_url,
+            "monitor_url": self.around.nats_monitor_url,
+            "identity": name,
+            "nkey_seed_file": str(self.identities.seed_file(name)),
+            "ca_file": str(self.ca.ca_file),
+            "certificate_file": str(client.certificate_file),
+            "key_file": str(client.key_file),
+        }
+        kind = module.removeprefix("cdn_")
+        return self._process(name, kind, [module], {"bus": bus, **own}, port=port)
+
+    def escrow(self, own: dict[str, Value]) -> Service:
+        """It has no name on the bus."""
+        return self._process(ESCROW, ESCROW, ["issuer", ESCROW], own)
+
+    def _process(
+        self, name: str, kind: str, argv: list[str], own: dict[str, Value], *, port: int | None = None
+    ) -> Service:
         port = port or self.home.ports.port(name)
-        ca_file = str(self.ca.ca_file)
-        server, client = self.ca.server(name), self.ca.client(name)
+        server = self.ca.server(name)
         settings: dict[str, Value] = {
-            "bus": {
-                "url": self.around.nats_url,
-                "monitor_url": self.around.nats_monitor_url,
-                "identity": name,
-                "nkey_seed_file": str(self.identities.seed_file(name)),
-                "ca_file": ca_file,
-                "certificate_file": str(client.certificate_file),
-                "key_file": str(client.key_file),
-            },
             "http": {
                 "host": "127.0.0.1",
                 "port": port,
@@ -107,9 +120,12 @@ class _Starter:
             **own,
         }
         if name != "registry":
-            token_file = str(self.home.token_file(name))
-            settings["registry"] = {"url": self.around.registry_url, "token_file": token_file, "ca_file": ca_file}
-        prefix = f"CERTBUS_{module.removeprefix('cdn_').upper()}"
+            settings["registry"] = {
+                "url": self.around.registry_url,
+                "token_file": str(self.home.token_file(name)),
+                "ca_file": str(self.ca.ca_file),
+            }
+        prefix = f"CERTBUS_{kind.upper()}"
         # Only paths and addresses: what is secret lies in files of mode 0600.
         env = {
             f"{prefix}_{key.upper()}": value if isinstance(value, str) else json.dumps(value)
@@ -117,7 +133,7 @@ class _Starter:
         }
         process = ChildProcess(
             name=name,
-            argv=[sys.executable, "-m", module],
+            argv=[sys.executable, "-m", *argv],
             log_path=self.home.path("logs", f"{name}.log"),
             env=env,
             ports=(port,),
@@ -168,7 +184,23 @@ def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
         "heartbeat_every_s": 5,
         "dns": {"views": {"default": {"resolvers": [around.dns]}}},
         "orders_every_s": 15,
+        "escrow_public_key": _escrow_public_key(home),
     }
+
+
+def _escrow(home: Home) -> dict[str, Value]:
+    return {"state_folder": str(home.path("escrow")), "reseal_every_s": 5}
+
+
+def _escrow_public_key(home: Home) -> str:
+    """The key is made at the first start, in the escrow's own folder. A home of an earlier version has it beside the
+    issuer's journal: it is moved.
+    """
+    path, before = home.path("escrow", "escrow.key"), home.path("issuer", "escrow.key")
+    if before.exists() and not path.exists():
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        before.replace(path)
+    return generate_recipient_key(ESCROW, path).public_key
 
 
 def _monitor(home: Home, around: Surroundings) -> dict[str, Value]:

@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from certbus.client import Registry
 from certbus.connection import Connection
 from certcore.api import RecipientEnrolment, Role, SiteEnrolment, TokenOrder
-from certcore.identities import OPERATOR, identity, recipient_name
+from certcore.identities import ESCROW, OPERATOR, identity, recipient_name
 from certcore.permissions import accounts, grants
 from certcore.sealing import generate_recipient_key
 from certkit.bus_client import connect_bus
@@ -300,7 +300,7 @@ class LocalSystem:
     def _enrol(self) -> None:
         """Sites, people and services get to know the registry; what is there from an earlier start stays."""
         orders = {**PEOPLE}
-        for service, role in (("issuer", Role.ISSUER), ("monitor", Role.MONITOR)):
+        for service, role in (("issuer", Role.ISSUER), (ESCROW, Role.ESCROW), ("monitor", Role.MONITOR)):
             orders[service] = TokenOrder(subject=service, owner="certbus", roles=(role,))
         with self.connect() as registry:
             for site in SITES:

@@ -16,7 +16,6 @@ from certcore import subjects
 from certcore.clock import system_clock
 from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccepted
 from certcore.identities import HUB, Service, durable, source
-from certcore.sealing import generate_recipient_key
 from certkit.background import Background
 from certkit.bus import EventPublisher, make_broker, subscribe
 from certkit.disk import folder_of
@@ -32,18 +31,19 @@ from issuer.adapters.authoritative_dns import AuthoritativeDnsViews
 from issuer.adapters.caa import ResolvedCaa
 from issuer.adapters.dns_settings import DnsSettings
 from issuer.adapters.dns_zones import Zones
+from issuer.adapters.escrow_key import escrow_key_left_in
 from issuer.adapters.identity import WorkerIdentity
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.journal_key import journal_key
 from issuer.adapters.kept_bundles import KeptBundles
+from issuer.adapters.rsa_keys import RsaKeys
 from issuer.adapters.status_stream import StatusStream
 from issuer.cas.acme.account_key import AccountSafe
 from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.breaker import BreakerRule
 from issuer.domain.budget_ask import AskedCa
 from issuer.domain.choice import CaPolicy
-from issuer.domain.key_material import ESCROW
 from issuer.domain.order_loss import Evidence
 from issuer.domain.solver import SolverContext
 from issuer.domain.turns import Turns
@@ -85,11 +85,11 @@ def create_app(settings: Settings) -> ServiceApp:
     metrics = CollectorRegistry()
     background = Background(service=_SERVICE, metrics=metrics, clock=system_clock)
     identity = WorkerIdentity.take(settings.state_folder)
-    escrow = generate_recipient_key(ESCROW, settings.state_folder / "escrow.key")
     database = JournalDatabase(Database(settings.database_url, metrics=metrics))
     journal = Journal(database=database, worker=identity.name, clock=system_clock)
     kept = KeptBundles(database)
     executor = ThreadPoolExecutor(max_workers=_KEY_THREADS, thread_name_prefix="keys")
+    rsa_keys = RsaKeys(ahead=settings.rsa_keys_ahead)
     cas = _cas(settings, journal)
     signing = Signing(cas=made(settings.signing_cas), clock=system_clock)
     traits = {ca.name: ca.traits for ca in settings.cas}
@@ -125,7 +125,9 @@ def create_app(settings: Settings) -> ServiceApp:
         caa=CaaCheck(ResolvedCaa(next(iter(views.values())), now=time.monotonic)),
         registry=registry,
         reports=reports,
-        escrow_public_key=escrow.public_key,
+        escrow_public_key=settings.escrow_public_key,
+        blocked_keys=settings.blocked_keys(),
+        rsa_key=rsa_keys.take,
         executor=executor,
         clock=system_clock,
     )
@@ -162,7 +164,12 @@ def create_app(settings: Settings) -> ServiceApp:
         background=background,
         metrics=metrics,
         clock=system_clock,
-        checks=[asked("journal", database.not_ready), asked("orders", order_list.not_ready), bulkheads.findings],
+        checks=[
+            asked("journal", database.not_ready),
+            asked("orders", order_list.not_ready),
+            escrow_key_left_in(settings.state_folder),
+            bulkheads.findings,
+        ],
         folders=[settings.state_folder, folder_of(settings.database_url)],
     )
     heartbeat = Heartbeat(
@@ -190,7 +197,7 @@ def create_app(settings: Settings) -> ServiceApp:
         readiness=readiness,
         background=background,
         before=[partial(database.upgrade, _MIGRATIONS), *(ca.load_account for ca in cas.values())],
-        resources=[_held(identity, executor), database, registry, *cas.values(), *running.values()],
+        resources=[_held(identity, executor), rsa_keys, database, registry, *cas.values(), *running.values()],
         # Those of its life before a crash, too.
         after_start=[journal.release_leases],
         at_shutdown=[

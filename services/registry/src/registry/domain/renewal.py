@@ -31,6 +31,7 @@ class RenewalReason(StrEnum):
     DUE = "due"
     FAILED_BEFORE = "failed_before"
     ASKED = "asked"
+    RECIPIENT_KEY = "recipient_has_another_key"
     NOT_DUE = "not_due"
     NOTHING_ISSUED = "nothing_issued"
     IN_PROGRESS = "in_progress"

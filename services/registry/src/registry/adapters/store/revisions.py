@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, insert, 
 from certcore.bundles import SealedKey
 from certcore.placements import PLATFORM
 from registry.adapters import tables
-from registry.adapters.store.statements import exists, known_or_text, put
+from registry.adapters.store.statements import exists, known_or_text, put, put_all
 from registry.domain.revision import Revision, SigningRequest, SigningState
 
 __all__ = ["Revisions", "SigningRequests"]
@@ -49,19 +49,14 @@ class Revisions:
     def add(self, revision: Revision, keys: Iterable[SealedKey]) -> None:
         """Store a revision and its sealed keys."""
         self._connection.execute(insert(tables.revision), asdict(revision))
-        sealed = [
-            {
-                "certificate_id": revision.certificate_id,
-                "revision": revision.number,
-                "variant": revision.variant,
-                "recipient": key.recipient,
-                "sealed": key.raw(),
-                "key_id": key.key_id,
-            }
-            for key in keys
-        ]
+        sealed = _bundle_rows(revision, keys)
         if sealed:
             self._connection.execute(insert(tables.bundle), sealed)
+
+    def reseal(self, revision: Revision, keys: Iterable[SealedKey]) -> None:
+        """Store sealed keys of a revision that is there, in place of those that the recipients had."""
+        key = ("certificate_id", "revision", "variant", "recipient")
+        put_all(self._connection, tables.bundle, _bundle_rows(revision, keys), key)
 
     def save(self, revision: Revision) -> None:
         """Save what the issuer reported of it."""
@@ -121,6 +116,20 @@ class Revisions:
                 sealed = SealedKey.of(item.recipient, item.sealed, item.key_id)
                 found[item.certificate_id][item.revision, item.variant, item.recipient] = sealed
         return found
+
+
+def _bundle_rows(revision: Revision, keys: Iterable[SealedKey]) -> list[dict[str, object]]:
+    return [
+        {
+            "certificate_id": revision.certificate_id,
+            "revision": revision.number,
+            "variant": revision.variant,
+            "recipient": key.recipient,
+            "sealed": key.raw(),
+            "key_id": key.key_id,
+        }
+        for key in keys
+    ]
 
 
 def _named(keys: Collection[RevisionKey]) -> dict[str, list[str] | list[int]]:
