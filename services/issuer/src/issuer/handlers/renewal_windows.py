@@ -9,13 +9,12 @@ import structlog
 
 from certcore.clock import Clock
 from certkit.registry_client import IssueLevel
-from issuer.adapters.status_stream import StatusStream
 from issuer.adapters.window_book import WindowBook
 from issuer.domain.errors import AcmeProblemError, CaUnreachableError
 from issuer.domain.renewal_info import RenewalInfo
 from issuer.domain.renewal_window import Watched, after_answer, after_silence
 
-__all__ = ["RenewalWindows", "SuggestingCa"]
+__all__ = ["RenewalWindows", "SuggestingCa", "Suggestions"]
 
 log = structlog.get_logger()
 
@@ -34,6 +33,11 @@ class SuggestingCa(Protocol):
         """None where the CA tells no windows. Raises AcmeProblemError and CaUnreachableError."""
 
 
+class Suggestions(Protocol):
+    async def suggested(self, watched: Watched, *, epoch: int) -> None:
+        """Tell the registry. Raises TransientError where no stream acknowledged it."""
+
+
 class RenewalWindows:
     """`registry` gives what was last read of the registry; None where nothing was yet."""
 
@@ -42,7 +46,7 @@ class RenewalWindows:
         *,
         book: WindowBook,
         cas: Mapping[str, SuggestingCa],
-        reports: StatusStream,
+        reports: Suggestions,
         registry: Callable[[], IssueLevel | None],
         clock: Clock,
     ) -> None:
