@@ -44,6 +44,7 @@ from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.scene import a_scene, until
 from tests.integration.issuer.test_acme_pebble import client, issued
 from tests.integration.issuer.test_journal import MIGRATIONS, opened
+from tests.postgres_server import postgres
 from tests.unit.issuer.samples import NOON, job, order
 
 pytestmark = pytest.mark.integration
@@ -234,6 +235,23 @@ async def test_two_hosts_ask_once(scene: Scene) -> None:
     await asyncio.gather(*(scene.host(number, a_ca=ca).look() for number in (0, 1)))
     assert sorted(ca.asked.values()) == [1] * 40
     assert len({job_id for job_id, _ in scene.heard.told}) == 40
+
+
+async def test_two_hosts_on_one_postgres_ask_once(tmp_path: Path) -> None:
+    ca = ToldCa(NEXT_WEEK)
+    async with postgres() as server, AsyncExitStack() as stack:
+        url = await server.database("windows")
+        databases = [await stack.enter_async_context(opened(url)) for _ in range(2)]
+        await databases[0].upgrade(MIGRATIONS)
+        scene = Scene(databases, tmp_path)
+        first = [await scene.stored(f"c{number}") for number in range(40)]
+        await asyncio.gather(*(scene.host(number, a_ca=ca).look() for number in (0, 1)))
+        assert sorted(ca.asked.values()) == [1] * 40
+        assert len({job_id for job_id, _ in scene.heard.told}) == 40
+        book = WindowBook(databases[1])
+        window = await book.window_of("c7", ca="a-ca", ari_id=name_of(first[7]))
+        assert window == (NEXT_WEEK.start, NEXT_WEEK.end)
+        assert await book.window_of("c7", ca="another-ca", ari_id=name_of(first[7])) is None
 
 
 async def test_what_a_dead_host_was_about_to_ask_another_one_asks(scene: Scene) -> None:
