@@ -68,10 +68,8 @@ class RenewalWindows:
         await self._book.adopt(since=self._adopted_at, now=now)
         # Its hand-over may be stored later than it says.
         self._adopted_at = now - _STORED_LATE
-        try:
-            await asyncio.gather(*(self._ask_all(name, ca) for name, ca in self._cas.items()))
-        finally:
-            await self._tell()
+        await asyncio.gather(*(self._ask_all(name, ca) for name, ca in self._cas.items()))
+        await self._tell()
 
     async def _ask_all(self, name: str, ca: SuggestingCa) -> None:
         for _ in range(_ROUND // _AT_ONCE):
