@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
+from certcore.links import page_link
 from issuer.domain.job import JobId
 from issuer.domain.renewal_info import RenewalInfo
 
@@ -14,7 +15,6 @@ _SHORTEST: Final = timedelta(minutes=1)
 _LONGEST: Final = timedelta(days=1)
 _USUAL: Final = timedelta(hours=6)
 _MOST_DOUBLINGS: Final = 9
-_LONGEST_URL: Final = 500
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def after_answer(watched: Watched, info: RenewalInfo | None, *, now: datetime) -
         return replace(watched, silences=0, ask_at=now + _LONGEST)
     wait = _USUAL if info.retry_after is None else _clamped(info.retry_after)
     asked = replace(watched, silences=0, ask_at=now + wait)
-    known, url = watched.window, _link(info.explanation_url)
+    known, url = watched.window, page_link(info.explanation_url)
     if known is not None and (known.start, known.end) == (info.start, info.end):
         if known.explanation_url == url:
             return asked
@@ -85,10 +85,3 @@ def chosen_in(job: JobId, info: RenewalInfo, *, now: datetime) -> datetime:
 
 def _clamped(wait: timedelta) -> timedelta:
     return min(max(wait, _SHORTEST), _LONGEST)
-
-
-def _link(url: str | None) -> str | None:
-    """Of a web page, or none: people read it, and a CA may write anything."""
-    if url is None or len(url) > _LONGEST_URL or not url.startswith(("https://", "http://")):
-        return None
-    return url if url.isascii() and url.isprintable() and " " not in url else None

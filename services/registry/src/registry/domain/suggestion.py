@@ -6,6 +6,7 @@ from typing import Final
 
 from certcore.errors import TransientError
 from certcore.events import RevisionRenewalWindow
+from certcore.links import page_link
 from registry.domain.change import Change
 from registry.domain.revision import Revision, SuggestedWindow
 from registry.domain.rollout import Rollout
@@ -17,7 +18,6 @@ _AGAIN_AFTER: Final = timedelta(days=1)
 """A revision that came within two days of the one before is renewed by a window after a day at the earliest: a CA
 that tells a window in the past for everything would have each certificate issued without end.
 """
-_LONGEST_URL: Final = 500
 
 
 def suggest(rollout: Rollout, report: RevisionRenewalWindow) -> Change:
@@ -40,7 +40,7 @@ def suggest(rollout: Rollout, report: RevisionRenewalWindow) -> Change:
         end=report.end,
         chosen=report.chosen,
         answered_at=report.answered_at,
-        explanation_url=_shown(report.explanation_url),
+        explanation_url=page_link(report.explanation_url),
         held_until=_held_until(rollout, revision),
     )
     return Change("the CA suggests when to renew", revision=replace(revision, window=window))
@@ -56,10 +56,3 @@ def _held_until(rollout: Rollout, revision: Revision) -> datetime | None:
     if latest is None or revision.stored_at - latest >= _IN_A_ROW:
         return None
     return revision.stored_at + _AGAIN_AFTER
-
-
-def _shown(url: str | None) -> str | None:
-    """People follow it: it is a web page's address, or none."""
-    if url is None or len(url) > _LONGEST_URL or not url.startswith(("https://", "http://")):
-        return None
-    return url if url.isascii() and url.isprintable() and " " not in url else None
