@@ -32,6 +32,7 @@ __all__ = [
     "Paged",
     "Problem",
     "RenewalAnswer",
+    "RenewalWindowView",
     "RequestState",
     "RequestView",
     "RestoreView",
@@ -135,6 +136,15 @@ class Problem(_View):
     errors: tuple[Rejection, ...] = ()
 
 
+class RenewalWindowView(_View):
+    """When its CA suggests to renew a revision (RFC 9773): `chosen` is the issuer's instant in that window."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+    chosen: AwareDatetime
+    explanation_url: str | None = None
+
+
 class RevisionView(_View):
     """`serial` and fingerprint in lower-case hex."""
 
@@ -146,6 +156,7 @@ class RevisionView(_View):
     ca: str
     validation_method: str
     variant: str = PLATFORM
+    renewal_window: RenewalWindowView | None = None
 
 
 class TargetView(_View):
@@ -201,7 +212,8 @@ class CertificateView(_View):
     """One certificate with its grid. `reason` says why it is in its state, and so why it is waiting.
 
     `revision` is the wanted one, `variants` are all of its X.509 certificates; `wanted_revision` is the highest that
-    any target should hold. `trace_id` leads to the trace of its latest rollout.
+    any target should hold. `renewal_reason` says why the renewal is planned for `renew_at`. `trace_id` leads to the
+    trace of its latest rollout.
     """
 
     id: str
@@ -226,6 +238,7 @@ class CertificateView(_View):
     approval_policy: str | None
     end_date: AwareDatetime | None
     renew_at: AwareDatetime | None
+    renewal_reason: str = ""
     next_try: AwareDatetime | None
     trace_id: str | None
     revision: RevisionView | None
@@ -311,10 +324,12 @@ class ServiceView(_View):
 
 class IssueOrders(Page[IssueOrder]):
     """Every revision that is ordered and not issued. `epoch` grows where the registry was restored from a copy: then
-    the issuer reports what it issued (`IssuedReport`).
+    the issuer reports what it issued (`IssuedReport`). `contract` is the level of the events that the registry reads;
+    2 where it is older than this field.
     """
 
     epoch: int = 0
+    contract: int = 2
 
 
 class IssuedRevision(ReadModel):

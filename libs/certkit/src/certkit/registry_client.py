@@ -56,9 +56,10 @@ class Listed(Generic[ItemT]):
 
 @dataclass(frozen=True)
 class IssueLevel(Listed[IssueOrder]):
-    """What is ordered and not issued. `epoch` is the registry's, see `certcore.api.IssueOrders`."""
+    """What is ordered and not issued. `epoch` and `contract` are the registry's, see `certcore.api.IssueOrders`."""
 
     epoch: int
+    contract: int
 
 
 class ReviewAnswer(StrEnum):
@@ -141,7 +142,9 @@ class RegistryClient:
         pages = await self._pages("/v1/orders", IssueOrders)
         found = _listed(pages)
         epochs = {page.epoch for page in pages}
-        return IssueLevel(found.items, complete=found.complete and len(epochs) == 1, epoch=pages[-1].epoch)
+        last = pages[-1]
+        complete = found.complete and len(epochs) == 1
+        return IssueLevel(found.items, complete=complete, epoch=last.epoch, contract=last.contract)
 
     async def report_issued(self, report: IssuedReport) -> IssuedAnswer:
         """Tell a part of what the issuer has; the answer names what it is to hand over again.

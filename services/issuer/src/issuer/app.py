@@ -39,6 +39,7 @@ from issuer.adapters.journal_key import journal_key
 from issuer.adapters.kept_bundles import KeptBundles
 from issuer.adapters.rsa_keys import RsaKeys
 from issuer.adapters.status_stream import StatusStream
+from issuer.adapters.window_book import WindowBook
 from issuer.cas.acme.account_key import AccountSafe
 from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.breaker import BreakerRule
@@ -58,6 +59,7 @@ from issuer.handlers.order_list import OrderList
 from issuer.handlers.order_watch import OrderWatch
 from issuer.handlers.orphans import Orphans
 from issuer.handlers.pruning import Pruning
+from issuer.handlers.renewal_windows import RenewalWindows
 from issuer.handlers.signing import Signing
 from issuer.handlers.solvers import Solvers
 from issuer.handlers.worker import UPKEEP_S, Worker
@@ -106,7 +108,8 @@ def create_app(settings: Settings) -> ServiceApp:
     challenges = Challenges(
         journal=journal, solvers=Solvers(running=running, rules=[built.rule for built in solvers])
     )
-    budgets = Budgets(database=database, journal=journal, cas=_asked(settings), clock=system_clock)
+    windows = WindowBook(database)
+    budgets = Budgets(database=database, journal=journal, windows=windows, cas=_asked(settings), clock=system_clock)
     issuance = Issuance(
         journal=journal,
         watch=OrderWatch(
@@ -189,6 +192,10 @@ def create_app(settings: Settings) -> ServiceApp:
     background.add_round("budgets", _PRUNE_EVERY_S, budgets.prune)
     tidying = Orphans(journal=journal, cas=cas, clock=system_clock)
     background.add_round("orphans", settings.orphans_every_s, tidying.tidy)
+    suggestions = RenewalWindows(
+        book=windows, cas=cas, reports=reports, registry=order_list.registry, clock=system_clock
+    )
+    background.add_round("renewal_windows", settings.renewal_windows_every_s, suggestions.look)
     background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
     return service_app(
         broker,

@@ -132,6 +132,9 @@ class Settings(ServiceSettings):
     orphans_every_s: Annotated[float, Field(gt=0)] = Field(
         default=300.0, description="How often orders that were given up are tidied up at their CA."
     )
+    renewal_windows_every_s: Annotated[float, Field(gt=0)] = Field(
+        default=60.0, description="How often CAs are asked for the renewal windows that are due to be asked for."
+    )
     heartbeat_every_s: Annotated[float, Field(gt=0)] = 15.0
     escrow_public_key: Annotated[str, AfterValidator(_public_key)] | None = Field(
         default=None,

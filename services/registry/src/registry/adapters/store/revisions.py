@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, insert, select, update
@@ -11,7 +11,7 @@ from certcore.bundles import SealedKey
 from certcore.placements import PLATFORM
 from registry.adapters import tables
 from registry.adapters.store.statements import exists, known_or_text, put, put_all
-from registry.domain.revision import Revision, SigningRequest, SigningState
+from registry.domain.revision import Revision, SigningRequest, SigningState, SuggestedWindow
 
 __all__ = ["Revisions", "SigningRequests"]
 
@@ -48,7 +48,7 @@ class Revisions:
 
     def add(self, revision: Revision, keys: Iterable[SealedKey]) -> None:
         """Store a revision and its sealed keys."""
-        self._connection.execute(insert(tables.revision), asdict(revision))
+        self._connection.execute(insert(tables.revision), _row(revision))
         sealed = _bundle_rows(revision, keys)
         if sealed:
             self._connection.execute(insert(tables.bundle), sealed)
@@ -59,7 +59,7 @@ class Revisions:
         put_all(self._connection, tables.bundle, _bundle_rows(revision, keys), key)
 
     def save(self, revision: Revision) -> None:
-        """Save what the issuer reported of it."""
+        """Save what the issuer reported of it, its CA's window too."""
         row = tables.revision
         where = (
             row.c.certificate_id == revision.certificate_id,
@@ -74,6 +74,7 @@ class Revisions:
                 validation_method=revision.validation_method,
                 ari_id=revision.ari_id,
                 announced=revision.announced,
+                **_window_row(revision.window),
             )
         )
 
@@ -81,7 +82,7 @@ class Revisions:
         """By certificate, newest first; those that the issuer has not reported yet among them."""
         found: dict[str, list[Revision]] = defaultdict(list)
         for item in self._connection.execute(_OF, {"ids": certificate_ids}):
-            found[item.certificate_id].append(Revision(**item._asdict()))
+            found[item.certificate_id].append(_revision(item))
         return found
 
     def some(self, keys: Iterable[RevisionKey]) -> dict[str, list[Revision]]:
@@ -90,7 +91,7 @@ class Revisions:
         found: dict[str, list[Revision]] = defaultdict(list)
         for item in self._connection.execute(_SOME, _named(wanted)):
             if (item.certificate_id, item.number, item.variant) in wanted:
-                found[item.certificate_id].append(Revision(**item._asdict()))
+                found[item.certificate_id].append(_revision(item))
         return found
 
     def has_leaf(self, fingerprint_sha256: str) -> bool:
@@ -130,6 +131,25 @@ def _bundle_rows(revision: Revision, keys: Iterable[SealedKey]) -> list[dict[str
         }
         for key in keys
     ]
+
+
+_WINDOW: Final = tuple(field.name for field in fields(SuggestedWindow))
+
+
+def _row(revision: Revision) -> dict[str, object]:
+    values = asdict(revision)
+    del values["window"]
+    return values | _window_row(revision.window)
+
+
+def _window_row(window: SuggestedWindow | None) -> dict[str, object]:
+    return {f"window_{name}": getattr(window, name) if window else None for name in _WINDOW}
+
+
+def _revision(row: Row[Any]) -> Revision:
+    values = row._asdict()
+    told = {name: values.pop(f"window_{name}") for name in _WINDOW}
+    return Revision(**values, window=SuggestedWindow(**told) if told["answered_at"] else None)
 
 
 def _named(keys: Collection[RevisionKey]) -> dict[str, list[str] | list[int]]:
