@@ -146,9 +146,11 @@ class Pebble:
 
 @asynccontextmanager
 async def pebble_ca(
-    *, bad_nonces_percent: int = 5, asks: str | None = None, tell: Tell = print
+    *, bad_nonces_percent: int = 5, asks: str | None = None, tell: Tell = print, program: Path | None = None
 ) -> AsyncIterator[Pebble]:
-    """Its validation asks the DNS server `asks` (host:port), or else the one that starts with it."""
+    """Pebble of the version that this tree pins, or that `program`. Its validation asks the DNS server `asks`
+    (host:port), or else the one that starts with it.
+    """
     toolbox = Toolbox(tell=tell)
     async with _folder() as folder:
         dns = ChallengeDns(
@@ -159,7 +161,7 @@ async def pebble_ca(
         )
         ports = PebblePorts(acme=free_port(), management=free_port(), http01=free_port(), tls_alpn01=free_port())
         ca = PebbleCa(
-            program=toolbox.find(PEBBLE),
+            program=program or toolbox.find(PEBBLE),
             folder=folder,
             ports=ports,
             dns=asks or dns.dns,

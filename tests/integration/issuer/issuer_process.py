@@ -4,18 +4,37 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers
 from tests.ports import free_port
 from tests.registry_standin import ISSUER_TOKEN
-from tests.servers import Pebble
 
-__all__ = ["IssuerProcess", "pebble_settings"]
+__all__ = ["IssuerProcess", "ServedCa", "pebble_settings"]
 
 
-def pebble_settings(pebble: Pebble, *names_and_challenges: tuple[str, list[str]]) -> list[dict[str, Any]]:
+class ServedCa(Protocol):
+    """A CA that a test started, with the DNS server that it asks."""
+
+    @property
+    def directory_url(self) -> str: ...
+
+    @property
+    def ca_file(self) -> Path: ...
+
+    @property
+    def http01_port(self) -> int: ...
+
+    @property
+    def challtestsrv_url(self) -> str: ...
+
+    @property
+    def dns(self) -> str:
+        """host:port"""
+
+
+def pebble_settings(pebble: ServedCa, *names_and_challenges: tuple[str, list[str]]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
@@ -32,7 +51,7 @@ class IssuerProcess:
     """One issuer with its state; it may be killed and started again."""
 
     folder: Path
-    pebble: Pebble
+    pebble: ServedCa
     nats_url: str
     registry_url: str
     patience_s: float = 10.0

@@ -38,7 +38,7 @@ class Budgets:
         self._clock = clock
 
     async def spend(self, job: Job) -> None:
-        """Before a newOrder. The same try, repeated after a crash, takes nothing anew.
+        """Before a newOrder: one is taken of each limit that counts it.
 
         Raises:
             JobWaitsError: a limit lets it go later only.
@@ -87,7 +87,7 @@ class Budgets:
         await self._database.write(lambda connection: self._ledger.prune(connection, now), patience_s=NOBODY_WAITS_S)
 
     async def _ask(self, job: Job) -> NewOrder:
-        """Tries that the CA answered with a refusal, or whose order was given up, are other tries."""
+        """Every write of the job makes another try of it: what the CA counts twice is counted twice here."""
         wanted = job.issue_order
         before = JobId(job.id.certificate_id, job.id.revision - 1, job.id.variant)
         known = (await self._journal.found([before])).get(before)
@@ -95,7 +95,7 @@ class Budgets:
         return NewOrder(
             ca=job.ca or "",
             job=str(job.id),
-            attempt=f"{job.abandoned}.{job.refusals}",
+            attempt=str(job.version),
             dns_names=wanted.dns_names,
             urgent=job.urgent,
             set_issued_at=known.stored_at if known is not None and again else None,

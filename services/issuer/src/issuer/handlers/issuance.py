@@ -196,8 +196,8 @@ class Issuance:
         ca, wanted = self._watch.ca_of(job), job.issue_order
         await self._caa.check(ca, wanted.dns_names)
         replaces = wanted.replaces if job.abandoned == 0 else None
-        await self._budgets.spend(job)
         async with self._bulkheads.new_order(job):
+            await self._budgets.spend(job)
             view = await ca.open_order(wanted.dns_names, replaces=replaces, profile=wanted.profile)
         order = CaOrder(view.url, view.finalize_url)
         ordered = await self._forward(job, replace(job, state=JobState.ORDERED, ca_order=order))
