@@ -13,7 +13,7 @@ from certlocal.private_file import write_private
 from certlocal.tools import Tell
 from issuer.adapters.authoritative_dns import AuthoritativeDnsViews
 from issuer.adapters.dns_settings import DnsSettings
-from issuer.adapters.dns_zones import Zones
+from issuer.adapters.dns_zones import zones_by_view
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.job import JobId
@@ -104,11 +104,7 @@ class KnotWorld:
 
     def dns(self, settings: dict[str, Any] | None = None) -> AuthoritativeDnsViews:
         read = DnsSettings.model_validate(settings or self.dns_settings)
-        views = {
-            name: Zones(view=name, settings=view, timeout_s=read.timeout_s, now=lambda: 0.0)
-            for name, view in read.views.items()
-        }
-        return AuthoritativeDnsViews(views, timeout_s=read.timeout_s)
+        return AuthoritativeDnsViews(zones_by_view(read, now=lambda: 0.0), timeout_s=read.timeout_s)
 
     def solver(self, dns: AuthoritativeDnsViews | None = None, **settings: Any) -> Rfc2136Solver:
         context = SolverContext(

@@ -17,7 +17,7 @@ from certcore.names import DnsName
 from certkit.settings import load_settings
 from issuer.adapters.authoritative_dns import AuthoritativeDnsViews
 from issuer.adapters.caa import ResolvedCaa
-from issuer.adapters.dns_zones import Zones
+from issuer.adapters.dns_zones import zones_by_view
 from issuer.adapters.stored_account import stored_account_url
 from issuer.cas.acme.sibling import forgotten_ca, sibling_of
 from issuer.domain.ca_order import ChallengeKind
@@ -72,10 +72,7 @@ async def _rehearse(settings: Settings, name: str, *, exposure: Exposure | None,
 
 
 async def _made(settings: Settings, stack: AsyncExitStack) -> Rehearsal:
-    views = {
-        view: Zones(view=view, settings=of_view, timeout_s=settings.dns.timeout_s, now=time.monotonic)
-        for view, of_view in settings.dns.views.items()
-    }
+    views = zones_by_view(settings.dns, now=time.monotonic)
     dns = AuthoritativeDnsViews(views, timeout_s=settings.dns.timeout_s)
 
     async def no_others(_: ChallengeKind, __: str) -> Sequence[ChallengeRecord]:
