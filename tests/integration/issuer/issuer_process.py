@@ -41,6 +41,7 @@ def pebble_settings(pebble: ServedCa, *names_and_challenges: tuple[str, list[str
             "directory_url": pebble.directory_url,
             "ca_file": str(pebble.ca_file),
             "challenges": challenges,
+            "public": False,
         }
         for name, challenges in names_and_challenges
     ]

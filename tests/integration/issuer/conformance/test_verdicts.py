@@ -12,7 +12,7 @@ from tests.integration.issuer.conformance.stage import Stage
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest.mark.parametrize("fault", LeafFault)
+@pytest.mark.parametrize("fault", [fault for fault in LeafFault if fault is not LeafFault.NO_PEM])
 async def test_what_was_not_asked_for_is_not_handed_on(stage: Stage, fault: LeafFault) -> None:
     stage.conduct(faults=(fault,))
     await stage.order()
@@ -24,6 +24,16 @@ async def test_what_was_not_asked_for_is_not_handed_on(stage: Stage, fault: Leaf
     await stage.order()
     await stage.issued()
     assert len(stage.finalized) == 2
+
+
+async def test_an_answer_that_is_no_chain_is_told_and_costs_no_other_order(stage: Stage) -> None:
+    stage.conduct(faults=(LeafFault.NO_PEM,))
+    await stage.order()
+    failed = await stage.failed()
+    assert (failed.code, failed.must_act) == (FailureCode.CA_UNREACHABLE, MustAct.NOBODY)
+    assert "no chain as PEM" in failed.reason
+    assert (stage.certificate, 1, PLATFORM) not in stage.scene.registry.issued
+    assert len(stage.orders) == len(stage.finalized) == 1
 
 
 @pytest.mark.parametrize("told_in_order", [True, False])
