@@ -10,6 +10,7 @@ from certcore.identities import ESCROW, identity, recipient_name
 from certcore.sealing import generate_recipient_key
 from certlocal.home import Home
 from certlocal.local_ca import LocalCa
+from certlocal.local_dns import UpdatedDns
 from certlocal.nats_identities import NatsIdentities
 from certlocal.process import ChildProcess
 
@@ -34,7 +35,9 @@ Value = str | int | float | bool | list["Value"] | dict[str, "Value"]
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the services find around them. `clusters` are site → kubeconfig of the syncer's own user."""
+    """What the services find around them. `clusters` are site → kubeconfig of the syncer's own user; `resolver` finds
+    every name, as `dns` does, but with the records of `updated_dns`.
+    """
 
     nats_url: str
     nats_monitor_url: str
@@ -46,6 +49,8 @@ class Surroundings:
     http01_port: int
     dns: str
     dns_management_url: str
+    resolver: str
+    updated_dns: UpdatedDns | None
     haproxy_socket: str
     haproxy_port: int
     clusters: dict[str, str]
@@ -168,13 +173,25 @@ def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
         # Only this machine trusts it.
         "public": False,
     }
+    solvers: dict[str, Value] = {
+        "dns": {"kind": "challtestsrv", "url": around.dns_management_url},
+        "web": {"kind": "http01", "host": "127.0.0.1", "port": around.http01_port},
+    }
+    view: dict[str, Value] = {"resolvers": [around.resolver]}
+    if around.updated_dns is not None:
+        inside = around.updated_dns
+        solvers["knot"] = {
+            "kind": "rfc2136",
+            "match": [inside.zone, f"*.{inside.zone}"],
+            "server": f"{inside.host}:{inside.port}",
+            "key_name": inside.key_name,
+            "key_file": str(inside.key_file),
+        }
+        view["port"] = inside.port
     return {
         "database_url": _database(home, "issuer"),
         "state_folder": str(home.path("issuer")),
-        "solvers": {
-            "dns": {"kind": "challtestsrv", "url": around.dns_management_url},
-            "web": {"kind": "http01", "host": "127.0.0.1", "port": around.http01_port},
-        },
+        "solvers": solvers,
         # As a company would have it: internal names proven by DNS, public ones by HTTP, each with its own account.
         "cas": [
             {"name": INTERNAL_CA, "challenges": ["dns-01"], **pebble},
@@ -182,7 +199,7 @@ def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
         ],
         "policy": {"internal": INTERNAL_CA, "public": PUBLIC_CA},
         "heartbeat_every_s": 5,
-        "dns": {"views": {"default": {"resolvers": [around.dns]}}},
+        "dns": {"views": {"default": view}},
         "orders_every_s": 15,
         "escrow_public_key": _escrow_public_key(home),
     }

@@ -7,6 +7,7 @@ from issuer.adapters.escrow_key import escrow_key
 from issuer.app import create_app
 from issuer.escrow_app import create_escrow
 from issuer.escrow_settings import EscrowKeySettings, EscrowSettings
+from issuer.rehearse import main as rehearse
 from issuer.settings import Settings
 
 
@@ -14,12 +15,14 @@ def main() -> None:
     match sys.argv[1:]:
         case []:
             _issue()
+        case ["test", *arguments]:
+            sys.exit(rehearse(arguments))
         case ["escrow"]:
             _keep_escrow()
         case ["escrow", "init"]:
             _print_escrow_public_key()
         case _:
-            sys.exit("usage: python -m issuer [escrow [init]]")
+            sys.exit("usage: python -m issuer [escrow [init] | test NAME]")
 
 
 def _issue() -> None:

@@ -29,8 +29,7 @@ from certkit.telemetry import configure_telemetry
 from certkit.transactions import Database
 from issuer.adapters.authoritative_dns import AuthoritativeDnsViews
 from issuer.adapters.caa import ResolvedCaa
-from issuer.adapters.dns_settings import DnsSettings
-from issuer.adapters.dns_zones import Zones
+from issuer.adapters.dns_zones import Zones, zones_by_view
 from issuer.adapters.escrow_key import escrow_key_left_in
 from issuer.adapters.identity import WorkerIdentity
 from issuer.adapters.journal import Journal
@@ -95,7 +94,7 @@ def create_app(settings: Settings) -> ServiceApp:
     cas = _cas(settings, journal)
     signing = Signing(cas=made(settings.signing_cas), clock=system_clock)
     traits = {ca.name: ca.traits for ca in settings.cas}
-    views = _views(settings.dns)
+    views = zones_by_view(settings.dns, now=time.monotonic)
     solvers = _solvers(settings, journal, views)
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
@@ -261,13 +260,6 @@ def _evidence(settings: OrderLossSettings) -> Evidence:
         over=timedelta(seconds=settings.over_s),
         over_after_finalize=timedelta(seconds=settings.over_after_finalize_s),
     )
-
-
-def _views(settings: DnsSettings) -> dict[str, Zones]:
-    return {
-        name: Zones(view=name, settings=view, timeout_s=settings.timeout_s, now=time.monotonic)
-        for name, view in settings.views.items()
-    }
 
 
 def _solvers(settings: Settings, journal: Journal, views: Mapping[str, Zones]) -> list[BuiltSolver]:
