@@ -146,7 +146,12 @@ class Pebble:
 
 @asynccontextmanager
 async def pebble_ca(
-    *, bad_nonces_percent: int = 5, asks: str | None = None, tell: Tell = print, program: Path | None = None
+    *,
+    bad_nonces_percent: int = 5,
+    validates_within_s: int = 0,
+    asks: str | None = None,
+    tell: Tell = print,
+    program: Path | None = None,
 ) -> AsyncIterator[Pebble]:
     """Pebble of the version that this tree pins, or that `program`. Its validation asks the DNS server `asks`
     (host:port), or else the one that starts with it.
@@ -166,6 +171,7 @@ async def pebble_ca(
             ports=ports,
             dns=asks or dns.dns,
             bad_nonces_percent=bad_nonces_percent,
+            validates_within_s=validates_within_s,
         )
         try:
             await dns.start()

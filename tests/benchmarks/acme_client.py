@@ -23,7 +23,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.jwk import JWKEC
 
-from certlocal.process import ChildProcess
 from issuer.cas.acme.account_key import AccountSafe
 from issuer.cas.acme.ca import AcmeCa
 from issuer.cas.acme.jws import SigningKey
@@ -33,6 +32,7 @@ from issuer.domain.ca_order import ChallengeKind, OrderMove, OrderView, judge_or
 from issuer.domain.errors import AcmeProblemError, CaUnreachableError
 from tests import servers
 from tests.benchmarks.bare_acme import BareClient
+from tests.benchmarks.http01_responder import responder
 from tests.benchmarks.issued_names import a_request
 from tests.benchmarks.registry_cost import cpu_s
 
@@ -149,15 +149,7 @@ async def a_stage(bad_nonces_percent: int) -> AsyncIterator[Stage]:
             thumbprints.write_text(
                 "".join(f"{domain} {SigningKey(key).thumbprint}\n" for domain, key in keys.items())
             )
-            responder = ChildProcess(
-                name="responder",
-                argv=[
-                    *(sys.executable, "-m", "tests.benchmarks.http01_responder"),
-                    *(str(pebble.http01_port), str(thumbprints)),
-                ],
-                log_path=folder / "responder.log",
-                ports=(pebble.http01_port,),
-            )
+            web = responder(pebble.http01_port, source=thumbprints, log_path=folder / "responder.log")
             settings = CaSettings(
                 name="pebble",
                 directory_url=pebble.directory_url,
@@ -168,14 +160,14 @@ async def a_stage(bad_nonces_percent: int) -> AsyncIterator[Stage]:
             sealed = _SAFE.seal(SigningKey(keys[_OURS]), ca=settings.name, directory_url=settings.directory_url)
             bare = BareClient(directory_url=pebble.directory_url, ca_file=pebble.ca_file, key=JWKEC(key=keys[_BARE]))
             try:
-                responder.start()
-                await responder.wait_ready()
+                web.start()
+                await web.wait_ready()
                 async with AcmeCa(settings=settings, accounts=_Book(sealed), safe=_SAFE, state_folder=folder) as ca:
                     await ca.account_url()
                     await asyncio.to_thread(bare.register)
                     yield Stage(pebble, Ours(ca), bare)
             finally:
-                await responder.stop()
+                await web.stop()
 
 
 @dataclass

@@ -47,7 +47,8 @@ class _Network(ClientNetwork):
 
 
 class BareClient:
-    def __init__(self, *, directory_url: str, ca_file: Path, key: JWKEC) -> None:
+    def __init__(self, *, directory_url: str, ca_file: Path, key: JWKEC, threads: int = _THREADS) -> None:
+        self._threads = threads
         self._directory_url = directory_url
         self._ca_file = ca_file
         self._key = key
@@ -60,7 +61,7 @@ class BareClient:
 
     def issue(self, names: Iterable[str]) -> list[str]:
         """The chains, in the order of the names."""
-        with ThreadPoolExecutor(max_workers=_THREADS) as executor:
+        with ThreadPoolExecutor(max_workers=self._threads) as executor:
             return list(executor.map(self._one, names))
 
     def _client(self) -> ClientV2:

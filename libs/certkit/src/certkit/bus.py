@@ -253,6 +253,7 @@ def subscribe(
         # FastStream doesn't hand the broker's own inbox prefix to pull subscribers.
         inbox_prefix=f"_INBOX.{identity}.".encode(),
         persistent=lasting,
+        decoder=_whole,
     )
     # FastStream has no place where a reader of one's own could be given.
     made.__class__ = Reader
@@ -268,6 +269,11 @@ def subscribe(
     return reader
 
 
+async def _whole(message: NatsMessage) -> NatsMessage:
+    # What a handler is annotated to get of FastStream's context, FastStream looks up in a thread of its own.
+    return message
+
+
 def _is_of(event_type: type[Event]) -> Callable[[NatsMessage], Awaitable[bool]]:
     async def is_of(message: NatsMessage) -> bool:
         return message.headers.get("ce-type") == event_type.type
@@ -276,7 +282,7 @@ def _is_of(event_type: type[Event]) -> Callable[[NatsMessage], Awaitable[bool]]:
 
 
 def _consume(event_type: type[Event], handler: Handler) -> Callable[..., Awaitable[None]]:
-    async def consume(message: NatsMessage) -> None:
+    async def consume(message: Any) -> None:
         event = event_type.model_validate_json(message.body)
         for item in event.unreadable:
             log.warning("item_unreadable", source=event.type, item=item.item, name=item.name, problem=item.problem)
@@ -285,5 +291,5 @@ def _consume(event_type: type[Event], handler: Handler) -> Callable[..., Awaitab
     return consume
 
 
-async def _park(message: NatsMessage) -> None:
+async def _park(message: Any) -> None:
     raise PermanentError(f"unknown event type {message.headers.get('ce-type', '')!r:.120}")

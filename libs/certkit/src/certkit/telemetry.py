@@ -17,6 +17,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from certkit.settings import TelemetrySettings
 from certkit.trace_file import TraceFile
+from certkit.unrecorded_spans import UnrecordedTracerProvider
 
 __all__ = ["Telemetry", "configure_telemetry", "context_of", "current_traceparent", "parent_of", "trace_headers"]
 
@@ -35,7 +36,10 @@ class Telemetry:
 def configure_telemetry(service: str, settings: TelemetrySettings) -> Telemetry:
     """Set up logging for the process and make its tracer. Call once, in `app.py`."""
     _configure_logging(settings.log_level, service)
-    provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
+    resource = Resource.create({"service.name": service})
+    # Where spans go nowhere they aren't recorded; the traces of others go on, and log lines name them.
+    unseen = settings.otlp_endpoint is None and settings.trace_file is None
+    provider = (UnrecordedTracerProvider if unseen else TracerProvider)(resource=resource, shutdown_on_exit=False)
     if settings.otlp_endpoint is not None:
         # Imported only where it is used: it brings a second HTTP client and protobuf.
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415

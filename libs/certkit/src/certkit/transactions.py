@@ -15,12 +15,12 @@ from typing import Any, Final, Generic, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter
-from sqlalchemy import Connection, Engine, NestedTransaction, Transaction
+from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError
 
 from certkit.database import DatabaseBusyError, busy, make_sync_engine, upgrade_schema
 
-__all__ = ["Database"]
+__all__ = ["Database", "undo"]
 
 log = structlog.get_logger()
 
@@ -29,6 +29,7 @@ ResultT = TypeVar("ResultT")
 _MOST_AT_ONCE: Final = 64
 _MOST_PATIENT: Final = 8
 """With so many patient works, they are company enough for each other."""
+_SAVEPOINT: Final = "certkit.savepoint"
 _READERS: Final = 4
 _WRITERS: Final = 8
 
@@ -126,6 +127,39 @@ class _Job(Generic[ResultT]):
     future: Future[ResultT] = field(default_factory=Future)
 
 
+def undo(connection: Connection) -> None:
+    """Undo what the work that runs on this connection did so far: it is committed as nothing."""
+    savepoint = connection.info.get(_SAVEPOINT)
+    if savepoint is not None:
+        savepoint.undo()
+        return
+    transaction = connection.get_transaction()
+    assert transaction is not None, "a work runs in a transaction"
+    transaction.rollback()
+
+
+class _Savepoint:
+    """Of one work. Without SQLAlchemy's own: that costs as much as the work inside it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._cursor = connection.connection.cursor()
+        self._cursor.execute("SAVEPOINT work")
+        self._info = connection.info
+        self._info[_SAVEPOINT] = self
+
+    def release(self) -> None:
+        self._info.pop(_SAVEPOINT, None)
+        self._cursor.execute("RELEASE work")
+
+    def undo(self) -> None:
+        self._cursor.execute("ROLLBACK TO work")
+
+    def rollback(self) -> None:
+        self._info.pop(_SAVEPOINT, None)
+        self.undo()
+        self._cursor.execute("RELEASE work")
+
+
 class _GroupWriter:
     """One thread, one connection. Errors of one work undo only that work, but for those that end the transaction."""
 
@@ -212,10 +246,12 @@ class _GroupWriter:
             self._mend()
         try:
             with self._engine.connect() as connection, connection.begin() as transaction:
+                # A transaction that broke off may have left it.
+                connection.info.pop(_SAVEPOINT, None)
                 for job in jobs:
                     # A savepoint costs two statements; a single work has the transaction to itself.
-                    unit = connection.begin_nested() if len(jobs) > 1 else transaction
-                    done += self._one(connection, unit, job)
+                    unit = _Savepoint(connection) if len(jobs) > 1 else transaction
+                    done += self._one(unit, connection, job)
                 if transaction.is_active:
                     transaction.commit()
                     self._committed()
@@ -235,12 +271,12 @@ class _GroupWriter:
             job.future.set_result(result)
 
     @staticmethod
-    def _one(connection: Connection, unit: Transaction, job: _Job[Any]) -> list[tuple[_Job[Any], Any]]:
+    def _one(unit: "_Savepoint | Transaction", connection: Connection, job: _Job[Any]) -> list[tuple[_Job[Any], Any]]:
         """The result, which counts only when everything is committed; none where the work failed."""
         try:
             result = job.work(connection)
-            if isinstance(unit, NestedTransaction) and unit.is_active:
-                unit.commit()
+            if isinstance(unit, _Savepoint):
+                unit.release()
         except DBAPIError as error:
             passing = busy(error)
             if passing is not None:

@@ -22,6 +22,10 @@ _PROFILES: Final = {
 }
 
 
+def _pauses(seconds: int) -> Mapping[str, str]:
+    return {"PEBBLE_VA_SLEEPTIME": str(seconds)} if seconds else {"PEBBLE_VA_NOSLEEP": "1"}
+
+
 class ChallengeDns:
     """pebble-challtestsrv: answers 127.0.0.1 for every name, and the TXT records that it is told over HTTP."""
 
@@ -79,9 +83,13 @@ class PebbleCa:
         ports: PebblePorts,
         dns: str,
         bad_nonces_percent: int = 5,
+        validates_within_s: int = 0,
         profiles: Mapping[str, Mapping[str, object]] = _PROFILES,
     ) -> None:
-        """`dns` is the only resolver that validation asks. Each profile's `validityPeriod` is in seconds."""
+        """`dns` is the only resolver that validation asks. Each profile's `validityPeriod` is in seconds.
+
+        `validates_within_s`: it begins to validate after a whole number of seconds that is smaller, drawn each time.
+        """
         self.directory_url = f"https://127.0.0.1:{ports.acme}/dir"
         self.management_url = f"https://127.0.0.1:{ports.management}"
         self.http01_port = ports.http01
@@ -98,7 +106,7 @@ class PebbleCa:
             log_path=self.log_path,
             ports=(ports.acme, ports.management),
             env={
-                "PEBBLE_VA_NOSLEEP": "1",
+                **_pauses(validates_within_s),
                 "PEBBLE_WFE_NONCEREJECT": str(bad_nonces_percent),
                 # An authorization that is used again would hide the validation that a test is about.
                 "PEBBLE_AUTHZREUSE": "0",

@@ -48,6 +48,7 @@ _OF_JOB: Final = and_(
     challenge.c.variant == bindparam("of_variant"),
 )
 # Statements are built once: building them costs as much as running them.
+_ACCEPT: Final = insert(job)
 _FIND: Final = select(job).where(_IS_JOB)
 _NEWEST: Final = select(func.max(job.c.revision)).where(
     job.c.certificate_id == bindparam("of_certificate"), job.c.variant == bindparam("of_variant")
@@ -56,6 +57,7 @@ _RECORDS: Final = select(challenge).where(_OF_JOB)
 _RECORDS_AT: Final = select(challenge).where(
     challenge.c.kind == bindparam("of_kind"), challenge.c.record_name == bindparam("of_name")
 )
+_NOTE: Final = insert(challenge)
 _TELL: Final = update(challenge).where(_OF_JOB, challenge.c.url == bindparam("of_url"))
 _FORGET: Final = delete(challenge).where(_OF_JOB, challenge.c.url == bindparam("of_url"))
 _WRITE: Final = update(job).where(
@@ -103,7 +105,7 @@ class Journal:
             newest = connection.execute(_NEWEST, _named(new.id)).scalar_one() if only_newest else None
             if newest is not None and newest >= new.id.revision:
                 return False
-            connection.execute(insert(job).values(**row_of(new), **identity(new)))
+            connection.execute(_ACCEPT, {**row_of(new), **identity(new)})
             return True
 
         # Where a row is there, another issuer was quicker, or it came before.
@@ -325,7 +327,7 @@ def _store_records(connection: Connection, records: Sequence[ChallengeRecord]) -
     known = {row.url: record_of(row) for row in connection.execute(_RECORDS, _named(records[0].job))}
     new = [record_row(record) for record in records if record.url not in known]
     if new:
-        connection.execute(insert(challenge), new)
+        connection.execute(_NOTE, new)
     told = [record for record in records if record.url in known and record.shown != known[record.url].shown]
     if told:
         rows = [{**_named(one.job), "of_url": one.url, "shown": one.shown, "solver": one.solver} for one in told]

@@ -21,6 +21,7 @@ _IS_ORDER: Final = and_(
     acme_order.c.revision == bindparam("of_revision"),
     acme_order.c.variant == bindparam("of_variant"),
 )
+_OPENED: Final = insert(acme_order)
 _UPDATE: Final = update(acme_order).where(_IS_ORDER)
 _END: Final = _UPDATE.where(acme_order.c.state == RecordedState.OPEN)
 _CLOSE: Final = _UPDATE.where(acme_order.c.state == RecordedState.ABANDONED)
@@ -60,7 +61,7 @@ def record_changes(connection: Connection, before: Job, after: Job, *, account_u
                 if connection.execute(_UPDATE, {**named, **opened}).rowcount == 0:
                     identity = {"certificate_id": after.id.certificate_id, "variant": after.id.variant}
                     row = {"url": url, "revision": after.id.revision, **identity, **opened}
-                    connection.execute(insert(acme_order), row)
+                    connection.execute(_OPENED, row)
             case FinalizeSent(_, at):
                 connection.execute(_UPDATE, {**named, "finalize_sent_at": at})
             case Ended(_, state):

@@ -153,7 +153,14 @@ class Issuance:
         return replace(verdict, job=await self._store(job, verdict.job, removed=removed))
 
     async def _make_key(self, at: Progress) -> Progress:
-        job = at.job
+        try:
+            return Progress(await self._forward(at.behind or at.job, await self._keyed(at.job)))
+        except JobFailedError:
+            if at.behind is not None:
+                at.job = await self._store(at.behind, at.job)
+            raise
+
+    async def _keyed(self, job: Job) -> Job:
         try:
             ca = job.ca or self._choose_ca(job)
             make = partial(
@@ -176,7 +183,7 @@ class Issuance:
             raise JobFailedError(reason, str(error)) from error
         except SealingError as error:
             raise JobFailedError(FailureReason.RECIPIENT_UNFIT, str(error)) from error
-        return Progress(await self._forward(job, replace(job, state=JobState.KEYED, ca=ca, key=key)))
+        return replace(job, state=JobState.KEYED, ca=ca, key=key)
 
     def _choose_ca(self, job: Job) -> str:
         choice = choose_ca(job.issue_order, policy=self._policy, known=self._cas)
@@ -345,7 +352,11 @@ class Issuance:
             log.warning("report_postponed", error=str(error))
             later = replace(job, report_at=self._clock() + _REPORT_AGAIN)
             return Progress(await self._store(job, later))
-        return Progress(await self._store(job, replace(job, report_at=None)))
+        told = replace(job, report_at=None)
+        if self.next_step(told) is Step.MAKE_KEY:
+            # Nobody outside is asked before the key is stored: one write tells of both.
+            return Progress(told, behind=job)
+        return Progress(await self._store(job, told))
 
     async def _looked(self, at: Progress) -> OrderView:
         """The order as this run knows it, else as the CA says."""

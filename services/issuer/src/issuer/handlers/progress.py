@@ -14,9 +14,11 @@ __all__ = ["Progress"]
 class Progress:
     """`job` is the job as the journal has it: whoever writes it in the midst of a step notes it here, so that what
     follows from a failure is written to the job as it is then. `view` is the CA's last answer about the order,
-    `records` are the job's challenge records.
+    `records` are the job's challenge records. `behind` is the job as the journal has it where `job` is ahead of it:
+    the next step writes both.
     """
 
     job: Job
     view: OrderView | None = None
     records: Sequence[ChallengeRecord] | None = None
+    behind: Job | None = None

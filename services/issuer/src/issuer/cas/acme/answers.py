@@ -1,16 +1,16 @@
 """What a CA answers (RFC 8555 §7.1), read strictly where certbus relies on it and leniently elsewhere."""
 
+import hashlib
 from typing import Final
 
 from acme import challenges
 from cryptography import x509
 from josepy.errors import DeserializationError
 from josepy.json_util import decode_b64jose
-from josepy.jwk import JWKEC
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from issuer.cas.acme.answer import Answer
-from issuer.cas.acme.jws import SigningKey
+from issuer.cas.acme.jws import SigningKey, b64url
 from issuer.cas.acme.problems import ProblemDocument
 from issuer.domain.ca_order import (
     AuthorizationStatus,
@@ -102,7 +102,6 @@ def authorization_view(answer: Answer, key: SigningKey, account_url: str) -> Aut
         CaUnreachableError: the answer can't be read.
     """
     body = answer.read(_AuthorizationBody)
-    account = JWKEC(key=key.private_key)
     problems = [challenge.error for challenge in body.challenges if challenge.error]
     return AuthorizationView(
         identifier=body.identifier.value,
@@ -111,7 +110,7 @@ def authorization_view(answer: Answer, key: SigningKey, account_url: str) -> Aut
         offers=tuple(
             offer
             for challenge in body.challenges
-            if (offer := _offer(challenge, body.identifier.value, account)) is not None
+            if (offer := _offer(challenge, body.identifier.value, key)) is not None
             or (offer := _standing_offer(challenge, body, account_url)) is not None
         ),
         proven_by=next((item.type for item in body.challenges if item.status == "valid"), None),
@@ -120,24 +119,31 @@ def authorization_view(answer: Answer, key: SigningKey, account_url: str) -> Aut
     )
 
 
-def _offer(challenge: _ChallengeBody, identifier: str, key: JWKEC) -> ChallengeOffer | None:
+def _offer(challenge: _ChallengeBody, identifier: str, key: SigningKey) -> ChallengeOffer | None:
     try:
         match challenge.type:
             case ChallengeKind.DNS_01:
                 dns = challenges.DNS01(token=decode_b64jose(challenge.token))
-                name, value = dns.validation_domain_name(identifier), dns.validation(key)
+                value = b64url(hashlib.sha256(_authorization(dns, key).encode()).digest())
+                name = dns.validation_domain_name(identifier)
                 return ChallengeOffer(ChallengeKind.DNS_01, challenge.url, name, value)
             case ChallengeKind.HTTP_01:
                 http = challenges.HTTP01(token=decode_b64jose(challenge.token))
-                name, value = http.encode("token"), http.validation(key)
-                return ChallengeOffer(ChallengeKind.HTTP_01, challenge.url, name, value)
+                value = _authorization(http, key)
+                return ChallengeOffer(ChallengeKind.HTTP_01, challenge.url, http.encode("token"), value)
             case ChallengeKind.TLS_ALPN_01:
                 # Its key authorization is that of http-01 (RFC 8555 §8.1).
                 token = challenges.HTTP01(token=decode_b64jose(challenge.token))
-                return ChallengeOffer(ChallengeKind.TLS_ALPN_01, challenge.url, identifier, token.validation(key))
+                value = _authorization(token, key)
+                return ChallengeOffer(ChallengeKind.TLS_ALPN_01, challenge.url, identifier, value)
     except DeserializationError as error:
         raise CaUnreachableError(f"{challenge.url}: the token can't be read") from error
     return None
+
+
+def _authorization(challenge: challenges.KeyAuthorizationChallenge, key: SigningKey) -> str:
+    """The library would make the key's thumbprint anew for each challenge that is offered."""
+    return f"{challenge.encode('token')}.{key.thumbprint}"
 
 
 def _standing_offer(

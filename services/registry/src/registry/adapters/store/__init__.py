@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from certkit.database import was_overtaken
-from certkit.transactions import Database
+from certkit.transactions import Database, undo
 from registry.adapters.store.alerts import Alerts, Runs
 from registry.adapters.store.approvals import Approvals
 from registry.adapters.store.audit import Audit
@@ -100,6 +100,4 @@ class Transaction:
 
     def roll_back(self) -> None:
         """Undo everything so far: a dry run writes nothing."""
-        within = self._connection.get_nested_transaction() or self._connection.get_transaction()
-        assert within is not None, "a work runs in a transaction"
-        within.rollback()
+        undo(self._connection)
