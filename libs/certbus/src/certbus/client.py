@@ -28,17 +28,15 @@ from certcore.api import (
     RequestView,
     RestoreView,
     ServiceView,
-    SignInCode,
     SiteEnrolment,
     SiteView,
-    TokenOrder,
-    TokenView,
 )
 from certcore.certificate import CertificateSpec
 from certcore.instance import INSTANCE_HEADER
 from certcore.reading import ReadModel
 from certcore.replay import Replay, ReplayOrder
 from certcore.review import SiteReview
+from certcore.tokens import SignInCode, TokenOrder, TokenView
 
 __all__ = ["Registry"]
 

@@ -12,7 +12,6 @@ from certcore.certificate import Exposure, KeyAlgorithm
 from certcore.conditions import Condition, Health
 from certcore.events import IssueOrder, RequestKind
 from certcore.intent import Intent
-from certcore.names import Label
 from certcore.placements import PLATFORM
 from certcore.reading import Items, Open, ReadModel
 from certcore.rejection import Rejection
@@ -39,12 +38,9 @@ __all__ = [
     "RevisionView",
     "Role",
     "ServiceView",
-    "SignInCode",
     "SiteEnrolment",
     "SiteView",
     "TargetView",
-    "TokenOrder",
-    "TokenView",
 ]
 
 
@@ -377,28 +373,3 @@ class RestoreView(_View):
     waiting: bool
     reason: str
     unknown: Items[IssuedRevision] = ()
-
-
-class TokenOrder(BaseModel):
-    """Body that makes a token; `site` and `service` bind a deliverer's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    subject: Label
-    owner: Label
-    roles: tuple[Role, ...]
-    site: Label | None = None
-    service: Literal["syncer", "pusher"] | None = None
-
-
-class SignInCode(_View):
-    """Opens the page once, within half an hour."""
-
-    code: str
-
-
-class TokenView(_View):
-    """The token itself is told this once and never again."""
-
-    subject: str
-    token: str

@@ -12,10 +12,11 @@ from nats.aio.client import Client
 
 from certbus.client import Registry
 from certbus.connection import Connection
-from certcore.api import RecipientEnrolment, Role, SiteEnrolment, TokenOrder
+from certcore.api import RecipientEnrolment, Role, SiteEnrolment
 from certcore.identities import ESCROW, OPERATOR, identity, recipient_name
 from certcore.permissions import accounts, grants
 from certcore.sealing import generate_recipient_key
+from certcore.tokens import TokenOrder
 from certkit.bus_client import connect_bus
 from certkit.declare import declare
 from certkit.migration import Migrated

@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import APIRouter, status
 
-from certcore.api import Page, SiteEnrolment, SiteView, TokenOrder, TokenView
+from certcore.api import Page, SiteEnrolment, SiteView
 from certcore.clock import Clock
 from certcore.errors import SealingError
 from certcore.events import Recipient
@@ -15,6 +15,7 @@ from certcore.names import is_label
 from certcore.rejection import RejectedError, Rejection
 from certcore.review import SiteReview, SiteReviewUpdate
 from certcore.sealing import decode_public_key
+from certcore.tokens import TokenOrder, TokenView
 from registry.adapters.store import Store, Transaction
 from registry.adapters.store.reviews import Place
 from registry.domain.access import Principal
