@@ -31,6 +31,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 on = $(filter-out 0 no false,$(1))
+off = $(filter 0 no false,$(1))
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit fuzz prove check deps format clean
@@ -41,6 +42,7 @@ help: ## print this help
 	@echo "  make run ONCE=1             play the story, print its table, stop; exit code 0 if everything in it holds"
 	@echo "  make run KUBERNETES=1       give both sites a real Kubernetes API server"
 	@echo "  make run WITHOUT=issuer     leave that service to you: print how to run it, wait for it"
+	@echo "  make run KNOT=0             take the CA's test server for all DNS, even where Knot is installed"
 	@echo "  make run CERTBUS_HOME=DIR   keep the state there instead of in .certbus"
 	@echo "  make test T='tests/unit -k name'   run only what is named"
 	@echo "  make test LIMIT_S=1800      let all of it take that many seconds; 900 by default"
@@ -48,7 +50,7 @@ help: ## print this help
 	@echo "  make prove PART=NAME SEED=N one of: $(PARTS); T=NAME for those of its tests whose names hold that"
 
 run: .venv/.synced ## start the whole system on this machine, and play its story
-	@$(BIN)/certbus run $(if $(call on,$(ONCE)),--once) $(if $(call on,$(KUBERNETES)),--kubernetes) $(if $(WITHOUT),--without $(WITHOUT))
+	@$(BIN)/certbus run $(if $(call on,$(ONCE)),--once) $(if $(call on,$(KUBERNETES)),--kubernetes) $(if $(WITHOUT),--without $(WITHOUT)) $(if $(call off,$(KNOT)),--no-knot)
 
 test: .venv/.synced ## run every test, against real servers
 	LIMIT_S=$(LIMIT_S) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(T)

@@ -2,9 +2,13 @@
 
 import os
 import signal
+from contextlib import nullcontext
 
 import pytest
+from _pytest.capture import CaptureManager
 from hypothesis import settings
+
+from certlocal.tools import Tell
 
 pytest_plugins = ["tests.durations"]
 
@@ -26,3 +30,15 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("ci")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def tell(pytestconfig: pytest.Config) -> Tell:
+    """Shows a line at once: a build takes minutes, and pytest would keep it until the end."""
+    capture: CaptureManager | None = pytestconfig.pluginmanager.getplugin("capturemanager")
+
+    def show(line: str) -> None:
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            print(f"\n{line}", flush=True)
+
+    return show

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from certcore.api import BundleWanted, IssuedAnswer, IssuedReport, Problem
 from certcore.bundles import IssuedBundle, SealedBundle, SealedKey, StoredBundle
 from certcore.errors import InspectionError
-from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder
+from certcore.events import CONTRACT, CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder
 from certcore.inspection import read_chain
 from certcore.intent import Target
 from certcore.names import is_label
@@ -65,15 +65,14 @@ class RegistryStandin:
     """What it serves may be changed at any time; `calls` are the paths that were read, `down` refuses all.
 
     `unreadable`: its lists hold one item that nobody can read, and nothing else.
-
     `bundles` are served to every caller but the issuer, `issued` are those that the issuer handed over; of them the
     copy for `recipient` is served. The registry takes only what was ordered; the stand-in takes the first bundle of
     every variant, unless `refuses_bundles`. `differing` names each bundle that came a second time and was not the
     same in everything. As the registry does, the stand-in refuses it only for another leaf, and keeps the first.
 
-    `issue_orders` is what the issuer is told to issue, with `epoch`; a bundle that it hands over takes nothing away
-    from it. `reported` are the issuer's reports of what it has: it is told to hand over again what isn't here.
-    `takes_reports`: those that come with a bundle; else it is of an earlier version, and they come on the bus.
+    `issue_orders` is what the issuer is told to issue, with `epoch` and `contract`; a bundle that it hands over
+    takes nothing away. `reported` are the issuer's reports of what it has: it is told to hand over again what isn't
+    here. `takes_reports`: those that come with a bundle; else it is older, and they come on the bus.
 
     `unchanged` are the lists that were answered with 304, by path. `review` is that of the recipient's site; None
     where the stand-in is a registry of the version before, which knows no such route.
@@ -87,6 +86,7 @@ class RegistryStandin:
     csrs: dict[str, CsrWanted] = field(default_factory=dict)
     issue_orders: dict[BundleId, IssueOrder] = field(default_factory=dict)
     epoch: int = 0
+    contract: int = CONTRACT
     reported: list[IssuedReport] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -190,7 +190,7 @@ class RegistryStandin:
                 raise _RefusedError(HTTPStatus.NOT_FOUND, "not-found")
         if (token == ISSUER_TOKEN) is not (parts == ["v1", "orders"]):
             raise _RefusedError(HTTPStatus.FORBIDDEN, "forbidden")
-        more = {"epoch": self.epoch} if parts == ["v1", "orders"] else {}
+        more = {"epoch": self.epoch, "contract": self.contract} if parts == ["v1", "orders"] else {}
         return json.dumps(({"items": [{}], "next": None} if self.unreadable else _page(models, query)) | more)
 
     def take(self, path: str, token: str, *, body: bytes) -> str:

@@ -151,8 +151,11 @@ async def pebble_ca(
     validates_within_s: int = 0,
     asks: str | None = None,
     tell: Tell = print,
+    program: Path | None = None,
 ) -> AsyncIterator[Pebble]:
-    """Its validation asks the DNS server `asks` (host:port), or else the one that starts with it."""
+    """Pebble of the version that this tree pins, or that `program`. Its validation asks the DNS server `asks`
+    (host:port), or else the one that starts with it.
+    """
     toolbox = Toolbox(tell=tell)
     async with _folder() as folder:
         dns = ChallengeDns(
@@ -163,7 +166,7 @@ async def pebble_ca(
         )
         ports = PebblePorts(acme=free_port(), management=free_port(), http01=free_port(), tls_alpn01=free_port())
         ca = PebbleCa(
-            program=toolbox.find(PEBBLE),
+            program=program or toolbox.find(PEBBLE),
             folder=folder,
             ports=ports,
             dns=asks or dns.dns,

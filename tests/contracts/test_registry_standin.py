@@ -60,7 +60,7 @@ async def test_pages_of_one_give_the_same_items_in_the_same_order(
 async def test_what_is_ordered_and_not_issued_is_listed_for_the_issuer(served: Served) -> None:
     answer = await served.get("/v1/orders", caller="issuer")
     assert answer.status_code == 200
-    assert answer.json().keys() == {"items", "next", "epoch"}
+    assert answer.json().keys() == {"items", "next", "epoch", "contract"}
     page = IssueOrders.model_validate_json(answer.content)
     assert page.unreadable == ()
     by_variant = {order.variant: order for order in page.items if order.name == "ordered"}

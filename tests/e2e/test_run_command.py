@@ -38,14 +38,16 @@ def _children_of(home: Path) -> list[str]:
     return found
 
 
-def test_the_story_holds_in_two_clusters_and_again_in_the_same_folder(tmp_path: Path) -> None:
+def test_the_story_holds_in_two_clusters_and_again_in_the_same_folder_without_knot(tmp_path: Path) -> None:
     home = tmp_path / "home"
     first = _run(home, "--kubernetes")
     assert first.returncode == 0, first.stdout
     assert "the Secrets of both clusters hold one and the same serial" in first.stdout
+    assert "DNS: knot by RFC 2136" in first.stdout
     assert "✗" not in first.stdout
     assert _children_of(home) == []
-    second = _run(home)
+    second = _run(home, "--no-knot")
     assert second.returncode == 0, second.stdout
     assert "is here from an earlier run" in second.stdout
+    assert "DNS: the CA's test server; install knot for a real one" in second.stdout
     assert _children_of(home) == []

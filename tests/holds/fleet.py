@@ -15,9 +15,10 @@ from typing import Final, TypeVar
 from certbus.client import Registry
 from certbus.errors import CommandError
 from certbus.exit_codes import ExitCode
-from certcore.api import CertificateState, CertificateSummary, Role, TokenOrder
+from certcore.api import CertificateState, CertificateSummary, Role
 from certcore.certificate import CertificateSpec
 from certcore.conditions import Health
+from certcore.tokens import TokenOrder
 from certlocal.home import Home
 from certlocal.ports import free_port
 from certlocal.process import ChildProcess

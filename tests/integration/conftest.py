@@ -1,26 +1,11 @@
 """Fixtures that start real servers. A server that can't be had fails the test with the reason."""
 
 from collections.abc import AsyncIterator
-from contextlib import nullcontext
 
-import pytest
 import pytest_asyncio
-from _pytest.capture import CaptureManager
 
 from certlocal.tools import Tell
 from tests import servers
-
-
-@pytest.fixture(scope="session")
-def tell(pytestconfig: pytest.Config) -> Tell:
-    """Shows a line at once: a build takes minutes, and pytest would keep it until the end."""
-    capture: CaptureManager | None = pytestconfig.pluginmanager.getplugin("capturemanager")
-
-    def show(line: str) -> None:
-        with capture.global_and_fixture_disabled() if capture else nullcontext():
-            print(f"\n{line}", flush=True)
-
-    return show
 
 
 @pytest_asyncio.fixture

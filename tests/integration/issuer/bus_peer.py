@@ -22,6 +22,7 @@ from certcore.events import (
     Recipient,
     RevisionFailed,
     RevisionIssued,
+    RevisionRenewalWindow,
     RevisionStarted,
     SiteHeartbeat,
 )
@@ -33,8 +34,8 @@ from tests.reports import read_reports
 
 __all__ = ["BusPeer", "an_order", "bus_peer"]
 
-EventT = TypeVar("EventT", RevisionStarted, RevisionIssued, RevisionFailed, SiteHeartbeat)
-ReportT = TypeVar("ReportT", RevisionStarted, RevisionIssued, RevisionFailed)
+EventT = TypeVar("EventT", RevisionStarted, RevisionIssued, RevisionFailed, RevisionRenewalWindow, SiteHeartbeat)
+ReportT = TypeVar("ReportT", RevisionStarted, RevisionIssued, RevisionFailed, RevisionRenewalWindow)
 
 
 def an_order(

@@ -4,24 +4,46 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from certcore.identities import ESCROW
+from certcore.sealing import RecipientKey, generate_recipient_key
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers
 from tests.ports import free_port
 from tests.registry_standin import ISSUER_TOKEN
-from tests.servers import Pebble
 
-__all__ = ["IssuerProcess", "pebble_settings"]
+__all__ = ["IssuerProcess", "ServedCa", "pebble_settings"]
 
 
-def pebble_settings(pebble: Pebble, *names_and_challenges: tuple[str, list[str]]) -> list[dict[str, Any]]:
+class ServedCa(Protocol):
+    """A CA that a test started, with the DNS server that it asks."""
+
+    @property
+    def directory_url(self) -> str: ...
+
+    @property
+    def ca_file(self) -> Path: ...
+
+    @property
+    def http01_port(self) -> int: ...
+
+    @property
+    def challtestsrv_url(self) -> str: ...
+
+    @property
+    def dns(self) -> str:
+        """host:port"""
+
+
+def pebble_settings(pebble: ServedCa, *names_and_challenges: tuple[str, list[str]]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
             "directory_url": pebble.directory_url,
             "ca_file": str(pebble.ca_file),
             "challenges": challenges,
+            "public": False,
         }
         for name, challenges in names_and_challenges
     ]
@@ -32,7 +54,7 @@ class IssuerProcess:
     """One issuer with its state; it may be killed and started again."""
 
     folder: Path
-    pebble: Pebble
+    pebble: ServedCa
     nats_url: str
     registry_url: str
     patience_s: float = 10.0
@@ -49,11 +71,17 @@ class IssuerProcess:
     dns_settings: dict[str, Any] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
 
+    escrow: RecipientKey = field(init=False)
+
     def __post_init__(self) -> None:
         token = self.folder / "token"
         token.write_text(ISSUER_TOKEN)
         self.http_port = free_port()
         self.state = self.state_folder or self.folder / "state"
+        # Of the escrow's own host: beside the issuer's folder, not in it.
+        self.escrow = generate_recipient_key(
+            ESCROW, self.folder.with_name(f"{self.folder.name}-escrow") / "escrow.key"
+        )
         self.trace_file = self.folder / "traces.jsonl"
         settings: dict[str, Any] = {
             "bus": {"url": self.nats_url, "identity": "issuer", "plain_text": True},
@@ -75,6 +103,7 @@ class IssuerProcess:
             "dns": self.dns_settings or {"views": {"default": {"resolvers": [self.pebble.dns]}}},
             "order_patience_s": self.patience_s,
             "orders_every_s": self.orders_every_s,
+            "escrow_public_key": self.escrow.public_key,
             "order_loss": {"denials": 3, "over_s": 2.0, "over_after_finalize_s": 4.0},
             **self.more_settings,
         }

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from certlocal.knot_server import KnotServer, KnotZone, TsigKey
+from certlocal.knot_server import KnotServer, KnotZone, TsigKey, knot_program
 from certlocal.private_file import write_private
 from certlocal.tools import Tell
 from issuer.adapters.authoritative_dns import AuthoritativeDnsViews
 from issuer.adapters.dns_settings import DnsSettings
-from issuer.adapters.dns_zones import Zones
+from issuer.adapters.dns_zones import zones_by_view
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.job import JobId
@@ -104,11 +104,7 @@ class KnotWorld:
 
     def dns(self, settings: dict[str, Any] | None = None) -> AuthoritativeDnsViews:
         read = DnsSettings.model_validate(settings or self.dns_settings)
-        views = {
-            name: Zones(view=name, settings=view, timeout_s=read.timeout_s, now=lambda: 0.0)
-            for name, view in read.views.items()
-        }
-        return AuthoritativeDnsViews(views, timeout_s=read.timeout_s)
+        return AuthoritativeDnsViews(zones_by_view(read, now=lambda: 0.0), timeout_s=read.timeout_s)
 
     def solver(self, dns: AuthoritativeDnsViews | None = None, **settings: Any) -> Rfc2136Solver:
         context = SolverContext(
@@ -123,7 +119,7 @@ class KnotWorld:
 @asynccontextmanager
 async def knot_world(*, tell: Tell) -> AsyncIterator[KnotWorld]:
     folder = Path(tempfile.mkdtemp(prefix="certbus-knot-"))
-    key, port = TsigKey(KEY_NAME), free_port()
+    program, key, port = knot_program(tell), TsigKey(KEY_NAME), free_port()
     key_file = folder / "tsig.key"
     write_private(key_file, key.secret.encode())
     async with AsyncExitStack() as stack:
@@ -131,6 +127,7 @@ async def knot_world(*, tell: Tell) -> AsyncIterator[KnotWorld]:
         updates = await stack.enter_async_context(dns_proxy((PRIMARY, port)))
         transfers = await stack.enter_async_context(dns_proxy((PRIMARY, port)))
         primary = KnotServer(
+            program=program,
             folder=folder / "primary",
             host=PRIMARY,
             port=port,
@@ -140,14 +137,13 @@ async def knot_world(*, tell: Tell) -> AsyncIterator[KnotWorld]:
             ],
             key=key,
             secondaries=[(SECONDARY, port)],
-            tell=tell,
         )
         secondary = KnotServer(
+            program=program,
             folder=folder / "secondary",
             host=SECONDARY,
             port=port,
             zones=[KnotZone(name, primary=(PRIMARY, transfers.port)) for name in ZONES],
-            tell=tell,
         )
         for server in (primary, secondary):
             stack.push_async_callback(server.stop)

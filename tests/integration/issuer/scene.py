@@ -14,16 +14,15 @@ from certlocal.nats_server import NatsServer
 from certlocal.tools import Tell
 from tests import servers
 from tests.integration.issuer.bus_peer import BusPeer, bus_peer
-from tests.integration.issuer.issuer_process import IssuerProcess
+from tests.integration.issuer.issuer_process import IssuerProcess, ServedCa
 from tests.patience import HANG_S
 from tests.registry_standin import RegistryStandin, registry_standin
 
-__all__ = ["Scene", "a_scene", "until"]
+__all__ = ["IssuerScene", "Scene", "a_scene", "issuer_scene", "until"]
 
 
-@dataclass(frozen=True)
-class Scene:
-    pebble: servers.Pebble
+@dataclass(frozen=True, kw_only=True)
+class IssuerScene:
     peer: BusPeer
     registry: RegistryStandin
     issuer: IssuerProcess
@@ -43,47 +42,36 @@ class Scene:
             return database.execute(query).fetchall()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scene(IssuerScene):
+    pebble: servers.Pebble
+
+
 @asynccontextmanager
-async def a_scene(
-    folder: Path,
-    *,
-    tell: Tell,
-    bad_nonces_percent: int = 15,
-    patience_s: float = 10.0,
-    log_level: str = "info",
-    more_cas: tuple[dict[str, Any], ...] = (),
-    orders_every_s: float = 60.0,
-    database: Path | None = None,
-    database_url: str | None = None,
-    more_settings: dict[str, Any] | None = None,
-    pebble_asks: str | None = None,
-    **issuer_fields: Any,
-) -> AsyncIterator[Scene]:
+async def issuer_scene(folder: Path, ca: ServedCa, **fields: Any) -> AsyncIterator[IssuerScene]:
+    """An issuer that uses that CA; `fields` are those of `IssuerProcess`."""
     async with (
         servers.broker(sites=servers.SITES) as broker,
-        servers.pebble_ca(bad_nonces_percent=bad_nonces_percent, asks=pebble_asks, tell=tell) as pebble,
         registry_standin() as registry,
         bus_peer(broker.url) as peer,
     ):
-        issuer = IssuerProcess(
-            folder,
-            pebble,
-            broker.url,
-            registry.url,
-            patience_s=patience_s,
-            log_level=log_level,
-            more_cas=more_cas,
-            orders_every_s=orders_every_s,
-            database=database,
-            database_url=database_url,
-            more_settings=more_settings or {},
-            **issuer_fields,
-        )
+        issuer = IssuerProcess(folder, ca, broker.url, registry.url, **fields)
         try:
             await issuer.start()
-            yield Scene(pebble, peer, registry, issuer, broker)
+            yield IssuerScene(peer=peer, registry=registry, issuer=issuer, broker=broker)
         finally:
             await issuer.stop()
+
+
+@asynccontextmanager
+async def a_scene(
+    folder: Path, *, tell: Tell, bad_nonces_percent: int = 15, pebble_asks: str | None = None, **fields: Any
+) -> AsyncIterator[Scene]:
+    async with (
+        servers.pebble_ca(bad_nonces_percent=bad_nonces_percent, asks=pebble_asks, tell=tell) as pebble,
+        issuer_scene(folder, pebble, **fields) as scene,
+    ):
+        yield Scene(pebble=pebble, **vars(scene))
 
 
 async def until(condition: Callable[[], object], *, what: str, timeout_s: float = HANG_S) -> None:

@@ -49,6 +49,7 @@ async def scene(
                 "directory_url": url,
                 "challenges": ["http-01"],
                 "in_flight": IN_FLIGHT,
+                "public": False,
                 "answer_limit_s": 5.0,
             }
             for name, url in urls.items()

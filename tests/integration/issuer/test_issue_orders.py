@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from certcore.events import (
     CONTRACT,
@@ -17,11 +18,13 @@ from certcore.events import (
     RevisionStarted,
     SiteHeartbeat,
 )
+from certcore.inspection import read_chain, spki_sha256
 from certcore.placements import PLATFORM
 from certlocal.tools import Tell
 from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.recipients import opened
 from tests.integration.issuer.scene import Scene, a_scene, until
+from tests.signing_requests import csr_pem
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -37,7 +40,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> AsyncIt
     [
         ({"exposure": "partner"}, FailureCode.UNSUPPORTED, "does not know the exposure 'partner'"),
         ({"key_algorithm": "ml-dsa-65"}, FailureCode.UNSUPPORTED, "does not know the key algorithm 'ml-dsa-65'"),
-        ({"csr_pem": "a CSR", "recipients": (), "variant": "cdn1"}, FailureCode.UNSUPPORTED, "by CSR"),
+        ({"csr_pem": "a CSR", "recipients": (), "variant": "cdn1"}, FailureCode.CONFIGURATION, "signing request"),
         ({"profile": "../short"}, FailureCode.CONFIGURATION, "not a name of a profile"),
         ({"cas": ("nowhere", "elsewhere")}, FailureCode.CONFIGURATION, "no CA named nowhere or elsewhere"),
     ],
@@ -118,3 +121,36 @@ async def test_the_issuer_tells_that_it_lives_and_what_it_reads(scene: Scene) ->
     heartbeat = scene.peer.reports(SiteHeartbeat)[0]
     assert (heartbeat.site, heartbeat.service, heartbeat.contract) == ("hub", "issuer", CONTRACT)
     assert heartbeat.version
+
+
+async def test_a_key_that_is_held_elsewhere_is_issued_by_its_signing_request(scene: Scene) -> None:
+    name = "box.example.org"
+    key = ec.generate_private_key(ec.SECP256R1())
+    by_csr = {"variant": "box", "recipients": (), "csr_pem": csr_pem(name, key=key, common_name=name)}
+    await scene.peer.order(an_order("box", name, **by_csr))  # type: ignore[arg-type] # fields of an order
+    issued = (await scene.peer.wait_for(RevisionIssued, certificate_ids=["box"]))["box"]
+    assert (issued.variant, issued.ca) == ("box", "by-dns")
+    bundle = scene.registry.issued["box", 1, "box"]
+    assert (bundle.keys, bundle.escrow) == ((), None)
+    leaf = read_chain(bundle.chain_pem.encode())[0]
+    assert (leaf.dns_names, leaf.spki_sha256) == ((name,), spki_sha256(key.public_key()))
+    assert leaf.fingerprint_sha256 == issued.fingerprint_sha256
+    assert scene.journal("SELECT sealed_keys FROM job WHERE certificate_id = 'box'") == [("[]",)]
+
+
+async def test_a_target_that_lost_its_key_gets_a_certificate_for_the_next_one(scene: Scene) -> None:
+    name, keys = "lost.example.org", [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    orders = [
+        an_order("lost", name, variant="box", recipients=(), csr_pem=csr_pem(name, key=key, common_name=name))
+        for key in keys
+    ]
+    await scene.peer.order(orders[0])
+    await scene.peer.wait_for(RevisionIssued, certificate_ids=["lost"])
+    # As the registry forgets what was issued by a request that the target dropped.
+    del scene.registry.issued["lost", 1, "box"]
+    scene.registry.issue_orders["lost", 1, "box"] = orders[1]
+    await scene.issuer.stop()
+    await scene.issuer.start()
+    await until(lambda: ("lost", 1, "box") in scene.registry.issued, what="the second one")
+    leaf = read_chain(scene.registry.issued["lost", 1, "box"].chain_pem.encode())[0]
+    assert leaf.spki_sha256 == spki_sha256(keys[1].public_key())

@@ -35,7 +35,7 @@ async def test_one_record_that_stays_proves_a_name_and_its_wildcard(tmp_path: Pa
             more_solvers={"people": {"kind": "dns-persist"}},
             dns_settings=world.dns_settings,
         )
-        scene = Scene(pebble, peer, registry, issuer, broker)
+        scene = Scene(pebble=pebble, peer=peer, registry=registry, issuer=issuer, broker=broker)
         names = ("standing.acme.test", "*.standing.acme.test")
 
         def why() -> str:

@@ -51,7 +51,7 @@ async def ready(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> AsyncIt
         issuer = IssuerProcess(folder, pebble, broker.url, registry.url, more_cas=cas)
         try:
             await issuer.start()
-            yield WithStepCa(Scene(pebble, peer, registry, issuer, broker), ca)
+            yield WithStepCa(Scene(pebble=pebble, peer=peer, registry=registry, issuer=issuer, broker=broker), ca)
         finally:
             await issuer.stop()
 

@@ -20,6 +20,7 @@ from certcore.events import (
     ProbeRound,
     RevisionFailed,
     RevisionIssued,
+    RevisionRenewalWindow,
     RevisionStarted,
     ServingVerdict,
     SiteHeartbeat,
@@ -183,6 +184,27 @@ class StandIns:
         again: datetime | None = None,
     ) -> str:
         event = RevisionFailed(certificate_id=certificate.id, revision=revision, reason=reason, next_try=again)
+        return await self.report(event, place="hub", service="issuer", about=certificate.id)
+
+    async def suggested(
+        self,
+        certificate: CertificateView,
+        revision: int,
+        chosen: datetime,
+        *,
+        answered_at: datetime | None = None,
+        explanation_url: str | None = None,
+    ) -> str:
+        """A window of two days around an instant."""
+        event = RevisionRenewalWindow(
+            certificate_id=certificate.id,
+            revision=revision,
+            start=chosen - timedelta(days=1),
+            end=chosen + timedelta(days=1),
+            chosen=chosen,
+            answered_at=answered_at or datetime.now(UTC),
+            explanation_url=explanation_url,
+        )
         return await self.report(event, place="hub", service="issuer", about=certificate.id)
 
     async def generation(self, certificate: CertificateView, target: str) -> int:

@@ -35,6 +35,8 @@ MAY_CALL: dict[tuple[str, str], set[Role] | None] = {
     ("POST", "/v1/tokens"): {Role.OPERATOR},
     ("PUT", "/v1/bundles/{certificate_id}/{revision}"): {Role.ISSUER},
     ("GET", "/v1/bundles/{certificate_id}/{revision}"): None,
+    ("PUT", "/v1/bundles/{certificate_id}/{revision}/keys"): {Role.ESCROW},
+    ("GET", "/v1/reseals"): {Role.ESCROW},
     ("GET", "/v1/orders"): {Role.ISSUER},
     ("POST", "/v1/issued"): {Role.ISSUER},
     ("GET", "/v1/restore"): LOOKING,
@@ -59,6 +61,7 @@ BODIES: dict[tuple[str, str], object] = {
     ("POST", "/v1/events/replay"): {"certificate": "nowhere"},
     ("POST", "/v1/tokens"): {"subject": "nobody", "owner": "nobody", "roles": []},
     ("PUT", "/v1/bundles/{certificate_id}/{revision}"): {"chain_pem": "", "keys": []},
+    ("PUT", "/v1/bundles/{certificate_id}/{revision}/keys"): {"keys": []},
     ("POST", "/v1/issued"): {"epoch": 7, "revisions": []},
 }
 

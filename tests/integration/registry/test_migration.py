@@ -88,9 +88,14 @@ def to_first_schema(connection: Connection) -> None:
     command.upgrade(of(connection), "0001")
 
 
-def indexes(connection: Connection) -> set[str | None]:
+def shape(connection: Connection) -> set[tuple[str, str | None]]:
+    """Columns and indexes, each with its table."""
     found = inspect(connection)
-    return {index["name"] for name in found.get_table_names() for index in found.get_indexes(name)}
+    return {
+        (table, one["name"])
+        for table in found.get_table_names()
+        for one in (*found.get_indexes(table), *found.get_columns(table))
+    }
 
 
 @asynccontextmanager
@@ -134,11 +139,11 @@ async def test_the_newest_version_can_be_taken_back(kind: str, tmp_path: Path) -
         made = a_database(url)
         try:
             await made.upgrade(MIGRATIONS)
-            newest = await made.read(indexes)
+            newest = await made.read(shape)
             await made.write(lambda connection: command.downgrade(of(connection), "-1"))
-            assert await made.read(indexes) != newest
+            assert await made.read(shape) != newest
             await made.upgrade(MIGRATIONS)
-            assert await made.read(indexes) == newest
+            assert await made.read(shape) == newest
         finally:
             await made.close()
 

@@ -1,7 +1,7 @@
 """The sweep: it orders what is due, once, and nothing else."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
@@ -82,3 +82,57 @@ async def test_what_never_became_live_is_renewed_too(services: StandIns) -> None
     await services.issue(certificate, age=OLD)
     await services.settled()
     assert (await renewing(services, certificate)).wanted_revision == 1
+
+
+async def test_a_window_in_the_past_renews_now_and_the_reason_tells_it(services: StandIns) -> None:
+    certificate = await services.requested()
+    await services.make_live(certificate)
+    long_ago = datetime(2020, 1, 2, tzinfo=UTC)
+    await services.suggested(certificate, 1, long_ago, explanation_url="https://ca.test/incident")
+    present = await renewing(services, certificate)
+    assert present.reason == (
+        "revision 2 ordered: suggested: the CA suggests a renewal between 2020-01-01T00:00Z and 2020-01-03T00:00Z,"
+        " because https://ca.test/incident"
+    )
+    await another_sweep(services)
+    assert orders(services, certificate) == 1
+
+
+async def test_the_next_renewal_and_why_are_shown_and_follow_the_window(services: StandIns) -> None:
+    certificate = await services.requested()
+    await services.make_live(certificate)
+    before = await services.shown(certificate.name)
+    assert before.renewal_reason == "two thirds of its lifetime are over then"
+    soon, later = (datetime.now(UTC) + timedelta(days=days) for days in (10, 22))
+    for chosen, url in ((soon, None), (later, "https://ca.test/why")):
+        await services.suggested(certificate, 1, chosen, explanation_url=url)
+        await services.settled()
+        present = await services.shown(certificate.name)
+        assert present.renew_at == chosen
+        assert present.renewal_reason.startswith("the CA suggests a renewal between")
+        assert present.renewal_reason.endswith("because https://ca.test/why") == (url is not None)
+        assert present.revision is not None
+        assert present.revision.renewal_window is not None
+        assert present.revision.renewal_window.chosen == chosen
+        [row] = services.registry.process.rows("SELECT due_at FROM certificate WHERE id = ?", certificate.id)
+        assert str(row["due_at"]).startswith(f"{chosen:%Y-%m-%d %H:%M:%S}")
+    # What comes late changes nothing.
+    await services.suggested(certificate, 1, soon, answered_at=datetime.now(UTC) - timedelta(hours=1))
+    await services.settled()
+    assert (await services.shown(certificate.name)).renew_at == later
+
+
+async def test_a_report_about_an_older_revision_or_an_unknown_certificate_changes_nothing(services: StandIns) -> None:
+    certificate = await services.requested()
+    await services.make_live(certificate, age=OLD)
+    await renewing(services, certificate)
+    await services.make_live(certificate, 2)
+    before = await services.shown(certificate.name)
+    letters = await services.bus.js.stream_info("DLQ_hub")
+    await services.suggested(certificate, 1, datetime(2020, 1, 1, tzinfo=UTC))
+    await services.suggested(certificate.model_copy(update={"id": "unheard-of"}), 1, datetime(2020, 1, 1, tzinfo=UTC))
+    await another_sweep(services)
+    present = await services.shown(certificate.name)
+    assert (present.renew_at, present.renewal_reason) == (before.renew_at, before.renewal_reason)
+    assert (present.state, present.wanted_revision) == (CertificateState.LIVE, 2)
+    assert (await services.bus.js.stream_info("DLQ_hub")).state.messages == letters.state.messages

@@ -1,12 +1,15 @@
 """Variants of a revision: one whose key the platform makes, and one whose key stays where the target made it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from certcore.api import CertificateState, TargetState
-from certcore.bundles import SealedBundle
+from certcore.bundles import IssueReport, SealedBundle
 from certcore.conditions import Health
 from certcore.events import (
     CertificateApproved,
@@ -22,6 +25,9 @@ from certcore.events import (
     IssueCause,
     RevisionFailed,
 )
+from issuer.domain.admission import objection_to
+from issuer.domain.issued import check_issued
+from issuer.domain.key_material import make_key_material
 from tests.authority import key_pem
 from tests.e2e.key_scan import forms_of, scan
 from tests.integration.registry.bus import Bus
@@ -126,6 +132,25 @@ async def test_a_target_that_makes_its_own_key_goes_the_whole_way_beside_one_tha
         said = [(item.data or b"") + str(item.headers).encode() for item in await bus.messages(stream)]
         (tmp_path / stream).write_bytes(b"".join(said))
     assert scan([registry.process.folder, tmp_path], forms) == []
+
+
+async def test_the_issuer_issues_by_the_request_that_the_registry_accepted(services: StandIns) -> None:
+    certificate = await services.requested(only_box())
+    names, key = certificate.dns_names, ec.generate_private_key(ec.SECP256R1())
+    await offer(services, certificate, csr_pem(*names, key=key, common_name=names[0]) + key_pem(key))
+    order = await order_of(services, certificate)
+    # What the issuer makes of it, in place of a scripted one.
+    assert objection_to(order) is None
+    made = make_key_material(order, escrow_public_key=None)
+    issued = services.authority.sign(x509.load_der_x509_csr(made.csr_der).public_bytes(Encoding.PEM).decode(), *names)
+    leaf = check_issued(issued.chain_pem, spki_sha256=made.spki_sha256, dns_names=names, now=datetime.now(UTC))
+    report = IssueReport(ca="letsencrypt", validation_method="dns-01")
+    keys = list(made.for_recipients())
+    taken = await services.put(certificate.id, 1, issued.chain_pem, keys, variant=order.variant, report=report)
+    assert (taken.status_code, taken.json()) == (200, {"reported": True})
+    present = await services.shown(certificate.name)
+    assert present.state is CertificateState.DELIVERING
+    assert [(item.variant, item.serial) for item in present.variants] == [("box", leaf.serial)]
 
 
 async def test_a_certificate_may_have_no_key_of_the_platform(services: StandIns) -> None:

@@ -13,5 +13,5 @@ def test_a_service_that_is_none_is_refused_with_the_names_of_all(tmp_path: Path)
     assert refused.value.exit_code is ExitCode.INVALID
     told = refused.value.lines()[0]
     assert "'isuer'" in told
-    assert "registry, issuer, monitor, site1-syncer, site2-syncer, site1-pusher" in told
+    assert "registry, issuer, escrow, monitor, site1-syncer, site2-syncer, site1-pusher" in told
     assert not (tmp_path / "home").exists()

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from certcore.certificate import KeyAlgorithm
+from certkit.settings import load_settings
 from issuer.cas.acme.presets import PRESETS
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.ca_traits import CaTraits
@@ -15,6 +16,7 @@ from tests.private_ca import a_ca
 
 ACME = {"name": "a-ca", "directory_url": "https://ca.test/dir", "challenges": ["http-01"]}
 POLICY = {"internal": "a-ca", "public": "a-ca"}
+WEB = {"web": {"kind": "http01", "port": 8080}}
 
 
 def settings(**fields: Any) -> Settings:
@@ -51,7 +53,7 @@ def told(**fields: Any) -> list[str]:
 
 
 def test_solvers_that_fit_the_cas_have_no_fault() -> None:
-    assert told(solvers={"web": {"kind": "http01", "port": 8080}}) == []
+    assert told(solvers=WEB) == []
 
 
 def test_a_challenge_that_no_solver_shows_is_refused() -> None:
@@ -91,7 +93,8 @@ def test_a_ca_without_a_usable_challenge_is_refused(challenges: list[str]) -> No
 
 def test_a_ca_without_acme_is_read_by_the_settings_of_its_kind(tmp_path: Path) -> None:
     files = a_ca(tmp_path)
-    read = settings(cas=[ACME, files.settings("own", validity_days=30)], policy={**POLICY, "private": "own"})
+    cas = [ACME, files.settings("own", validity_days=30)]
+    read = settings(cas=cas, policy={**POLICY, "private": "own"}, solvers=WEB)
     assert [(ca.name, ca.kind, ca.traits.public) for ca in read.cas] == [
         ("a-ca", "acme", True),
         ("own", "files", False),
@@ -108,7 +111,7 @@ def test_a_kind_that_nobody_brought_is_refused() -> None:
 def test_a_ca_by_files_is_refused_by_the_setting_that_is_in_the_way(tmp_path: Path) -> None:
     files = a_ca(tmp_path)
     files.key_file.chmod(0o644)
-    (fault,) = settings(cas=[ACME, files.settings("own")]).faults()
+    (fault,) = settings(cas=[ACME, files.settings("own")], solvers=WEB).faults()
     assert fault.field == ("cas", "1", "key_file")
     assert "mode 0644" in fault.problem
     with pytest.raises(ValidationError, match=r"surprise(.|\n)*Extra inputs are not permitted"):
@@ -151,13 +154,50 @@ def test_a_contradiction_to_the_preset_is_told_by_its_field(ca: dict[str, Any], 
         settings(cas=[{"name": "a-ca", **ca}])
 
 
+def _documented(*parts: str) -> list[str]:
+    """The TOML examples of a page, as they stand there."""
+    text = Path(__file__).parents[3].joinpath(*parts).read_text()
+    return re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+
+
+REST = """
+bus = {identity = "issuer"}
+http = {plain_text = true}
+registry = {token_file = "/token"}
+database_url = "sqlite+aiosqlite:///journal.db"
+state_folder = "/state"
+"""
+
+
+def test_three_lines_are_enough_for_a_first_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (lines,) = _documented("README.md")
+    assert len(lines.splitlines()) == 3
+    assert lines == _documented("docs", "cas.md")[0]
+    file = tmp_path / "issuer.toml"
+    file.write_text(REST + lines)
+    monkeypatch.setenv("CERTBUS_CONFIG_FILE", str(file))
+
+    read = load_settings(Settings)
+
+    (ca,) = read.acme_cas
+    assert ca.directory_url == "https://acme-staging-v02.api.letsencrypt.org/directory"
+    assert ca.challenges == (ChallengeKind.HTTP_01,)
+    assert read.policy.internal == read.policy.public == ca.name
+
+
 def test_the_examples_of_the_documentation_are_valid() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "cas.md").read_text()
-    first, each = (tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
-    assert len(first) == 3
-    assert settings(**first).acme_cas[0].directory_url.startswith("https://acme-staging")
-    dns = {"kind": "challtestsrv", "url": "http://127.0.0.1:8055"}
+    _, *others = map(tomllib.loads, _documented("docs", "cas.md"))
     policy = {"internal": "lets-encrypt", "public": "ssl-com", "private": "own"}
-    read = settings(cas=each["cas"], policy=policy, dns=dns)
+    solvers = {
+        "web": {"kind": "http01"},
+        "records": {"kind": "challtestsrv", "url": "http://127.0.0.1:8055"},
+    }
+    read = settings(cas=others[0]["cas"], policy=policy, solvers=solvers)
     documented = {ca.preset for ca in read.acme_cas} | {"letsencrypt-staging", "openbao", "pebble"}
     assert documented == set(PRESETS)
+    assert [fault for fault in read.faults() if fault.field[0] == "solvers"] == []
+
+
+def test_an_escrow_s_public_key_that_is_none_is_refused() -> None:
+    with pytest.raises(ValidationError, match="not an X25519 public key"):
+        settings(escrow_public_key="bm8ga2V5")

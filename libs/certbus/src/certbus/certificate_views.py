@@ -142,11 +142,16 @@ def certificate_facts(view: CertificateView, now: datetime) -> list[tuple[str, s
         ("serial", revision.serial if revision else ""),
         ("sha256", revision.fingerprint_sha256 if revision else ""),
         ("expires", _moment(revision.not_after, now) if revision else ""),
-        ("renewal", _moment(view.renew_at, now)),
+        ("renewal", _renewal(view, now)),
         ("ends", _moment(view.end_date, now)),
         ("trace", view.trace_id or ""),
         ("id", view.id),
     ]
+
+
+def _renewal(view: CertificateView, now: datetime) -> str:
+    planned = _moment(view.renew_at, now)
+    return f"{planned}: {view.renewal_reason}" if planned and view.renewal_reason else planned
 
 
 def condition_table(view: CertificateView, now: datetime) -> Table:

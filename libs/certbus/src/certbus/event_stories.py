@@ -110,6 +110,12 @@ def _(event: events.RevisionIssued) -> str:
 
 
 @story.register
+def _(event: events.RevisionRenewalWindow) -> str:
+    window = f"{instant(event.start)} to {instant(event.end)}, chosen {instant(event.chosen)}"
+    return f"revision {event.revision}{_variant(event.variant)}: {window}{_detail(event.explanation_url or '')}"
+
+
+@story.register
 def _(event: events.RevisionFailed) -> str:
     return _failure(event)
 

@@ -75,6 +75,12 @@ def run_local(
         str | None,
         typer.Option(metavar="SERVICE", help="Leave this one to you: print how to run it, and wait for it."),
     ] = None,
+    knot: Annotated[
+        bool,
+        typer.Option(
+            "--knot/--no-knot", help="Prove the names inside by a Knot DNS, where it is there or apt-get brings it."
+        ),
+    ] = True,
     home: Annotated[
         Path, typer.Option(envvar="CERTBUS_HOME", metavar="FOLDER", help="Where its state is kept.")
     ] = Path(DEFAULT_HOME),
@@ -89,4 +95,4 @@ def run_local(
             exit_code=ExitCode.INVALID,
             next_step="install the command with its extra: certbus-cli[local]",
         )
-    raise typer.Exit(found[0].load()(home, once=once, kubernetes=kubernetes, without=without))
+    raise typer.Exit(found[0].load()(home, once=once, kubernetes=kubernetes, without=without, knot=knot))

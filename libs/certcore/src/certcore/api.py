@@ -12,7 +12,6 @@ from certcore.certificate import Exposure, KeyAlgorithm
 from certcore.conditions import Condition, Health
 from certcore.events import IssueOrder, RequestKind
 from certcore.intent import Intent
-from certcore.names import Label
 from certcore.placements import PLATFORM
 from certcore.reading import Items, Open, ReadModel
 from certcore.rejection import Rejection
@@ -32,18 +31,16 @@ __all__ = [
     "Paged",
     "Problem",
     "RenewalAnswer",
+    "RenewalWindowView",
     "RequestState",
     "RequestView",
     "RestoreView",
     "RevisionView",
     "Role",
     "ServiceView",
-    "SignInCode",
     "SiteEnrolment",
     "SiteView",
     "TargetView",
-    "TokenOrder",
-    "TokenView",
 ]
 
 
@@ -122,6 +119,7 @@ class Role(StrEnum):
     ISSUER = "issuer"
     DELIVERER = "deliverer"
     MONITOR = "monitor"
+    ESCROW = "escrow"
 
 
 class Problem(_View):
@@ -132,6 +130,15 @@ class Problem(_View):
     status: int
     detail: str
     errors: tuple[Rejection, ...] = ()
+
+
+class RenewalWindowView(_View):
+    """When its CA suggests to renew a revision (RFC 9773): `chosen` is the issuer's instant in that window."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+    chosen: AwareDatetime
+    explanation_url: str | None = None
 
 
 class RevisionView(_View):
@@ -145,6 +152,7 @@ class RevisionView(_View):
     ca: str
     validation_method: str
     variant: str = PLATFORM
+    renewal_window: RenewalWindowView | None = None
 
 
 class TargetView(_View):
@@ -200,7 +208,8 @@ class CertificateView(_View):
     """One certificate with its grid. `reason` says why it is in its state, and so why it is waiting.
 
     `revision` is the wanted one, `variants` are all of its X.509 certificates; `wanted_revision` is the highest that
-    any target should hold. `trace_id` leads to the trace of its latest rollout.
+    any target should hold. `renewal_reason` says why the renewal is planned for `renew_at`. `trace_id` leads to the
+    trace of its latest rollout.
     """
 
     id: str
@@ -225,6 +234,7 @@ class CertificateView(_View):
     approval_policy: str | None
     end_date: AwareDatetime | None
     renew_at: AwareDatetime | None
+    renewal_reason: str = ""
     next_try: AwareDatetime | None
     trace_id: str | None
     revision: RevisionView | None
@@ -274,11 +284,15 @@ class RecipientEnrolment(BaseModel):
 
 
 class SiteEnrolment(BaseModel):
-    """Body that enrols a site: only public halves of keys travel."""
+    """Body that enrols a site: only public halves of keys travel.
+
+    With `replace` a service may have another key than before: what it should hold is sealed to it again.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipients: tuple[RecipientEnrolment, ...]
+    replace: bool = False
 
 
 class SiteView(_View):
@@ -306,10 +320,12 @@ class ServiceView(_View):
 
 class IssueOrders(Page[IssueOrder]):
     """Every revision that is ordered and not issued. `epoch` grows where the registry was restored from a copy: then
-    the issuer reports what it issued (`IssuedReport`).
+    the issuer reports what it issued (`IssuedReport`). `contract` is the level of the events that the registry reads;
+    2 where it is older than this field.
     """
 
     epoch: int = 0
+    contract: int = 2
 
 
 class IssuedRevision(ReadModel):
@@ -357,28 +373,3 @@ class RestoreView(_View):
     waiting: bool
     reason: str
     unknown: Items[IssuedRevision] = ()
-
-
-class TokenOrder(BaseModel):
-    """Body that makes a token; `site` and `service` bind a deliverer's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    subject: Label
-    owner: Label
-    roles: tuple[Role, ...]
-    site: Label | None = None
-    service: Literal["syncer", "pusher"] | None = None
-
-
-class SignInCode(_View):
-    """Opens the page once, within half an hour."""
-
-    code: str
-
-
-class TokenView(_View):
-    """The token itself is told this once and never again."""
-
-    subject: str
-    token: str

@@ -55,6 +55,7 @@ _CHANNELS: Final[dict[str, tuple[str, str, tuple[type[Event], ...]]]] = {
             events.RevisionStarted,
             events.RevisionIssued,
             events.RevisionFailed,
+            events.RevisionRenewalWindow,
             events.DeliverySucceeded,
             events.DeliverySucceededV1,
             events.DeliveryFailed,

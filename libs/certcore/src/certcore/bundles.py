@@ -6,12 +6,23 @@ import hashlib
 from dataclasses import dataclass, field
 
 from certcore.errors import InspectionError
+from certcore.events import Recipient
 from certcore.inspection import X509Certificate, check_pair, read_chain
 from certcore.placements import PLATFORM
 from certcore.reading import ReadModel
 from certcore.sealing import RecipientKey, SealContext, open_sealed
 
-__all__ = ["Bundle", "IssueReport", "IssuedBundle", "SealedBundle", "SealedKey", "StoredBundle", "digest"]
+__all__ = [
+    "Bundle",
+    "IssueReport",
+    "IssuedBundle",
+    "ResealWanted",
+    "ResealedKeys",
+    "SealedBundle",
+    "SealedKey",
+    "StoredBundle",
+    "digest",
+]
 
 
 class SealedKey(ReadModel):
@@ -46,12 +57,14 @@ class IssuedBundle(ReadModel):
     """What the issuer hands to the registry: one chain, and one sealed key for each recipient.
 
     `keys` is empty where the variant's key is held elsewhere. With a `report` the revision counts as issued as soon
-    as it is stored; without one, when `RevisionIssued` comes.
+    as it is stored; without one, when `RevisionIssued` comes. `escrow` is the copy that is sealed to the escrow, for
+    keys that are to be sealed again; a registry of an earlier version drops it.
     """
 
     chain_pem: str
     keys: tuple[SealedKey, ...]
     report: IssueReport | None = None
+    escrow: SealedKey | None = None
 
 
 class StoredBundle(ReadModel):
@@ -61,6 +74,26 @@ class StoredBundle(ReadModel):
     """
 
     reported: bool = False
+
+
+class ResealWanted(ReadModel):
+    """Recipients that should have a key and can't open any copy of it: they are new, or have another key by now.
+
+    `key` is the escrow's copy, `spki_sha256` names the public key that it must fit.
+    """
+
+    certificate_id: str
+    revision: int
+    variant: str = PLATFORM
+    spki_sha256: str
+    key: SealedKey
+    recipients: tuple[Recipient, ...]
+
+
+class ResealedKeys(ReadModel):
+    """What the escrow hands to the registry: a copy for each recipient that was wanted, or for some of them."""
+
+    keys: tuple[SealedKey, ...]
 
 
 class SealedBundle(ReadModel):

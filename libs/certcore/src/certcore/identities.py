@@ -5,7 +5,7 @@
 | identity: account and NKey on the bus | `registry`, `hub-pusher`, `site1-syncer`, `owner-payments` |
 | durable: consumer of a service | its identity; the registry has also `registry-alerts` and `requests-<owner>` |
 | source: `ce-source` of its events | `certbus/site1/syncer` |
-| recipient: whose HPKE key it is | `site1-syncer` |
+| recipient: whose HPKE key it is | `site1-syncer`, `escrow` |
 """
 
 from collections.abc import Iterable
@@ -14,6 +14,7 @@ from typing import Final
 
 __all__ = [
     "ALERTS_DURABLE",
+    "ESCROW",
     "HUB",
     "OPERATOR",
     "READS_REPORTS",
@@ -34,6 +35,9 @@ __all__ = [
 
 HUB: Final = "hub"
 """The place of what belongs to no site; no site may be called so."""
+
+ESCROW: Final = "escrow"
+"""The recipient that can seal a key again for others. It belongs to no place, and has no name on the bus."""
 
 OPERATOR: Final = "operator"
 """Declares streams and consumers; it publishes no event."""

@@ -22,6 +22,7 @@ from certcore.errors import SealingError
 __all__ = [
     "RecipientKey",
     "SealContext",
+    "decode_public_key",
     "encode_public_key",
     "generate_recipient_key",
     "key_id",
@@ -78,18 +79,36 @@ class RecipientKey:
 
 
 def generate_recipient_key(name: str, path: Path) -> RecipientKey:
-    """Make a key in a new file of mode 0600; an existing file is loaded instead, never overwritten."""
+    """Make a key in a new file of mode 0600; an existing file is loaded instead, never overwritten.
+
+    Raises:
+        SealingError: the file that is there doesn't hold 32 bytes.
+    """
     if path.exists():
         return RecipientKey.load(name, path)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    key = X25519PrivateKey.generate()
-    raw = key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    raw = X25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+    # Whole or not at all: a crash between must not leave half a key that nobody can replace.
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(raw)
         file.flush()
         os.fsync(file.fileno())
-    return RecipientKey(name, key)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        # Somebody else made one meanwhile, which counts.
+        pass
+    finally:
+        draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return RecipientKey.load(name, path)
 
 
 def key_id(public_key: str) -> str:

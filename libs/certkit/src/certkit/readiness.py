@@ -50,14 +50,16 @@ Check = Callable[[], Sequence[Finding]]
 
 
 class Readiness:
-    """`bus` may wait, up to a second; all others are told from memory."""
+    """`bus`, of a service that has one, may wait, up to a second; all others are told from memory."""
 
-    def __init__(self, *checks: Check, bus: Callable[[], Awaitable[Finding]]) -> None:
+    def __init__(self, *checks: Check, bus: Callable[[], Awaitable[Finding]] | None = None) -> None:
         self._checks = checks
         self._bus = bus
 
     async def report(self) -> Report:
-        findings = [await self._bus(), *(finding for check in self._checks for finding in check())]
+        findings = [finding for check in self._checks for finding in check()]
+        if self._bus is not None:
+            findings.insert(0, await self._bus())
         problems = [finding.told() for finding in findings if finding.problem is not None]
         return Report(reason="; ".join(problems)[:_REASON_LENGTH] or None, checks=tuple(findings))
 

@@ -15,7 +15,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from certcore.api import IssuedAnswer, IssuedReport, IssueOrders, Page
-from certcore.bundles import IssuedBundle, SealedBundle, StoredBundle
+from certcore.bundles import IssuedBundle, ResealedKeys, ResealWanted, SealedBundle, SealedKey, StoredBundle
 from certcore.errors import PermanentError, TransientError
 from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder
 from certcore.placements import PLATFORM
@@ -56,9 +56,10 @@ class Listed(Generic[ItemT]):
 
 @dataclass(frozen=True)
 class IssueLevel(Listed[IssueOrder]):
-    """What is ordered and not issued. `epoch` is the registry's, see `certcore.api.IssueOrders`."""
+    """What is ordered and not issued. `epoch` and `contract` are the registry's, see `certcore.api.IssueOrders`."""
 
     epoch: int
+    contract: int
 
 
 class ReviewAnswer(StrEnum):
@@ -146,7 +147,9 @@ class RegistryClient:
         pages = await self._pages("/v1/orders", IssueOrders)
         found = _listed(pages)
         epochs = {page.epoch for page in pages}
-        return IssueLevel(found.items, complete=found.complete and len(epochs) == 1, epoch=pages[-1].epoch)
+        last = pages[-1]
+        complete = found.complete and len(epochs) == 1
+        return IssueLevel(found.items, complete=complete, epoch=last.epoch, contract=last.contract)
 
     async def report_issued(self, report: IssuedReport) -> IssuedAnswer:
         """Tell a part of what the issuer has; the answer names what it is to hand over again.
@@ -184,6 +187,25 @@ class RegistryClient:
             TransientError, PermanentError: as `deployments`.
         """
         return await self._all("/v1/expectations", EndpointsExpected)
+
+    async def reseals(self) -> Listed[ResealWanted]:
+        """The keys that the escrow should seal again.
+
+        Raises:
+            TransientError, PermanentError: as `deployments`.
+        """
+        return await self._all("/v1/reseals", ResealWanted)
+
+    async def store_resealed(self, wanted: ResealWanted, keys: Sequence[SealedKey]) -> None:
+        """Hand over keys that were sealed again; the same twice is no error.
+
+        Raises:
+            TransientError: the registry can't be reached or failed.
+            PermanentError: the registry refuses them: they are not wanted any more.
+        """
+        path = f"/v1/bundles/{wanted.certificate_id}/{wanted.revision}/keys"
+        body = ResealedKeys(keys=tuple(keys))
+        await self._call("PUT", path, query={"variant": wanted.variant}, body=body)
 
     async def not_ready(self) -> str | None:
         """What the registry says against its readiness; None where it is ready.

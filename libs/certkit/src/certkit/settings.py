@@ -28,6 +28,7 @@ __all__ = [
     "RegistrySettings",
     "ServiceSettings",
     "SettingFault",
+    "SourcedSettings",
     "TelemetrySettings",
     "faults_of",
     "load_settings",
@@ -195,8 +196,8 @@ def faults_of(error: ValidationError, *under: str) -> list[SettingFault]:
     ]
 
 
-class ServiceSettings(BaseSettings):
-    """Base of each service's settings: environment first, then the TOML file that CERTBUS_CONFIG_FILE names.
+class SourcedSettings(BaseSettings):
+    """Where each process's settings come from: environment first, then the TOML file that CERTBUS_CONFIG_FILE names.
 
     A subclass sets `env_prefix`; nested fields are reached by two underscores: CERTBUS_ISSUER_BUS__URL.
     """
@@ -204,10 +205,6 @@ class ServiceSettings(BaseSettings):
     CONFIG_FILE: ClassVar = "CERTBUS_CONFIG_FILE"
 
     model_config = SettingsConfigDict(env_nested_delimiter="__", extra="forbid", frozen=True)
-
-    bus: BusSettings
-    http: HttpSettings
-    telemetry: TelemetrySettings = TelemetrySettings()
 
     def faults(self) -> Sequence[SettingFault]:
         """What is wrong with settings whose model another package has, as a driver does."""
@@ -227,7 +224,15 @@ class ServiceSettings(BaseSettings):
         return (init_settings, env_settings, *from_file)
 
 
-def _unusable_files(settings: ServiceSettings) -> Iterator[SettingFault]:
+class ServiceSettings(SourcedSettings):
+    """Base of the settings of each service on the bus."""
+
+    bus: BusSettings
+    http: HttpSettings
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+
+def _unusable_files(settings: SourcedSettings) -> Iterator[SettingFault]:
     for name in type(settings).model_fields:
         part = getattr(settings, name)
         if isinstance(part, BusSettings | HttpSettings | RegistrySettings):
@@ -237,7 +242,7 @@ def _unusable_files(settings: ServiceSettings) -> Iterator[SettingFault]:
                 yield SettingFault((name, error.role), str(error))
 
 
-SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+SettingsT = TypeVar("SettingsT", bound=SourcedSettings)
 
 
 def load_settings(kind: type[SettingsT]) -> SettingsT:

@@ -1,6 +1,7 @@
 """Knot DNS as Debian ships it: an authoritative server that takes signed updates, or a secondary of one."""
 
 import secrets
+import shutil
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -59,32 +60,38 @@ class KnotZone:
 
 
 class KnotServer:
-    """It notifies the `secondaries` (host, port) of every change. Whoever has the key may change TXT records."""
+    """It notifies the `secondaries` (host, port) of every change. Whoever has the key may change TXT records. What is
+    asked about names outside of its zones is passed on to `others` (host, port), where that is given.
+
+    The folder keeps what was changed from start to start, until a zone's text is another.
+    """
 
     def __init__(
         self,
         *,
+        program: Path,
         folder: Path,
         host: str = "127.0.0.1",
         port: int,
         zones: Sequence[KnotZone],
         key: TsigKey | None = None,
         secondaries: Sequence[tuple[str, int]] = (),
-        tell: Tell = print,
+        others: tuple[str, int] | None = None,
+        run_folder: Path | None = None,
     ) -> None:
-        """Raises:
-        PartMissingError: Knot is not installed, and can't be from here.
-        """
+        """`run_folder` is for its control socket, whose path may have at most 107 characters."""
         self.host = host
         self.port = port
         self.zones = zones
         self._folder = folder
         self._key = key
         self._secondaries = secondaries
+        self._others = others
+        self._run_folder = run_folder or folder / "run"
         self._configuration_file = folder / "knot.conf"
         self.process = ChildProcess(
             name="knot",
-            argv=[str(knot_program(tell)), "-c", str(self._configuration_file)],
+            argv=[str(program), "-c", str(self._configuration_file)],
             log_path=folder / "knot.log",
             # Only those of 127.0.0.1 are looked for.
             ports=(port,) if host == "127.0.0.1" else (),
@@ -100,11 +107,9 @@ class KnotServer:
         Raises:
             ProcessFailedError: it can't be started here.
         """
-        for folder in ("run", "db", "zones"):
-            (self._folder / folder).mkdir(parents=True, exist_ok=True)
-        for zone in self.zones:
-            if zone.primary is None:
-                (self._folder / "zones" / f"{zone.name}.zone").write_text(zone.text())
+        self._write_zones()
+        for folder in (self._run_folder, self._folder / "db"):
+            folder.mkdir(parents=True, exist_ok=True)
         # The key's secret is in it.
         write_private(self._configuration_file, self._configuration().encode())
         self.process.start()
@@ -124,10 +129,25 @@ class KnotServer:
                 return False
         return True
 
+    def _write_zones(self) -> None:
+        """Knot writes changes into the files: they are left as they are, unless our own text is a new one."""
+        folder = self._folder / "zones"
+        folder.mkdir(parents=True, exist_ok=True)
+        for zone in self.zones:
+            if zone.primary is not None:
+                continue
+            file, given = folder / f"{zone.name}.zone", folder / f"{zone.name}.given"
+            if file.exists() and given.exists() and given.read_text() == zone.text():
+                continue
+            # Its journal would add the changes of the earlier text.
+            shutil.rmtree(self._folder / "db", ignore_errors=True)
+            file.write_text(zone.text())
+            given.write_text(zone.text())
+
     def _configuration(self) -> str:
         parts = [
             (
-                f"server:\n    rundir: {self._folder}/run\n    listen: {self.host}@{self.port}\n    udp-workers: 1\n"
+                f"server:\n    rundir: {self._run_folder}\n    listen: {self.host}@{self.port}\n    udp-workers: 1\n"
                 "    tcp-workers: 1\n    background-workers: 1\n    tcp-reuseport: off\n"
             ),
             f"database:\n    storage: {self._folder}/db\n",
@@ -144,7 +164,12 @@ class KnotServer:
             for number, zone in enumerate(self.zones)
             if zone.primary is not None
         ]
+        if self._others is not None:
+            remotes.append(f"  - id: others\n    address: {self._others[0]}@{self._others[1]}\n")
         parts += ["remote:\n", *remotes] if remotes else []
+        if self._others is not None:
+            parts.append("mod-dnsproxy:\n  - id: others\n    remote: others\n")
+            parts.append("template:\n  - id: default\n    global-module: mod-dnsproxy/others\n")
         parts.append(
             "acl:\n  - id: notify\n    address: 127.0.0.0/8\n    action: notify\n"
             "  - id: transfer\n    address: 127.0.0.0/8\n    action: transfer\n"
@@ -167,5 +192,6 @@ class KnotServer:
             lines += [f"    master: primary{number}", "    acl: [notify, transfer]"]
         else:
             lines.append(f"    acl: [transfer{f', update{number}' if self._key else ''}]")
-            lines += [f"    notify: [{', '.join(f'secondary{n}' for n in range(len(self._secondaries)))}]"]
+            if self._secondaries:
+                lines.append(f"    notify: [{', '.join(f'secondary{n}' for n in range(len(self._secondaries)))}]")
         return "\n".join((*lines, ""))

@@ -17,8 +17,11 @@ from certlocal.system import LocalSystem
 __all__ = ["run_local_system"]
 
 
-def run_local_system(home: Path, *, once: bool, kubernetes: bool, without: str | None = None) -> int:
-    """Run in the foreground; with `once`, leave after the story. The service `without` is left to somebody else.
+def run_local_system(
+    home: Path, *, once: bool, kubernetes: bool, without: str | None = None, knot: bool = True
+) -> int:
+    """Run in the foreground; with `once`, leave after the story. The service `without` is left to somebody else, and
+    without `knot` the CA's test server is the only DNS.
 
     Returns the exit code: 0 if every promise of the story held, 130 after Ctrl-C in the middle of it.
 
@@ -31,10 +34,10 @@ def run_local_system(home: Path, *, once: bool, kubernetes: bool, without: str |
             exit_code=ExitCode.INVALID,
             next_step=f"give one of {', '.join(SERVICES)}",
         )
-    return asyncio.run(_run(home, once=once, kubernetes=kubernetes, without=without))
+    return asyncio.run(_run(home, once=once, kubernetes=kubernetes, without=without, knot=knot))
 
 
-async def _run(folder: Path, *, once: bool, kubernetes: bool, without: str | None) -> int:
+async def _run(folder: Path, *, once: bool, kubernetes: bool, without: str | None, knot: bool) -> int:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -42,7 +45,7 @@ async def _run(folder: Path, *, once: bool, kubernetes: bool, without: str | Non
     try:
         _say(f"certbus: starting a local system in {folder}")
         began = time.monotonic()
-        system = LocalSystem(Home(folder), kubernetes=kubernetes, tell=_say, without=without)
+        system = LocalSystem(Home(folder), kubernetes=kubernetes, tell=_say, without=without, knot=knot)
         playing = asyncio.create_task(_play(system, began))
         waiting = asyncio.create_task(stopped.wait())
         await asyncio.wait({playing, waiting}, return_when=asyncio.FIRST_COMPLETED)

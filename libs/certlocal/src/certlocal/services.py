@@ -6,9 +6,11 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-from certcore.identities import identity, recipient_name
+from certcore.identities import ESCROW, identity, recipient_name
+from certcore.sealing import generate_recipient_key
 from certlocal.home import Home
 from certlocal.local_ca import LocalCa
+from certlocal.local_dns import UpdatedDns
 from certlocal.nats_identities import NatsIdentities
 from certlocal.process import ChildProcess
 
@@ -18,6 +20,7 @@ SITES: Final = ("site1", "site2")
 SERVICES: Final = (
     "registry",
     "issuer",
+    ESCROW,
     "monitor",
     *(identity(site, "syncer") for site in SITES),
     identity("site1", "pusher"),
@@ -32,7 +35,9 @@ Value = str | int | float | bool | list["Value"] | dict[str, "Value"]
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the services find around them. `clusters` are site → kubeconfig of the syncer's own user."""
+    """What the services find around them. `clusters` are site → kubeconfig of the syncer's own user; `resolver` finds
+    every name, as `dns` does, but with the records of `updated_dns`.
+    """
 
     nats_url: str
     nats_monitor_url: str
@@ -44,6 +49,8 @@ class Surroundings:
     http01_port: int
     dns: str
     dns_management_url: str
+    resolver: str
+    updated_dns: UpdatedDns | None
     haproxy_socket: str
     haproxy_port: int
     clusters: dict[str, str]
@@ -69,6 +76,7 @@ def service_processes(
     found = [
         start.service("registry", "registry", _registry(home), port=around.registry_port),
         start.service("issuer", "issuer", _issuer(home, around)),
+        start.escrow(_escrow(home)),
         start.service("monitor", "monitor", _monitor(home, around)),
         *(start.service(identity(site, "syncer"), "syncer", _syncer(home, around, site)) for site in SITES),
         start.service(identity("site1", "pusher"), "cdn_pusher", _pusher(home, around)),
@@ -84,19 +92,29 @@ class _Starter:
     ca: LocalCa
 
     def service(self, name: str, module: str, own: dict[str, Value], *, port: int | None = None) -> Service:
+        client = self.ca.client(name)
+        bus: dict[str, Value] = {
+            "url": self.around.nats_url,
+            "monitor_url": self.around.nats_monitor_url,
+            "identity": name,
+            "nkey_seed_file": str(self.identities.seed_file(name)),
+            "ca_file": str(self.ca.ca_file),
+            "certificate_file": str(client.certificate_file),
+            "key_file": str(client.key_file),
+        }
+        kind = module.removeprefix("cdn_")
+        return self._process(name, kind, [module], {"bus": bus, **own}, port=port)
+
+    def escrow(self, own: dict[str, Value]) -> Service:
+        """It has no name on the bus."""
+        return self._process(ESCROW, ESCROW, ["issuer", ESCROW], own)
+
+    def _process(
+        self, name: str, kind: str, argv: list[str], own: dict[str, Value], *, port: int | None = None
+    ) -> Service:
         port = port or self.home.ports.port(name)
-        ca_file = str(self.ca.ca_file)
-        server, client = self.ca.server(name), self.ca.client(name)
+        server = self.ca.server(name)
         settings: dict[str, Value] = {
-            "bus": {
-                "url": self.around.nats_url,
-                "monitor_url": self.around.nats_monitor_url,
-                "identity": name,
-                "nkey_seed_file": str(self.identities.seed_file(name)),
-                "ca_file": ca_file,
-                "certificate_file": str(client.certificate_file),
-                "key_file": str(client.key_file),
-            },
             "http": {
                 "host": "127.0.0.1",
                 "port": port,
@@ -107,9 +125,12 @@ class _Starter:
             **own,
         }
         if name != "registry":
-            token_file = str(self.home.token_file(name))
-            settings["registry"] = {"url": self.around.registry_url, "token_file": token_file, "ca_file": ca_file}
-        prefix = f"CERTBUS_{module.removeprefix('cdn_').upper()}"
+            settings["registry"] = {
+                "url": self.around.registry_url,
+                "token_file": str(self.home.token_file(name)),
+                "ca_file": str(self.ca.ca_file),
+            }
+        prefix = f"CERTBUS_{kind.upper()}"
         # Only paths and addresses: what is secret lies in files of mode 0600.
         env = {
             f"{prefix}_{key.upper()}": value if isinstance(value, str) else json.dumps(value)
@@ -117,7 +138,7 @@ class _Starter:
         }
         process = ChildProcess(
             name=name,
-            argv=[sys.executable, "-m", module],
+            argv=[sys.executable, "-m", *argv],
             log_path=self.home.path("logs", f"{name}.log"),
             env=env,
             ports=(port,),
@@ -152,13 +173,25 @@ def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
         # Only this machine trusts it.
         "public": False,
     }
+    solvers: dict[str, Value] = {
+        "dns": {"kind": "challtestsrv", "url": around.dns_management_url},
+        "web": {"kind": "http01", "host": "127.0.0.1", "port": around.http01_port},
+    }
+    view: dict[str, Value] = {"resolvers": [around.resolver]}
+    if around.updated_dns is not None:
+        inside = around.updated_dns
+        solvers["knot"] = {
+            "kind": "rfc2136",
+            "match": [inside.zone, f"*.{inside.zone}"],
+            "server": f"{inside.host}:{inside.port}",
+            "key_name": inside.key_name,
+            "key_file": str(inside.key_file),
+        }
+        view["port"] = inside.port
     return {
         "database_url": _database(home, "issuer"),
         "state_folder": str(home.path("issuer")),
-        "solvers": {
-            "dns": {"kind": "challtestsrv", "url": around.dns_management_url},
-            "web": {"kind": "http01", "host": "127.0.0.1", "port": around.http01_port},
-        },
+        "solvers": solvers,
         # As a company would have it: internal names proven by DNS, public ones by HTTP, each with its own account.
         "cas": [
             {"name": INTERNAL_CA, "challenges": ["dns-01"], **pebble},
@@ -166,9 +199,25 @@ def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
         ],
         "policy": {"internal": INTERNAL_CA, "public": PUBLIC_CA},
         "heartbeat_every_s": 5,
-        "dns": {"views": {"default": {"resolvers": [around.dns]}}},
+        "dns": {"views": {"default": view}},
         "orders_every_s": 15,
+        "escrow_public_key": _escrow_public_key(home),
     }
+
+
+def _escrow(home: Home) -> dict[str, Value]:
+    return {"state_folder": str(home.path("escrow")), "reseal_every_s": 5}
+
+
+def _escrow_public_key(home: Home) -> str:
+    """The key is made at the first start, in the escrow's own folder. A home of an earlier version has it beside the
+    issuer's journal: it is moved.
+    """
+    path, before = home.path("escrow", "escrow.key"), home.path("issuer", "escrow.key")
+    if before.exists() and not path.exists():
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        before.replace(path)
+    return generate_recipient_key(ESCROW, path).public_key
 
 
 def _monitor(home: Home, around: Surroundings) -> dict[str, Value]:

@@ -12,10 +12,11 @@ from nats.aio.client import Client
 
 from certbus.client import Registry
 from certbus.connection import Connection
-from certcore.api import RecipientEnrolment, Role, SiteEnrolment, TokenOrder
-from certcore.identities import OPERATOR, identity, recipient_name
+from certcore.api import RecipientEnrolment, Role, SiteEnrolment
+from certcore.identities import ESCROW, OPERATOR, identity, recipient_name
 from certcore.permissions import accounts, grants
 from certcore.sealing import generate_recipient_key
+from certcore.tokens import TokenOrder
 from certkit.bus_client import connect_bus
 from certkit.declare import declare
 from certkit.migration import Migrated
@@ -25,6 +26,7 @@ from certlocal.edge import make_edge
 from certlocal.home import Home
 from certlocal.kube_servers import EtcdServer, KubeApiServer, secret_writer
 from certlocal.local_ca import LocalCa
+from certlocal.local_dns import make_dns
 from certlocal.nats_identities import NatsIdentities
 from certlocal.nats_server import NatsServer
 from certlocal.pebble_ca import ChallengeDns, PebbleCa, PebblePorts
@@ -60,11 +62,13 @@ class LocalSystem:
         kubernetes: bool,
         tell: Tell,
         without: str | None = None,
+        knot: bool = True,
         owners: Sequence[str] = OWNERS,
     ) -> None:
         """The service `without`, one of SERVICES, is left to somebody else to run; the start waits for it.
 
-        `owners` are those who may ask over the bus.
+        `owners` are those who may ask over the bus. Without `knot`, or where that can't be had, all names are proven
+        by the CA's test server.
         """
         self.home = home
         self.owners = tuple(owners)
@@ -104,12 +108,13 @@ class LocalSystem:
         # Also for those that no service has, such as the teams' tools.
         for name in granted:
             self._ca.client(name)
-        self.dns = ChallengeDns(
+        test_server = ChallengeDns(
             program=toolbox.find(PEBBLE_CHALLTESTSRV),
             folder=home.path("pebble"),
             dns_port=port("dns"),
             management_port=port("dns-management"),
         )
+        self.dns = make_dns(home, test_server=test_server, tell=tell, knot=knot)
         self.pebble = PebbleCa(
             program=toolbox.find(PEBBLE),
             folder=home.path("pebble"),
@@ -119,7 +124,7 @@ class LocalSystem:
                 http01=port("http01"),
                 tls_alpn01=port("alpn"),
             ),
-            dns=self.dns.dns,
+            dns=self.dns.resolver,
         )
         self.edge, self._edge_socket = make_edge(home, self.places.edge, tell)
 
@@ -163,8 +168,10 @@ class LocalSystem:
             acme_ca_file=str(self.pebble.ca_file),
             acme_roots_file=str(self.pebble.roots_file),
             http01_port=self.pebble.http01_port,
-            dns=self.dns.dns,
-            dns_management_url=self.dns.url,
+            dns=self.dns.test_server.dns,
+            dns_management_url=self.dns.test_server.url,
+            resolver=self.dns.resolver,
+            updated_dns=self.dns.updated,
             haproxy_socket=str(self._edge_socket),
             haproxy_port=self.places.edge,
             clusters={site: str(self.home.path("kubernetes", site, "syncer.kubeconfig")) for site in self.clusters},
@@ -239,7 +246,10 @@ class LocalSystem:
 
     async def _start_ca(self) -> None:
         self.home.path("pebble").mkdir(exist_ok=True)
-        await self._timed("dns", self.dns.start, self.dns.stop)
+        test_server, knot = self.dns.test_server, self.dns.knot
+        await self._timed("dns", test_server.start, test_server.stop)
+        if knot is not None:
+            await self._timed("knot (DNS of the names inside)", knot.start, knot.stop)
         await self._timed("pebble (ACME CA)", self.pebble.start, self.pebble.stop)
 
     async def _start_clusters(self) -> None:
@@ -300,7 +310,7 @@ class LocalSystem:
     def _enrol(self) -> None:
         """Sites, people and services get to know the registry; what is there from an earlier start stays."""
         orders = {**PEOPLE}
-        for service, role in (("issuer", Role.ISSUER), ("monitor", Role.MONITOR)):
+        for service, role in (("issuer", Role.ISSUER), (ESCROW, Role.ESCROW), ("monitor", Role.MONITOR)):
             orders[service] = TokenOrder(subject=service, owner="certbus", roles=(role,))
         with self.connect() as registry:
             for site in SITES:

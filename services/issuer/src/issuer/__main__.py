@@ -1,13 +1,51 @@
+import sys
+
+from certcore.errors import SealingError
 from certkit.service import run
 from certkit.settings import load_settings
+from issuer.adapters.escrow_key import escrow_key
 from issuer.app import create_app
+from issuer.escrow_app import create_escrow
+from issuer.escrow_settings import EscrowKeySettings, EscrowSettings
+from issuer.rehearse import main as rehearse
 from issuer.settings import Settings
 
 
 def main() -> None:
+    match sys.argv[1:]:
+        case []:
+            _issue()
+        case ["test", *arguments]:
+            sys.exit(rehearse(arguments))
+        case ["escrow"]:
+            _keep_escrow()
+        case ["escrow", "init"]:
+            _print_escrow_public_key()
+        case _:
+            sys.exit("usage: python -m issuer [escrow [init] | test NAME]")
+
+
+def _issue() -> None:
     settings = load_settings(Settings)
     app = create_app(settings)
     run(app, settings.http, gave_up=app.gave_up)
+
+
+def _keep_escrow() -> None:
+    settings = load_settings(EscrowSettings)
+    try:
+        app = create_escrow(settings)
+    except SealingError as error:
+        sys.exit(str(error))
+    run(app, settings.http, gave_up=app.gave_up)
+
+
+def _print_escrow_public_key() -> None:
+    try:
+        key = escrow_key(load_settings(EscrowKeySettings).state_folder)
+    except SealingError as error:
+        sys.exit(str(error))
+    print(key.public_key)  # noqa: T201 # it is what was asked for
 
 
 if __name__ == "__main__":

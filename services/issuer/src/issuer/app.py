@@ -16,7 +16,6 @@ from certcore import subjects
 from certcore.clock import system_clock
 from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccepted
 from certcore.identities import HUB, Service, durable, source
-from certcore.sealing import generate_recipient_key
 from certkit.background import Background
 from certkit.bus import EventPublisher, make_broker, subscribe
 from certkit.disk import folder_of
@@ -30,20 +29,21 @@ from certkit.telemetry import configure_telemetry
 from certkit.transactions import Database
 from issuer.adapters.authoritative_dns import AuthoritativeDnsViews
 from issuer.adapters.caa import ResolvedCaa
-from issuer.adapters.dns_settings import DnsSettings
-from issuer.adapters.dns_zones import Zones
+from issuer.adapters.dns_zones import Zones, zones_by_view
+from issuer.adapters.escrow_key import escrow_key_left_in
 from issuer.adapters.identity import WorkerIdentity
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.journal_key import journal_key
 from issuer.adapters.kept_bundles import KeptBundles
+from issuer.adapters.rsa_keys import RsaKeys
 from issuer.adapters.status_stream import StatusStream
+from issuer.adapters.window_book import WindowBook
 from issuer.cas.acme.account_key import AccountSafe
 from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.breaker import BreakerRule
 from issuer.domain.budget_ask import AskedCa
 from issuer.domain.choice import CaPolicy
-from issuer.domain.key_material import ESCROW
 from issuer.domain.order_loss import Evidence
 from issuer.domain.solver import SolverContext
 from issuer.domain.turns import Turns
@@ -58,6 +58,7 @@ from issuer.handlers.order_list import OrderList
 from issuer.handlers.order_watch import OrderWatch
 from issuer.handlers.orphans import Orphans
 from issuer.handlers.pruning import Pruning
+from issuer.handlers.renewal_windows import RenewalWindows
 from issuer.handlers.signing import Signing
 from issuer.handlers.solvers import Solvers
 from issuer.handlers.worker import UPKEEP_S, Worker
@@ -85,15 +86,15 @@ def create_app(settings: Settings) -> ServiceApp:
     metrics = CollectorRegistry()
     background = Background(service=_SERVICE, metrics=metrics, clock=system_clock)
     identity = WorkerIdentity.take(settings.state_folder)
-    escrow = generate_recipient_key(ESCROW, settings.state_folder / "escrow.key")
     database = JournalDatabase(Database(settings.database_url, metrics=metrics))
     journal = Journal(database=database, worker=identity.name, clock=system_clock)
     kept = KeptBundles(database)
     executor = ThreadPoolExecutor(max_workers=_KEY_THREADS, thread_name_prefix="keys")
+    rsa_keys = RsaKeys(ahead=settings.rsa_keys_ahead)
     cas = _cas(settings, journal)
     signing = Signing(cas=made(settings.signing_cas), clock=system_clock)
     traits = {ca.name: ca.traits for ca in settings.cas}
-    views = _views(settings.dns)
+    views = zones_by_view(settings.dns, now=time.monotonic)
     solvers = _solvers(settings, journal, views)
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
@@ -106,7 +107,8 @@ def create_app(settings: Settings) -> ServiceApp:
     challenges = Challenges(
         journal=journal, solvers=Solvers(running=running, rules=[built.rule for built in solvers])
     )
-    budgets = Budgets(database=database, journal=journal, cas=_asked(settings), clock=system_clock)
+    windows = WindowBook(database)
+    budgets = Budgets(database=database, journal=journal, windows=windows, cas=_asked(settings), clock=system_clock)
     issuance = Issuance(
         journal=journal,
         watch=OrderWatch(
@@ -125,7 +127,9 @@ def create_app(settings: Settings) -> ServiceApp:
         caa=CaaCheck(ResolvedCaa(next(iter(views.values())), now=time.monotonic)),
         registry=registry,
         reports=reports,
-        escrow_public_key=escrow.public_key,
+        escrow_public_key=settings.escrow_public_key,
+        blocked_keys=settings.blocked_keys(),
+        rsa_key=rsa_keys.take,
         executor=executor,
         clock=system_clock,
     )
@@ -162,7 +166,12 @@ def create_app(settings: Settings) -> ServiceApp:
         background=background,
         metrics=metrics,
         clock=system_clock,
-        checks=[asked("journal", database.not_ready), asked("orders", order_list.not_ready), bulkheads.findings],
+        checks=[
+            asked("journal", database.not_ready),
+            asked("orders", order_list.not_ready),
+            escrow_key_left_in(settings.state_folder),
+            bulkheads.findings,
+        ],
         folders=[settings.state_folder, folder_of(settings.database_url)],
     )
     heartbeat = Heartbeat(
@@ -182,6 +191,10 @@ def create_app(settings: Settings) -> ServiceApp:
     background.add_round("budgets", _PRUNE_EVERY_S, budgets.prune)
     tidying = Orphans(journal=journal, cas=cas, clock=system_clock)
     background.add_round("orphans", settings.orphans_every_s, tidying.tidy)
+    suggestions = RenewalWindows(
+        book=windows, cas=cas, reports=reports, registry=order_list.registry, clock=system_clock
+    )
+    background.add_round("renewal_windows", settings.renewal_windows_every_s, suggestions.look)
     background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
     return service_app(
         broker,
@@ -190,7 +203,7 @@ def create_app(settings: Settings) -> ServiceApp:
         readiness=readiness,
         background=background,
         before=[partial(database.upgrade, _MIGRATIONS), *(ca.load_account for ca in cas.values())],
-        resources=[_held(identity, executor), database, registry, *cas.values(), *running.values()],
+        resources=[_held(identity, executor), rsa_keys, database, registry, *cas.values(), *running.values()],
         # Those of its life before a crash, too.
         after_start=[journal.release_leases],
         at_shutdown=[
@@ -247,13 +260,6 @@ def _evidence(settings: OrderLossSettings) -> Evidence:
         over=timedelta(seconds=settings.over_s),
         over_after_finalize=timedelta(seconds=settings.over_after_finalize_s),
     )
-
-
-def _views(settings: DnsSettings) -> dict[str, Zones]:
-    return {
-        name: Zones(view=name, settings=view, timeout_s=settings.timeout_s, now=time.monotonic)
-        for name, view in settings.views.items()
-    }
 
 
 def _solvers(settings: Settings, journal: Journal, views: Mapping[str, Zones]) -> list[BuiltSolver]:

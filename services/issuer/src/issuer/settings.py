@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -14,10 +15,13 @@ from pydantic import (
 )
 from pydantic_settings import SettingsConfigDict
 
+from certcore.errors import SealingError
 from certcore.names import Label
+from certcore.sealing import decode_public_key
 from certkit.settings import RegistrySettings, ServiceSettings, SettingFault
 from issuer.adapters.dns_settings import DnsSettings
 from issuer.cas.acme.settings import CaSettings
+from issuer.domain.blocked_keys import parse_blocked
 from issuer.domain.signing import SigningCaSettings
 from issuer.installed_solvers import solver_faults
 from issuer.signing_kinds import read_by_kind, signing_faults
@@ -85,12 +89,30 @@ class PolicySettings(_Settings):
     private: Label | None = None
 
 
+def _public_key(encoded: str) -> str:
+    try:
+        decode_public_key(encoded)
+    except SealingError as error:
+        raise ValueError(f"is {error}") from None
+    return encoded
+
+
+def _blocked(path: Path) -> Path:
+    try:
+        parse_blocked(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no text") from None
+    return path
+
+
 class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="CERTBUS_ISSUER_")
 
     registry: RegistrySettings
     database_url: str = Field(description="sqlite:///… or postgresql://…")
-    state_folder: Path = Field(description="The journal's key and the escrow key, mode 0600: back it up.")
+    state_folder: Path = Field(description="The journal's key, mode 0600: back it up.")
     journal_key_file: Path | None = Field(
         default=None,
         description="File with 32 bytes in base64url, mode 0600, that seal the account keys in the journal. By"
@@ -110,7 +132,21 @@ class Settings(ServiceSettings):
     orphans_every_s: Annotated[float, Field(gt=0)] = Field(
         default=300.0, description="How often orders that were given up are tidied up at their CA."
     )
+    renewal_windows_every_s: Annotated[float, Field(gt=0)] = Field(
+        default=60.0, description="How often CAs are asked for the renewal windows that are due to be asked for."
+    )
     heartbeat_every_s: Annotated[float, Field(gt=0)] = 15.0
+    escrow_public_key: Annotated[str, AfterValidator(_public_key)] | None = Field(
+        default=None,
+        description="Of the escrow, as `python -m issuer escrow init` prints it. Without it no key is sealed again.",
+    )
+    blocked_keys_file: Annotated[Path, AfterValidator(_blocked)] | None = Field(
+        default=None,
+        description="SHA-256 of public keys for which nothing is issued, one in hex a line; read at the start.",
+    )
+    rsa_keys_ahead: Annotated[int, Field(ge=0, le=64)] = Field(
+        default=4, description="So many RSA keys of each size that is asked for lie ready in memory."
+    )
     order_patience_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0,
         description="A CA that answers, but not about one order, for this long has lost that order.",
@@ -134,6 +170,11 @@ class Settings(ServiceSettings):
             *signing_faults(signing),
             *solver_faults(self.solvers, views=self.dns.views, needed=needed),
         ]
+
+    def blocked_keys(self) -> frozenset[str]:
+        return (
+            parse_blocked(self.blocked_keys_file.read_text()) if self.blocked_keys_file is not None else frozenset()
+        )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -56,6 +56,7 @@ from registry.handlers.http.faults import Faults
 from registry.handlers.http.issued_api import issued_router
 from registry.handlers.http.problems import install_problems
 from registry.handlers.http.requests_api import requests_router
+from registry.handlers.http.reseals_api import reseals_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
 from registry.handlers.intake import Intake
@@ -69,6 +70,7 @@ from registry.handlers.reports.once import Once
 from registry.handlers.reports.revisions import RevisionReports
 from registry.handlers.reports.sites import SiteReports
 from registry.handlers.requests import Requests
+from registry.handlers.resealing import Resealing
 from registry.handlers.restoration import Restoration
 from registry.handlers.reviews import Reviews
 from registry.handlers.stream_watch import StreamWatch
@@ -119,8 +121,8 @@ def create_app(settings: Settings) -> FastAPI:
         kinds=kinds,
     )
     renewals = Renewals(store=store, changes=changes, bell=bell, clock=system_clock, tracer=telemetry.tracer)
-    levels = Deployments(changes=changes)
-    reviews = Reviews(store=store, clock=system_clock)
+    resealing = Resealing(store=store, changes=changes, bell=bell, clock=system_clock)
+    levels, reviews = Deployments(changes=changes), Reviews(store=store, clock=system_clock)
     once = Once(store=store, bell=bell, clock=system_clock)
     reports = {
         **RevisionReports(once=once, changes=changes, clock=system_clock).handlers(),
@@ -155,6 +157,7 @@ def create_app(settings: Settings) -> FastAPI:
         background.add(name, loop)
     for name, every_s, work in (
         ("renewals", settings.renewal_sweep_every_s, renewals.sweep),
+        ("reseals", settings.renewal_sweep_every_s, resealing.sweep),
         ("upkeep", _UPKEEP_S, Upkeep(store=store, clock=system_clock).prune),
         (
             "health",
@@ -206,6 +209,7 @@ def create_app(settings: Settings) -> FastAPI:
         certificates_router(store=store, renewals=renewals, bell=bell),
         sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
         services_router(store=store, bundles=bundles, levels=levels, clock=system_clock),
+        reseals_router(resealing=resealing),
         alerts_router(store=store),
         issued_router(restoration=restoration),
         events_router(store=store, feed=feed, bell=bell, replays=Replays(store=store, bell=bell, clock=system_clock)),

@@ -36,7 +36,6 @@ def test_each_variant_of_a_revision_is_a_job_of_its_own(variant: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "detail"),
     [
-        ({"csr_pem": "a CSR"}, "does not issue by CSR"),
         ({"exposure": "partner"}, "does not know the exposure 'partner'"),
         ({"key_algorithm": "ml-dsa-65"}, "does not know the key algorithm 'ml-dsa-65'"),
     ],

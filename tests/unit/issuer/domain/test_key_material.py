@@ -89,3 +89,8 @@ def test_a_recipient_without_a_usable_key_is_an_error() -> None:
     broken = (Recipient(name="site2-syncer", public_key="bm90IGEga2V5"),)
     with pytest.raises(SealingError):
         make_key_material(order(recipients=broken), escrow_public_key=ESCROW_KEY.public_key)
+
+
+def test_without_an_escrow_the_key_is_sealed_to_the_recipients_alone() -> None:
+    material = make_key_material(order(recipients=TO_SITE), escrow_public_key=None)
+    assert [key.recipient for key in material.sealed] == [recipient.name for recipient in TO_SITE]

@@ -56,7 +56,7 @@ def test_an_order_that_is_given_up_ends_as_what_it_was(reason: FailureReason, st
 
 def test_what_counts_as_lost_ends_as_lost() -> None:
     before = job(JobState.VALIDATING)
-    after = replace(before, state=JobState.KEYED, ca_order=None, lost=1, reason=FailureReason.CA_TROUBLE)
+    after = replace(before, state=JobState.KEYED, ca_order=None, lost=1, reason=FailureReason.ORDER_LOST)
     assert order_changes(before, after) == [Ended(URL, RecordedState.LOST)]
 
 

@@ -69,6 +69,7 @@ from certcore.events.issuing import (
     Recipient,
     RevisionFailed,
     RevisionIssued,
+    RevisionRenewalWindow,
     RevisionStarted,
 )
 from certcore.events.observations import (
@@ -152,6 +153,7 @@ __all__ = [
     "RequestSubmittedV1",
     "RevisionFailed",
     "RevisionIssued",
+    "RevisionRenewalWindow",
     "RevisionStarted",
     "ServingVerdict",
     "Severity",

@@ -19,6 +19,7 @@ __all__ = [
     "Recipient",
     "RevisionFailed",
     "RevisionIssued",
+    "RevisionRenewalWindow",
     "RevisionStarted",
 ]
 
@@ -129,3 +130,22 @@ class RevisionFailed(Event):
     variant: str = PLATFORM
     code: Open[FailureCode] = FailureCode.UNFORESEEN
     must_act: Open[MustAct] = MustAct.NOBODY
+
+
+class RevisionRenewalWindow(Event):
+    """When the CA suggests to renew a revision (RFC 9773), and the instant in that window that the issuer chose.
+
+    Of two reports about one X.509 certificate the one with the later `answered_at` counts. The issuer reports to
+    registries whose contract level is 3 or more: see `certcore.api.IssueOrders`.
+    """
+
+    type: ClassVar = "certbus.revision.renewal_window.v1"
+
+    certificate_id: str
+    revision: int
+    variant: str = PLATFORM
+    start: AwareDatetime
+    end: AwareDatetime
+    chosen: AwareDatetime
+    answered_at: AwareDatetime
+    explanation_url: str | None = None

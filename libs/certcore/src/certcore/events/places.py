@@ -9,8 +9,8 @@ from certcore.reading import Items, ReadModel
 
 __all__ = ["CONTRACT", "DiscoveredSecret", "SiteHeartbeat", "SiteReviewed"]
 
-CONTRACT = 2
-"""The level of the event contracts that this version reads."""
+CONTRACT = 3
+"""The level of the event contracts that this version reads: since 3 `certbus.revision.renewal_window.v1`."""
 
 
 class SiteHeartbeat(Event):

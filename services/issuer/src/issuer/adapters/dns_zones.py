@@ -16,11 +16,11 @@ import dns.nameserver
 import dns.rdatatype
 import dns.resolver
 
-from issuer.adapters.dns_settings import ViewSettings
+from issuer.adapters.dns_settings import DnsSettings, ViewSettings
 from issuer.domain.errors import SolverError
 from issuer.domain.server_address import server_address
 
-__all__ = ["NameServer", "Zone", "Zones"]
+__all__ = ["NameServer", "Zone", "Zones", "zones_by_view"]
 
 _Kept = TypeVar("_Kept")
 
@@ -155,6 +155,13 @@ class Zones:
     def _where(self) -> str:
         named = ", ".join(self._settings.resolvers) or "of the system"
         return f"the resolvers ({named}) of the view {self._view}"
+
+
+def zones_by_view(settings: DnsSettings, *, now: Callable[[], float]) -> dict[str, Zones]:
+    return {
+        name: Zones(view=name, settings=view, timeout_s=settings.timeout_s, now=now)
+        for name, view in settings.views.items()
+    }
 
 
 def _bounded(ttl: float) -> float:

@@ -5,12 +5,13 @@ stream keeps one of them.
 from datetime import datetime
 
 from certcore.errors import TransientError
-from certcore.events import Event, RevisionFailed, RevisionIssued, RevisionStarted
+from certcore.events import Event, RevisionFailed, RevisionIssued, RevisionRenewalWindow, RevisionStarted
 from certcore.inspection import read_chain
 from certkit.reports import StatusReports
 from issuer.domain.failure import FailureReason, reported_as
 from issuer.domain.issued import ari_id
 from issuer.domain.job import Job, JobState
+from issuer.domain.renewal_window import Watched
 
 __all__ = ["StatusStream"]
 
@@ -37,6 +38,24 @@ class StatusStream:
             failed_at = job.problem_at or job.accepted_at
             event_id = f"failed/{_number(failed_at)}/{job.id}"
             await self._report(_failed(job), about=job.id.certificate_id, event_id=event_id)
+
+    async def suggested(self, watched: Watched, *, epoch: int) -> None:
+        """Tell the window of a certificate; a registry in another epoch may have forgotten it."""
+        window = watched.window
+        if window is None:
+            return
+        event = RevisionRenewalWindow(
+            certificate_id=watched.job.certificate_id,
+            revision=watched.job.revision,
+            variant=watched.job.variant,
+            start=window.start,
+            end=window.end,
+            chosen=window.chosen,
+            answered_at=window.answered_at,
+            explanation_url=window.explanation_url,
+        )
+        event_id = f"window/{epoch}/{_number(window.answered_at)}/{watched.job}"
+        await self._report(event, about=watched.job.certificate_id, event_id=event_id)
 
     async def _report(self, event: Event, *, about: str, event_id: str) -> None:
         if self._away:

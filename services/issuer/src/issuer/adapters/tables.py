@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from certkit.database import NAMING, UtcDateTime
 
-__all__ = ["account", "acme_order", "challenge", "job", "metadata", "registry_epoch"]
+__all__ = ["account", "acme_order", "challenge", "job", "metadata", "registry_epoch", "renewal_window"]
 
 metadata: Final = MetaData(naming_convention=NAMING)
 
@@ -77,7 +77,7 @@ job: Final = Table(
     Column("urgent", Boolean, nullable=False, server_default=false()),
     # As `ca`, and empty where there is none: its line.
     Column("line_ca", String(63), nullable=False, server_default=""),
-    Column("stored_at", UtcDateTime),
+    Column("stored_at", UtcDateTime, index=True),
     Column("not_after", UtcDateTime, index=True),
 )
 # Only what is due: a journal holds many more jobs that are done.
@@ -136,3 +136,29 @@ acme_order: Final = Table(
     Column("finalize_sent_at", UtcDateTime),
     Column("ended_at", UtcDateTime, index=True),
 )
+
+renewal_window: Final = Table(
+    "renewal_window",
+    metadata,
+    # Of a job that is stored; it may be forgotten before its window is.
+    Column("certificate_id", String(64), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("variant", String(63), primary_key=True),
+    Column("ca", String(63), nullable=False),
+    Column("ari_id", String(200), nullable=False),
+    Column("not_after", UtcDateTime, nullable=False, index=True),
+    # When the CA is asked, or until when a host has taken it to ask.
+    Column("ask_at", UtcDateTime),
+    Column("silences", Integer, nullable=False),
+    # All but the URL, or none.
+    Column("start", UtcDateTime),
+    Column("end", UtcDateTime),
+    Column("chosen", UtcDateTime),
+    Column("answered_at", UtcDateTime),
+    Column("explanation_url", Text),
+    Column("changes", Integer, nullable=False),
+    # Of the changes, those that the registry was told of, and in which of its epochs.
+    Column("told", Integer, nullable=False),
+    Column("told_epoch", Integer, nullable=False),
+)
+Index("ix_renewal_window_ask_at", renewal_window.c.ca, renewal_window.c.ask_at)

@@ -13,6 +13,7 @@ from issuer.domain.errors import UnidentifiedIssueOrderError
 from issuer.domain.failure import FailureReason, JobFailedError
 from issuer.domain.job import JobId
 from issuer.domain.key_material import ESCROW
+from issuer.domain.offered_csr import UnfitCsrError, read_offered
 
 __all__ = ["identify", "objection_to"]
 
@@ -52,8 +53,6 @@ def objection_to(issue_order: IssueOrder) -> JobFailedError | None:
 
 
 def _unsupported(issue_order: IssueOrder) -> Iterator[str]:
-    if issue_order.csr_pem is not None:
-        yield "this issuer does not issue by CSR"
     if not isinstance(issue_order.exposure, Exposure):
         yield f"this issuer does not know the exposure {_quoted(issue_order.exposure)}"
     if not isinstance(issue_order.key_algorithm, KeyAlgorithm):
@@ -77,6 +76,10 @@ def _unfit(issue_order: IssueOrder) -> Iterator[str]:
             yield f"{_quoted(name)} is not a name of a recipient"
     if len(set(recipients)) < len(recipients):
         yield "two recipients have one name"
+    try:
+        read_offered(issue_order)
+    except UnfitCsrError as error:
+        yield str(error)
 
 
 def _quoted(value: str) -> str:

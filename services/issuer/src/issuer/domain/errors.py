@@ -4,6 +4,7 @@ CertbusError
 ├── AcmeProblemError       the CA answered with a problem (RFC 8555 §6.7)
 ├── CaUnreachableError     (TransientError) it didn't answer
 ├── SolverError            (TransientError) a challenge record couldn't be shown or removed
+│   └── SolverNotHereError     its place is taken on this host, perhaps by another issuer
 ├── JobTakenError          (TransientError) another worker wrote to the job
 ├── UnidentifiedIssueOrderError (PermanentError) an issue order names no job that could be stored and reported
 ├── CaUnfitError           (PermanentError) a CA can't issue as it is configured: the issuer doesn't start
@@ -28,6 +29,7 @@ __all__ = [
     "NoFittingCaError",
     "SigningRefusedError",
     "SolverError",
+    "SolverNotHereError",
     "Subproblem",
     "UnfitCertificateError",
     "UnidentifiedIssueOrderError",
@@ -77,6 +79,10 @@ class CaUnreachableError(TransientError):
 
 
 class SolverError(TransientError):
+    pass
+
+
+class SolverNotHereError(SolverError):
     pass
 
 

@@ -88,8 +88,8 @@ class Job:
     """A job as stored. `version` is its fencing token: a write counts only if nobody wrote since.
 
     `refusals` counts what the CA turned down, `setbacks` the failures in a row that were nobody's verdict,
-    `abandoned` the orders that were given up, `lost` those of them that the CA lost. `reason` and `problem` tell of
-    the last failure. `report_at` is when people are to be told how the job stands.
+    `abandoned` the orders that were given up, `lost` those of them that the CA lost or left unanswered. `reason` and
+    `problem` tell of the last failure. `report_at` is when people are to be told how the job stands.
 
     `stored_at` is when the registry took the bundle last, `not_after` the end of its leaf; both stay when the job
     goes back to `issued`. Past that end the bundle is forgotten: `key` and `chain_pem` of a stored job are None then.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from issuer.domain.failure import FailureReason
 from issuer.domain.job import Job, JobState
@@ -31,6 +32,14 @@ class Ended:
     state: RecordedState
 
 
+_WHY_INVALID: Final = frozenset(
+    {
+        FailureReason.ORDER_INVALID,
+        FailureReason.CAA_FORBIDS,
+        FailureReason.NAME_REJECTED,
+        FailureReason.NAME_UNREACHABLE,
+    }
+)
 OrderChange = Opened | FinalizeSent | Ended
 
 
@@ -39,7 +48,7 @@ def order_changes(before: Job, after: Job) -> Sequence[OrderChange]:
     old, new = before.ca_order, after.ca_order
     changes: list[OrderChange] = []
     if old is not None and (new is None or new.url != old.url):
-        changes.append(Ended(old.url, _end_of(before, after)))
+        changes.append(Ended(old.url, _end_of(after)))
     if new is None:
         return changes
     if old is None or new.url != old.url:
@@ -51,8 +60,8 @@ def order_changes(before: Job, after: Job) -> Sequence[OrderChange]:
     return changes
 
 
-def _end_of(before: Job, after: Job) -> RecordedState:
+def _end_of(after: Job) -> RecordedState:
     """Where nobody knows how an order stands at the CA, it may be open there."""
-    if after.lost > before.lost or after.reason is FailureReason.ORDER_LOST:
+    if after.reason is FailureReason.ORDER_LOST:
         return RecordedState.LOST
-    return RecordedState.INVALID if after.reason is FailureReason.ORDER_INVALID else RecordedState.ABANDONED
+    return RecordedState.INVALID if after.reason in _WHY_INVALID else RecordedState.ABANDONED

@@ -34,6 +34,7 @@ _OF_THE_ORDER: Final = frozenset({"malformed", "unauthorized"})
 _GROWTH: Final = 3
 _LOOKS: Final = 36
 """The first pause is this part of the time that is needed: 5 s of three minutes."""
+_BLANK_AFTER_FINALIZE: Final = 16
 _BLANK_LOOKS: Final = 4
 """Pauses of this part of the time that was waited already."""
 _SHORTEST_PAUSE: Final = timedelta(milliseconds=50)
@@ -89,12 +90,15 @@ def is_blank(problem: AcmeProblemError) -> bool:
 
 
 def judge_blank(job: Job, detail: str, *, account_answers: bool, evidence: Evidence, now: datetime) -> JobFailedError:
-    """ORDER_UNANSWERED; and ORDER_STALLED where it was left so for the longest time that any evidence needs."""
+    """ORDER_UNANSWERED; and ORDER_STALLED where it was left so for the longest time that any evidence needs, and much
+    longer where a finalize may have been sent.
+    """
     if not account_answers:
         return JobFailedError(FailureReason.CA_UNCLEAR, f"{detail}; nor does it answer the account")
     since = job.ca_order.unanswered_since if job.ca_order else None
     waited = now - since if since is not None else timedelta()
-    if waited >= evidence.over_after_finalize:
+    needed = evidence.over_after_finalize * (_BLANK_AFTER_FINALIZE if _finalize_unknown(job) else 1)
+    if waited >= needed:
         return JobFailedError(FailureReason.ORDER_STALLED, detail)
     pause = min(waited / _BLANK_LOOKS, _LONGEST_PAUSE)
     return JobFailedError(FailureReason.ORDER_UNANSWERED, detail, retry_after=pause)

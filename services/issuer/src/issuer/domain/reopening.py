@@ -64,14 +64,13 @@ def reopen_listed(job: Job, listed: IssueOrder, *, now: datetime, first: bool) -
     The registry lacks what was stored: it is handed over and reported again, and issued anew only where the leaf
     is no longer valid. What isn't finished goes on as it was. What was given up is tried where the issue order is
     another one, at the `first` look after a start (the settings may be others), and each hour. Where orders were
-    lost, the latter two aren't enough: another order may be a further certificate.
+    lost, the latter two aren't enough: another order may be a further certificate. A target that lost its
+    key offers another CSR: what was done by the one before is of no use.
     """
+    if listed.csr_pem is not None and listed.csr_pem != job.issue_order.csr_pem:
+        return Reopening(_anew(job, listed), ReopeningReason.ISSUED_ANEW)
     if job.state is JobState.STORED:
-        if not job.has_valid_bundle(now=now):
-            return Reopening(_anew(job, listed), ReopeningReason.ISSUED_ANEW)
-        if job.stored_at is not None and now - job.stored_at < _HEARD_WITHIN:
-            return Reopening(job, ReopeningReason.HEARD_SOON)
-        return hand_over_again(job, now=now)
+        return _hand_over_listed(job, listed, now)
     if not job.given_up:
         return Reopening(job, ReopeningReason.UNDER_WAY)
     rested = job.problem_at is None or now - job.problem_at >= _GAVE_UP_FOR
@@ -90,6 +89,14 @@ def hand_over_again(job: Job, *, now: datetime) -> Reopening:
         return Reopening(job, ReopeningReason.EXPIRED)
     again = replace(job, state=JobState.ISSUED, wait_until=None, report_at=None)
     return Reopening(again, ReopeningReason.HANDED_OVER_AGAIN)
+
+
+def _hand_over_listed(job: Job, listed: IssueOrder, now: datetime) -> Reopening:
+    if not job.has_valid_bundle(now=now):
+        return Reopening(_anew(job, listed), ReopeningReason.ISSUED_ANEW)
+    if job.stored_at is not None and now - job.stored_at < _HEARD_WITHIN:
+        return Reopening(job, ReopeningReason.HEARD_SOON)
+    return hand_over_again(job, now=now)
 
 
 def _try_now(job: Job, repeated: IssueOrder, now: datetime) -> Reopening:

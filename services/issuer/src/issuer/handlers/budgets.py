@@ -9,6 +9,7 @@ from certcore.clock import Clock
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import NOBODY_WAITS_S, JournalDatabase
 from issuer.adapters.ledger import Ledger
+from issuer.adapters.window_book import WindowBook
 from issuer.domain.budget_ask import AskedCa, NewOrder
 from issuer.domain.budget_decision import NotBefore
 from issuer.domain.budget_refusal import read_refusal
@@ -31,14 +32,23 @@ class Budgets:
     DatabaseBusyError.
     """
 
-    def __init__(self, *, database: JournalDatabase, journal: Journal, cas: Iterable[AskedCa], clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        database: JournalDatabase,
+        journal: Journal,
+        windows: WindowBook,
+        cas: Iterable[AskedCa],
+        clock: Clock,
+    ) -> None:
         self._database = database
         self._journal = journal
+        self._windows = windows
         self._ledger = Ledger(cas)
         self._clock = clock
 
     async def spend(self, job: Job) -> None:
-        """Before a newOrder. The same try, repeated after a crash, takes nothing anew.
+        """Before a newOrder: one is taken of each limit that counts it.
 
         Raises:
             JobWaitsError: a limit lets it go later only.
@@ -87,16 +97,19 @@ class Budgets:
         await self._database.write(lambda connection: self._ledger.prune(connection, now), patience_s=NOBODY_WAITS_S)
 
     async def _ask(self, job: Job) -> NewOrder:
-        """Tries that the CA answered with a refusal, or whose order was given up, are other tries."""
+        """Every write of the job makes another try of it: what the CA counts twice is counted twice here."""
         wanted = job.issue_order
         before = JobId(job.id.certificate_id, job.id.revision - 1, job.id.variant)
         known = (await self._journal.found([before])).get(before)
         again = known is not None and known.ca == job.ca and set(known.issue_order.dns_names) == set(wanted.dns_names)
+        ca, replaced = job.ca or "", wanted.replaces
+        window = replaced and await self._windows.window_of(job.id.certificate_id, ca=ca, ari_id=replaced)
         return NewOrder(
-            ca=job.ca or "",
+            ca=ca,
             job=str(job.id),
-            attempt=f"{job.abandoned}.{job.refusals}",
+            attempt=str(job.version),
             dns_names=wanted.dns_names,
             urgent=job.urgent,
+            window=window or None,
             set_issued_at=known.stored_at if known is not None and again else None,
         )

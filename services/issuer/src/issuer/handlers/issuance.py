@@ -1,7 +1,7 @@
 """The steps of a job. Each stores its intent before it calls out, and leaves the job as the journal has it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import timedelta
@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from certcore.bundles import IssuedBundle, IssueReport
 from certcore.clock import Clock
@@ -76,7 +77,9 @@ class Issuance:
         budgets: Budgets,
         registry: RegistryClient,
         reports: StatusStream,
-        escrow_public_key: str,
+        escrow_public_key: str | None,
+        blocked_keys: Container[str],
+        rsa_key: Callable[[int], RSAPrivateKey],
         executor: Executor,
         clock: Clock,
     ) -> None:
@@ -92,6 +95,8 @@ class Issuance:
         self._registry = registry
         self._reports = reports
         self._escrow_public_key = escrow_public_key
+        self._blocked_keys = blocked_keys
+        self._rsa_key = rsa_key
         self._executor = executor
         self._clock = clock
         self._steps: dict[Step, Callable[[Progress], Awaitable[Progress]]] = {
@@ -162,9 +167,11 @@ class Issuance:
                 make_key_material,
                 job.issue_order,
                 escrow_public_key=self._escrow_public_key,
+                blocked=self._blocked_keys,
+                rsa_key=self._rsa_key,
                 common_name=self._cas.get(ca, CaTraits()).common_name,
             )
-            # An RSA key takes a tenth of a second: not on the event loop.
+            # An RSA key that is not ready takes a tenth of a second: not on the event loop.
             key = await asyncio.get_running_loop().run_in_executor(self._executor, make)
         except UnsupportedIssueOrderError as error:
             raise JobFailedError(FailureReason.ISSUE_ORDER_UNSUPPORTED, str(error)) from error
@@ -203,8 +210,8 @@ class Issuance:
         ca, wanted = self._watch.ca_of(job), job.issue_order
         await self._caa.check(ca, wanted.dns_names)
         replaces = wanted.replaces if job.abandoned == 0 else None
-        await self._budgets.spend(job)
         async with self._bulkheads.new_order(job):
+            await self._budgets.spend(job)
             view = await ca.open_order(wanted.dns_names, replaces=replaces, profile=wanted.profile)
         order = CaOrder(view.url, view.finalize_url)
         ordered = await self._forward(job, replace(job, state=JobState.ORDERED, ca_order=order))
@@ -307,7 +314,7 @@ class Issuance:
             validation_method=job.validation_method,
             ari_id=ari_id(leaf, ordered=job.ca_order is not None),
         )
-        bundle = IssuedBundle(chain_pem=chain, keys=key.for_recipients(), report=report)
+        bundle = IssuedBundle(chain_pem=chain, keys=key.for_recipients(), report=report, escrow=key.for_escrow)
         try:
             done = await self._registry.store_bundle(job.id.certificate_id, job.id.revision, bundle, job.id.variant)
         except TransientError as error:

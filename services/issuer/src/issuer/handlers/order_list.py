@@ -27,7 +27,7 @@ class OrderList:
         self._orders = orders
         self._kept = kept
         self._clock = clock
-        self._was_read = False
+        self._level: IssueLevel | None = None
 
     async def read(self) -> None:
         """One round. What is in the journal is worked on whether or not the registry answers.
@@ -43,12 +43,16 @@ class OrderList:
             level = await self._registry.orders()
         await self._take(level)
 
+    def registry(self) -> IssueLevel | None:
+        """What was last read; None where nothing was yet."""
+        return self._level
+
     def not_ready(self) -> str | None:
-        return None if self._was_read else "the issue orders were not read from the registry yet"
+        return None if self._level is not None else "the issue orders were not read from the registry yet"
 
     async def _take(self, level: IssueLevel) -> None:
-        await self._orders.listed(level.items, first=not self._was_read)
-        self._was_read = True
+        await self._orders.listed(level.items, first=self._level is None)
+        self._level = level
 
     async def _report(self, epoch: int) -> None:
         """Report all that is valid, and make sure of what the registry wants; only then the epoch is noted."""

@@ -115,6 +115,13 @@ revision: Final = Table(
     Column("validation_method", String(32), nullable=False),
     Column("ari_id", Text),
     Column("announced", Boolean, nullable=False),
+    # All but the URL and what holds it up, or none.
+    Column("window_start", UtcDateTime),
+    Column("window_end", UtcDateTime),
+    Column("window_chosen", UtcDateTime),
+    Column("window_answered_at", UtcDateTime),
+    Column("window_explanation_url", Text),
+    Column("window_held_until", UtcDateTime),
 )
 
 bundle: Final = Table(

@@ -34,7 +34,7 @@ from registry.domain.rollout import Rollout
 from registry.domain.signing import check_csr, wanted_csr
 from registry.domain.site import Carried, recipient_names
 
-__all__ = ["accept_leaf", "expire_csr", "fail", "issue", "offer_csr", "start"]
+__all__ = ["accept_leaf", "expire_csr", "fail", "issue", "offer_csr", "start", "want"]
 
 
 _CLOCK_SKEW: Final = timedelta(hours=1)
@@ -74,7 +74,7 @@ def issue(rollout: Rollout, report: RevisionIssued, sealed: SealedKeys, carried:
     revision = replace(
         stored, announced=True, ca=report.ca, validation_method=report.validation_method, ari_id=report.ari_id
     )
-    rollout, placements = _want(rollout.with_revision(revision), mine, revision.number, now)
+    rollout, placements = want(rollout.with_revision(revision), mine, revision.number, now)
     signing = tuple(
         replace(item, state=SigningState.ISSUED, since=now, failure="")
         for item in rollout.signing
@@ -95,7 +95,7 @@ def issue(rollout: Rollout, report: RevisionIssued, sealed: SealedKeys, carried:
     )
 
 
-def _want(
+def want(
     rollout: Rollout, placements: Sequence[Placement], revision: int, now: datetime
 ) -> tuple[Rollout, tuple[Placement, ...]]:
     """These placements should hold the revision: all get the certificate's next generation."""

@@ -1,8 +1,10 @@
-"""When a certificate is renewed: by its share of lifetime, so that 6-day and 200-day ones fit one rule."""
+"""When a certificate is renewed: when its CA suggests it, or by its share of lifetime, so that 6-day and 200-day ones
+fit one rule.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -16,9 +18,13 @@ from registry.domain.revision import Revision
 from registry.domain.rollout import Rollout
 from registry.domain.site import Site
 
-__all__ = ["Renewal", "RenewalReason", "decide", "due_at", "order", "renew_at"]
+__all__ = ["Planned", "Renewal", "RenewalReason", "decide", "due_at", "first_due", "order", "planned", "renew_at"]
 
 _SHORT_LIVED: Final = timedelta(days=10)
+_LATEST_SHARE: Final = (5, 6)
+"""A CA may put a renewal off until this share of the lifetime is over, and no longer: the last sixth (15 days of 90,
+a day of 6) is for what goes wrong with the renewal itself.
+"""
 _GIVEN_UP_AGAIN: Final = timedelta(hours=6)
 """How long after the issuer gave up a renewal it is ordered again: what is served must not expire by one failure, and
 CAs count failures by the hour.
@@ -29,8 +35,10 @@ class RenewalReason(StrEnum):
     """Why a certificate is renewed now, or is not: metric label, and what the page shows."""
 
     DUE = "due"
+    SUGGESTED = "suggested"
     FAILED_BEFORE = "failed_before"
     ASKED = "asked"
+    RECIPIENT_KEY = "recipient_has_another_key"
     NOT_DUE = "not_due"
     NOTHING_ISSUED = "nothing_issued"
     IN_PROGRESS = "in_progress"
@@ -44,12 +52,59 @@ class RenewalReason(StrEnum):
 class Renewal:
     due: bool
     reason: RenewalReason
+    detail: str = ""
+
+    @property
+    def why(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """When a revision is to be renewed, and why then."""
+
+    at: datetime
+    reason: RenewalReason
+    detail: str
 
 
 def renew_at(not_before: datetime, not_after: datetime) -> datetime:
     """After two thirds of the lifetime, after half of it for those under ten days (Let's Encrypt's guide)."""
     lifetime = not_after - not_before
     return not_before + (lifetime / 2 if lifetime < _SHORT_LIVED else lifetime * 2 / 3)
+
+
+def planned(revision: Revision) -> Planned:
+    """By the instant in its CA's window, where the CA told one: earlier than the share of its lifetime would have it,
+    or somewhat later.
+    """
+    window = revision.window
+    if window is None:
+        share = "half" if revision.not_after - revision.not_before < _SHORT_LIVED else "two thirds"
+        at = renew_at(revision.not_before, revision.not_after)
+        return Planned(at, RenewalReason.DUE, f"{share} of its lifetime are over then")
+    much, of = _LATEST_SHARE
+    latest = revision.not_before + (revision.not_after - revision.not_before) * much / of
+    because = f", because {window.explanation_url}" if window.explanation_url else ""
+    told = f"the CA suggests a renewal between {_minute(window.start)} and {_minute(window.end)}{because}"
+    if window.renew_at > latest:
+        return Planned(latest, RenewalReason.DUE, f"a sixth of its lifetime is left then; {told}")
+    if window.renew_at > window.chosen:
+        told += "; the revision before was replaced just before"
+    return Planned(window.renew_at, RenewalReason.SUGGESTED, told)
+
+
+def first_due(rollout: Rollout) -> Revision | None:
+    """Of the variants of the newest revision the one that is to be renewed first: all are renewed together."""
+    newest = rollout.newest
+    if newest is None:
+        return None
+    same = [item for item in rollout.revisions if item.announced and item.number == newest.number]
+    return min([newest, *same], key=lambda item: planned(item).at)
+
+
+def _minute(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
 
 
 def due_at(certificate: Certificate, newest: Revision | None) -> datetime | None:
@@ -60,7 +115,7 @@ def due_at(certificate: Certificate, newest: Revision | None) -> datetime | None
         return None if certificate.next_try is not None else certificate.state_since + _GIVEN_UP_AGAIN
     if certificate.ordered > newest.number:
         return None
-    return renew_at(newest.not_before, newest.not_after)
+    return planned(newest).at
 
 
 def decide(
@@ -75,8 +130,10 @@ def decide(
     due = due_at(certificate, newest)
     if due is None or now < due:
         return Renewal(due=False, reason=RenewalReason.NOT_DUE)
-    failing = certificate.state is CertificateState.FAILING
-    return Renewal(due=True, reason=RenewalReason.FAILED_BEFORE if failing else RenewalReason.DUE)
+    if certificate.state is CertificateState.FAILING or newest is None:
+        return Renewal(due=True, reason=RenewalReason.FAILED_BEFORE)
+    plan = planned(newest)
+    return Renewal(due=True, reason=plan.reason, detail=plan.detail if newest.window is not None else "")
 
 
 def _obstacle(
@@ -101,7 +158,7 @@ def order(
     rollout: Rollout,
     approval: Approval,
     sites: Sequence[Site],
-    reason: RenewalReason,
+    reason: str,
     *,
     traceparent: str | None,
     now: datetime,

@@ -1,4 +1,6 @@
-"""What was issued for a certificate, and the signing requests of targets that make their own key."""
+"""What was issued for a certificate, when its CA wants it renewed, and the signing requests of targets that make
+their own key.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +8,25 @@ from enum import StrEnum
 
 from certcore.placements import PLATFORM
 
-__all__ = ["Revision", "SigningRequest", "SigningState"]
+__all__ = ["Revision", "SigningRequest", "SigningState", "SuggestedWindow"]
+
+
+@dataclass(frozen=True)
+class SuggestedWindow:
+    """When the CA suggests to renew (RFC 9773). `chosen` is the issuer's instant in it; `held_until` is set where the
+    registry waits longer than that. Of two reports the one with the later `answered_at` counts.
+    """
+
+    start: datetime
+    end: datetime
+    chosen: datetime
+    answered_at: datetime
+    explanation_url: str | None = None
+    held_until: datetime | None = None
+
+    @property
+    def renew_at(self) -> datetime:
+        return self.chosen if self.held_until is None else max(self.chosen, self.held_until)
 
 
 @dataclass(frozen=True)
@@ -27,6 +47,7 @@ class Revision:
     ari_id: str | None = None
     announced: bool = False
     variant: str = PLATFORM
+    window: SuggestedWindow | None = None
 
 
 class SigningState(StrEnum):

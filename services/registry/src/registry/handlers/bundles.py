@@ -17,6 +17,7 @@ from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
 from registry.domain.errors import ConflictError, NotFoundError
 from registry.domain.issuance import accept_leaf
+from registry.domain.resealing import fits, of_escrow
 from registry.domain.revision import Revision
 from registry.domain.rollout import Rollout
 from registry.handlers.changes import Changes, again_if_changed
@@ -58,7 +59,8 @@ class Bundles:
             present = rollout.revision(number, variant)
             if present is None:
                 revision = self._accepted(transaction, rollout, chain, issued, number=number, variant=variant)
-                transaction.revisions.add(revision, issued.keys)
+                transaction.revisions.add(revision, (*issued.keys, *of_escrow(issued.escrow, variant)))
+                self._look_at_stale(transaction, revision, issued)
                 sealed_to = ", ".join(sorted(key.recipient for key in issued.keys)) or "nobody"
                 detail = f"serial {leaf.serial}, sealed to {sealed_to}"
                 transaction.audit.note(actor, "store bundle", f"{name}/{number}/{variant}", detail, self._clock())
@@ -71,6 +73,16 @@ class Bundles:
         if done.reported:
             self._bell.ring()
         return done
+
+    def _look_at_stale(self, transaction: Transaction, revision: Revision, issued: IssuedBundle) -> None:
+        """A recipient may have got another key since the revision was ordered."""
+        enrolled = {item.name: item for site in transaction.sites.all() for item in site.recipients}
+        stale = [
+            key.recipient
+            for key in issued.keys
+            if key.recipient in enrolled and not fits(key, enrolled[key.recipient])
+        ]
+        transaction.reseals.look_at(revision.certificate_id, stale, self._clock())
 
     def _accepted(
         self,
@@ -153,7 +165,8 @@ def _read(issued: IssuedBundle) -> tuple[X509Certificate, ...]:
         pem = issued.chain_pem.encode()
     except UnicodeEncodeError:
         raise InspectionError("chain can't be read: it is no text") from None
+    keys = (*issued.keys, *((issued.escrow,) if issued.escrow is not None else ()))
     # The last check before the database: a fault of the issuer must not store a key in it.
-    if _KEY_MARK in pem or any(_KEY_MARK in key.raw() for key in issued.keys):
+    if _KEY_MARK in pem or any(_KEY_MARK in key.raw() for key in keys):
         raise InspectionError("the bundle holds a private key that is not sealed")
     return read_chain(pem)

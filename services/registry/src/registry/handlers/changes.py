@@ -14,7 +14,7 @@ from registry.domain.certificate import Certificate
 from registry.domain.change import Announced, Change
 from registry.domain.deployment import Deployment
 from registry.domain.health import assess
-from registry.domain.renewal import due_at
+from registry.domain.renewal import due_at, first_due
 from registry.domain.rollout import Rollout
 from registry.domain.signing import WantedCsr
 
@@ -97,7 +97,7 @@ class Changes:
                     health=found.health,
                     health_reason=found.reason,
                     conditions=found.conditions,
-                    due_at=due_at(certificate, rollout.newest),
+                    due_at=due_at(certificate, first_due(rollout)),
                 )
             )
         return judged

@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from certcore.events import EndpointsExpected, IssueOrder
+from certcore.events import CONTRACT, EndpointsExpected, IssueOrder
 from registry.adapters.store import Transaction
 from registry.domain.orders import standing_orders
 
@@ -75,7 +75,10 @@ def issue_orders(transaction: Transaction, *, after: str, limit: int, known: fro
 
     recipients = [(site.name, *(recipient.public_key for recipient in site.recipients)) for site in sites]
     return page_unless_known(
-        [(epoch.number,), *recipients, *marks], build, further=ids[-1] if len(ids) == limit else None, known=known
+        [(epoch.number, CONTRACT), *recipients, *marks],
+        build,
+        further=ids[-1] if len(ids) == limit else None,
+        known=known,
     )
 
 

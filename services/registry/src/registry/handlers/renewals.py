@@ -13,7 +13,7 @@ from registry.adapters.outbox import Bell
 from registry.adapters.store import RowChangedError, Store, Transaction
 from registry.domain.certificate import Certificate
 from registry.domain.errors import ConflictError, NotFoundError
-from registry.domain.renewal import Renewal, RenewalReason, decide, order
+from registry.domain.renewal import Renewal, RenewalReason, decide, first_due, order
 from registry.domain.rollout import Rollout
 from registry.handlers.changes import Changes, again_if_changed
 
@@ -94,7 +94,7 @@ class Renewals:
 
     def _decide(self, transaction: Transaction, rollout: Rollout, *, asked: bool) -> Renewal:
         approval = transaction.approvals.get(rollout.certificate.approval_id)
-        return decide(rollout.certificate, rollout.newest, approval, now=self._clock(), asked=asked)
+        return decide(rollout.certificate, first_due(rollout), approval, now=self._clock(), asked=asked)
 
     def _order(self, transaction: Transaction, rollout: Rollout, decision: Renewal) -> Certificate:
         approval = transaction.approvals.get(rollout.certificate.approval_id)
@@ -103,7 +103,7 @@ class Renewals:
             rollout,
             approval,
             transaction.sites.all(),
-            decision.reason,
+            decision.why,
             traceparent=current_traceparent(),
             now=self._clock(),
         )

@@ -11,6 +11,7 @@ from certcore.api import (
     CertificateView,
     EndpointState,
     EndpointView,
+    RenewalWindowView,
     RequestView,
     RevisionView,
     ServiceView,
@@ -27,7 +28,7 @@ from registry.domain.certificate import Approval, Certificate, Request
 from registry.domain.endpoint import Endpoint, ProbeWorker, looked_at
 from registry.domain.placement import Placement
 from registry.domain.review import StoredReview
-from registry.domain.revision import Revision
+from registry.domain.revision import Revision, SuggestedWindow
 from registry.domain.rollout import Rollout
 from registry.domain.site import ServiceSeen, Site, expected_services, is_silent
 
@@ -45,7 +46,8 @@ __all__ = [
 def certificate_view(rollout: Rollout, approval: Approval | None, workers: Sequence[ProbeWorker]) -> CertificateView:
     certificate, shown = rollout.certificate, rollout.shown
     intent = certificate.intent
-    renewable = certificate.active and shown is not None
+    next_due = renewal.first_due(rollout) if certificate.active else None
+    plan = renewal.planned(next_due) if next_due else None
     return CertificateView(
         id=certificate.id,
         name=certificate.name,
@@ -68,7 +70,8 @@ def certificate_view(rollout: Rollout, approval: Approval | None, workers: Seque
         approved_by=approval.approved_by if approval else (),
         approval_policy=approval.policy if approval else None,
         end_date=intent.end_date,
-        renew_at=renewal.renew_at(shown.not_before, shown.not_after) if shown and renewable else None,
+        renew_at=plan.at if plan else None,
+        renewal_reason=plan.detail if plan else "",
         next_try=certificate.next_try,
         trace_id=certificate.traceparent.split("-")[1] if certificate.traceparent else None,
         revision=_revision_view(shown) if shown else None,
@@ -89,6 +92,13 @@ def _revision_view(revision: Revision) -> RevisionView:
         ca=revision.ca,
         validation_method=revision.validation_method,
         variant=revision.variant,
+        renewal_window=_window_view(revision.window) if revision.window else None,
+    )
+
+
+def _window_view(window: SuggestedWindow) -> RenewalWindowView:
+    return RenewalWindowView(
+        start=window.start, end=window.end, chosen=window.chosen, explanation_url=window.explanation_url
     )
 
 

@@ -109,9 +109,10 @@ class AcmeAccount:
                 last, now = self._registered_again_at, self._monotonic()
                 if last is not None and now - last < _BETWEEN_REGISTRATIONS_S:
                     return None
-                self._registered_again_at = now
                 log.warning("account_forgotten_by_ca", ca=self._settings.name, account=forgotten.url)
                 await self._register(forgotten.key)
+                # Not before: where the answer to that got lost, it is asked again.
+                self._registered_again_at = now
             return Account(self._url or "", forgotten.key)
 
     def is_known(self) -> None:

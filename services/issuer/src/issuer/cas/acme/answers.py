@@ -1,8 +1,10 @@
 """What a CA answers (RFC 8555 §7.1), read strictly where certbus relies on it and leniently elsewhere."""
 
 import hashlib
+from typing import Final
 
 from acme import challenges
+from cryptography import x509
 from josepy.errors import DeserializationError
 from josepy.json_util import decode_b64jose
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -23,6 +25,9 @@ from issuer.domain.persistent_record import persistent_name, persistent_value
 from issuer.domain.renewal_info import RenewalInfo
 
 __all__ = ["account_is_valid", "authorization_view", "chain_of", "order_view", "renewal_info_of"]
+
+
+_BEGINS: Final = "-----BEGIN CERTIFICATE-----"
 
 
 class _Body(BaseModel):
@@ -176,9 +181,13 @@ def chain_of(answer: Answer) -> str:
     """The chain as PEM, leaf first.
 
     Raises:
-        CaUnreachableError: the answer is no text.
+        CaUnreachableError: the answer can't be read, or was cut off.
     """
     try:
-        return answer.body.decode()
-    except UnicodeDecodeError:
-        raise CaUnreachableError(f"{answer.url} answered what can't be read: no PEM") from None
+        chain = answer.body.decode()
+        certificates = x509.load_pem_x509_certificates(answer.body)
+    except ValueError:
+        raise CaUnreachableError(f"{answer.url} answered what can't be read: no chain as PEM") from None
+    if len(certificates) != chain.count(_BEGINS):
+        raise CaUnreachableError(f"{answer.url} answered what can't be read: a chain that was cut off")
+    return chain

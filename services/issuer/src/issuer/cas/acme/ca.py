@@ -17,7 +17,7 @@ from issuer.cas.acme.account_calls import AccountCalls
 from issuer.cas.acme.account_key import AccountSafe
 from issuer.cas.acme.answers import account_is_valid, authorization_view, chain_of, order_view, renewal_info_of
 from issuer.cas.acme.chains import topmost_issuer
-from issuer.cas.acme.directory import KnownDirectory
+from issuer.cas.acme.directory import DirectoryMeta, KnownDirectory
 from issuer.cas.acme.jws import PrivateKey, SigningKey, b64url
 from issuer.cas.acme.problems import problem_of
 from issuer.cas.acme.replacement import why_without_replaces
@@ -208,6 +208,10 @@ class AcmeCa:
         if answer.status >= 400:
             raise problem_of(answer)
         return renewal_info_of(answer)
+
+    async def meta(self) -> DirectoryMeta:
+        """What the CA says about itself; no account is needed for it."""
+        return (await self._directory.now()).meta
 
     async def caa_identities(self) -> tuple[str, ...]:
         """The names by which CAA records may allow this CA (RFC 8555 §9.7.6)."""

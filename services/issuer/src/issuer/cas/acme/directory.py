@@ -31,6 +31,7 @@ class DirectoryMeta(BaseModel):
 
     caa_identities: tuple[str, ...] = Field(default=(), alias="caaIdentities")
     profiles: _Names = Field(default_factory=dict)
+    terms_of_service: str | None = Field(default=None, alias="termsOfService")
     external_account_required: bool = Field(default=False, alias="externalAccountRequired")
 
 

@@ -60,7 +60,8 @@ class Preset:
     (RFC 8555 §7.3.5), `ari` whether the CA tells renewal windows (RFC 9773). `challenges`, `profiles`, `key_change`
     and `ari` are None where it isn't documented. `pre_validated` tells that an order may be ready at once, with
     authorizations that were valid before or have no challenge to answer. `limits` names the limits that the budget
-    is to keep; None where none are documented.
+    is to keep; None where none are documented. `sibling` is the preset of its own CA for tests, which needs nothing
+    that this one doesn't.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Preset:
     ari: bool | None = None
     max_names: int | None = None
     limits: str | None = None
+    sibling: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,7 @@ _PRODUCTION: Final = Preset(
     ari=True,
     max_names=100,
     limits="letsencrypt",
+    sibling="letsencrypt-staging",
 )
 _STAGING: Final = replace(
     _PRODUCTION,
@@ -49,6 +50,8 @@ _STAGING: Final = replace(
     title="Let's Encrypt's staging",
     directory_urls=("https://acme-staging-v02.api.letsencrypt.org/directory",),
     limits="letsencrypt-staging",
+    # It is for tests itself.
+    sibling="letsencrypt-staging",
 )
 
 _ALL: Final = (

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from certcore.names import Label
 from issuer.cas.acme.preset_settings import PresetSettings
+from issuer.cas.acme.presets import PRESETS
 
 __all__ = ["CaSettings", "EabSettings"]
 
@@ -47,6 +48,22 @@ class CaSettings(PresetSettings):
     in_flight: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=32, description="Jobs that may be under way at this CA at once; those that wait take no part in it."
     )
+
+    sibling_url: str | None = Field(
+        default=None,
+        description="Directory of this CA's sibling for tests, at which `python -m issuer test` orders; by default"
+        " that of the preset, where it has one.",
+    )
+
+    @field_validator("sibling_url")
+    @classmethod
+    def _is_another(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if url is not None and url == info.data.get("directory_url"):
+            raise ValueError("is the CA's own address: it must be another CA's, which is for tests")
+        known = [preset for preset in PRESETS.values() if url in preset.directory_urls]
+        if any(preset.sibling != preset.name for preset in known):
+            raise ValueError(f"is the address of {known[0].title}, and that is for production")
+        return url
 
     @field_validator("proxy")
     @classmethod

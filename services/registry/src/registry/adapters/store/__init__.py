@@ -19,6 +19,7 @@ from registry.adapters.store.events import Events
 from registry.adapters.store.inbox import Inbox
 from registry.adapters.store.placements import Placements
 from registry.adapters.store.requests import Requests
+from registry.adapters.store.reseals import Reseals
 from registry.adapters.store.reviews import Reviews
 from registry.adapters.store.revisions import Revisions, SigningRequests
 from registry.adapters.store.rollouts import Rollouts
@@ -78,6 +79,7 @@ class Transaction:
         self.requests = Requests(connection)
         self.approvals = Approvals(connection)
         self.revisions = Revisions(connection)
+        self.reseals = Reseals(connection)
         self.signing_requests = SigningRequests(connection)
         self.placements = Placements(connection)
         self.endpoints = Endpoints(connection)

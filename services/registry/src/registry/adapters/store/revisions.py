@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, insert, select, update
@@ -10,8 +10,8 @@ from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, insert, 
 from certcore.bundles import SealedKey
 from certcore.placements import PLATFORM
 from registry.adapters import tables
-from registry.adapters.store.statements import exists, known_or_text, put
-from registry.domain.revision import Revision, SigningRequest, SigningState
+from registry.adapters.store.statements import exists, known_or_text, put, put_all
+from registry.domain.revision import Revision, SigningRequest, SigningState, SuggestedWindow
 
 __all__ = ["Revisions", "SigningRequests"]
 
@@ -48,23 +48,18 @@ class Revisions:
 
     def add(self, revision: Revision, keys: Iterable[SealedKey]) -> None:
         """Store a revision and its sealed keys."""
-        self._connection.execute(insert(tables.revision), asdict(revision))
-        sealed = [
-            {
-                "certificate_id": revision.certificate_id,
-                "revision": revision.number,
-                "variant": revision.variant,
-                "recipient": key.recipient,
-                "sealed": key.raw(),
-                "key_id": key.key_id,
-            }
-            for key in keys
-        ]
+        self._connection.execute(insert(tables.revision), _row(revision))
+        sealed = _bundle_rows(revision, keys)
         if sealed:
             self._connection.execute(insert(tables.bundle), sealed)
 
+    def reseal(self, revision: Revision, keys: Iterable[SealedKey]) -> None:
+        """Store sealed keys of a revision that is there, in place of those that the recipients had."""
+        key = ("certificate_id", "revision", "variant", "recipient")
+        put_all(self._connection, tables.bundle, _bundle_rows(revision, keys), key)
+
     def save(self, revision: Revision) -> None:
-        """Save what the issuer reported of it."""
+        """Save what the issuer reported of it, its CA's window too."""
         row = tables.revision
         where = (
             row.c.certificate_id == revision.certificate_id,
@@ -79,6 +74,7 @@ class Revisions:
                 validation_method=revision.validation_method,
                 ari_id=revision.ari_id,
                 announced=revision.announced,
+                **_window_row(revision.window),
             )
         )
 
@@ -86,7 +82,7 @@ class Revisions:
         """By certificate, newest first; those that the issuer has not reported yet among them."""
         found: dict[str, list[Revision]] = defaultdict(list)
         for item in self._connection.execute(_OF, {"ids": certificate_ids}):
-            found[item.certificate_id].append(Revision(**item._asdict()))
+            found[item.certificate_id].append(_revision(item))
         return found
 
     def some(self, keys: Iterable[RevisionKey]) -> dict[str, list[Revision]]:
@@ -95,7 +91,7 @@ class Revisions:
         found: dict[str, list[Revision]] = defaultdict(list)
         for item in self._connection.execute(_SOME, _named(wanted)):
             if (item.certificate_id, item.number, item.variant) in wanted:
-                found[item.certificate_id].append(Revision(**item._asdict()))
+                found[item.certificate_id].append(_revision(item))
         return found
 
     def has_leaf(self, fingerprint_sha256: str) -> bool:
@@ -121,6 +117,39 @@ class Revisions:
                 sealed = SealedKey.of(item.recipient, item.sealed, item.key_id)
                 found[item.certificate_id][item.revision, item.variant, item.recipient] = sealed
         return found
+
+
+def _bundle_rows(revision: Revision, keys: Iterable[SealedKey]) -> list[dict[str, object]]:
+    return [
+        {
+            "certificate_id": revision.certificate_id,
+            "revision": revision.number,
+            "variant": revision.variant,
+            "recipient": key.recipient,
+            "sealed": key.raw(),
+            "key_id": key.key_id,
+        }
+        for key in keys
+    ]
+
+
+_WINDOW: Final = tuple(field.name for field in fields(SuggestedWindow))
+
+
+def _row(revision: Revision) -> dict[str, object]:
+    values = asdict(revision)
+    del values["window"]
+    return values | _window_row(revision.window)
+
+
+def _window_row(window: SuggestedWindow | None) -> dict[str, object]:
+    return {f"window_{name}": getattr(window, name) if window else None for name in _WINDOW}
+
+
+def _revision(row: Row[Any]) -> Revision:
+    values = row._asdict()
+    told = {name: values.pop(f"window_{name}") for name in _WINDOW}
+    return Revision(**values, window=SuggestedWindow(**told) if told["answered_at"] else None)
 
 
 def _named(keys: Collection[RevisionKey]) -> dict[str, list[str] | list[int]]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 from certcore.api import IssueOrders, Page, ServiceView
 from certcore.bundles import IssuedBundle, SealedBundle, StoredBundle
 from certcore.clock import Clock
-from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected
+from certcore.events import CONTRACT, CsrWanted, DeploymentOrdered, EndpointsExpected
 from certcore.names import Label
 from certcore.placements import PLATFORM
 from registry.adapters.store import Store, Transaction
@@ -69,7 +69,7 @@ def services_router(*, store: Store, bundles: Bundles, levels: Deployments, cloc
         def work(transaction: Transaction) -> Response:
             page = issue_orders(transaction, after=last, limit=limit, known=known)
             epoch = transaction.epochs.present().number
-            return level_response(_ORDERS, partial(IssueOrders, epoch=epoch), page)
+            return level_response(_ORDERS, partial(IssueOrders, epoch=epoch, contract=CONTRACT), page)
 
         return await store.read(work)
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import APIRouter, status
 
-from certcore.api import Page, SiteEnrolment, SiteView, TokenOrder, TokenView
+from certcore.api import Page, SiteEnrolment, SiteView
 from certcore.clock import Clock
 from certcore.errors import SealingError
 from certcore.events import Recipient
@@ -15,6 +15,7 @@ from certcore.names import is_label
 from certcore.rejection import RejectedError, Rejection
 from certcore.review import SiteReview, SiteReviewUpdate
 from certcore.sealing import decode_public_key
+from certcore.tokens import TokenOrder, TokenView
 from registry.adapters.store import Store, Transaction
 from registry.adapters.store.reviews import Place
 from registry.domain.access import Principal
@@ -46,7 +47,8 @@ def sites_router(*, store: Store, reviews: Reviews, clock: Clock, enrolled: Call
 
     @router.put("/sites/{name}", status_code=status.HTTP_204_NO_CONTENT)
     async def enrol(name: str, enrolment: SiteEnrolment, caller: Operator) -> None:
-        """Enrol a site with the public halves of its services' keys; a key that is there is never replaced here.
+        """Enrol a site with the public halves of its services' keys; a key that is there is replaced only where
+        `replace` says so. Then everything that the service should hold is sealed again.
 
         The hub is enrolled the same way, for a pusher that delivers to targets of no site.
         """
@@ -89,14 +91,22 @@ def sites_router(*, store: Store, reviews: Reviews, clock: Clock, enrolled: Call
 
 
 def _enrol(transaction: Transaction, name: str, enrolment: SiteEnrolment, *, actor: str, now: datetime) -> None:
+    replaced: list[str] = []
     present = {item.name: item.public_key for item in _recipients(transaction.sites.all(), name)}
     for recipient in enrolment.recipients:
         known = present.get(recipient_name(name, recipient.service))
-        if known is not None and known != recipient.public_key:
+        if known is None or known == recipient.public_key:
+            continue
+        if not enrolment.replace:
             raise ConflictError(f"{name} has another key for its {recipient.service} already")
+        replaced.append(recipient.service)
     keys: dict[str, str] = {recipient.service: recipient.public_key for recipient in enrolment.recipients}
     transaction.sites.enrol(name, keys, now)
     transaction.audit.note(actor, "enrol site", name, ", ".join(sorted(keys)), now)
+    for service in replaced:
+        count = transaction.reseals.look_at_all(name, service, recipient_name(name, service), now)
+        detail = f"{service}: keys of {count} certificates are to be sealed again"
+        transaction.audit.note(actor, "replace key", name, detail, now)
 
 
 def _read_place(cursor: str | None) -> Place | None:

@@ -2,20 +2,25 @@
 
 from typing import Final
 
+import structlog
+
 from certcore.clock import Clock
-from certcore.events import Event, RevisionFailed, RevisionIssued, RevisionStarted
+from certcore.events import Event, RevisionFailed, RevisionIssued, RevisionRenewalWindow, RevisionStarted
 from certcore.identities import HUB
 from certcore.subjects import Reporter
 from certkit.bus import Handler
 from registry.adapters.store import Transaction
 from registry.domain.access import check_reporter
 from registry.domain.issuance import fail, start
+from registry.domain.suggestion import suggest
 from registry.handlers.changes import Changes
 from registry.handlers.issued import save_issued
 from registry.handlers.reports.once import PATIENT_S, Once
 from registry.handlers.reports.rollout import load_rollout
 
 __all__ = ["RevisionReports"]
+
+log = structlog.get_logger()
 
 _ISSUER: Final = Reporter(HUB, "issuer")
 
@@ -32,6 +37,7 @@ class RevisionReports:
             RevisionStarted: self._once.handler(self.on_started, patience_s=PATIENT_S),
             RevisionIssued: self._once.handler(self.on_issued),
             RevisionFailed: self._once.handler(self.on_failed),
+            RevisionRenewalWindow: self._once.handler(self.on_window, patience_s=PATIENT_S),
         }
 
     def on_started(self, transaction: Transaction, event: RevisionStarted, who: Reporter) -> None:
@@ -48,3 +54,12 @@ class RevisionReports:
         check_reporter(who, _ISSUER)
         rollout = load_rollout(transaction, event.certificate_id)
         self._changes.save(transaction, rollout, fail(rollout, event, now=self._clock()))
+
+    def on_window(self, transaction: Transaction, event: RevisionRenewalWindow, who: Reporter) -> None:
+        check_reporter(who, _ISSUER)
+        rollout = transaction.rollouts.get(event.certificate_id)
+        if rollout is None:
+            # Of what a restored registry lost: the issuer goes on to ask for it until it expires.
+            log.info("renewal_window_of_unknown", certificate_id=event.certificate_id)
+            return
+        self._changes.save(transaction, rollout, suggest(rollout, event))

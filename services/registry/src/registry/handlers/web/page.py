@@ -7,9 +7,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 
-from certcore.api import RequestState, SignInCode
+from certcore.api import RequestState
 from certcore.clock import Clock
 from certcore.identities import HUB
+from certcore.tokens import SignInCode
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal, owner_listed
 from registry.handlers.http.auth import SESSION_COOKIE, Authenticator, Operator, Viewer
