@@ -26,6 +26,7 @@ from tests.private_ca import CaFiles, a_ca
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 OWN = "own"
+PUBLIC = "public"
 BATCH = 40
 
 
@@ -37,13 +38,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> CaFiles:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory: pytest.TempPathFactory, files: CaFiles, tell: Tell) -> AsyncIterator[Scene]:
-    async with a_scene(tmp_path_factory.mktemp("issuer"), tell=tell, more_cas=(files.settings(OWN),)) as ready:
+    # It is never asked.
+    public = {"name": PUBLIC, "directory_url": "https://127.0.0.1:1/dir", "challenges": ["dns-01"]}
+    cas = (files.settings(OWN), public)
+    async with a_scene(tmp_path_factory.mktemp("issuer"), tell=tell, more_cas=cas) as ready:
         yield ready
 
 
 async def test_a_private_name_is_signed_by_the_next_ca_that_may(scene: Scene, files: CaFiles) -> None:
     name = "db.site1.internal"
-    await scene.peer.order(an_order("db", name, cas=("by-dns", OWN)))
+    await scene.peer.order(an_order("db", name, cas=(PUBLIC, OWN)))
     event = (await scene.peer.wait_for(RevisionIssued, certificate_ids=["db"]))["db"]
     assert (event.ca, event.validation_method, event.ari_id) == (OWN, "signed", None)
     issued = scene.registry.issued["db", 1, PLATFORM]
@@ -57,7 +61,7 @@ async def test_a_private_name_is_signed_by_the_next_ca_that_may(scene: Scene, fi
 
 
 async def test_where_only_public_cas_are_allowed_the_requester_is_told_the_way_out(scene: Scene) -> None:
-    await scene.peer.order(an_order("nas", "nas.local"))
+    await scene.peer.order(an_order("nas", "nas.local", cas=(PUBLIC,)))
     failed = (await scene.peer.wait_for(RevisionFailed, certificate_ids=["nas"]))["nas"]
     assert (failed.code, failed.must_act, failed.next_try) == (FailureCode.CONFIGURATION, MustAct.REQUESTER, None)
     assert "nas.local is under .local" in failed.reason

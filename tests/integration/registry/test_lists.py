@@ -67,7 +67,7 @@ async def pages(
         response = await person.get(f"{path}{'&' if '?' in path else '?'}limit={limit}{after}")
         assert response.status_code == 200, response.text
         page = response.json()
-        assert page.keys() - {"epoch"} == {"items", "next"}
+        assert page.keys() - {"epoch", "contract"} == {"items", "next"}
         found.append(page["items"])
         if page["next"] is None:
             return found
