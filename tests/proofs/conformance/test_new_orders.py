@@ -9,8 +9,8 @@ from tests.acme_ca.calls import Endpoint
 from tests.acme_ca.orders import Order
 from tests.acme_ca.signing import ari_id
 from tests.integration.issuer.bus_peer import an_order
-from tests.integration.issuer.conformance.stage import Stage
 from tests.integration.issuer.scene import until
+from tests.proofs.conformance.stage import Stage
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 

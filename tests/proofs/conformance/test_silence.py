@@ -4,7 +4,7 @@ import pytest
 
 from tests.acme_ca import acts
 from tests.acme_ca.calls import Endpoint
-from tests.integration.issuer.conformance.stage import Stage
+from tests.proofs.conformance.stage import Stage
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 

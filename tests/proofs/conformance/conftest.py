@@ -9,8 +9,8 @@ import pytest_asyncio
 from certlocal.tools import Tell
 from tests.acme_ca.running import RunningCa, running_ca
 from tests.acme_ca.server import ScriptedCa
-from tests.integration.issuer.conformance.stage import PATIENCE_S, Stage
 from tests.integration.issuer.scene import IssuerScene, issuer_scene
+from tests.proofs.conformance.stage import PATIENCE_S, Stage
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

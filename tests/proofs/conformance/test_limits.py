@@ -10,8 +10,8 @@ from certlocal.tools import Tell
 from tests.acme_ca import acts
 from tests.acme_ca.calls import Endpoint
 from tests.acme_ca.running import running_ca
-from tests.integration.issuer.conformance.stage import Stage
 from tests.integration.issuer.scene import issuer_scene
+from tests.proofs.conformance.stage import Stage
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,7 @@ from certcore.placements import PLATFORM
 from tests.acme_ca import acts
 from tests.acme_ca.calls import Endpoint, problem
 from tests.acme_ca.conduct import LeafFault
-from tests.integration.issuer.conformance.stage import Stage
+from tests.proofs.conformance.stage import Stage
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
