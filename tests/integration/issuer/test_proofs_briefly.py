@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from certlocal.tools import Tell
-from tests.acme_proofs.kills import POINTS, kills_at_finalize, kills_at_points
+from tests.acme_proofs.kills import kills_at_finalize, kills_at_points
 from tests.acme_proofs.neighbours import silent_neighbour
 from tests.acme_proofs.polls import one_limit, slow_new_order, spoiled_polls
 from tests.holds.figures import Figure, hold, show
@@ -24,12 +24,6 @@ def seed(tell: Tell) -> int:
 
 async def test_bad_answers_into_each_look_cost_no_order(tmp_path: Path, seed: int, tell: Tell) -> None:
     hold(await spoiled_polls(tmp_path, seed=seed, tell=tell, jobs=12))
-
-
-async def test_two_issuers_of_one_machine_killed_anywhere_finalize_once(
-    tmp_path: Path, seed: int, tell: Tell
-) -> None:
-    hold(await kills_at_points(tmp_path, seed=seed, tell=tell, points=len(POINTS), shared=True))
 
 
 async def test_two_hosts_killed_anywhere_finalize_once(tmp_path: Path, seed: int, tell: Tell) -> None:
