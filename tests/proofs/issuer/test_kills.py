@@ -24,6 +24,11 @@ async def test_kill_points(tmp_path: Path, seed: int, tell: Tell) -> None:
     hold(_summed(figures))
 
 
+async def test_kill_points_of_one_machine(tmp_path: Path, seed: int, tell: Tell) -> None:
+    """Two issuers on one SQLite journal, where the others have PostgreSQL and a folder each."""
+    hold(await kills_at_points(tmp_path, seed=seed, tell=tell, shared=True))
+
+
 async def test_take_over(tmp_path: Path, seed: int, tell: Tell) -> None:
     figures: list[Figure] = []
     for one in range(seed, seed + _SEEDS):
