@@ -145,6 +145,20 @@ async def test_a_replacement_is_not_given_up_for_an_answer_that_says_nothing_of_
     assert [order.replaces for order in _second(stage)] == [replaces]
 
 
+async def test_a_replacement_on_which_the_ca_fails_each_time_is_ordered_without(stage: Stage) -> None:
+    """As Pebble does for every 256th certificate: its serial number begins with a zero octet."""
+    replaces = await _first(stage)
+    rule = stage.misbehave(
+        acts.refuse("serverInternal", 500, "could not find an order for the given certificate"),
+        Endpoint.NEW_ORDER,
+        times=None,
+        when=lambda call: "replaces" in call.payload,
+    )
+    await _renewed(stage, replaces)
+    assert rule.hits > 1
+    assert [order.replaces for order in _second(stage)] == [None]
+
+
 async def test_a_replacement_that_another_order_has_taken_is_ordered_without(stage: Stage) -> None:
     replaces = await _first(stage)
     rule = stage.misbehave(acts.refuse("alreadyReplaced", 409), Endpoint.NEW_ORDER)

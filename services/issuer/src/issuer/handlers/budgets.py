@@ -17,6 +17,7 @@ from issuer.domain.bulkhead import pause_after
 from issuer.domain.errors import AcmeProblemError
 from issuer.domain.failure import FailureReason, JobFailedError, JobWaitsError
 from issuer.domain.job import Job, JobId
+from issuer.domain.replacing import replaced_by
 
 __all__ = ["Budgets"]
 
@@ -102,7 +103,7 @@ class Budgets:
         before = JobId(job.id.certificate_id, job.id.revision - 1, job.id.variant)
         known = (await self._journal.found([before])).get(before)
         again = known is not None and known.ca == job.ca and set(known.issue_order.dns_names) == set(wanted.dns_names)
-        ca, replaced = job.ca or "", wanted.replaces
+        ca, replaced = job.ca or "", replaced_by(job).ari_id
         window = replaced and await self._windows.window_of(job.id.certificate_id, ca=ca, ari_id=replaced)
         return NewOrder(
             ca=ca,

@@ -42,6 +42,7 @@ from issuer.domain.issued import ari_id, check_issued
 from issuer.domain.job import CaOrder, Job, JobState, Step, next_step
 from issuer.domain.key_material import make_key_material
 from issuer.domain.order_loss import answered
+from issuer.domain.replacing import Why, replaced_by
 from issuer.domain.retry import Verdict, decide_retry
 from issuer.domain.waiting import decide_wait, without_wait
 from issuer.handlers.budgets import Budgets
@@ -209,10 +210,12 @@ class Issuance:
         self._bulkheads.admit(job)
         ca, wanted = self._watch.ca_of(job), job.issue_order
         await self._caa.check(ca, wanted.dns_names)
-        replaces = wanted.replaces if job.abandoned == 0 else None
+        replacing = replaced_by(job)
+        if replacing.reason is Why.FAILS:
+            log.warning("replacement_not_named", ca=job.ca, replaces=wanted.replaces, reason=replacing.reason)
         async with self._bulkheads.new_order(job):
             await self._budgets.spend(job)
-            view = await ca.open_order(wanted.dns_names, replaces=replaces, profile=wanted.profile)
+            view = await ca.open_order(wanted.dns_names, replaces=replacing.ari_id, profile=wanted.profile)
         order = CaOrder(view.url, view.finalize_url)
         ordered = await self._forward(job, replace(job, state=JobState.ORDERED, ca_order=order))
         log.info("order_opened", order=view.url, status=view.status)
