@@ -1,33 +1,37 @@
 """No route costs more statements with a thousand certificates than with ten."""
 
 from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from certcore.api import Role
 from registry.adapters.store import Transaction
 from registry.domain.access import Principal
 from registry.handlers.http.auth import hash_token
-from tests.authority import Authority
 from tests.integration.registry.costs import routed
+from tests.integration.registry.many_rows import ManyRows, copyable, name_of
 from tests.integration.registry.statements import counted
-from tests.integration.registry.world import NOON, SPEC, World, schema, world
+from tests.integration.registry.world import MIGRATIONS, NOON, World, a_database
 
 pytestmark = pytest.mark.integration
 
-FEW: Final = 10
+UNDER_WAY: Final = 1
+FEW: Final = 14
 MANY: Final = 1000
 MOST: Final = 15
 """Statements of one answer, the look at the token among them."""
 
+SITE: Final = "site-3"
+LIVE: Final = name_of(13)
+"""The first live one of that site."""
 TOKENS: Final = {
     "person": Principal("pat", "shop", frozenset({Role.VIEWER, Role.OPERATOR, Role.APPROVER, Role.AUDITOR})),
     "issuer": Principal("issuer", "certbus", frozenset({Role.ISSUER})),
-    "syncer": Principal("site1-syncer", "certbus", frozenset({Role.DELIVERER}), "site1", "syncer"),
+    "syncer": Principal(f"{SITE}-syncer", "certbus", frozenset({Role.DELIVERER}), SITE, "syncer"),
     "monitor": Principal("monitor", "certbus", frozenset({Role.MONITOR})),
 }
 CALLERS: Final = {
@@ -41,32 +45,30 @@ NO_ROWS: Final = {"/assets/{name}", "/sign-in"}
 PAGED: Final = {"/v1/certificates", "/v1/requests", "/v1/deployments", "/v1/csrs", "/v1/expectations", "/v1/orders"}
 
 
-@pytest_asyncio.fixture
-async def made(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(await schema(tmp_path), "routes") as found:
-        yield found
-
-
-async def stored(made: World, number: int, authority: Authority) -> None:
-    """So many certificates in all; every second one is issued, the others are ordered."""
-    have = len(await made.store.read(lambda transaction: transaction.certificates.ids(limit=MANY)))
-    for index in range(have, number):
-        made.certificate_id = await made.submit(SPEC.model_copy(update={"name": f"app-{index}"}))
-        if index % 2:
-            await made.issue(authority)
+@asynccontextmanager
+async def growing(folder: Path) -> AsyncIterator[tuple[World, ManyRows]]:
+    database = a_database(f"sqlite:///{folder / 'routes.db'}")
+    try:
+        await database.upgrade(MIGRATIONS)
+        made = copyable(database, now=NOON)
+        yield made, ManyRows(made)
+    finally:
+        await database.close()
 
 
 async def costs(made: World, client: httpx.AsyncClient, paths: Iterable[str]) -> dict[str, int]:
     [request] = await made.store.read(lambda transaction: transaction.requests.page(limit=1))
+    shown = await client.get(f"/v1/certificates/{LIVE}", headers={"authorization": "Bearer person"})
     values = {
-        "{name}": "app-1",
+        "/sites/{name}": f"/sites/{SITE}",
+        "{name}": LIVE,
         "{request_id}": request.id,
-        "{certificate_id}": made.certificate_id,
+        "{certificate_id}": shown.json()["id"],
         "{revision}": "1",
     }
     found = {}
     for path in sorted(paths):
-        url = path.replace("/sites/{name}", "/sites/site1")
+        url = path
         for name, value in values.items():
             url = url.replace(name, value)
         query = {"limit": "500"} if path in PAGED else {}
@@ -78,21 +80,22 @@ async def costs(made: World, client: httpx.AsyncClient, paths: Iterable[str]) ->
     return found
 
 
-async def test_no_route_costs_more_with_a_thousand_certificates_than_with_ten(made: World) -> None:
+async def test_no_route_costs_more_with_a_thousand_certificates_than_with_ten(tmp_path: Path) -> None:
     def let_in(transaction: Transaction) -> None:
         for token, principal in TOKENS.items():
             transaction.tokens.add(hash_token(token), principal, now=NOON)
 
-    await made.store.write(let_in)
-    authority = Authority()
-    registry, paths = routed(made)
-    paths -= NO_ROWS
-    assert paths >= PAGED
-    transport = httpx.ASGITransport(app=registry)
-    async with httpx.AsyncClient(transport=transport, base_url="http://registry") as client:
-        await stored(made, FEW, authority)
-        few = await costs(made, client, paths)
-        await stored(made, MANY, authority)
-        many = await costs(made, client, paths)
+    async with growing(tmp_path) as (made, rows):
+        await rows.begin(under_way=UNDER_WAY)
+        await made.store.write(let_in)
+        registry, paths = routed(made)
+        paths -= NO_ROWS
+        assert paths >= PAGED
+        transport = httpx.ASGITransport(app=registry)
+        async with httpx.AsyncClient(transport=transport, base_url="http://registry") as client:
+            await rows.up_to(FEW)
+            few = await costs(made, client, paths)
+            await rows.up_to(MANY)
+            many = await costs(made, client, paths)
     assert many == few
     assert max(few.values()) <= MOST, few

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import pytest_asyncio
 
 from tests.integration.registry.costs import Cost, counting, steps
 from tests.integration.registry.many_rows import UNDER_WAY, ManyRows, copyable
 from tests.integration.registry.world import MIGRATIONS, NOON, a_database
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 FEW: Final = 1000
 MANY: Final = 4000
@@ -46,8 +47,13 @@ def allowed(name: str, few: Cost) -> float:
     return room + (MANY - FEW) * 2 * A_PLACEMENT if name.startswith(COUNTED) else room
 
 
-async def test_nothing_costs_more_with_more_certificates(tmp_path: Path) -> None:
-    few, many = await costs(tmp_path, FEW), await costs(tmp_path, MANY)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def few(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Cost]:
+    return await costs(tmp_path_factory.mktemp("few"), FEW)
+
+
+async def test_nothing_costs_more_with_more_certificates(tmp_path: Path, few: dict[str, Cost]) -> None:
+    many = await costs(tmp_path, MANY)
     grown = {
         name: (one.instructions, many[name].instructions)
         for name, one in few.items()
@@ -59,11 +65,13 @@ async def test_nothing_costs_more_with_more_certificates(tmp_path: Path) -> None
     }
 
 
-async def test_no_list_costs_more_with_more_certificates_under_way(tmp_path: Path) -> None:
-    few, many = await costs(tmp_path, FEW), await costs(tmp_path, FEW + 3 * 19 * UNDER_WAY, under_way=20 * UNDER_WAY)
+async def test_no_list_costs_more_with_more_certificates_under_way(tmp_path: Path, few: dict[str, Cost]) -> None:
+    many = await costs(tmp_path, FEW + 3 * 19 * UNDER_WAY, under_way=20 * UNDER_WAY)
     grown = {
         name: (one.instructions, many[name].instructions)
         for name, one in few.items()
         if name.startswith("GET ") and many[name].instructions > allowed(name, one)
     }
     assert grown == {}
+    lists = [name for name in few if name.startswith("GET ")]
+    assert {name: many[name].statements for name in lists} == {name: few[name].statements for name in lists}
