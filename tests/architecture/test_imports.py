@@ -104,3 +104,11 @@ def test_a_breach_of_a_rule_is_found(tree: Path, breach: Breach) -> None:
 
 def test_every_rule_has_its_breach() -> None:
     assert {breach.rule for breach in BREACHES} == set(_names())
+
+
+@pytest.mark.parametrize("service", ["syncer", "cdn_pusher"])
+def test_a_service_without_a_database_loads_no_driver_of_one(service: str) -> None:
+    """It would cost each start a fifth more."""
+    seen = f"import sys, {service}.app; print([name for name in ('sqlalchemy', 'alembic') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

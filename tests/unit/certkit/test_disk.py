@@ -1,9 +1,8 @@
 from pathlib import Path
 
-import pytest
 from prometheus_client import CollectorRegistry
 
-from certkit.disk import Disks, folder_of
+from certkit.disk import Disks
 
 
 def test_a_folder_on_a_disk_with_room_is_told_with_its_room(tmp_path: Path) -> None:
@@ -22,18 +21,3 @@ def test_a_folder_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     [finding] = Disks([tmp_path / "gone"], metrics=metrics).findings()
     assert finding.problem == "can't be looked at: No such file or directory"
     assert metrics.get_sample_value("certbus_disk_short", {"folder": str(tmp_path / "gone")}) == 1
-
-
-@pytest.mark.parametrize(
-    ("url", "folder"),
-    [
-        ("sqlite+aiosqlite:////var/lib/certbus/registry.db", Path("/var/lib/certbus")),
-        ("sqlite:////var/lib/certbus/registry.db", Path("/var/lib/certbus")),
-        ("sqlite+aiosqlite:///registry.db", Path()),
-        ("sqlite+aiosqlite:///:memory:", None),
-        ("sqlite+aiosqlite://", None),
-        ("postgresql+asyncpg://certbus@db/registry", None),
-    ],
-)
-def test_only_a_database_of_this_machine_has_a_folder(url: str, folder: Path | None) -> None:
-    assert folder_of(url) == folder

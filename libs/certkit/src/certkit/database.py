@@ -38,6 +38,7 @@ __all__ = [
     "StoredJson",
     "UtcDateTime",
     "busy",
+    "folder_of",
     "make_engine",
     "make_sync_engine",
     "pages_before_checkpoint",
@@ -255,3 +256,11 @@ def run_migrations(
     """The whole of a migrations folder's env.py."""
     configure(connection=configuration.attributes["connection"], target_metadata=metadata, render_as_batch=True)
     run()
+
+
+def folder_of(database_url: str) -> Path | None:
+    """The folder of a SQLite database; None for one that another machine keeps, or memory."""
+    url = make_url(database_url)
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    return Path(url.database).parent

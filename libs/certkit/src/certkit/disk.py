@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry
-from sqlalchemy import make_url
 
 from certkit import metric_names
 from certkit.metric_names import gauge
 from certkit.readiness import Finding
 
-__all__ = ["Disks", "folder_of"]
+__all__ = ["Disks"]
 
 _MIB: Final = 1024 * 1024
 _LEAST_BYTES: Final = 64 * _MIB
@@ -46,11 +45,3 @@ class Disks:
         if short:
             return Finding(check=check, problem=f"has only {free} MiB free, and needs {least / _MIB:.0f}")
         return Finding(check=check, detail=f"{free} MiB free")
-
-
-def folder_of(database_url: str) -> Path | None:
-    """The folder of a SQLite database; None for one that another machine keeps, or memory."""
-    url = make_url(database_url)
-    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
-        return None
-    return Path(url.database).parent

@@ -18,7 +18,7 @@ from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccep
 from certcore.identities import HUB, Service, durable, source
 from certkit.background import Background
 from certkit.bus import EventPublisher, make_broker, subscribe
-from certkit.disk import folder_of
+from certkit.database import folder_of
 from certkit.health import service_readiness
 from certkit.heartbeat import Heartbeat
 from certkit.lifecycle import ServiceApp, service_app

@@ -14,8 +14,7 @@ from certcore.events import EndpointsExpected, EndpointsExpectedV1
 from certcore.identities import HUB, Service, durable, source
 from certkit.background import Background
 from certkit.bus import EventPublisher, make_broker, subscribe, upgrading
-from certkit.database import make_engine, upgrade
-from certkit.disk import folder_of
+from certkit.database import folder_of, make_engine, upgrade
 from certkit.health import service_readiness
 from certkit.heartbeat import Heartbeat
 from certkit.lifecycle import ServiceApp, service_app

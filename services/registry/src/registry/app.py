@@ -24,8 +24,8 @@ from certcore.identities import ALERTS_DURABLE, HUB, READS_REPORTS, REQUESTS_DUR
 from certcore.plugins import load_target_kinds
 from certkit.background import Background
 from certkit.bus import EventPublisher, Handler, make_broker
+from certkit.database import folder_of
 from certkit.discovery import Discovery, EachConsumer, EachStream
-from certkit.disk import folder_of
 from certkit.health import service_readiness
 from certkit.service import health_routes
 from certkit.stream_messages import StreamMessages
