@@ -18,6 +18,7 @@ from certcore.api import CertificateView
 from certcore.events import AlertRaised, AlertResolved
 from certcore.identities import alerts_durable, owner_identity
 from certkit.background import end_tasks
+from certlocal.services import SERVICES
 from certlocal.story import Story
 from certlocal.system import Listener, LocalSystem
 from certlocal.trace_tree import read_trace
@@ -38,6 +39,10 @@ async def test_every_promise_of_the_story_holds(system: LocalSystem) -> None:
     held = await Story(system, tell=told.append).play()
     print("\n".join(told))
     assert held, "\n".join(told)
+
+
+async def test_the_names_that_can_be_left_out_are_those_that_are_started(system: LocalSystem) -> None:
+    assert tuple(system.services) == SERVICES
 
 
 async def test_a_system_that_was_just_started_has_no_alert_of_its_own(system: LocalSystem) -> None:

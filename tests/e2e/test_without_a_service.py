@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from certlocal.services import SERVICES
-from tests.e2e.running import running_system
 from tests.patience import HANG_S
 
 pytestmark = pytest.mark.e2e
@@ -45,8 +43,3 @@ async def test_the_story_waits_for_a_service_that_is_run_by_hand(tmp_path: Path)
         await issuer.wait()
     assert certbus.returncode == 0, "".join(told) + rest.decode()
     assert "✓ issuer" in rest.decode()
-
-
-async def test_the_names_that_can_be_left_out_are_those_that_are_started(tmp_path: Path) -> None:
-    async with running_system(tmp_path) as system:
-        assert tuple(system.services) == SERVICES
