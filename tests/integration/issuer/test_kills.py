@@ -32,7 +32,7 @@ from tests.patience import HANG_S
 
 pytestmark = pytest.mark.integration
 
-KILLS = int(os.environ.get("CERTBUS_TEST_KILLS", "10"))
+KILLS = int(os.environ.get("CERTBUS_TEST_KILLS", "5"))
 JOBS_PER_KILL = 5
 
 
