@@ -58,10 +58,13 @@ class ReadModel(BaseModel):
     def _set_aside(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
+        lists = _lists_of(cls)
+        if not lists and "unreadable" not in data:
+            return data
         # What a sender calls so is its own affair.
         found = {name: value for name, value in data.items() if name != "unreadable"}
         aside: list[Unreadable] = []
-        for name, adapter in _lists_of(cls).items():
+        for name, adapter in lists.items():
             value = found.get(name)
             if isinstance(value, list | tuple):
                 found[name] = tuple(_readable(name, value, adapter, aside))

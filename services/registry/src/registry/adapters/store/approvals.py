@@ -12,6 +12,7 @@ from registry.domain.certificate import Approval
 __all__ = ["Approvals"]
 
 
+_ADD: Final = insert(tables.approval)
 _BY_ID: Final = select(tables.approval).where(tables.approval.c.id == bindparam("approval_id"))
 
 _HASHES: Final = select(tables.approval.c.id, tables.approval.c.spec_hash).where(
@@ -24,7 +25,7 @@ class Approvals:
         self._connection = connection
 
     def add(self, approval: Approval) -> None:
-        self._connection.execute(insert(tables.approval), asdict(approval))
+        self._connection.execute(_ADD, asdict(approval))
 
     def get(self, approval_id: str | None) -> Approval | None:
         if approval_id is None:

@@ -45,6 +45,25 @@ _REPLACED: Final = and_(
 )
 """A deployment that has a newer one of its subject: its stream keeps one message a subject."""
 
+_ROW: Final = tables.event
+_ADD: Final = insert(_ROW)
+# In the order of the index of unsent events: without it SQLite walks through all that were ever sent.
+_FIRST_UNSENT: Final = (
+    select(_ROW.c.stream, _ROW.c.owner, _ROW.c.sequence, _ROW.c.repeats)
+    .where(_ROW.c.sent_at.is_(None))
+    .order_by(_ROW.c.stream, _ROW.c.owner, _ROW.c.sequence)
+    .limit(bindparam("most"))
+)
+_MANY: Final = (
+    select(_ROW).where(_ROW.c.sequence.in_(bindparam("sequences", expanding=True))).order_by(_ROW.c.sequence)
+)
+_MARK: Final = update(_ROW).where(
+    _ROW.c.sequence.in_(bindparam("sequences", expanding=True)), _ROW.c.repeats == bindparam("known_repeats")
+)
+_AFTER: Final = (
+    select(_ROW).where(_ROW.c.sequence > bindparam("known")).order_by(_ROW.c.sequence).limit(bindparam("most"))
+)
+
 _AT_ONCE: Final = 500
 """Values in one IN."""
 
@@ -94,6 +113,8 @@ class Backlog:
 class Events:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.added = False
+        """Whether this transaction wrote any, which others may wait for."""
 
     def add(
         self,
@@ -110,7 +131,7 @@ class Events:
         sent: bool = False,
     ) -> None:
         self._connection.execute(
-            insert(tables.event),
+            _ADD,
             {
                 "id": event_id,
                 "type": event.type,
@@ -126,6 +147,7 @@ class Events:
                 "repeats": 0,
             },
         )
+        self.added = True
 
     def streams_unsent(self) -> list[str]:
         """The streams that something is still to be published to."""
@@ -148,33 +170,25 @@ class Events:
 
     def first_unsent(self, *, limit: int) -> list[UnsentEvent]:
         """What is still to be published, of whatever stream and owner: so many of it, and no certain ones."""
-        row = tables.event
-        columns = (row.c.stream, row.c.owner, row.c.sequence, row.c.repeats)
-        # In the order of the index of unsent events: without it SQLite walks through all that were ever sent.
-        query = select(*columns).where(row.c.sent_at.is_(None)).order_by(*columns[:3]).limit(limit)
-        return [UnsentEvent(*found) for found in self._connection.execute(query)]
+        return [UnsentEvent(*found) for found in self._connection.execute(_FIRST_UNSENT, {"most": limit})]
 
     def many(self, sequences: Sequence[int]) -> list[StoredEvent]:
         """Oldest first."""
-        row = tables.event
         found: list[StoredEvent] = []
         for part in _parts(sorted(sequences)):
-            query = select(row).where(row.c.sequence.in_(part)).order_by(row.c.sequence)
-            found += [_event(item) for item in self._connection.execute(query)]
+            found += [_event(item) for item in self._connection.execute(_MANY, {"sequences": part})]
         return found
 
     def mark_sent(self, keys: Iterable[tuple[int, int]], now: datetime) -> None:
         """By sequence and repeats: one that was ordered to be published again meanwhile stays unsent."""
-        row = tables.event
         by_repeats: dict[int, list[int]] = defaultdict(list)
         for sequence, repeats in keys:
             by_repeats[repeats].append(sequence)
         for repeats, sequences in by_repeats.items():
             # In one order: two relays that mark the same rows don't wait for each other.
             for part in _parts(sorted(sequences)):
-                self._connection.execute(
-                    update(row).where(row.c.sequence.in_(part), row.c.repeats == repeats).values(sent_at=now)
-                )
+                values = {"sequences": part, "known_repeats": repeats, "sent_at": now}
+                self._connection.execute(_MARK, values)
 
     def publish_again(self, sequences: Sequence[int]) -> None:
         """Have them published once more: the same events, in messages of their own.
@@ -228,9 +242,8 @@ class Events:
 
     def after(self, sequence: int, limit: int) -> list[StoredEvent]:
         """Oldest first."""
-        row = tables.event
-        query = select(row).where(row.c.sequence > sequence).order_by(row.c.sequence).limit(limit)
-        return [_event(found) for found in self._connection.execute(query)]
+        found = self._connection.execute(_AFTER, {"known": sequence, "most": limit})
+        return [_event(item) for item in found]
 
     def get(self, event_id: str) -> StoredEvent | None:
         return self._one(select(tables.event).where(tables.event.c.id == event_id))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, func, select
+from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, select
 
 from certcore.identities import recipient_name
 from certcore.placements import Action
@@ -35,6 +35,51 @@ _OF: Final = (
 )
 
 
+def _ordered_at() -> Select[Any]:
+    row, certificate, revision = tables.placement, tables.certificate, tables.revision
+    bundle, seen = tables.bundle, tables.service
+    here = and_(row.c.place == bindparam("here"), row.c.service == bindparam("by"))
+    ids = (
+        select(row.c.certificate_id)
+        .where(here, row.c.certificate_id > bindparam("known"))
+        .distinct()
+        .order_by(row.c.certificate_id)
+        .limit(bindparam("most"))
+    )
+    leaf = and_(
+        revision.c.certificate_id == row.c.certificate_id,
+        revision.c.number == row.c.wanted,
+        revision.c.variant == row.c.variant,
+    )
+    sealed = and_(
+        bundle.c.certificate_id == row.c.certificate_id,
+        bundle.c.revision == row.c.wanted,
+        bundle.c.variant == row.c.variant,
+        bundle.c.recipient == bindparam("recipient_of"),
+    )
+    return (
+        select(
+            row,
+            certificate.c.spec_hash,
+            certificate.c.traceparent,
+            revision.c.fingerprint_sha256,
+            # Another at every sealing.
+            func.substr(bundle.c.sealed, 1, _ENCAPSULATED).label("encapsulated"),
+            seen.c.kinds,
+        )
+        .join(certificate, certificate.c.id == row.c.certificate_id)
+        .outerjoin(revision, leaf)
+        .outerjoin(bundle, sealed)
+        .outerjoin(seen, and_(seen.c.place == row.c.place, seen.c.service == row.c.service))
+        .where(here, row.c.certificate_id.in_(ids))
+        .order_by(row.c.certificate_id, row.c.target)
+    )
+
+
+# Built once: that costs more than finding a short page.
+_ORDERED_AT: Final = _ordered_at()
+
+
 class Placements:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -52,45 +97,9 @@ class Placements:
 
     def ordered_at(self, place: str, service: str, *, after: str, limit: int) -> list[Placed]:
         """What a service of a place should hold of so many certificates after an id, by id and target."""
-        row, certificate, revision = tables.placement, tables.certificate, tables.revision
-        bundle, seen = tables.bundle, tables.service
-        here = and_(row.c.place == place, row.c.service == service)
-        ids = (
-            select(row.c.certificate_id)
-            .where(here, row.c.certificate_id > after)
-            .distinct()
-            .order_by(row.c.certificate_id)
-            .limit(limit)
-        )
-        leaf = and_(
-            revision.c.certificate_id == row.c.certificate_id,
-            revision.c.number == row.c.wanted,
-            revision.c.variant == row.c.variant,
-        )
-        sealed = and_(
-            bundle.c.certificate_id == row.c.certificate_id,
-            bundle.c.revision == row.c.wanted,
-            bundle.c.variant == row.c.variant,
-            bundle.c.recipient == recipient_name(place, service),
-        )
-        query = (
-            select(
-                row,
-                certificate.c.spec_hash,
-                certificate.c.traceparent,
-                revision.c.fingerprint_sha256,
-                # Another at every sealing.
-                func.substr(bundle.c.sealed, 1, _ENCAPSULATED).label("encapsulated"),
-                seen.c.kinds,
-            )
-            .join(certificate, certificate.c.id == row.c.certificate_id)
-            .outerjoin(revision, leaf)
-            .outerjoin(bundle, sealed)
-            .outerjoin(seen, and_(seen.c.place == row.c.place, seen.c.service == row.c.service))
-            .where(here, row.c.certificate_id.in_(ids))
-            .order_by(row.c.certificate_id, row.c.target)
-        )
-        return [_placed(found) for found in self._connection.execute(query)]
+        here = {"here": place, "by": service, "recipient_of": recipient_name(place, service)}
+        found = self._connection.execute(_ORDERED_AT, {**here, "known": after, "most": limit})
+        return [_placed(item) for item in found]
 
     def certificates_at(
         self, place: str, service: str, *, kinds: Iterable[str] = (), after: str = "", limit: int

@@ -29,6 +29,15 @@ _SIGNING_OF: Final = (
 )
 
 
+_ADD: Final = insert(tables.revision)
+_ADD_BUNDLE: Final = insert(tables.bundle)
+_SAVE: Final = update(tables.revision).where(
+    tables.revision.c.certificate_id == bindparam("of"),
+    tables.revision.c.number == bindparam("known_number"),
+    tables.revision.c.variant == bindparam("known_variant"),
+)
+
+
 # SQLite looks through a whole table for rows that are IN a list of tuples; these find them by the key, and some more.
 _NUMBERS: Final[BindParameter[Sequence[int]]] = bindparam("numbers", expanding=True)
 _SOME: Final = select(tables.revision).where(
@@ -37,6 +46,7 @@ _SOME: Final = select(tables.revision).where(
 _SEALED: Final = select(tables.bundle).where(
     tables.bundle.c.certificate_id.in_(_IDS), tables.bundle.c.revision.in_(_NUMBERS)
 )
+_SEALED_TO: Final = _SEALED.where(tables.bundle.c.recipient == bindparam("to"))
 
 RevisionKey = tuple[str, int, str]
 """Certificate, number and variant."""
@@ -48,10 +58,10 @@ class Revisions:
 
     def add(self, revision: Revision, keys: Iterable[SealedKey]) -> None:
         """Store a revision and its sealed keys."""
-        self._connection.execute(insert(tables.revision), _row(revision))
+        self._connection.execute(_ADD, _row(revision))
         sealed = _bundle_rows(revision, keys)
         if sealed:
-            self._connection.execute(insert(tables.bundle), sealed)
+            self._connection.execute(_ADD_BUNDLE, sealed)
 
     def reseal(self, revision: Revision, keys: Iterable[SealedKey]) -> None:
         """Store sealed keys of a revision that is there, in place of those that the recipients had."""
@@ -60,23 +70,14 @@ class Revisions:
 
     def save(self, revision: Revision) -> None:
         """Save what the issuer reported of it, its CA's window too."""
-        row = tables.revision
-        where = (
-            row.c.certificate_id == revision.certificate_id,
-            row.c.number == revision.number,
-            row.c.variant == revision.variant,
-        )
-        self._connection.execute(
-            update(row)
-            .where(*where)
-            .values(
-                ca=revision.ca,
-                validation_method=revision.validation_method,
-                ari_id=revision.ari_id,
-                announced=revision.announced,
-                **_window_row(revision.window),
-            )
-        )
+        key = {"of": revision.certificate_id, "known_number": revision.number, "known_variant": revision.variant}
+        values = {
+            "ca": revision.ca,
+            "validation_method": revision.validation_method,
+            "ari_id": revision.ari_id,
+            "announced": revision.announced,
+        }
+        self._connection.execute(_SAVE, {**values, **_window_row(revision.window), **key})
 
     def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Revision]]:
         """By certificate, newest first; those that the issuer has not reported yet among them."""
@@ -110,9 +111,9 @@ class Revisions:
         By certificate, then by revision, variant and recipient.
         """
         wanted = set(keys)
-        query = _SEALED if recipient is None else _SEALED.where(tables.bundle.c.recipient == recipient)
+        query, to = (_SEALED, {}) if recipient is None else (_SEALED_TO, {"to": recipient})
         found: dict[str, dict[tuple[int, str, str], SealedKey]] = defaultdict(dict)
-        for item in self._connection.execute(query, _named(wanted)):
+        for item in self._connection.execute(query, {**_named(wanted), **to}):
             if (item.certificate_id, item.revision, item.variant) in wanted:
                 sealed = SealedKey.of(item.recipient, item.sealed, item.key_id)
                 found[item.certificate_id][item.revision, item.variant, item.recipient] = sealed
