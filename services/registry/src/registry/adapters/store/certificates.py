@@ -38,7 +38,11 @@ _EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 _ROW: Final = tables.certificate
 _BY_ID: Final = select(_ROW).where(_ROW.c.id == bindparam("certificate_id"))
 _BY_NAME: Final = select(_ROW).where(_ROW.c.name == bindparam("name"))
-_MANY: Final = select(_ROW).where(_ROW.c.id.in_(bindparam("ids", expanding=True))).order_by(_ROW.c.id)
+_AMONG: Final = _ROW.c.id.in_(bindparam("ids", expanding=True))
+_MANY: Final = select(_ROW).where(_AMONG).order_by(_ROW.c.id)
+_UNJUDGED: Final = (
+    select(*(column for column in _ROW.c if column.name != "conditions")).where(_AMONG).order_by(_ROW.c.id)
+)
 _MARKS: Final = (
     select(
         _ROW.c.id,
@@ -100,11 +104,11 @@ class Certificates:
 
     def get(self, certificate_id: str) -> Certificate | None:
         found = self._connection.execute(_BY_ID, {"certificate_id": certificate_id}).one_or_none()
-        return _certificate(found) if found else None
+        return _certificate(found, found.conditions) if found else None
 
     def named(self, name: str) -> Certificate | None:
         found = self._connection.execute(_BY_NAME, {"name": name}).one_or_none()
-        return _certificate(found) if found else None
+        return _certificate(found, found.conditions) if found else None
 
     def page(
         self,
@@ -121,7 +125,7 @@ class Certificates:
         for column, value in ((row.c.owner, owner), (row.c.state, state), (row.c.health, health)):
             if value is not None:
                 query = query.where(column == str(value))
-        return [_certificate(found) for found in self._connection.execute(query)]
+        return [_certificate(found, found.conditions) for found in self._connection.execute(query)]
 
     def ids(self, *, health: Health | None = None, after: str = "", limit: int) -> list[str]:
         """Ids, in their own order, of all certificates, or of those of one health."""
@@ -175,7 +179,14 @@ class Certificates:
     def many(self, certificate_ids: Iterable[str]) -> list[Certificate]:
         """By id."""
         found = self._connection.execute(_MANY, {"ids": list(certificate_ids)})
-        return [_certificate(item) for item in found]
+        return [_certificate(item, item.conditions) for item in found]
+
+    def unjudged(self, certificate_ids: Iterable[str]) -> list[Certificate]:
+        """As `many`, for whoever only shows what is wanted: without conditions, which cost as much to read as all
+        else.
+        """
+        found = self._connection.execute(_UNJUDGED, {"ids": list(certificate_ids)})
+        return [_certificate(item, ()) for item in found]
 
     def names(self, certificate_ids: Iterable[str]) -> dict[str, str]:
         row = tables.certificate
@@ -215,7 +226,7 @@ def _values(certificate: Certificate) -> dict[str, Any]:
     }
 
 
-def _certificate(row: Row[Any]) -> Certificate:
+def _certificate(row: Row[Any], conditions: Any) -> Certificate:
     intent, unreadable = read_intent(row.name, row.spec)
     state, health = known_or_text(CertificateState, row.state), known_or_text(Health, row.health)
     if not isinstance(state, CertificateState):
@@ -240,7 +251,7 @@ def _certificate(row: Row[Any]) -> Certificate:
         # What it was judged to be says nothing of what can't be read.
         health=health if unreadable is None else Health.UNKNOWN,
         health_reason=row.health_reason if unreadable is None else unreadable,
-        conditions=_conditions(row.conditions),
+        conditions=_conditions(conditions),
         due_at=row.due_at,
         version=row.version,
         unreadable=unreadable,

@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, func, insert, not_, select, text, update
+from sqlalchemy import Connection, Select, and_, bindparam, exists, func, insert, not_, select, text, update
 
 from certcore import subjects
 from certcore.events import Event
@@ -44,25 +44,6 @@ _REPLACED: Final = and_(
     ),
 )
 """A deployment that has a newer one of its subject: its stream keeps one message a subject."""
-
-_ROW: Final = tables.event
-_ADD: Final = insert(_ROW)
-# In the order of the index of unsent events: without it SQLite walks through all that were ever sent.
-_FIRST_UNSENT: Final = (
-    select(_ROW.c.stream, _ROW.c.owner, _ROW.c.sequence, _ROW.c.repeats)
-    .where(_ROW.c.sent_at.is_(None))
-    .order_by(_ROW.c.stream, _ROW.c.owner, _ROW.c.sequence)
-    .limit(bindparam("most"))
-)
-_MANY: Final = (
-    select(_ROW).where(_ROW.c.sequence.in_(bindparam("sequences", expanding=True))).order_by(_ROW.c.sequence)
-)
-_MARK: Final = update(_ROW).where(
-    _ROW.c.sequence.in_(bindparam("sequences", expanding=True)), _ROW.c.repeats == bindparam("known_repeats")
-)
-_AFTER: Final = (
-    select(_ROW).where(_ROW.c.sequence > bindparam("known")).order_by(_ROW.c.sequence).limit(bindparam("most"))
-)
 
 _AT_ONCE: Final = 500
 """Values in one IN."""
@@ -108,6 +89,27 @@ class Backlog:
 
     unsent: int
     oldest: datetime
+
+
+_ROW: Final = tables.event
+_ADD: Final = insert(_ROW)
+_COLUMNS: Final = tuple(_ROW.c[field.name] for field in fields(StoredEvent))
+# In the order of the index of unsent events: without it SQLite walks through all that were ever sent.
+_FIRST_UNSENT: Final = (
+    select(_ROW.c.stream, _ROW.c.owner, _ROW.c.sequence, _ROW.c.repeats)
+    .where(_ROW.c.sent_at.is_(None))
+    .order_by(_ROW.c.stream, _ROW.c.owner, _ROW.c.sequence)
+    .limit(bindparam("most"))
+)
+_MANY: Final = (
+    select(*_COLUMNS).where(_ROW.c.sequence.in_(bindparam("sequences", expanding=True))).order_by(_ROW.c.sequence)
+)
+_MARK: Final = update(_ROW).where(
+    _ROW.c.sequence.in_(bindparam("sequences", expanding=True)), _ROW.c.repeats == bindparam("known_repeats")
+)
+_AFTER: Final = (
+    select(*_COLUMNS).where(_ROW.c.sequence > bindparam("known")).order_by(_ROW.c.sequence).limit(bindparam("most"))
+)
 
 
 class Events:
@@ -176,7 +178,7 @@ class Events:
         """Oldest first."""
         found: list[StoredEvent] = []
         for part in _parts(sorted(sequences)):
-            found += [_event(item) for item in self._connection.execute(_MANY, {"sequences": part})]
+            found += [StoredEvent(*item) for item in self._connection.execute(_MANY, {"sequences": part})]
         return found
 
     def mark_sent(self, keys: Iterable[tuple[int, int]], now: datetime) -> None:
@@ -243,24 +245,18 @@ class Events:
     def after(self, sequence: int, limit: int) -> list[StoredEvent]:
         """Oldest first."""
         found = self._connection.execute(_AFTER, {"known": sequence, "most": limit})
-        return [_event(item) for item in found]
+        return [StoredEvent(*item) for item in found]
 
     def get(self, event_id: str) -> StoredEvent | None:
-        return self._one(select(tables.event).where(tables.event.c.id == event_id))
+        return self._one(select(*_COLUMNS).where(tables.event.c.id == event_id))
 
     def last(self) -> StoredEvent | None:
-        return self._one(select(tables.event).order_by(tables.event.c.sequence.desc()).limit(1))
+        return self._one(select(*_COLUMNS).order_by(tables.event.c.sequence.desc()).limit(1))
 
     def _one(self, query: Select[Any]) -> StoredEvent | None:
         found = self._connection.execute(query).one_or_none()
-        return _event(found) if found else None
+        return StoredEvent(*found) if found else None
 
 
 def _parts(values: Sequence[int]) -> Iterable[Sequence[int]]:
     return (values[begin : begin + _AT_ONCE] for begin in range(0, len(values), _AT_ONCE))
-
-
-def _event(row: Row[Any]) -> StoredEvent:
-    values = row._asdict()
-    del values["sent_at"]
-    return StoredEvent(**values)

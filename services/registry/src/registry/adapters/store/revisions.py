@@ -10,22 +10,26 @@ from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, insert, 
 from certcore.bundles import SealedKey
 from certcore.placements import PLATFORM
 from registry.adapters import tables
-from registry.adapters.store.statements import exists, known_or_text, put, put_all
+from registry.adapters.store.statements import OfIds, exists, known_or_text, put, put_all
 from registry.domain.revision import Revision, SigningRequest, SigningState, SuggestedWindow
 
 __all__ = ["Revisions", "SigningRequests"]
 
 
+_OWN: Final = tuple(field.name for field in fields(Revision) if field.name != "window")
+_WINDOW: Final = tuple(field.name for field in fields(SuggestedWindow))
+_ANSWERED: Final = _WINDOW.index("answered_at")
+_COLUMNS: Final = tuple(tables.revision.c[name] for name in (*_OWN, *(f"window_{name}" for name in _WINDOW)))
+
 _IDS: Final[BindParameter[Sequence[str]]] = bindparam("ids", expanding=True)
-_OF: Final = (
-    select(tables.revision)
-    .where(tables.revision.c.certificate_id.in_(_IDS))
-    .order_by(tables.revision.c.number.desc(), tables.revision.c.variant)
+_OF: Final = OfIds(
+    _COLUMNS, tables.revision.c.certificate_id, tables.revision.c.number.desc(), tables.revision.c.variant
 )
-_SIGNING_OF: Final = (
-    select(tables.signing_request)
-    .where(tables.signing_request.c.certificate_id.in_(_IDS))
-    .order_by(tables.signing_request.c.revision, tables.signing_request.c.variant)
+_SIGNING_OF: Final = OfIds(
+    tuple(tables.signing_request.c),
+    tables.signing_request.c.certificate_id,
+    tables.signing_request.c.revision,
+    tables.signing_request.c.variant,
 )
 
 
@@ -40,7 +44,7 @@ _SAVE: Final = update(tables.revision).where(
 
 # SQLite looks through a whole table for rows that are IN a list of tuples; these find them by the key, and some more.
 _NUMBERS: Final[BindParameter[Sequence[int]]] = bindparam("numbers", expanding=True)
-_SOME: Final = select(tables.revision).where(
+_SOME: Final = select(*_COLUMNS).where(
     tables.revision.c.certificate_id.in_(_IDS), tables.revision.c.number.in_(_NUMBERS)
 )
 _SEALED: Final = select(tables.bundle).where(
@@ -82,7 +86,7 @@ class Revisions:
     def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Revision]]:
         """By certificate, newest first; those that the issuer has not reported yet among them."""
         found: dict[str, list[Revision]] = defaultdict(list)
-        for item in self._connection.execute(_OF, {"ids": certificate_ids}):
+        for item in _OF.rows(self._connection, certificate_ids):
             found[item.certificate_id].append(_revision(item))
         return found
 
@@ -134,13 +138,10 @@ def _bundle_rows(revision: Revision, keys: Iterable[SealedKey]) -> list[dict[str
     ]
 
 
-_WINDOW: Final = tuple(field.name for field in fields(SuggestedWindow))
-
-
 def _row(revision: Revision) -> dict[str, object]:
-    values = asdict(revision)
+    values = vars(revision) | _window_row(revision.window)
     del values["window"]
-    return values | _window_row(revision.window)
+    return values
 
 
 def _window_row(window: SuggestedWindow | None) -> dict[str, object]:
@@ -148,9 +149,10 @@ def _window_row(window: SuggestedWindow | None) -> dict[str, object]:
 
 
 def _revision(row: Row[Any]) -> Revision:
-    values = row._asdict()
-    told = {name: values.pop(f"window_{name}") for name in _WINDOW}
-    return Revision(**values, window=SuggestedWindow(**told) if told["answered_at"] else None)
+    # By position, as placements.
+    own, told = row[: len(_OWN)], row[len(_OWN) :]
+    window = SuggestedWindow(*told) if told[_ANSWERED] else None
+    return Revision(*(*own, window))
 
 
 def _named(keys: Collection[RevisionKey]) -> dict[str, list[str] | list[int]]:
@@ -194,7 +196,7 @@ class SigningRequests:
     def of(self, certificate_ids: Sequence[str]) -> dict[str, list[SigningRequest]]:
         """By certificate, then by revision and variant."""
         found: dict[str, list[SigningRequest]] = defaultdict(list)
-        for item in self._connection.execute(_SIGNING_OF, {"ids": certificate_ids}):
+        for item in _SIGNING_OF.rows(self._connection, certificate_ids):
             found[item.certificate_id].append(_signing_request(item))
         return found
 

@@ -1,18 +1,36 @@
 """The forms of statement that several nouns need, and how their values are read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Executable, Table, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Executable, Row, Table, and_, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from certcore.errors import TransientError
 
-__all__ = ["RowChangedError", "exists", "known_or_text", "put", "put_all", "put_new"]
+__all__ = ["OfIds", "RowChangedError", "exists", "known_or_text", "put", "put_all", "put_new"]
 
 EnumT = TypeVar("EnumT", bound=StrEnum)
+
+
+class OfIds:
+    """The rows of one id or of many. For one it is a statement of its own: an IN is written anew each time that it is
+    executed, which takes as long as all else.
+    """
+
+    def __init__(
+        self, columns: Sequence[ColumnElement[Any]], key: ColumnElement[str], *order: ColumnElement[Any]
+    ) -> None:
+        rows = select(*columns).order_by(*order)
+        self._one = rows.where(key == bindparam("one"))
+        self._many = rows.where(key.in_(bindparam("ids", expanding=True)))
+
+    def rows(self, connection: Connection, ids: Sequence[str]) -> Iterable[Row[Any]]:
+        if len(ids) == 1:
+            return connection.execute(self._one, {"one": ids[0]})
+        return connection.execute(self._many, {"ids": ids})
 
 
 class RowChangedError(TransientError):
