@@ -131,7 +131,9 @@ class Events:
         now: datetime,
         traceparent: str | None,
         sent: bool = False,
+        data: str | None = None,
     ) -> None:
+        """`data` is the event as JSON, for who has it."""
         self._connection.execute(
             _ADD,
             {
@@ -142,7 +144,7 @@ class Events:
                 "subject": subject,
                 "about": about,
                 "time": now,
-                "data": event.model_dump_json(),
+                "data": data or event.model_dump_json(),
                 "traceparent": traceparent,
                 "sent_at": now if sent else None,
                 "owner": owner,
