@@ -24,7 +24,7 @@ from certcore.events import (
     DeliverySucceeded,
     EndpointObserved,
     Event,
-    RevisionIssued,
+    RevisionRenewalWindow,
     RevisionStarted,
     ServingVerdict,
 )
@@ -59,18 +59,37 @@ class Line:
         self.bus = bus
         self.people = people
         self.authority = Authority()
+        self.etags: dict[str, str] = {}
 
     async def live(self, number: int) -> None:
         asked = await each(range(number), self.ask)
         await self.settled()
+        await self.reconcile()
         await each(asked, self.started)
         await each(asked, self.hand_over)
-        await each(asked, self.announce)
+        await each(asked, self.suggest)
         await self.settled()
         await each(asked, self.fetch)
         await each(asked, self.delivered)
         await each(asked, self.served)
         await self.settled()
+        await self.reconcile()
+
+    async def reconcile(self) -> None:
+        """Read what the site should hold, as a syncer does in its rounds."""
+        after: str | None = None
+        while True:
+            url = f"/v1/deployments?limit=200{f'&after={after}' if after else ''}"
+            known = {"if-none-match": self.etags[url]} if url in self.etags else {}
+            response = await self.people["syncer"].get(url, headers=known)
+            if response.status_code == 304:
+                # The same page as before, and so the pages after it.
+                return
+            assert response.status_code == 200, response.text
+            self.etags[url] = response.headers["etag"]
+            after = response.json()["next"]
+            if after is None:
+                return
 
     async def ask(self, _: int) -> Asked:
         name = f"cost-{next(_NUMBERS)}"
@@ -98,19 +117,24 @@ class Line:
         sealed = seal(
             issued.key_pem.encode(), public_key=key.public_key, context=SealContext(key.name, item.id, 1, PLATFORM)
         )
-        body = {"chain_pem": issued.chain_pem, "keys": [SealedKey.of(key.name, sealed, key.key_id).model_dump()]}
+        body = {
+            "chain_pem": issued.chain_pem,
+            "keys": [SealedKey.of(key.name, sealed, key.key_id).model_dump()],
+            "report": {"ca": "ca-one", "validation_method": "dns-01", "ari_id": "ari"},
+        }
         response = await self.people["issuer"].put(f"/v1/bundles/{item.id}/1", json=body)
-        assert response.status_code == 204, response.text
+        assert response.status_code == 200, response.text
+        assert response.json()["reported"]
 
-    async def announce(self, item: Asked) -> None:
-        assert item.issued is not None
-        event = RevisionIssued(
+    async def suggest(self, item: Asked) -> None:
+        now = datetime.now(UTC)
+        event = RevisionRenewalWindow(
             certificate_id=item.id,
             revision=1,
-            fingerprint_sha256=item.issued.fingerprint,
-            ca="ca-one",
-            validation_method="dns-01",
-            ari_id="ari",
+            start=now + timedelta(days=19),
+            end=now + timedelta(days=21),
+            chosen=now + timedelta(days=20),
+            answered_at=now,
         )
         await self.report(item, "issuer", event)
 

@@ -5,6 +5,7 @@ unknown word of an open list is kept as it is, and of a list each item is read b
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Final, TypeVar
@@ -58,26 +59,44 @@ class ReadModel(BaseModel):
     def _set_aside(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
+        lists = _lists_of(cls)
+        if not lists and "unreadable" not in data:
+            return data
         # What a sender calls so is its own affair.
         found = {name: value for name, value in data.items() if name != "unreadable"}
         aside: list[Unreadable] = []
-        for name, adapter in _lists_of(cls).items():
+        for name, adapters in lists.items():
             value = found.get(name)
             if isinstance(value, list | tuple):
-                found[name] = tuple(_readable(name, value, adapter, aside))
+                found[name] = _readable(name, value, adapters, aside)
         return {**found, "unreadable": tuple(aside)} if aside else found
 
 
+@dataclass(frozen=True)
+class _Adapters:
+    whole: TypeAdapter[tuple[Any, ...]]
+    item: TypeAdapter[Any]
+
+
 @cache
-def _lists_of(model: type[ReadModel]) -> dict[str, TypeAdapter[Any]]:
+def _lists_of(model: type[ReadModel]) -> dict[str, _Adapters]:
     return {
-        name: TypeAdapter(field.annotation.__args__[0])
+        name: _Adapters(TypeAdapter(field.annotation), TypeAdapter(field.annotation.__args__[0]))
         for name, field in model.model_fields.items()
         if _ITEM_BY_ITEM in field.metadata and field.annotation is not None
     }
 
 
 def _readable(
+    field: str, items: list[Any] | tuple[Any, ...], adapters: _Adapters, aside: list[Unreadable]
+) -> tuple[Any, ...]:
+    try:
+        return adapters.whole.validate_python(items)
+    except ValidationError:
+        return tuple(_each_readable(field, items, adapters.item, aside))
+
+
+def _each_readable(
     field: str, items: list[Any] | tuple[Any, ...], adapter: TypeAdapter[Any], aside: list[Unreadable]
 ) -> Iterator[Any]:
     for number, item in enumerate(items):

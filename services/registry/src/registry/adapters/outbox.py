@@ -124,10 +124,12 @@ class Outbox:
         traceparent: str | None,
     ) -> None:
         # One that the bus can't take would hold up every later event about the same: better its change is refused.
-        if len(event.model_dump_json()) > LARGEST_EVENT:
+        data = event.model_dump_json()
+        if len(data) > LARGEST_EVENT:
             raise PermanentError(f"an event {event.type} about {about} would be too large for the bus")
         transaction.events.add(
             event,
+            data=data,
             event_id=self._new_id(),
             source=SOURCE,
             stream=stream,

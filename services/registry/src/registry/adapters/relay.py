@@ -215,7 +215,9 @@ class Relay:
             self._marking.clear()
             events, now = list(self._unmarked), self._clock()
             keys = [(event.sequence, event.repeats) for event in events]
-            reached = {name: runner.highest for name, runner in self._runners.items() if runner.highest}
+            # The others are as high as they were at an earlier mark.
+            runners = {event.stream: self._runners[event.stream] for event in events}
+            reached = {name: runner.highest for name, runner in runners.items() if runner.highest}
 
             def work(
                 transaction: Transaction,

@@ -109,7 +109,7 @@ def _held_parts(transaction: Transaction, placements: Sequence[Placement], ids: 
         own[placement.certificate_id].append(placement)
     return [
         Rollout(certificate, tuple(revisions[certificate.id]), tuple(own[certificate.id]), ())
-        for certificate in transaction.certificates.many(ids)
+        for certificate in transaction.certificates.unjudged(ids)
     ]
 
 

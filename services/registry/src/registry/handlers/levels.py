@@ -65,7 +65,7 @@ def issue_orders(transaction: Transaction, *, after: str, limit: int, known: fro
     sites = transaction.sites.all() if marks else []
 
     def build() -> list[IssueOrder]:
-        rollouts = transaction.rollouts.many(transaction.certificates.many(ids)) if ids else []
+        rollouts = transaction.rollouts.many(transaction.certificates.unjudged(ids)) if ids else []
         approved = transaction.approvals.hashes(rollout.certificate.approval_id for rollout in rollouts)
         return [
             order
@@ -90,7 +90,7 @@ def expectations(
     ids = [mark.certificate_id for mark in marks]
 
     def build() -> list[EndpointsExpected]:
-        rollouts = transaction.rollouts.many(transaction.certificates.many(ids))
+        rollouts = transaction.rollouts.many(transaction.certificates.unjudged(ids))
         return [rollout.expectation() for rollout in rollouts if rollout.wanted > 0]
 
     return page_unless_known(marks, build, further=ids[-1] if len(ids) == limit else None, known=known)

@@ -7,16 +7,16 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, insert, select
 
 from registry.adapters import tables
+from registry.adapters.store.statements import OfIds
 from registry.domain.certificate import Approval
 
 __all__ = ["Approvals"]
 
 
+_ADD: Final = insert(tables.approval)
 _BY_ID: Final = select(tables.approval).where(tables.approval.c.id == bindparam("approval_id"))
 
-_HASHES: Final = select(tables.approval.c.id, tables.approval.c.spec_hash).where(
-    tables.approval.c.id.in_(bindparam("ids", expanding=True))
-)
+_HASHES: Final = OfIds((tables.approval.c.id, tables.approval.c.spec_hash), tables.approval.c.id)
 
 
 class Approvals:
@@ -24,7 +24,7 @@ class Approvals:
         self._connection = connection
 
     def add(self, approval: Approval) -> None:
-        self._connection.execute(insert(tables.approval), asdict(approval))
+        self._connection.execute(_ADD, asdict(approval))
 
     def get(self, approval_id: str | None) -> Approval | None:
         if approval_id is None:
@@ -35,4 +35,4 @@ class Approvals:
     def hashes(self, approval_ids: Iterable[str | None]) -> dict[str | None, str]:
         """What each approval covers, by its id."""
         ids = [approval_id for approval_id in approval_ids if approval_id is not None]
-        return {found.id: found.spec_hash for found in self._connection.execute(_HASHES, {"ids": ids})} if ids else {}
+        return {found.id: found.spec_hash for found in _HASHES.rows(self._connection, ids)} if ids else {}

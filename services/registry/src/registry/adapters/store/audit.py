@@ -1,12 +1,16 @@
 """The audit: who did what, when. Rows are only appended."""
 
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, insert
 
 from registry.adapters import tables
 
 __all__ = ["Audit"]
+
+
+_ADD: Final = insert(tables.audit)
 
 
 class Audit:
@@ -16,6 +20,6 @@ class Audit:
     def note(self, actor: str, action: str, what: str, detail: str, now: datetime) -> None:
         """Append to the audit; where that fails, so does the act."""
         self._connection.execute(
-            insert(tables.audit),
+            _ADD,
             {"time": now, "actor": actor, "action": action, "object": what, "detail": detail},
         )

@@ -2,25 +2,25 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, update
 
 from certcore.events import ServingVerdict
 from registry.adapters import tables
-from registry.adapters.store.statements import known_or_text, put
+from registry.adapters.store.statements import OfIds, known_or_text, put
 from registry.domain.endpoint import Endpoint
 
 __all__ = ["Endpoints"]
 
 
-_OF: Final = (
-    select(tables.endpoint)
-    .where(tables.endpoint.c.certificate_id.in_(bindparam("ids", expanding=True)))
-    .order_by(tables.endpoint.c.url)
-)
+_COLUMNS: Final = tuple(tables.endpoint.c[field.name] for field in fields(Endpoint))
+_ADDRESSES: Final = _COLUMNS.index(tables.endpoint.c.addresses)
+_VERDICT: Final = _COLUMNS.index(tables.endpoint.c.verdict)
+
+_OF: Final = OfIds(_COLUMNS, tables.endpoint.c.certificate_id, tables.endpoint.c.url)
 
 
 class Endpoints:
@@ -29,13 +29,13 @@ class Endpoints:
 
     def save(self, endpoint: Endpoint) -> None:
         verdict = str(endpoint.verdict) if endpoint.verdict is not None else None
-        values = asdict(endpoint) | {"verdict": verdict}
+        values = vars(endpoint) | {"verdict": verdict}
         put(self._connection, tables.endpoint, values, ("certificate_id", "url"))
 
     def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Endpoint]]:
         """By certificate, then by URL."""
         found: dict[str, list[Endpoint]] = defaultdict(list)
-        for item in self._connection.execute(_OF, {"ids": certificate_ids}):
+        for item in _OF.rows(self._connection, certificate_ids):
             found[item.certificate_id].append(_endpoint(item))
         return found
 
@@ -47,7 +47,7 @@ class Endpoints:
 
 
 def _endpoint(row: Row[Any]) -> Endpoint:
-    values = row._asdict()
-    values["addresses"] = tuple(values["addresses"] or ())
-    values["verdict"] = known_or_text(ServingVerdict, values["verdict"]) if values["verdict"] else None
-    return Endpoint(**values)
+    values = list(row)
+    values[_ADDRESSES] = tuple(row.addresses or ())
+    values[_VERDICT] = known_or_text(ServingVerdict, row.verdict) if row.verdict else None
+    return Endpoint(*values)

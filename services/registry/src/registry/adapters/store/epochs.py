@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from certcore.api import IssuedRevision
 from certcore.events import RegistryAnchored
@@ -20,12 +20,15 @@ _KEY: Final = ("certificate_id", "revision", "variant")
 _LONGEST: Final = {"certificate_id": 36, "variant": 63, "serial": 64, "fingerprint_sha256": 64}
 
 
+_PRESENT: Final = select(tables.epoch)
+
+
 class Epochs:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def present(self) -> Epoch:
-        return Epoch(**self._connection.execute(select(tables.epoch)).one()._asdict())
+        return Epoch(**self._connection.execute(_PRESENT).one()._asdict())
 
     def begin(self, number: int, *, reason: str, now: datetime) -> bool:
         """Begin an epoch, and raise all generations to it; False where another replica began it before."""
@@ -66,6 +69,13 @@ class Epochs:
         )
 
 
+_OF: Final = (
+    select(tables.reported_revision)
+    .where(tables.reported_revision.c.certificate_id.in_(bindparam("ids", expanding=True)))
+    .order_by(tables.reported_revision.c.revision, tables.reported_revision.c.variant)
+)
+
+
 class ReportedRevisions:
     """What the issuer has, as it reported after a restore: also of certificates that are unknown here."""
 
@@ -86,10 +96,8 @@ class ReportedRevisions:
         return list(self._connection.execute(query.order_by(row.c.certificate_id).limit(limit)).scalars())
 
     def of(self, certificate_ids: Sequence[str]) -> dict[str, list[IssuedRevision]]:
-        row = tables.reported_revision
-        query = select(row).where(row.c.certificate_id.in_(certificate_ids))
         found: dict[str, list[IssuedRevision]] = defaultdict(list)
-        for item in self._connection.execute(query.order_by(row.c.revision, row.c.variant)):
+        for item in self._connection.execute(_OF, {"ids": certificate_ids}):
             found[item.certificate_id].append(IssuedRevision(**item._asdict()))
         return found
 

@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, func, insert, not_, select, text, update
+from sqlalchemy import Connection, Select, and_, bindparam, exists, func, insert, not_, select, text, update
 
 from certcore import subjects
 from certcore.events import Event
@@ -91,9 +91,32 @@ class Backlog:
     oldest: datetime
 
 
+_ROW: Final = tables.event
+_ADD: Final = insert(_ROW)
+_COLUMNS: Final = tuple(_ROW.c[field.name] for field in fields(StoredEvent))
+# In the order of the index of unsent events: without it SQLite walks through all that were ever sent.
+_FIRST_UNSENT: Final = (
+    select(_ROW.c.stream, _ROW.c.owner, _ROW.c.sequence, _ROW.c.repeats)
+    .where(_ROW.c.sent_at.is_(None))
+    .order_by(_ROW.c.stream, _ROW.c.owner, _ROW.c.sequence)
+    .limit(bindparam("most"))
+)
+_MANY: Final = (
+    select(*_COLUMNS).where(_ROW.c.sequence.in_(bindparam("sequences", expanding=True))).order_by(_ROW.c.sequence)
+)
+_MARK: Final = update(_ROW).where(
+    _ROW.c.sequence.in_(bindparam("sequences", expanding=True)), _ROW.c.repeats == bindparam("known_repeats")
+)
+_AFTER: Final = (
+    select(*_COLUMNS).where(_ROW.c.sequence > bindparam("known")).order_by(_ROW.c.sequence).limit(bindparam("most"))
+)
+
+
 class Events:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.added = False
+        """Whether this transaction wrote any, which others may wait for."""
 
     def add(
         self,
@@ -108,9 +131,11 @@ class Events:
         now: datetime,
         traceparent: str | None,
         sent: bool = False,
+        data: str | None = None,
     ) -> None:
+        """`data` is the event as JSON, for who has it."""
         self._connection.execute(
-            insert(tables.event),
+            _ADD,
             {
                 "id": event_id,
                 "type": event.type,
@@ -119,13 +144,14 @@ class Events:
                 "subject": subject,
                 "about": about,
                 "time": now,
-                "data": event.model_dump_json(),
+                "data": data or event.model_dump_json(),
                 "traceparent": traceparent,
                 "sent_at": now if sent else None,
                 "owner": owner,
                 "repeats": 0,
             },
         )
+        self.added = True
 
     def streams_unsent(self) -> list[str]:
         """The streams that something is still to be published to."""
@@ -148,33 +174,25 @@ class Events:
 
     def first_unsent(self, *, limit: int) -> list[UnsentEvent]:
         """What is still to be published, of whatever stream and owner: so many of it, and no certain ones."""
-        row = tables.event
-        columns = (row.c.stream, row.c.owner, row.c.sequence, row.c.repeats)
-        # In the order of the index of unsent events: without it SQLite walks through all that were ever sent.
-        query = select(*columns).where(row.c.sent_at.is_(None)).order_by(*columns[:3]).limit(limit)
-        return [UnsentEvent(*found) for found in self._connection.execute(query)]
+        return [UnsentEvent(*found) for found in self._connection.execute(_FIRST_UNSENT, {"most": limit})]
 
     def many(self, sequences: Sequence[int]) -> list[StoredEvent]:
         """Oldest first."""
-        row = tables.event
         found: list[StoredEvent] = []
         for part in _parts(sorted(sequences)):
-            query = select(row).where(row.c.sequence.in_(part)).order_by(row.c.sequence)
-            found += [_event(item) for item in self._connection.execute(query)]
+            found += [StoredEvent(*item) for item in self._connection.execute(_MANY, {"sequences": part})]
         return found
 
     def mark_sent(self, keys: Iterable[tuple[int, int]], now: datetime) -> None:
         """By sequence and repeats: one that was ordered to be published again meanwhile stays unsent."""
-        row = tables.event
         by_repeats: dict[int, list[int]] = defaultdict(list)
         for sequence, repeats in keys:
             by_repeats[repeats].append(sequence)
         for repeats, sequences in by_repeats.items():
             # In one order: two relays that mark the same rows don't wait for each other.
             for part in _parts(sorted(sequences)):
-                self._connection.execute(
-                    update(row).where(row.c.sequence.in_(part), row.c.repeats == repeats).values(sent_at=now)
-                )
+                values = {"sequences": part, "known_repeats": repeats, "sent_at": now}
+                self._connection.execute(_MARK, values)
 
     def publish_again(self, sequences: Sequence[int]) -> None:
         """Have them published once more: the same events, in messages of their own.
@@ -228,26 +246,19 @@ class Events:
 
     def after(self, sequence: int, limit: int) -> list[StoredEvent]:
         """Oldest first."""
-        row = tables.event
-        query = select(row).where(row.c.sequence > sequence).order_by(row.c.sequence).limit(limit)
-        return [_event(found) for found in self._connection.execute(query)]
+        found = self._connection.execute(_AFTER, {"known": sequence, "most": limit})
+        return [StoredEvent(*item) for item in found]
 
     def get(self, event_id: str) -> StoredEvent | None:
-        return self._one(select(tables.event).where(tables.event.c.id == event_id))
+        return self._one(select(*_COLUMNS).where(tables.event.c.id == event_id))
 
     def last(self) -> StoredEvent | None:
-        return self._one(select(tables.event).order_by(tables.event.c.sequence.desc()).limit(1))
+        return self._one(select(*_COLUMNS).order_by(tables.event.c.sequence.desc()).limit(1))
 
     def _one(self, query: Select[Any]) -> StoredEvent | None:
         found = self._connection.execute(query).one_or_none()
-        return _event(found) if found else None
+        return StoredEvent(*found) if found else None
 
 
 def _parts(values: Sequence[int]) -> Iterable[Sequence[int]]:
     return (values[begin : begin + _AT_ONCE] for begin in range(0, len(values), _AT_ONCE))
-
-
-def _event(row: Row[Any]) -> StoredEvent:
-    values = row._asdict()
-    del values["sent_at"]
-    return StoredEvent(**values)

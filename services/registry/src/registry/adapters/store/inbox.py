@@ -3,10 +3,10 @@
 import hashlib
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, tuple_
+from sqlalchemy import Connection, delete, select, tuple_
 
 from registry.adapters import tables
-from registry.adapters.store.statements import exists
+from registry.adapters.store.statements import put_new
 
 __all__ = ["Inbox"]
 
@@ -17,11 +17,8 @@ class Inbox:
 
     def first_time(self, source: str, event_id: str, now: datetime) -> bool:
         """Note an incoming event; False where it was handled before. Part of the same transaction as its effect."""
-        key = {"source": _key(source), "event_id": _key(event_id)}
-        if exists(self._connection, tables.inbox, key):
-            return False
-        self._connection.execute(insert(tables.inbox).values(handled_at=now, **key))
-        return True
+        row = {"source": _key(source), "event_id": _key(event_id), "handled_at": now}
+        return put_new(self._connection, tables.inbox, row)
 
     def prune(self, before: datetime, limit: int) -> int:
         """Forget what was handled before; returns how many, at most `limit`."""

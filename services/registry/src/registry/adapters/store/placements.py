@@ -2,15 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, func, select
+from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, select
 
 from certcore.identities import recipient_name
 from certcore.placements import Action
 from registry.adapters import tables
-from registry.adapters.store.statements import known_or_text, put
+from registry.adapters.store.statements import OfIds, known_or_text, put
 from registry.domain.placement import Placement
 
 __all__ = ["Placed", "Placements"]
@@ -28,11 +28,55 @@ class Placed:
     facts: tuple[object, ...]
 
 
-_OF: Final = (
-    select(tables.placement)
-    .where(tables.placement.c.certificate_id.in_(bindparam("ids", expanding=True)))
-    .order_by(tables.placement.c.target)
-)
+_COLUMNS: Final = tuple(tables.placement.c[field.name] for field in fields(Placement))
+_ACTION: Final = _COLUMNS.index(tables.placement.c.action)
+
+_OF: Final = OfIds(_COLUMNS, tables.placement.c.certificate_id, tables.placement.c.target)
+
+
+def _ordered_at() -> Select[Any]:
+    row, certificate, revision = tables.placement, tables.certificate, tables.revision
+    bundle, seen = tables.bundle, tables.service
+    here = and_(row.c.place == bindparam("here"), row.c.service == bindparam("by"))
+    ids = (
+        select(row.c.certificate_id)
+        .where(here, row.c.certificate_id > bindparam("known"))
+        .distinct()
+        .order_by(row.c.certificate_id)
+        .limit(bindparam("most"))
+    )
+    leaf = and_(
+        revision.c.certificate_id == row.c.certificate_id,
+        revision.c.number == row.c.wanted,
+        revision.c.variant == row.c.variant,
+    )
+    sealed = and_(
+        bundle.c.certificate_id == row.c.certificate_id,
+        bundle.c.revision == row.c.wanted,
+        bundle.c.variant == row.c.variant,
+        bundle.c.recipient == bindparam("recipient_of"),
+    )
+    return (
+        select(
+            *_COLUMNS,
+            certificate.c.spec_hash,
+            certificate.c.traceparent,
+            revision.c.fingerprint_sha256,
+            # Another at every sealing.
+            func.substr(bundle.c.sealed, 1, _ENCAPSULATED).label("encapsulated"),
+            seen.c.kinds,
+        )
+        .join(certificate, certificate.c.id == row.c.certificate_id)
+        .outerjoin(revision, leaf)
+        .outerjoin(bundle, sealed)
+        .outerjoin(seen, and_(seen.c.place == row.c.place, seen.c.service == row.c.service))
+        .where(here, row.c.certificate_id.in_(ids))
+        .order_by(row.c.certificate_id, row.c.target)
+    )
+
+
+# Built once: that costs more than finding a short page.
+_ORDERED_AT: Final = _ordered_at()
 
 
 class Placements:
@@ -40,57 +84,21 @@ class Placements:
         self._connection = connection
 
     def save(self, placement: Placement) -> None:
-        values = asdict(placement) | {"action": str(placement.action)}
+        values = vars(placement) | {"action": str(placement.action)}
         put(self._connection, tables.placement, values, ("certificate_id", "target"))
 
     def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Placement]]:
         """By certificate, then by target."""
         found: dict[str, list[Placement]] = defaultdict(list)
-        for item in self._connection.execute(_OF, {"ids": certificate_ids}):
+        for item in _OF.rows(self._connection, certificate_ids):
             found[item.certificate_id].append(_placement(item))
         return found
 
     def ordered_at(self, place: str, service: str, *, after: str, limit: int) -> list[Placed]:
         """What a service of a place should hold of so many certificates after an id, by id and target."""
-        row, certificate, revision = tables.placement, tables.certificate, tables.revision
-        bundle, seen = tables.bundle, tables.service
-        here = and_(row.c.place == place, row.c.service == service)
-        ids = (
-            select(row.c.certificate_id)
-            .where(here, row.c.certificate_id > after)
-            .distinct()
-            .order_by(row.c.certificate_id)
-            .limit(limit)
-        )
-        leaf = and_(
-            revision.c.certificate_id == row.c.certificate_id,
-            revision.c.number == row.c.wanted,
-            revision.c.variant == row.c.variant,
-        )
-        sealed = and_(
-            bundle.c.certificate_id == row.c.certificate_id,
-            bundle.c.revision == row.c.wanted,
-            bundle.c.variant == row.c.variant,
-            bundle.c.recipient == recipient_name(place, service),
-        )
-        query = (
-            select(
-                row,
-                certificate.c.spec_hash,
-                certificate.c.traceparent,
-                revision.c.fingerprint_sha256,
-                # Another at every sealing.
-                func.substr(bundle.c.sealed, 1, _ENCAPSULATED).label("encapsulated"),
-                seen.c.kinds,
-            )
-            .join(certificate, certificate.c.id == row.c.certificate_id)
-            .outerjoin(revision, leaf)
-            .outerjoin(bundle, sealed)
-            .outerjoin(seen, and_(seen.c.place == row.c.place, seen.c.service == row.c.service))
-            .where(here, row.c.certificate_id.in_(ids))
-            .order_by(row.c.certificate_id, row.c.target)
-        )
-        return [_placed(found) for found in self._connection.execute(query)]
+        here = {"here": place, "by": service, "recipient_of": recipient_name(place, service)}
+        found = self._connection.execute(_ORDERED_AT, {**here, "known": after, "most": limit})
+        return [_placed(item) for item in found]
 
     def certificates_at(
         self, place: str, service: str, *, kinds: Iterable[str] = (), after: str = "", limit: int
@@ -124,18 +132,13 @@ class Placements:
 
 
 def _placed(row: Row[Any]) -> Placed:
-    values = row._asdict()
-    kinds = values.pop("kinds")
-    names = ("spec_hash", "traceparent", "fingerprint_sha256", "encapsulated")
-    others = [values.pop(name) for name in names]
+    *others, kinds = row[len(_COLUMNS) :]
     facts = (*others, sorted(kinds) if kinds is not None else None)
-    return Placed(_read(values), frozenset(kinds) if kinds is not None else None, facts)
+    return Placed(_placement(row), frozenset(kinds) if kinds is not None else None, facts)
 
 
 def _placement(row: Row[Any]) -> Placement:
-    return _read(row._asdict())
-
-
-def _read(values: dict[str, Any]) -> Placement:
-    values["action"] = known_or_text(Action, values["action"])
-    return Placement(**values)
+    # By position: names cost more than all else of reading a row, and a level has hundreds.
+    values = list(row[: len(_COLUMNS)])
+    values[_ACTION] = known_or_text(Action, values[_ACTION])
+    return Placement(*values)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, literal, select, tuple_, update
 
@@ -15,6 +15,9 @@ from registry.domain.certificate import Request
 __all__ = ["Requests"]
 
 
+_ADD: Final = insert(tables.request)
+
+
 class Requests:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -22,23 +25,24 @@ class Requests:
     def add(self, request: Request, spec: dict[str, Any]) -> None:
         """Store a request; `spec` is its intent as `certcore.certificate.stored` gives it."""
         self._connection.execute(
-            insert(tables.request).values(
-                id=request.id,
-                kind=request.kind,
-                certificate_id=request.certificate_id,
-                name=request.name,
-                requester=request.requester,
-                owner=request.owner,
-                spec=spec,
-                spec_hash=request.spec_hash,
-                state=request.state,
-                reason=request.reason,
-                created_at=request.created_at,
-                traceparent=request.traceparent,
-                decided_by=request.decided_by,
-                decided_at=request.decided_at,
-                version=request.version,
-            )
+            _ADD,
+            {
+                "id": request.id,
+                "kind": request.kind,
+                "certificate_id": request.certificate_id,
+                "name": request.name,
+                "requester": request.requester,
+                "owner": request.owner,
+                "spec": spec,
+                "spec_hash": request.spec_hash,
+                "state": request.state,
+                "reason": request.reason,
+                "created_at": request.created_at,
+                "traceparent": request.traceparent,
+                "decided_by": request.decided_by,
+                "decided_at": request.decided_at,
+                "version": request.version,
+            },
         )
 
     def save(self, request: Request) -> Request:

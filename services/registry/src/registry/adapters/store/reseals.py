@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, delete, select
+from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from certcore.placements import PLATFORM
 from registry.adapters import tables
@@ -15,6 +15,15 @@ from registry.adapters.store.statements import put_all
 __all__ = ["Reseals"]
 
 _KEY = ("certificate_id", "recipient")
+
+
+_AFTER: Final = (
+    select(reseal.c.certificate_id)
+    .where(reseal.c.certificate_id > bindparam("known"))
+    .distinct()
+    .order_by(reseal.c.certificate_id)
+    .limit(bindparam("most"))
+)
 
 
 class Reseals:
@@ -40,9 +49,7 @@ class Reseals:
 
     def certificates(self, *, after: str, limit: int) -> list[str]:
         """The ids of so many certificates after an id, in their order."""
-        row = reseal
-        query: Select[Any] = select(row.c.certificate_id).where(row.c.certificate_id > after).distinct()
-        return list(self._connection.execute(query.order_by(row.c.certificate_id).limit(limit)).scalars())
+        return list(self._connection.execute(_AFTER, {"known": after, "most": limit}).scalars())
 
     def of(self, certificate_ids: Sequence[str]) -> dict[str, dict[str, datetime]]:
         """Since when each recipient is looked at, by certificate."""

@@ -10,33 +10,47 @@ from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, insert, 
 from certcore.bundles import SealedKey
 from certcore.placements import PLATFORM
 from registry.adapters import tables
-from registry.adapters.store.statements import exists, known_or_text, put, put_all
+from registry.adapters.store.statements import OfIds, exists, known_or_text, put, put_all
 from registry.domain.revision import Revision, SigningRequest, SigningState, SuggestedWindow
 
 __all__ = ["Revisions", "SigningRequests"]
 
 
+_OWN: Final = tuple(field.name for field in fields(Revision) if field.name != "window")
+_WINDOW: Final = tuple(field.name for field in fields(SuggestedWindow))
+_ANSWERED: Final = _WINDOW.index("answered_at")
+_COLUMNS: Final = tuple(tables.revision.c[name] for name in (*_OWN, *(f"window_{name}" for name in _WINDOW)))
+
 _IDS: Final[BindParameter[Sequence[str]]] = bindparam("ids", expanding=True)
-_OF: Final = (
-    select(tables.revision)
-    .where(tables.revision.c.certificate_id.in_(_IDS))
-    .order_by(tables.revision.c.number.desc(), tables.revision.c.variant)
+_OF: Final = OfIds(
+    _COLUMNS, tables.revision.c.certificate_id, tables.revision.c.number.desc(), tables.revision.c.variant
 )
-_SIGNING_OF: Final = (
-    select(tables.signing_request)
-    .where(tables.signing_request.c.certificate_id.in_(_IDS))
-    .order_by(tables.signing_request.c.revision, tables.signing_request.c.variant)
+_SIGNING_OF: Final = OfIds(
+    tuple(tables.signing_request.c),
+    tables.signing_request.c.certificate_id,
+    tables.signing_request.c.revision,
+    tables.signing_request.c.variant,
+)
+
+
+_ADD: Final = insert(tables.revision)
+_ADD_BUNDLE: Final = insert(tables.bundle)
+_SAVE: Final = update(tables.revision).where(
+    tables.revision.c.certificate_id == bindparam("of"),
+    tables.revision.c.number == bindparam("known_number"),
+    tables.revision.c.variant == bindparam("known_variant"),
 )
 
 
 # SQLite looks through a whole table for rows that are IN a list of tuples; these find them by the key, and some more.
 _NUMBERS: Final[BindParameter[Sequence[int]]] = bindparam("numbers", expanding=True)
-_SOME: Final = select(tables.revision).where(
+_SOME: Final = select(*_COLUMNS).where(
     tables.revision.c.certificate_id.in_(_IDS), tables.revision.c.number.in_(_NUMBERS)
 )
 _SEALED: Final = select(tables.bundle).where(
     tables.bundle.c.certificate_id.in_(_IDS), tables.bundle.c.revision.in_(_NUMBERS)
 )
+_SEALED_TO: Final = _SEALED.where(tables.bundle.c.recipient == bindparam("to"))
 
 RevisionKey = tuple[str, int, str]
 """Certificate, number and variant."""
@@ -48,10 +62,10 @@ class Revisions:
 
     def add(self, revision: Revision, keys: Iterable[SealedKey]) -> None:
         """Store a revision and its sealed keys."""
-        self._connection.execute(insert(tables.revision), _row(revision))
+        self._connection.execute(_ADD, _row(revision))
         sealed = _bundle_rows(revision, keys)
         if sealed:
-            self._connection.execute(insert(tables.bundle), sealed)
+            self._connection.execute(_ADD_BUNDLE, sealed)
 
     def reseal(self, revision: Revision, keys: Iterable[SealedKey]) -> None:
         """Store sealed keys of a revision that is there, in place of those that the recipients had."""
@@ -60,28 +74,19 @@ class Revisions:
 
     def save(self, revision: Revision) -> None:
         """Save what the issuer reported of it, its CA's window too."""
-        row = tables.revision
-        where = (
-            row.c.certificate_id == revision.certificate_id,
-            row.c.number == revision.number,
-            row.c.variant == revision.variant,
-        )
-        self._connection.execute(
-            update(row)
-            .where(*where)
-            .values(
-                ca=revision.ca,
-                validation_method=revision.validation_method,
-                ari_id=revision.ari_id,
-                announced=revision.announced,
-                **_window_row(revision.window),
-            )
-        )
+        key = {"of": revision.certificate_id, "known_number": revision.number, "known_variant": revision.variant}
+        values = {
+            "ca": revision.ca,
+            "validation_method": revision.validation_method,
+            "ari_id": revision.ari_id,
+            "announced": revision.announced,
+        }
+        self._connection.execute(_SAVE, {**values, **_window_row(revision.window), **key})
 
     def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Revision]]:
         """By certificate, newest first; those that the issuer has not reported yet among them."""
         found: dict[str, list[Revision]] = defaultdict(list)
-        for item in self._connection.execute(_OF, {"ids": certificate_ids}):
+        for item in _OF.rows(self._connection, certificate_ids):
             found[item.certificate_id].append(_revision(item))
         return found
 
@@ -110,9 +115,9 @@ class Revisions:
         By certificate, then by revision, variant and recipient.
         """
         wanted = set(keys)
-        query = _SEALED if recipient is None else _SEALED.where(tables.bundle.c.recipient == recipient)
+        query, to = (_SEALED, {}) if recipient is None else (_SEALED_TO, {"to": recipient})
         found: dict[str, dict[tuple[int, str, str], SealedKey]] = defaultdict(dict)
-        for item in self._connection.execute(query, _named(wanted)):
+        for item in self._connection.execute(query, {**_named(wanted), **to}):
             if (item.certificate_id, item.revision, item.variant) in wanted:
                 sealed = SealedKey.of(item.recipient, item.sealed, item.key_id)
                 found[item.certificate_id][item.revision, item.variant, item.recipient] = sealed
@@ -133,13 +138,10 @@ def _bundle_rows(revision: Revision, keys: Iterable[SealedKey]) -> list[dict[str
     ]
 
 
-_WINDOW: Final = tuple(field.name for field in fields(SuggestedWindow))
-
-
 def _row(revision: Revision) -> dict[str, object]:
-    values = asdict(revision)
+    values = vars(revision) | _window_row(revision.window)
     del values["window"]
-    return values | _window_row(revision.window)
+    return values
 
 
 def _window_row(window: SuggestedWindow | None) -> dict[str, object]:
@@ -147,9 +149,10 @@ def _window_row(window: SuggestedWindow | None) -> dict[str, object]:
 
 
 def _revision(row: Row[Any]) -> Revision:
-    values = row._asdict()
-    told = {name: values.pop(f"window_{name}") for name in _WINDOW}
-    return Revision(**values, window=SuggestedWindow(**told) if told["answered_at"] else None)
+    # By position, as placements.
+    own, told = row[: len(_OWN)], row[len(_OWN) :]
+    window = SuggestedWindow(*told) if told[_ANSWERED] else None
+    return Revision(*(*own, window))
 
 
 def _named(keys: Collection[RevisionKey]) -> dict[str, list[str] | list[int]]:
@@ -193,7 +196,7 @@ class SigningRequests:
     def of(self, certificate_ids: Sequence[str]) -> dict[str, list[SigningRequest]]:
         """By certificate, then by revision and variant."""
         found: dict[str, list[SigningRequest]] = defaultdict(list)
-        for item in self._connection.execute(_SIGNING_OF, {"ids": certificate_ids}):
+        for item in _SIGNING_OF.rows(self._connection, certificate_ids):
             found[item.certificate_id].append(_signing_request(item))
         return found
 

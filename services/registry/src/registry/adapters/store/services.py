@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Final
 
 from sqlalchemy import Connection, select
 
@@ -11,6 +12,10 @@ from registry.domain.endpoint import ProbeWorker
 from registry.domain.site import Carried, ServiceSeen
 
 __all__ = ["ProbeWorkers", "Services"]
+
+
+_SERVICES: Final = select(tables.service).order_by(tables.service.c.place, tables.service.c.service)
+_WORKERS: Final = select(tables.probe_worker).order_by(tables.probe_worker.c.place, tables.probe_worker.c.name)
 
 
 class Services:
@@ -26,11 +31,9 @@ class Services:
 
     def all(self) -> list[ServiceSeen]:
         """By place and service."""
-        row = tables.service
-        found = self._connection.execute(select(row).order_by(row.c.place, row.c.service))
         return [
             ServiceSeen(**{**item._asdict(), "kinds": tuple(item.kinds) if item.kinds is not None else None})
-            for item in found
+            for item in self._connection.execute(_SERVICES)
         ]
 
     def carried(self) -> Carried:
@@ -56,8 +59,6 @@ class ProbeWorkers:
 
     def all(self) -> list[ProbeWorker]:
         """By place and name."""
-        row = tables.probe_worker
-        found = self._connection.execute(select(row).order_by(row.c.place, row.c.name))
         return [
             ProbeWorker(
                 name=item.name,
@@ -68,5 +69,5 @@ class ProbeWorkers:
                 looked=item.looked,
                 missed=frozenset((certificate_id, url) for certificate_id, url in item.missed or ()),
             )
-            for item in found
+            for item in self._connection.execute(_WORKERS)
         ]

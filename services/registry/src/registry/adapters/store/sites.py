@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select
 
@@ -14,6 +14,10 @@ from registry.adapters.store.statements import exists, put
 from registry.domain.site import Site
 
 __all__ = ["Sites"]
+
+
+_NAMES: Final = select(tables.site.c.name)
+_RECIPIENTS: Final = select(tables.recipient).order_by(tables.recipient.c.name)
 
 
 class Sites:
@@ -35,9 +39,9 @@ class Sites:
 
     def all(self) -> list[Site]:
         """By name, the hub among them where it has recipients."""
-        names = set(self._connection.execute(select(tables.site.c.name)).scalars())
+        names = set(self._connection.execute(_NAMES).scalars())
         enrolled: dict[str, list[Row[Any]]] = defaultdict(list)
-        for found in self._connection.execute(select(tables.recipient).order_by(tables.recipient.c.name)):
+        for found in self._connection.execute(_RECIPIENTS):
             enrolled[found.place].append(found)
         return [
             Site(

@@ -1,18 +1,36 @@
 """The forms of statement that several nouns need, and how their values are read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Executable, Table, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Executable, Row, Table, and_, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from certcore.errors import TransientError
 
-__all__ = ["RowChangedError", "exists", "known_or_text", "put", "put_all"]
+__all__ = ["OfIds", "RowChangedError", "exists", "known_or_text", "put", "put_all", "put_new"]
 
 EnumT = TypeVar("EnumT", bound=StrEnum)
+
+
+class OfIds:
+    """The rows of one id or of many. For one it is a statement of its own: an IN is written anew each time that it is
+    executed, which takes as long as all else.
+    """
+
+    def __init__(
+        self, columns: Sequence[ColumnElement[Any]], key: ColumnElement[str], *order: ColumnElement[Any]
+    ) -> None:
+        rows = select(*columns).order_by(*order)
+        self._one = rows.where(key == bindparam("one"))
+        self._many = rows.where(key.in_(bindparam("ids", expanding=True)))
+
+    def rows(self, connection: Connection, ids: Sequence[str]) -> Iterable[Row[Any]]:
+        if len(ids) == 1:
+            return connection.execute(self._one, {"one": ids[0]})
+        return connection.execute(self._many, {"ids": ids})
 
 
 class RowChangedError(TransientError):
@@ -29,13 +47,24 @@ def known_or_text(kind: type[EnumT], text: str) -> EnumT:
 
 def exists(connection: Connection, table: Table, key: dict[str, str]) -> bool:
     """Whether a row has these values."""
-    query = select(func.count()).select_from(table).where(and_(*(table.c[name] == key[name] for name in key)))
-    return (connection.execute(query)).scalar_one() > 0
+    found: int = connection.execute(_count(table, tuple(key)), key).scalar_one()
+    return found > 0
+
+
+@cache
+def _count(table: Table, names: tuple[str, ...]) -> Executable:
+    # Made once, as all here: building a statement costs as much as executing it.
+    return select(func.count()).select_from(table).where(and_(*(table.c[name] == bindparam(name) for name in names)))
 
 
 def put(connection: Connection, table: Table, values: dict[str, Any], key: tuple[str, ...]) -> None:
     """Insert the row, or replace the values of the one with this key; `values` has every column."""
     connection.execute(_upsert(table, key, connection.dialect.name), values)
+
+
+def put_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
+    """Insert the row; False where one with its key is there, which stays."""
+    return connection.execute(_insert_new(table, connection.dialect.name), values).rowcount == 1
 
 
 def put_all(connection: Connection, table: Table, rows: Sequence[dict[str, Any]], key: tuple[str, ...]) -> None:
@@ -46,7 +75,16 @@ def put_all(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]
 
 @cache
 def _upsert(table: Table, key: tuple[str, ...], dialect: str) -> Executable:
-    # Made once: building a statement costs as much as executing it.
-    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+    statement = _insert(table, dialect)
     others = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key}
     return statement.on_conflict_do_update(index_elements=key, set_=others)
+
+
+@cache
+def _insert_new(table: Table, dialect: str) -> Executable:
+    # Otherwise SQLAlchemy keeps the count of an INSERT only for as long as the driver does.
+    return _insert(table, dialect).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+
+
+def _insert(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
+    return (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from certcore import subjects
 from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccepted
@@ -16,6 +16,7 @@ __all__ = ["StreamEpochs"]
 
 _ROW: Final = tables.stream_epoch
 _EVENT: Final = tables.event
+_REACHED: Final = update(_ROW).where(_ROW.c.stream == bindparam("name"), _ROW.c.last_sequence < bindparam("sequence"))
 _ORDERS: Final = (CertificateApproved, CertificateRenewalDue, CsrAccepted)
 
 
@@ -33,11 +34,8 @@ class StreamEpochs:
     def reached(self, sequences: Mapping[str, int]) -> None:
         """Streams stored messages under these sequences."""
         for stream, sequence in sequences.items():
-            self._connection.execute(
-                update(_ROW)
-                .where(_ROW.c.stream == stream, _ROW.c.last_sequence < sequence)
-                .values(last_sequence=sequence)
-            )
+            values = {"name": stream, "sequence": sequence, "last_sequence": sequence}
+            self._connection.execute(_REACHED, values)
 
     def newest(self, stream: str, prefix: str, *, after: str, limit: int) -> list[tuple[str, int]]:
         """Subject and sequence of the newest event a subject, of subjects with a prefix, by subject, after one."""

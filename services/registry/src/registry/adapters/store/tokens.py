@@ -1,14 +1,18 @@
 """Rows of tokens, which are stored by their hash only."""
 
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from certcore.api import Role
 from registry.adapters import tables
 from registry.domain.access import Principal
 
 __all__ = ["Tokens"]
+
+
+_BY_HASH: Final = select(tables.token).where(tables.token.c.sha256 == bindparam("sha256"))
 
 
 class Tokens:
@@ -31,8 +35,7 @@ class Tokens:
 
     def principal(self, sha256: str, now: datetime) -> Principal | None:
         """Who a token belongs to; None where it is unknown or expired."""
-        row = tables.token
-        found = (self._connection.execute(select(row).where(row.c.sha256 == sha256))).one_or_none()
+        found = self._connection.execute(_BY_HASH, {"sha256": sha256}).one_or_none()
         if found is None or (found.expires_at is not None and found.expires_at <= now):
             return None
         # A role that only a newer version knows lets nobody do anything here.

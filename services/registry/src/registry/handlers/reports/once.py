@@ -44,13 +44,15 @@ class Once:
             # By the subject, which the broker binds to the publisher: a header could name another service.
             who = reporter(envelope.subject)
 
-            def work(transaction: Transaction) -> None:
+            def work(transaction: Transaction) -> bool:
                 if is_last(envelope.subject) or transaction.inbox.first_time(
                     f"{who.place}/{who.service}", envelope.id, self._clock()
                 ):
                     effect(transaction, event, who)
+                return transaction.events.added
 
-            await again_if_changed(self._store, work, patience_s=patience_s)
-            self._bell.ring()
+            # Whoever it wakes reads the database: most heartbeats, starts and looks announce nothing.
+            if await again_if_changed(self._store, work, patience_s=patience_s):
+                self._bell.ring()
 
         return handle
