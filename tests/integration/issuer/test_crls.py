@@ -32,8 +32,8 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 class Host:
     """One of the issuers on a journal, with a file of its own. Its clock stands."""
 
-    def __init__(self, files: CaFiles, crl_file: Path, database: JournalDatabase) -> None:
-        self.now = NOON
+    def __init__(self, files: CaFiles, crl_file: Path, database: JournalDatabase, *, now: datetime = NOON) -> None:
+        self.now = now
         self.crl_file = crl_file
         settings = files.settings(crl_file=str(crl_file), crl_hours=96, crl_url="http://crl.test/own.crl")
         self.ca = FilesCa.read(FilesCaSettings.model_validate(settings), clock=self.clock)
@@ -152,8 +152,7 @@ async def test_openssl_refuses_what_is_revoked_and_takes_what_is_not(
 ) -> None:
     now = datetime.now(UTC)
     files = a_ca(tmp_path / "ca", now=now)
-    host = Host(files, tmp_path / "own.crl", database)
-    host.now = now
+    host = Host(files, tmp_path / "own.crl", database, now=now)
     leaves = []
     for name in ("revoked.site1.internal", "good.site1.internal"):
         chain = await host.ca.sign(request(name, at=now))

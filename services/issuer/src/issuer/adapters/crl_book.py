@@ -1,8 +1,10 @@
 """What the CAs that sign here revoked, and the numbers of their lists: the same for all issuers of one journal."""
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.journal_rows import revocation_of, revocation_row
@@ -11,6 +13,8 @@ from issuer.domain.crl import ListedLeaf
 from issuer.domain.revoked import Revocation
 
 __all__ = ["CrlBook"]
+
+ResultT = TypeVar("ResultT")
 
 _OF_AUTHORITY: Final = select(revoked_leaf).where(revoked_leaf.c.authority == bindparam("of_authority"))
 _ONE: Final = _OF_AUTHORITY.where(revoked_leaf.c.serial == bindparam("of_serial"))
@@ -44,7 +48,7 @@ class CrlBook:
             connection.execute(insert(revoked_leaf), {**named, **revocation_row(leaf.revocation)})
             return None
 
-        return await self._database.write(store)
+        return await self._write(store)
 
     async def next_number(self, authority: str, *, above: int) -> int:
         """A number that no list of this CA had: it grows, also where the journal was restored from an older copy,
@@ -60,7 +64,14 @@ class CrlBook:
                 connection.execute(_COUNT, {"of_authority": authority, "number": number})
             return number
 
-        return await self._database.write(count)
+        return await self._write(count)
+
+    async def _write(self, work: Callable[[Connection], ResultT]) -> ResultT:
+        try:
+            return await self._database.write(work)
+        except IntegrityError:
+            # Another host was quicker to insert the row.
+            return await self._database.write(work)
 
 
 def _leaf_of(row: Row[Any]) -> ListedLeaf:
