@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,14 +52,13 @@ async def ordered(scene: Scene, name: str, *revisions: int) -> list[X509Certific
     leaves = []
     for revision in revisions or (1,):
         await scene.peer.order(an_order(name, f"{name}.example.org", revision=revision))
-        await until(
-            lambda wanted=revision: any(
-                report.revision == wanted for report in scene.peer.reports(RevisionIssued, name)
-            ),
-            what=f"{name} {revision} is issued",
-        )
+        await until(partial(_is_issued, scene, name, revision), what=f"{name} {revision} is issued")
         leaves.append(read_chain(scene.registry.issued[name, revision, PLATFORM].chain_pem.encode())[0])
     return leaves
+
+
+def _is_issued(scene: Scene, name: str, revision: int) -> bool:
+    return any(report.revision == revision for report in scene.peer.reports(RevisionIssued, name))
 
 
 def written(folder: Path, leaf: Leaf, *, mode: int = 0o600) -> tuple[str, str]:
@@ -70,7 +70,7 @@ def written(folder: Path, leaf: Leaf, *, mode: int = 0o600) -> tuple[str, str]:
     return str(certificate), str(key)
 
 
-def revoked_rows(scene: Scene, name: str) -> list[tuple[int, str | None, str | None]]:
+def revoked_rows(scene: Scene, name: str) -> list[tuple[int, int, str | None]]:
     """Of jobs and of their orders: revision, whether it has a time, and the reason."""
     columns = "revision, revoked_at IS NOT NULL, revocation_reason"
     return [

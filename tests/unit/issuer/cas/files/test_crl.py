@@ -79,7 +79,7 @@ def test_what_was_published_is_read_again(files: CaFiles, tmp_path: Path) -> Non
     publish(ca, listed(3), listed(2**158 + 1), number=4)
     published = asyncio.run(ca.published_crl())
     assert published is not None
-    assert (published.number, published.serials) == (4, {3, 2**158 + 1})
+    assert (published.number, published.serials) == (4, frozenset({3, 2**158 + 1}))
     assert (published.this_update, published.next_update) == (NOON - HOUR, NOON + DAY)
 
 
