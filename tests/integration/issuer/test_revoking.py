@@ -171,6 +171,20 @@ def _reads(scene: Scene) -> int:
     return sum(call.startswith("/v1/orders") for call in scene.registry.calls)
 
 
+async def test_what_is_revoked_before_the_registry_has_it_never_gets_there(scene: Scene) -> None:
+    scene.registry.down = True
+    await scene.peer.order(an_order("early", "early.example.org"))
+    issued_now = "SELECT state FROM job WHERE certificate_id = 'early'"
+    await until(lambda: scene.journal(issued_now) == [("issued",)], what="it is issued")
+    code, told = await revoke(scene.issuer, "--certificate", "early", "--revision", "1", "--reason", "superseded")
+    assert code == 0, told
+    scene.registry.down = False
+    failed = (await scene.peer.wait_for(RevisionFailed, certificate_ids=["early"]))["early"]
+    assert (failed.code, failed.next_try) == (FailureCode.CERTIFICATE_UNFIT, None)
+    assert failed.reason.startswith("revoked: it was revoked at ")
+    assert ("early", 1, PLATFORM) not in scene.registry.issued
+
+
 async def test_a_certificate_of_another_account_is_revoked_by_its_own_key(
     scene: Scene, foreign: Leaf, tmp_path: Path
 ) -> None:

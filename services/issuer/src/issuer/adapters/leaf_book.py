@@ -12,7 +12,7 @@ from issuer.adapters.tables import job
 from issuer.domain.job import Job
 from issuer.domain.revocation import KnownLeaf
 
-__all__ = ["LeafBook"]
+__all__ = ["LeafBook", "leaf_of"]
 
 _WITH_KEY: Final = select(job).where(job.c.spki_sha256 == bindparam("of_spki"), job.c.chain_pem.is_not(None))
 _NEWEST: Final = select(func.max(job.c.revision)).where(

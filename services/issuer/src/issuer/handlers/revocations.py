@@ -14,11 +14,11 @@ import structlog
 from certcore.clock import Clock
 from certcore.inspection import X509Certificate
 from issuer.adapters.journal import Journal
-from issuer.adapters.leaf_book import LeafBook
+from issuer.adapters.leaf_book import LeafBook, leaf_of
 from issuer.adapters.window_book import rest
 from issuer.cas.acme.jws import PrivateKey
 from issuer.domain.crl import CrlCa, ListedLeaf
-from issuer.domain.errors import JobTakenError, RevocationRefusedError
+from issuer.domain.errors import CrlUnwritableError, JobTakenError, RevocationRefusedError
 from issuer.domain.job import JobId
 from issuer.domain.revocation import Asked, CaSort, RevocationVerdict, Way, decide_revocation
 from issuer.domain.revoked import Revocation
@@ -143,7 +143,8 @@ class Revocations:
         revocation = Revocation(self._clock(), plan.asked.reason)
         if plan.way is Way.BY_LIST:
             leaf = ListedLeaf(int(plan.leaf.serial, 16), revocation, plan.leaf.not_after)
-            before = await self._crls.add(self._listing(plan), leaf) is not None
+            noted = await self._crls.add(self._listing(plan), leaf)
+            before, revocation = noted is not None, noted or revocation
         else:
             before = await self._ask(plan)
         log.info("certificate_revoked", ca=plan.ca, serial=plan.leaf.serial, reason=revocation.reason, before=before)
@@ -175,7 +176,7 @@ class Revocations:
             return Revoked(before, Proof.SAID_SO if said_so else Proof.TAKEN_TWICE)
         published = await self._listing(plan).published_crl()
         if published is None or int(plan.leaf.serial, 16) not in published.serials:
-            raise RevocationRefusedError("not_listed", "it is revoked, and not in the CRL that is there: repeat it")
+            raise CrlUnwritableError(plan.ca, "the serial isn't in it: another process wrote an older one")
         detail = f"CRL {published.number}, until {published.next_update:%Y-%m-%dT%H:%MZ}"
         return Revoked(before, Proof.LISTED, detail)
 
@@ -195,7 +196,8 @@ class Revocations:
         """In the journal; what is there already stays. A worker that has the job loses it, and sees it next."""
         for _ in range(_WRITE_TRIES):
             before = await self._journal.find(job_id)
-            if before is None or before.revocation is not None:
+            if before is None or before.revocation is not None or leaf_of(before) != leaf.der:
+                # The last: it is issued anew since.
                 return
             after = replace(before, revocation=revocation, not_after=leaf.not_after)
             try:
