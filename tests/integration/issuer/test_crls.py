@@ -33,7 +33,7 @@ class Host:
     """One of the issuers on a journal, with a file of its own. Its clock stands."""
 
     def __init__(self, files: CaFiles, crl_file: Path, database: JournalDatabase, *, now: datetime = NOON) -> None:
-        self.now = now
+        self.now = self._began = now
         self.crl_file = crl_file
         settings = files.settings(crl_file=str(crl_file), crl_hours=96, crl_url="http://crl.test/own.crl")
         self.ca = FilesCa.read(FilesCaSettings.model_validate(settings), clock=self.clock)
@@ -44,7 +44,7 @@ class Host:
 
     async def revoked(self, serial: int, *, days: int = 30) -> Revocation | None:
         revocation = Revocation(self.now, RevocationReason.KEY_COMPROMISE)
-        return await self.crls.add(self.ca, ListedLeaf(serial, revocation, NOON + days * DAY))
+        return await self.crls.add(self.ca, ListedLeaf(serial, revocation, self._began + days * DAY))
 
     def published(self) -> tuple[int, set[int]]:
         crl = x509.load_der_x509_crl(self.crl_file.read_bytes())

@@ -59,7 +59,14 @@ class AskedByTests:
 class Stage:
     def __init__(self, database: JournalDatabase) -> None:
         self.database = database
-        self.journal = Journal(database=database, worker="one", clock=lambda: NOW)
+        self.journal = Journal(database=database, worker="one", clock=self._clock)
+        self.before_a_write: list[Callable[[], object]] = []
+
+    def _clock(self) -> datetime:
+        """The journal reads it just before it writes what it has read."""
+        if self.before_a_write:
+            self.before_a_write.pop()()
+        return NOW
 
     async def stored(self, revision: int = 1) -> Job:
         """A job with the leaf, handed over an hour ago."""
@@ -124,6 +131,18 @@ async def test_who_wrote_to_the_job_meanwhile_loses_nothing_and_neither_does_the
     assert after is not None
     assert after.revocation is not None
     assert (after.setbacks, after.revocation.reason) == (7, RevocationReason.SUPERSEDED)
+
+
+async def test_a_write_that_another_one_overtook_is_done_again(stage: Stage, tmp_path: Path) -> None:
+    before = await stage.stored()
+    overtaken = "UPDATE job SET version = version + 1, setbacks = setbacks + 1"
+    stage.before_a_write = [lambda: on_disk(tmp_path, overtaken)] * 3
+    revocations, plan = await stage.plan(AskedByTests(True))
+    await revocations.carry_out(plan)
+    after = await stage.journal.find(before.id)
+    assert after is not None
+    assert after.revocation is not None
+    assert (after.setbacks, stage.before_a_write) == (3, [])
 
 
 async def test_a_job_that_is_issued_anew_meanwhile_is_not_marked(stage: Stage) -> None:
