@@ -46,6 +46,7 @@ def a_ca(
     days: int = 365,
     is_ca: bool = True,
     may_sign: bool = True,
+    may_sign_crls: bool = True,
     root_path_length: int | None = 1,
     constraints: x509.NameConstraints | None = None,
     alone: bool = False,
@@ -68,6 +69,7 @@ def a_ca(
             path_length=0,
             is_ca=is_ca,
             may_sign=may_sign,
+            may_sign_crls=may_sign_crls,
             extra=constraints,
         )
     )
@@ -91,6 +93,7 @@ def _certificate(
     path_length: int | None,
     is_ca: bool = True,
     may_sign: bool = True,
+    may_sign_crls: bool = True,
     extra: x509.NameConstraints | None = None,
 ) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -101,7 +104,7 @@ def _certificate(
         data_encipherment=False,
         key_agreement=False,
         key_cert_sign=may_sign,
-        crl_sign=may_sign,
+        crl_sign=may_sign and may_sign_crls,
         encipher_only=False,
         decipher_only=False,
     )

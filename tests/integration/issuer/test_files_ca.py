@@ -18,6 +18,7 @@ from certlocal.tools import Tell
 from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.issuer_process import IssuerProcess
 from tests.integration.issuer.recipients import opened
+from tests.integration.issuer.revoke_command import revoke
 from tests.integration.issuer.scene import Scene, a_scene, until
 from tests.patience import HANG_S
 from tests.ports import free_port
@@ -26,6 +27,8 @@ from tests.private_ca import CaFiles, a_ca
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 OWN = "own"
+LISTLESS = "listless"
+CRL_URL = "http://crl.test/own.crl"
 PUBLIC = "public"
 BATCH = 40
 
@@ -40,8 +43,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> CaFiles:
 async def scene(tmp_path_factory: pytest.TempPathFactory, files: CaFiles, tell: Tell) -> AsyncIterator[Scene]:
     # It is never asked.
     public = {"name": PUBLIC, "directory_url": "https://127.0.0.1:1/dir", "challenges": ["dns-01"]}
-    cas = (files.settings(OWN), public)
-    async with a_scene(tmp_path_factory.mktemp("issuer"), tell=tell, more_cas=cas) as ready:
+    folder = tmp_path_factory.mktemp("issuer")
+    own = files.settings(OWN, crl_file=str(folder / "own.crl"), crl_url=CRL_URL)
+    cas = (own, public, files.settings(LISTLESS))
+    async with a_scene(folder, tell=tell, more_cas=cas) as ready:
         yield ready
 
 
@@ -125,6 +130,44 @@ def _serials(scene: Scene) -> dict[str, list[str]]:
     for line in scene.logged("leaf_signed"):
         found[line["job"]].append(line["serial"])
     return found
+
+
+def _listed(scene: Scene) -> tuple[int, set[int]]:
+    """Number and serials of the CRL."""
+    crl = x509.load_der_x509_crl((scene.issuer.folder / "own.crl").read_bytes())
+    number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    return number, {entry.serial_number for entry in crl}
+
+
+async def test_what_the_ca_revokes_is_in_its_crl_which_each_leaf_names(scene: Scene) -> None:
+    await scene.peer.order(an_order("leaked", "leaked.site1.internal", issuer=OWN))
+    await scene.peer.wait_for(RevisionIssued, certificate_ids=["leaked"])
+    leaf = x509.load_pem_x509_certificate(scene.registry.issued["leaked", 1, PLATFORM].chain_pem.encode())
+    points = leaf.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    assert [name.value for point in points for name in point.full_name or ()] == [CRL_URL]
+    number, serials = _listed(scene)
+    assert serials == set()
+    by_journal = ("--certificate", "leaked", "--revision", "1", "--reason", "keyCompromise", "--force")
+    code, told = await revoke(scene.issuer, *by_journal)
+    assert code == 0, told
+    assert "the CA's list of revoked certificates (CRL)" in told
+    assert f"\nrevoked\nproof: its serial is in the CRL, as read again (CRL {number + 1}, until " in told
+    assert _listed(scene) == (number + 1, {leaf.serial_number})
+    code, told = await revoke(scene.issuer, *by_journal)
+    assert code == 0, told
+    assert "\nit was revoked before\n" in told
+    kept = "SELECT revocation_reason, revoked_at IS NOT NULL FROM job WHERE certificate_id = 'leaked'"
+    assert scene.journal(kept) == [("keyCompromise", 1)]
+
+
+async def test_a_ca_without_a_file_for_its_crl_revokes_nothing_and_names_the_setting(scene: Scene) -> None:
+    await scene.peer.order(an_order("unlisted", "unlisted.site1.internal", issuer=LISTLESS))
+    await scene.peer.wait_for(RevisionIssued, certificate_ids=["unlisted"])
+    by_journal = ("--certificate", "unlisted", "--revision", "1", "--reason", "superseded", "--force")
+    code, told = await revoke(scene.issuer, *by_journal)
+    assert code == 1
+    assert "listless can't revoke: crl_file isn't set" in told
+    assert scene.journal("SELECT revoked_at FROM job WHERE certificate_id = 'unlisted'") == [(None,)]
 
 
 async def test_an_issuer_whose_ca_has_a_foreign_key_does_not_start_and_says_why(

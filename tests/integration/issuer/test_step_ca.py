@@ -19,6 +19,7 @@ from tests import servers
 from tests.integration.issuer.bus_peer import an_order, bus_peer
 from tests.integration.issuer.issuer_process import IssuerProcess
 from tests.integration.issuer.recipients import opened
+from tests.integration.issuer.revoke_command import revoke
 from tests.integration.issuer.scene import Scene
 from tests.registry_standin import registry_standin
 from tests.step_ca.server import ACME, FORCES_CN, NEEDS_EAB, StepCa, step_ca
@@ -82,6 +83,18 @@ async def test_step_ca_issues_for_private_names_by_either_challenge(ready: WithS
     assert issued["wild"].validation_method == "dns-01"
     chains = {ready.scene.registry.issued[name, 1, PLATFORM].chain_pem for name in names}
     assert len(chains) == len(names)
+
+
+async def test_step_ca_revokes_by_the_account_and_says_so_when_it_is_asked_again(ready: WithStepCa) -> None:
+    await ready.scene.peer.order(an_order("leaked", "leaked.site1.internal", issuer="step-http"))
+    await ready.scene.peer.wait_for(RevisionIssued, certificate_ids=["leaked"])
+    by_journal = ("--certificate", "leaked", "--revision", "1", "--reason", "keyCompromise", "--force")
+    code, told = await revoke(ready.scene.issuer, *by_journal)
+    assert code == 0, told
+    assert "\nrevoked\nproof: asked again, the CA says that it is revoked" in told
+    code, told = await revoke(ready.scene.issuer, *by_journal)
+    assert code == 0, told
+    assert "\nit was revoked before\n" in told
 
 
 async def test_a_provisioner_that_needs_a_binding_is_reported_as_refusing_the_account(ready: WithStepCa) -> None:

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,10 +29,12 @@ from certlocal.tools import Tell
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.kept_bundles import KeptBundles, Pruned
+from issuer.adapters.leaf_book import LeafBook
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.failure import FailureReason
 from issuer.domain.job import CaOrder, JobId, JobState
+from issuer.domain.revoked import Revocation, RevocationReason
 from issuer.domain.turns import Turns
 from tests.authority import Authority
 from tests.integration.issuer.recipients import KEYS
@@ -200,6 +202,28 @@ async def test_what_was_stored_before_is_kept_until_its_leaf_expires(tmp_path: P
         assert {job.owner for job in found.values()} == {""}
         pruned = await KeptBundles(database).prune(now=max(ends.values()))
         assert pruned == Pruned(2, 0)
+
+
+async def test_what_was_issued_before_is_revoked_by_none_and_can_be(tmp_path: Path) -> None:
+    issued = Authority().issue("one.example.org")
+    key = {**a_key("one").columns(), "spki_sha256": spki_sha256(issued.leaf.public_key())}
+    row = a_row("one", "stored", **key, chain_pem=issued.chain_pem, order_url="https://ca.test/o/1", finalize_url="f")
+    async with first_journal(tmp_path, row) as database:
+        await database.upgrade(MIGRATIONS)
+        der = issued.leaf.public_bytes(Encoding.DER)
+        (known,) = await LeafBook(database).known(der, spki_sha256=spki_sha256(issued.leaf.public_key()))
+        assert (known.job, known.ca, known.newest, known.revocation) == (JobId("one", 1), "by-dns", True, None)
+        journal = Journal(database=database, worker="one", clock=system_clock)
+        before = await journal.find(known.job)
+        assert before is not None
+        revocation = Revocation(datetime(2026, 2, 1, tzinfo=UTC), RevocationReason.SUPERSEDED)
+        await journal.advance(before, replace(before, revocation=revocation))
+        after = await journal.find(known.job)
+        assert after is not None
+        assert (after.revocation, after.key, after.chain_pem) == (revocation, before.key, before.chain_pem)
+    kept = [("2026-02-01 00:00:00.000000", "superseded")]
+    for table in ("job", "acme_order"):
+        assert on_disk(tmp_path, f"SELECT revoked_at, revocation_reason FROM {table}") == kept  # noqa: S608 # ours
 
 
 async def test_what_was_ordered_before_is_in_the_record_of_orders(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ __all__ = [
     "UtcDateTime",
     "busy",
     "folder_of",
+    "is_newest",
     "make_engine",
     "make_sync_engine",
     "pages_before_checkpoint",
@@ -230,8 +231,7 @@ async def upgrade(engine: AsyncEngine, migrations: Path) -> None:
 
 def upgrade_schema(connection: Connection, migrations: Path) -> None:
     """Bring the schema to the newest version of the `migrations` folder, whose files start with their version."""
-    newest = max(path.name.partition("_")[0] for path in (migrations / "versions").glob("[0-9]*.py"))
-    if _version(connection) == newest:
+    if is_newest(connection, migrations):
         return
     # Imported only where there is something to do: it costs every start as much as the web framework.
     from alembic import command  # noqa: PLC0415
@@ -241,6 +241,12 @@ def upgrade_schema(connection: Connection, migrations: Path) -> None:
     configuration.set_main_option("script_location", str(migrations))
     configuration.attributes["connection"] = connection
     command.upgrade(configuration, "head")
+
+
+def is_newest(connection: Connection, migrations: Path) -> bool:
+    """Whether the schema has the newest version of the `migrations` folder."""
+    newest = max(path.name.partition("_")[0] for path in (migrations / "versions").glob("[0-9]*.py"))
+    return _version(connection) == newest
 
 
 def _version(connection: Connection) -> str | None:

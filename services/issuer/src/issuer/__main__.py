@@ -8,6 +8,7 @@ from issuer.app import create_app
 from issuer.escrow_app import create_escrow
 from issuer.escrow_settings import EscrowKeySettings, EscrowSettings
 from issuer.rehearse import main as rehearse
+from issuer.revoke import main as revoke
 from issuer.settings import Settings
 
 
@@ -17,12 +18,14 @@ def main() -> None:
             _issue()
         case ["test", *arguments]:
             sys.exit(rehearse(arguments))
+        case ["revoke", *arguments]:
+            sys.exit(revoke(arguments))
         case ["escrow"]:
             _keep_escrow()
         case ["escrow", "init"]:
             _print_escrow_public_key()
         case _:
-            sys.exit("usage: python -m issuer [escrow [init] | test NAME]")
+            sys.exit("usage: python -m issuer [escrow [init] | test NAME | revoke CERTIFICATE.pem]")
 
 
 def _issue() -> None:

@@ -29,6 +29,7 @@ from certkit.telemetry import configure_telemetry
 from certkit.transactions import Database
 from issuer.adapters.authoritative_dns import AuthoritativeDnsViews
 from issuer.adapters.caa import ResolvedCaa
+from issuer.adapters.crl_book import CrlBook
 from issuer.adapters.dns_zones import Zones, zones_by_view
 from issuer.adapters.escrow_key import escrow_key_left_in
 from issuer.adapters.identity import WorkerIdentity
@@ -44,6 +45,7 @@ from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.breaker import BreakerRule
 from issuer.domain.budget_ask import AskedCa
 from issuer.domain.choice import CaPolicy
+from issuer.domain.crl import publishing
 from issuer.domain.order_loss import Evidence
 from issuer.domain.solver import SolverContext
 from issuer.domain.turns import Turns
@@ -51,6 +53,7 @@ from issuer.handlers.budgets import Budgets
 from issuer.handlers.bulkheads import Bulkheads
 from issuer.handlers.caa_check import CaaCheck
 from issuer.handlers.challenges import Challenges
+from issuer.handlers.crls import Crls
 from issuer.handlers.issuance import Issuance
 from issuer.handlers.issue_orders import IssueOrders
 from issuer.handlers.metrics import Metrics
@@ -92,7 +95,8 @@ def create_app(settings: Settings) -> ServiceApp:
     executor = ThreadPoolExecutor(max_workers=_KEY_THREADS, thread_name_prefix="keys")
     rsa_keys = RsaKeys(ahead=settings.rsa_keys_ahead)
     cas = _cas(settings, journal)
-    signing = Signing(cas=made(settings.signing_cas), clock=system_clock)
+    signing_cas = made(settings.signing_cas)
+    signing = Signing(cas=signing_cas, clock=system_clock)
     traits = {ca.name: ca.traits for ca in settings.cas}
     views = zones_by_view(settings.dns, now=time.monotonic)
     solvers = _solvers(settings, journal, views)
@@ -195,6 +199,8 @@ def create_app(settings: Settings) -> ServiceApp:
         book=windows, cas=cas, reports=reports, registry=order_list.registry, clock=system_clock
     )
     background.add_round("renewal_windows", settings.renewal_windows_every_s, suggestions.look)
+    crls = Crls(cas=publishing(signing_cas), book=CrlBook(database), clock=system_clock)
+    background.add_round("crls", settings.crls_every_s, crls.keep_up)
     background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
     return service_app(
         broker,

@@ -135,6 +135,9 @@ class Settings(ServiceSettings):
     renewal_windows_every_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="How often CAs are asked for the renewal windows that are due to be asked for."
     )
+    crls_every_s: Annotated[float, Field(gt=0)] = Field(
+        default=60.0, description="How often it is made sure that the CRLs of the CAs by files are whole and current."
+    )
     heartbeat_every_s: Annotated[float, Field(gt=0)] = 15.0
     escrow_public_key: Annotated[str, AfterValidator(_public_key)] | None = Field(
         default=None,

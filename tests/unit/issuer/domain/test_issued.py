@@ -10,6 +10,7 @@ from issuer.domain.errors import UnfitCertificateError
 from issuer.domain.issued import ari_id, check_issued, issued_revisions
 from issuer.domain.job import Job, JobId, JobState
 from issuer.domain.key_material import KeyMaterial
+from issuer.domain.revoked import Revocation, RevocationReason
 from tests.authority import Authority, Issued, pem
 from tests.unit.issuer.samples import job, order
 
@@ -67,7 +68,9 @@ def test_a_registry_is_told_of_each_bundle_that_it_can_have_again() -> None:
     expired = AUTHORITY.issue(*NAMES, not_before=NOW - timedelta(days=2), not_after=NOW - timedelta(days=1))
     unfit = replace(has(issued, 4), issue_order=order("other.example.org"))
     forgotten = replace(has(issued, 5), key=None, chain_pem=None)
-    jobs = [has(issued, 1), has(issued, 2, JobState.ISSUED), has(expired, 3), unfit, forgotten, job(JobState.KEYED)]
+    revoked = replace(has(issued, 6), revocation=Revocation(NOW, RevocationReason.SUPERSEDED))
+    valid = [has(issued, 1), has(issued, 2, JobState.ISSUED)]
+    jobs = [*valid, has(expired, 3), unfit, forgotten, revoked, job(JobState.KEYED)]
     told = issued_revisions(jobs, now=NOW)
     assert [item.revision for item in told] == [1, 2]
     assert (told[0].certificate_id, told[0].variant) == ("a", "cdn")

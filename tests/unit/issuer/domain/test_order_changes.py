@@ -7,9 +7,10 @@ import pytest
 
 from issuer.domain.failure import FailureReason, JobFailedError
 from issuer.domain.job import CaOrder, JobState
-from issuer.domain.order_changes import Ended, FinalizeSent, Opened, order_changes
+from issuer.domain.order_changes import Ended, FinalizeSent, Opened, Revoked, order_changes
 from issuer.domain.order_record import RecordedState
 from issuer.domain.retry import decide_retry
+from issuer.domain.revoked import Revocation, RevocationReason
 from tests.unit.issuer.samples import NOON, job
 
 URL = "https://ca.test/order/1"
@@ -64,3 +65,13 @@ def test_an_order_that_is_replaced_at_once_ends_before_the_new_one_is_opened() -
     before, other = job(JobState.ORDERED), CaOrder("https://ca.test/order/2", "f")
     changes = order_changes(before, replace(before, ca_order=other, wait_until=NOON + timedelta(minutes=1)))
     assert changes == [Ended(URL, RecordedState.ABANDONED), Opened(other.url, None)]
+
+
+def test_that_its_leaf_was_revoked_is_recorded_once() -> None:
+    issued = job(JobState.ISSUED, chain_pem="a chain")
+    revocation = Revocation(NOON, RevocationReason.SUPERSEDED)
+    revoked = replace(issued, revocation=revocation)
+    assert order_changes(issued, revoked) == [Revoked(URL, revocation)]
+    assert order_changes(revoked, replace(revoked, given_up=True)) == []
+    signed = replace(issued, ca_order=None)
+    assert order_changes(signed, replace(signed, revocation=revocation)) == []

@@ -9,16 +9,18 @@ from issuer.domain.failure import FailureReason
 from issuer.domain.job import Job, JobState, Step, next_step
 from issuer.domain.key_material import KeyMaterial
 from issuer.domain.reopening import ReopeningReason, hand_over_again, reopen, reopen_listed
+from issuer.domain.revoked import Revocation, RevocationReason
 from tests.unit.issuer.samples import NOON, job, order
 
 DAY = timedelta(days=1)
+REVOKED = Revocation(NOON - DAY, RevocationReason.KEY_COMPROMISE)
 KEY = KeyMaterial(b"a CSR", "an SPKI hash", ())
 
 
 def stored(**fields: Any) -> Job:
     """A job whose bundle the registry took yesterday."""
     kept: dict[str, Any] = {"key": KEY, "chain_pem": "a chain", "stored_at": NOON - DAY, "not_after": NOON + DAY}
-    return job(JobState.STORED, **{**kept, **fields})
+    return job(**{"state": JobState.STORED, **kept, **fields})
 
 
 def gave_up(**fields: Any) -> Job:
@@ -151,3 +153,39 @@ def test_an_issue_order_that_is_no_better_than_the_first_is_refused_again() -> N
     assert reopening.reason is ReopeningReason.REFUSED
     assert next_step(reopening.job, now=NOON) is Step.REPORT
     assert next_step(replace(reopening.job, report_at=None), now=NOON) is Step.REST
+
+
+def test_what_was_revoked_is_not_handed_over_again_and_the_registry_is_told_why_once() -> None:
+    revoked = stored(revocation=REVOKED)
+    reopening = reopen_listed(revoked, order(), now=NOON, first=False)
+    assert reopening.reason is ReopeningReason.REVOKED
+    refused = reopening.job
+    assert (refused.state, refused.given_up, refused.reason) == (JobState.ISSUED, True, FailureReason.REVOKED)
+    assert refused.problem is not None
+    assert "revoked at 2026-02-28T12:00Z (keyCompromise): renew the certificate" in refused.problem
+    assert next_step(refused, now=NOON) is Step.REPORT
+    assert next_step(replace(refused, report_at=None), now=NOON) is Step.REST
+    told = replace(refused, report_at=None)
+    for first in (False, True):
+        for listed in (order(), order("other.example.org")):
+            again = reopen_listed(told, listed, now=NOON + timedelta(hours=2), first=first)
+            assert (again.job, again.reason) == (told, ReopeningReason.REVOKED)
+
+
+def test_a_revoked_one_that_is_lost_or_announced_again_stays_as_it_is() -> None:
+    revoked = stored(revocation=REVOKED)
+    assert hand_over_again(revoked, now=NOON).job is revoked
+    assert reopen(revoked, order(), now=NOON).job is revoked
+    assert reopen(revoked, order(), now=NOON).reason is ReopeningReason.REVOKED
+
+
+def test_after_its_end_what_was_revoked_is_issued_anew_like_any_other() -> None:
+    for state in (JobState.STORED, JobState.ISSUED):
+        ended = stored(state=state, revocation=REVOKED, not_after=NOON)
+        reopening = reopen_listed(ended, order(), now=NOON, first=False)
+        assert (reopening.reason, reopening.job.revocation) == (ReopeningReason.ISSUED_ANEW, None)
+
+
+def test_a_target_that_offers_another_csr_gets_another_certificate_than_the_revoked_one() -> None:
+    reopening = reopen_listed(stored(revocation=REVOKED), order(csr_pem="another"), now=NOON, first=False)
+    assert (reopening.reason, reopening.job.revocation) == (ReopeningReason.ISSUED_ANEW, None)

@@ -8,7 +8,7 @@ from typing import Final, Self, TypeVar
 from sqlalchemy import Connection, update
 from sqlalchemy.exc import DBAPIError
 
-from certkit.database import DatabaseBusyError, was_overtaken
+from certkit.database import DatabaseBusyError, is_newest, was_overtaken
 from certkit.transactions import Database
 from issuer.adapters.tables import registry_epoch
 
@@ -40,6 +40,14 @@ class JournalDatabase:
 
     async def upgrade(self, migrations: Path) -> None:
         await self._database.upgrade(migrations)
+
+    async def is_newest(self, migrations: Path) -> bool:
+        """Whether it has the schema of this issuer.
+
+        Raises:
+            DatabaseBusyError: it can't be read now, or isn't there.
+        """
+        return await self._database.read(lambda connection: is_newest(connection, migrations))
 
     async def write(self, work: Callable[[Connection], ResultT], *, patience_s: float = 0.0) -> ResultT:
         """As `Database.write`. A work that another host's overtook is done again, so it must bear that.

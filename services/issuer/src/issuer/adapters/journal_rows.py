@@ -13,6 +13,7 @@ from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.failure import FailureReason
 from issuer.domain.job import CaOrder, Job, JobId, JobState, due_at
 from issuer.domain.key_material import KeyMaterial
+from issuer.domain.revoked import Revocation, RevocationReason
 
 __all__ = [
     "changed",
@@ -23,6 +24,8 @@ __all__ = [
     "readable",
     "record_of",
     "record_row",
+    "revocation_of",
+    "revocation_row",
     "row_of",
 ]
 
@@ -93,6 +96,7 @@ def _plain_row(of: Job) -> dict[str, object]:
         "due_at": due_at(of),
         "stored_at": of.stored_at,
         "not_after": of.not_after,
+        **revocation_row(of.revocation),
     }
 
 
@@ -125,6 +129,24 @@ def job_of(row: Row[Any]) -> Job:
         report_at=row.report_at,
         stored_at=row.stored_at,
         not_after=row.not_after,
+        revocation=revocation_of(row),
+    )
+
+
+def revocation_row(revocation: Revocation | None) -> dict[str, object]:
+    return {
+        "revoked_at": revocation.at if revocation else None,
+        "revocation_reason": revocation.reason if revocation else None,
+    }
+
+
+def revocation_of(row: Row[Any]) -> Revocation | None:
+    """A reason that a newer issuer stored counts as unspecified."""
+    if row.revoked_at is None:
+        return None
+    known = row.revocation_reason in set(RevocationReason)
+    return Revocation(
+        row.revoked_at, RevocationReason(row.revocation_reason) if known else RevocationReason.UNSPECIFIED
     )
 
 

@@ -25,6 +25,8 @@ _AT_ONCE: Final = 500
 _KEY: Final = (job.c.certificate_id, job.c.revision, job.c.variant)
 _ID: Final = tuple_(*_KEY)
 _FREE: Final = or_(job.c.lease_owner.is_(None), job.c.lease_until < bindparam("now"))
+# A revoked one may be so before the registry has it.
+_DONE: Final = or_(job.c.state == JobState.STORED, job.c.revoked_at.is_not(None))
 _KEPT: Final = (
     select(job)
     .where(job.c.state.in_((JobState.ISSUED, JobState.STORED)), job.c.chain_pem.is_not(None))
@@ -32,7 +34,7 @@ _KEPT: Final = (
 )
 _EXPIRED: Final = (
     select(*_KEY)
-    .where(job.c.not_after <= bindparam("now"), job.c.state == JobState.STORED, job.c.chain_pem.is_not(None), _FREE)
+    .where(job.c.not_after <= bindparam("now"), _DONE, job.c.chain_pem.is_not(None), _FREE)
     .limit(_AT_ONCE)
 )
 _FORGET: Final = (
@@ -53,7 +55,7 @@ _SUPERSEDED: Final = (
     select(*_KEY)
     .where(
         job.c.not_after <= bindparam("long_ago"),
-        job.c.state == JobState.STORED,
+        _DONE,
         job.c.chain_pem.is_(None),
         _FREE,
         exists().where(

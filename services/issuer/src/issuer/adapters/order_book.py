@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 
-from issuer.adapters.journal_rows import job_id_of
+from issuer.adapters.journal_rows import job_id_of, revocation_of, revocation_row
 from issuer.adapters.tables import acme_order, job
 from issuer.domain.job import Job, JobId
-from issuer.domain.order_changes import Ended, FinalizeSent, Opened, order_changes
+from issuer.domain.order_changes import Ended, FinalizeSent, Opened, Revoked, order_changes
 from issuer.domain.order_record import OrderRecord, RecordedState
 
 __all__ = ["close_order", "orphans", "record_changes"]
@@ -66,6 +66,8 @@ def record_changes(connection: Connection, before: Job, after: Job, *, account_u
                 connection.execute(_UPDATE, {**named, "finalize_sent_at": at})
             case Ended(_, state):
                 connection.execute(_END, {**named, "state": state, "ended_at": now})
+            case Revoked(_, revocation):
+                connection.execute(_UPDATE, {**named, **revocation_row(revocation)})
 
 
 def orphans(connection: Connection) -> Sequence[OrderRecord]:
@@ -139,4 +141,5 @@ def _record_of(row: Row[Any]) -> OrderRecord:
         opened_at=row.opened_at,
         finalize_sent_at=row.finalize_sent_at,
         ended_at=row.ended_at,
+        revocation=revocation_of(row),
     )

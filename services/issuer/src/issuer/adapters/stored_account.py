@@ -8,13 +8,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from certkit.database import make_sync_engine
 from issuer.adapters.account_book import find_account
 
-__all__ = ["stored_account_url"]
+__all__ = ["no_journal_at", "stored_account_url"]
+
+
+def no_journal_at(database_url: str) -> str | None:
+    """The file that isn't there; None where it is, or where a server has the journal."""
+    where = make_url(database_url)
+    missing = where.get_backend_name() == "sqlite" and not Path(where.database or "").exists()
+    return where.database if missing else None
 
 
 def stored_account_url(database_url: str, ca: str, directory_url: str) -> str | None:
     """None where the CA hasn't made one yet, and where there is no journal that could tell."""
-    where = make_url(database_url)
-    if where.get_backend_name() == "sqlite" and not Path(where.database or "").exists():
+    if no_journal_at(database_url) is not None:
         return None
     engine = make_sync_engine(database_url, read_only=True)
     try:

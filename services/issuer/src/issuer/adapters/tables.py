@@ -19,7 +19,17 @@ from sqlalchemy import (
 
 from certkit.database import NAMING, UtcDateTime
 
-__all__ = ["account", "acme_order", "challenge", "job", "metadata", "registry_epoch", "renewal_window"]
+__all__ = [
+    "account",
+    "acme_order",
+    "challenge",
+    "crl_number",
+    "job",
+    "metadata",
+    "registry_epoch",
+    "renewal_window",
+    "revoked_leaf",
+]
 
 metadata: Final = MetaData(naming_convention=NAMING)
 
@@ -79,6 +89,8 @@ job: Final = Table(
     Column("line_ca", String(63), nullable=False, server_default=""),
     Column("stored_at", UtcDateTime, index=True),
     Column("not_after", UtcDateTime, index=True),
+    Column("revoked_at", UtcDateTime),
+    Column("revocation_reason", String(32)),
 )
 # Only what is due: a journal holds many more jobs that are done.
 Index(
@@ -135,6 +147,8 @@ acme_order: Final = Table(
     Column("opened_at", UtcDateTime, nullable=False),
     Column("finalize_sent_at", UtcDateTime),
     Column("ended_at", UtcDateTime, index=True),
+    Column("revoked_at", UtcDateTime),
+    Column("revocation_reason", String(32)),
 )
 
 renewal_window: Final = Table(
@@ -162,3 +176,23 @@ renewal_window: Final = Table(
     Column("told_epoch", Integer, nullable=False),
 )
 Index("ix_renewal_window_ask_at", renewal_window.c.ca, renewal_window.c.ask_at)
+
+revoked_leaf: Final = Table(
+    "revoked_leaf",
+    metadata,
+    # What the CAs that sign here revoked; also what no job knows any more. The CA is named by its public key.
+    Column("authority", String(64), primary_key=True),
+    # In hex.
+    Column("serial", String(40), primary_key=True),
+    Column("revoked_at", UtcDateTime, nullable=False),
+    Column("revocation_reason", String(32), nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
+)
+
+crl_number: Final = Table(
+    "crl_number",
+    metadata,
+    Column("authority", String(64), primary_key=True),
+    # The last one that was taken.
+    Column("number", Integer, nullable=False),
+)

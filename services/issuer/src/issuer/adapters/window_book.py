@@ -19,7 +19,7 @@ from issuer.domain.issued import ari_id
 from issuer.domain.job import JobId, JobState
 from issuer.domain.renewal_window import KeptWindow, Watched
 
-__all__ = ["WindowBook"]
+__all__ = ["WindowBook", "rest"]
 
 log = structlog.get_logger()
 
@@ -36,6 +36,7 @@ _NEW: Final = (
         # Others were signed by a CA that can't be asked.
         job.c.order_url.is_not(None),
         job.c.not_after > bindparam("now"),
+        job.c.revoked_at.is_(None),
         ~exists().where(
             _ROW.c.certificate_id == job.c.certificate_id,
             _ROW.c.revision == job.c.revision,
@@ -81,6 +82,11 @@ _TOLD: Final = update(_ROW).where(*_IS, _ROW.c.changes == bindparam("of_changes"
 _OF_ARI_ID: Final = select(_ROW.c.start, _ROW.c.end).where(
     _IS[0], _ROW.c.ari_id == bindparam("of_ari_id"), _ROW.c.ca == bindparam("of_ca"), _ROW.c.start.is_not(None)
 )
+
+
+def rest(job_id: JobId, connection: Connection) -> None:
+    """Its CA is asked no more; what it said last stays, for the order that replaces it."""
+    connection.execute(_ASK_LATER, {**_named(job_id), "ask_at": None})
 
 
 class WindowBook:

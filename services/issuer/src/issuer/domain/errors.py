@@ -9,6 +9,8 @@ CertbusError
 ├── UnidentifiedIssueOrderError (PermanentError) an issue order names no job that could be stored and reported
 ├── CaUnfitError           (PermanentError) a CA can't issue as it is configured: the issuer doesn't start
 ├── SigningRefusedError    (PermanentError) a CA without ACME may not sign what was asked for
+├── RevocationRefusedError (PermanentError) it isn't revoked; the message says why, and what to do
+├── CrlUnwritableError     (TransientError) the file of a CRL can't be read or written
 ├── NoFittingCaError       (PermanentError) none of the CAs that may be asked can issue it
 └── UnsupportedIssueOrderError, UnknownCaError, NoChallengeError, UnfitCertificateError   (PermanentError)
 """
@@ -24,9 +26,11 @@ __all__ = [
     "AcmeProblemError",
     "CaUnfitError",
     "CaUnreachableError",
+    "CrlUnwritableError",
     "JobTakenError",
     "NoChallengeError",
     "NoFittingCaError",
+    "RevocationRefusedError",
     "SigningRefusedError",
     "SolverError",
     "SolverNotHereError",
@@ -116,6 +120,19 @@ class CaUnfitError(PermanentError):
 class SigningRefusedError(PermanentError):
     def __init__(self, ca: str, why: str) -> None:
         super().__init__(f"{ca} doesn't sign it: {why}")
+
+
+class RevocationRefusedError(PermanentError):
+    """`reason` is a word for metrics: a RevocationVerdict, or what is in the way at the CA."""
+
+    def __init__(self, reason: str, why: str) -> None:
+        super().__init__(why)
+        self.reason = reason
+
+
+class CrlUnwritableError(TransientError):
+    def __init__(self, ca: str, why: str) -> None:
+        super().__init__(f"the CRL of {ca}: {why}")
 
 
 class NoFittingCaError(PermanentError):

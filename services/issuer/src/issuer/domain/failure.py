@@ -50,6 +50,7 @@ class FailureReason(StrEnum):
     CA_AWAY = "ca_away"
     NOT_PROPAGATED = "not_propagated"
     CERTIFICATE_UNFIT = "certificate_unfit"
+    REVOKED = "revoked"
     SOLVER_UNREACHABLE = "solver_unreachable"
     REGISTRY_UNREACHABLE = "registry_unreachable"
     REGISTRY_REFUSED = "registry_refused"
@@ -132,6 +133,8 @@ REPORTED_AS: Final = {
     FailureReason.CA_AWAY: Reported(FailureCode.CA_UNREACHABLE, MustAct.NOBODY),
     FailureReason.NOT_PROPAGATED: Reported(FailureCode.CHALLENGE_FAILED, MustAct.DNS_OWNER),
     FailureReason.CERTIFICATE_UNFIT: Reported(FailureCode.CERTIFICATE_UNFIT, MustAct.OPERATOR),
+    # The contract has no code of its own for it. A renewal orders another one.
+    FailureReason.REVOKED: Reported(FailureCode.CERTIFICATE_UNFIT, MustAct.OPERATOR),
     FailureReason.SOLVER_UNREACHABLE: Reported(FailureCode.CHALLENGE_FAILED, MustAct.OPERATOR),
     # The contract has no code of its own for a registry that is away.
     FailureReason.REGISTRY_UNREACHABLE: Reported(FailureCode.REGISTRY_REFUSED, MustAct.NOBODY),

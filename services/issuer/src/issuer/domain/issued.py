@@ -47,12 +47,12 @@ def check_issued(chain_pem: str, *, spki_sha256: str, dns_names: Collection[str]
 
 
 def issued_revisions(jobs: Iterable[Job], *, now: datetime) -> tuple[IssuedRevision, ...]:
-    """Those of the jobs whose bundle can be handed over now: it is what was asked for, and valid."""
+    """Those of the jobs whose bundle can be handed over now: it is what was asked for, valid, and not revoked."""
     return tuple(filter(None, (_issued(job, now) for job in jobs)))
 
 
 def _issued(job: Job, now: datetime) -> IssuedRevision | None:
-    if job.chain_pem is None or job.key is None:
+    if job.chain_pem is None or job.key is None or job.revocation is not None:
         return None
     spki, dns_names = job.key.spki_sha256, job.issue_order.dns_names
     try:

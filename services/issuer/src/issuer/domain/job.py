@@ -27,6 +27,7 @@ from certcore.events import IssueOrder, Priority
 from certcore.placements import PLATFORM
 from issuer.domain.failure import FailureReason
 from issuer.domain.key_material import KeyMaterial
+from issuer.domain.revoked import Revocation
 
 __all__ = ["CaOrder", "Job", "JobId", "JobState", "Step", "due_at", "next_step"]
 
@@ -93,6 +94,7 @@ class Job:
 
     `stored_at` is when the registry took the bundle last, `not_after` the end of its leaf; both stay when the job
     goes back to `issued`. Past that end the bundle is forgotten: `key` and `chain_pem` of a stored job are None then.
+    With a `revocation` of its leaf it is never handed over again.
     """
 
     id: JobId
@@ -118,6 +120,7 @@ class Job:
     report_at: datetime | None = None
     stored_at: datetime | None = None
     not_after: datetime | None = None
+    revocation: Revocation | None = None
 
     @property
     def owner(self) -> str:
@@ -128,7 +131,7 @@ class Job:
         return self.issue_order.priority == Priority.URGENT
 
     def has_valid_bundle(self, *, now: datetime) -> bool:
-        """Whether it has a bundle that the registry may need again."""
+        """Whether it has a bundle that hasn't expired."""
         kept = self.chain_pem is not None and self.key is not None
         return kept and self.not_after is not None and self.not_after > now
 

@@ -8,8 +8,9 @@ from typing import Final
 from issuer.domain.failure import FailureReason
 from issuer.domain.job import Job, JobState
 from issuer.domain.order_record import RecordedState
+from issuer.domain.revoked import Revocation
 
-__all__ = ["Ended", "FinalizeSent", "Opened", "OrderChange", "order_changes"]
+__all__ = ["Ended", "FinalizeSent", "Opened", "OrderChange", "Revoked", "order_changes"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,14 @@ class Ended:
     state: RecordedState
 
 
+@dataclass(frozen=True)
+class Revoked:
+    """What the order came to is revoked."""
+
+    url: str
+    revocation: Revocation
+
+
 _WHY_INVALID: Final = frozenset(
     {
         FailureReason.ORDER_INVALID,
@@ -40,7 +49,7 @@ _WHY_INVALID: Final = frozenset(
         FailureReason.NAME_UNREACHABLE,
     }
 )
-OrderChange = Opened | FinalizeSent | Ended
+OrderChange = Opened | FinalizeSent | Ended | Revoked
 
 
 def order_changes(before: Job, after: Job) -> Sequence[OrderChange]:
@@ -57,6 +66,8 @@ def order_changes(before: Job, after: Job) -> Sequence[OrderChange]:
         changes.append(FinalizeSent(new.url, new.finalize_sent_at))
     if after.state is JobState.ISSUED and before.state is not JobState.ISSUED:
         changes.append(Ended(new.url, RecordedState.ISSUED))
+    if after.revocation is not None and before.revocation is None:
+        changes.append(Revoked(new.url, after.revocation))
     return changes
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from issuer.domain.job import JobId
+from issuer.domain.revoked import Revocation
 
 __all__ = ["OrderRecord", "RecordedState"]
 
@@ -32,3 +33,4 @@ class OrderRecord:
     opened_at: datetime
     finalize_sent_at: datetime | None = None
     ended_at: datetime | None = None
+    revocation: Revocation | None = None

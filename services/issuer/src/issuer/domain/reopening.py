@@ -7,9 +7,10 @@ from typing import Final
 
 from certcore.events import IssueOrder
 from issuer.domain.admission import objection_to
-from issuer.domain.failure import FailureReason
+from issuer.domain.failure import FailureReason, JobFailedError
 from issuer.domain.job import Job, JobState
 from issuer.domain.retry import decide_retry
+from issuer.domain.revoked import Revocation
 
 __all__ = ["Reopening", "ReopeningReason", "hand_over_again", "reopen", "reopen_listed"]
 
@@ -31,6 +32,7 @@ class ReopeningReason(StrEnum):
     HANDED_OVER_AGAIN = "handed_over_again"
     ISSUED_ANEW = "issued_anew"
     EXPIRED = "expired"
+    REVOKED = "revoked"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ def reopen(job: Job, repeated: IssueOrder, *, now: datetime) -> Reopening:
     and another CA may be allowed. An event may be old: where the leaf expired, only the registry's list, which is of
     now, has it issued anew.
     """
+    if job.revocation is not None:
+        return Reopening(job, ReopeningReason.REVOKED)
     if job.state is JobState.STORED:
         if job.chain_pem is None:
             return Reopening(job, ReopeningReason.EXPIRED)
@@ -65,11 +69,12 @@ def reopen_listed(job: Job, listed: IssueOrder, *, now: datetime, first: bool) -
     is no longer valid. What isn't finished goes on as it was. What was given up is tried where the issue order is
     another one, at the `first` look after a start (the settings may be others), and each hour. Where orders were
     lost, the latter two aren't enough: another order may be a further certificate. A target that lost its
-    key offers another CSR: what was done by the one before is of no use.
+    key offers another CSR: what was done by the one before is of no use. What was revoked isn't handed over, and
+    nothing is issued in its place: the registry is told, and a renewal is another revision.
     """
     if listed.csr_pem is not None and listed.csr_pem != job.issue_order.csr_pem:
         return Reopening(_anew(job, listed), ReopeningReason.ISSUED_ANEW)
-    if job.state is JobState.STORED:
+    if job.state is JobState.STORED or job.revocation is not None:
         return _hand_over_listed(job, listed, now)
     if not job.given_up:
         return Reopening(job, ReopeningReason.UNDER_WAY)
@@ -81,6 +86,8 @@ def reopen_listed(job: Job, listed: IssueOrder, *, now: datetime, first: bool) -
 
 def hand_over_again(job: Job, *, now: datetime) -> Reopening:
     """The registry lost the bundle of this job. Nothing is ordered for it."""
+    if job.revocation is not None:
+        return Reopening(job, ReopeningReason.REVOKED)
     if job.state is JobState.ISSUED and job.wait_until is not None and job.wait_until > now:
         return Reopening(replace(job, wait_until=None), ReopeningReason.TRIED_NOW)
     if job.state is not JobState.STORED:
@@ -96,7 +103,17 @@ def _hand_over_listed(job: Job, listed: IssueOrder, now: datetime) -> Reopening:
         return Reopening(_anew(job, listed), ReopeningReason.ISSUED_ANEW)
     if job.stored_at is not None and now - job.stored_at < _HEARD_WITHIN:
         return Reopening(job, ReopeningReason.HEARD_SOON)
+    if job.revocation is not None:
+        return Reopening(_refused_as_revoked(job, job.revocation, now), ReopeningReason.REVOKED)
     return hand_over_again(job, now=now)
+
+
+def _refused_as_revoked(job: Job, revocation: Revocation, now: datetime) -> Job:
+    """The registry lacks what it can't get: it is told why, once."""
+    if job.state is not JobState.STORED:
+        return job
+    failure = JobFailedError(FailureReason.REVOKED, revocation.told)
+    return decide_retry(replace(job, state=JobState.ISSUED), failure, now=now).job
 
 
 def _try_now(job: Job, repeated: IssueOrder, now: datetime) -> Reopening:

@@ -33,6 +33,7 @@ _VERDICTS: Final = frozenset(
 )
 _HOPELESS: Final = frozenset(
     {
+        FailureReason.REVOKED,
         FailureReason.UNKNOWN_CA,
         FailureReason.NO_CHALLENGE,
         FailureReason.NAME_NOT_PUBLIC,

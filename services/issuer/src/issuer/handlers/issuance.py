@@ -305,6 +305,8 @@ class Issuance:
         key, chain = job.key, job.chain_pem or ""
         if key is None:
             raise JobFailedError(FailureReason.UNFORESEEN, "the journal has a chain without its key")
+        if job.revocation is not None:
+            raise JobFailedError(FailureReason.REVOKED, job.revocation.told)
         wanted = job.issue_order.dns_names
         try:
             leaf = check_issued(chain, spki_sha256=key.spki_sha256, dns_names=wanted, now=self._clock())

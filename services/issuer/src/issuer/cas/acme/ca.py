@@ -181,14 +181,18 @@ class AcmeCa:
             if problem.status not in _GONE and problem.type != "malformed":
                 raise
 
-    async def revoke(self, certificate_der: bytes, reason: int, *, key: PrivateKey | None = None) -> None:
-        """Revoke with a reason of RFC 5280, by the account or by the certificate's own key; one that is revoked
-        already is no problem.
+    async def revokes(self) -> bool:
+        """Whether its directory has an endpoint for that."""
+        return (await self._directory.now()).revoke_cert is not None
+
+    async def revoke(self, certificate_der: bytes, reason: int, *, key: PrivateKey | None = None) -> bool:
+        """Revoke with a reason of RFC 5280, by the account or by the certificate's own key. True where it was
+        revoked before, which is no problem.
 
         Raises:
             PermanentError: the CA has no such endpoint.
         """
-        if (await self._directory.now()).revoke_cert is None:
+        if not await self.revokes():
             raise PermanentError(f"CA {self.name} revokes nothing by ACME")
         asked = {"certificate": b64url(certificate_der), "reason": reason}
         signed_by = SigningKey(key) if key is not None else None
@@ -197,6 +201,8 @@ class AcmeCa:
         except AcmeProblemError as problem:
             if problem.type != "alreadyRevoked":
                 raise
+            return True
+        return False
 
     async def renewal_info(self, ari_id: str) -> RenewalInfo | None:
         """When the CA would like the certificate of this identifier renewed; None where it tells none at all."""

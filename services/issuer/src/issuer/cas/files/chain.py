@@ -41,6 +41,11 @@ class CaChain:
             if certificate.issuer != certificate.subject
         )
 
+    @property
+    def may_sign_crls(self) -> bool:
+        usage = _extension(self.signer, x509.KeyUsage)
+        return usage is None or usage.crl_sign
+
     def outside_constraints(self, dns_names: Sequence[str]) -> str | None:
         """Why a leaf for these names would not be trusted (RFC 5280 §4.2.1.10); None where it would."""
         for certificate in self.certificates:

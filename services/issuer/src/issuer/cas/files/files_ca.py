@@ -1,7 +1,8 @@
 """A CA by key and chain files: it signs in this process, so nothing is asked over a network."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -12,11 +13,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from certcore.clock import Clock, system_clock
+from certcore.inspection import X509Certificate, spki_sha256
 from issuer.cas.files.chain import CaChain, read_chain_file
+from issuer.cas.files.crl import read_crl, signed_crl, write_crl
 from issuer.cas.files.key_file import CURVES, LEAST_RSA_BITS, CaKey, read_key
 from issuer.cas.files.leaf import LeafKey, serial_secret, signed_leaf, validity
 from issuer.cas.files.settings import FilesCaSettings
-from issuer.domain.errors import SigningRefusedError
+from issuer.domain.crl import ListedLeaf, PublishedCrl
+from issuer.domain.errors import CaUnfitError, SigningRefusedError
 from issuer.domain.signing import SigningCa, SigningCaSettings, SigningRequest
 
 __all__ = ["KIND", "FilesCa", "FilesKind"]
@@ -44,6 +48,9 @@ class FilesCa:
         self._chain = chain
         self._clock = clock
         self._secret = serial_secret(key)
+        self.authority = spki_sha256(key.public_key())
+        self.crl_valid_for = timedelta(hours=settings.crl_hours)
+        self.crl_hindrance = None if settings.crl_file else "crl_file isn't set, the file that its CRL is written to"
 
     @classmethod
     def read(cls, settings: FilesCaSettings, *, clock: Clock) -> "FilesCa":
@@ -53,6 +60,8 @@ class FilesCa:
         """
         key = read_key(settings)
         chain = read_chain_file(settings.name, settings.chain_file, key=key, now=clock())
+        if settings.crl_file is not None and not chain.may_sign_crls:
+            raise CaUnfitError(settings.name, "crl_file", "the CA's certificate may not sign CRLs (keyUsage)")
         return cls(settings, key=key, chain=chain, clock=clock)
 
     async def sign(self, request: SigningRequest) -> str:
@@ -71,6 +80,27 @@ class FilesCa:
         )
         log.info("leaf_signed", ca=self.name, job=str(request.job), serial=f"{leaf.serial_number:x}")
         return leaf.public_bytes(Encoding.PEM).decode() + self._chain.sent_pem
+
+    def signed(self, leaf: X509Certificate) -> bool:
+        try:
+            x509.load_der_x509_certificate(leaf.der).verify_directly_issued_by(self._chain.signer)
+        except (InvalidSignature, TypeError, ValueError):
+            return False
+        return True
+
+    async def published_crl(self) -> PublishedCrl | None:
+        path = self._settings.crl_file
+        return None if path is None else await asyncio.to_thread(read_crl, self._settings, path, chain=self._chain)
+
+    async def publish_crl(self, listed: Sequence[ListedLeaf], *, number: int, now: datetime) -> None:
+        await asyncio.to_thread(self._publish, listed, number, now)
+
+    def _publish(self, listed: Sequence[ListedLeaf], number: int, now: datetime) -> None:
+        settings, path = self._settings, self._settings.crl_file
+        if path is None:
+            raise CaUnfitError(self.name, "crl_file", self.crl_hindrance or "")
+        der = signed_crl(listed, number=number, now=now, settings=settings, chain=self._chain, key=self._key)
+        write_crl(settings, path, der)
 
     def _checked(self, request: SigningRequest) -> LeafKey:
         """The key of the CSR, if its holder signed it and it asks for the names of the request."""

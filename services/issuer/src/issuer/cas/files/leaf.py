@@ -20,7 +20,15 @@ from issuer.cas.files.settings import FilesCaSettings
 from issuer.domain.signing import SigningRequest, Usage
 from issuer.domain.x509_subject import subject_of
 
-__all__ = ["LeafKey", "Validity", "serial_secret", "signed_leaf", "validity"]
+__all__ = [
+    "LeafKey",
+    "Validity",
+    "authority_key",
+    "digest_of",
+    "serial_secret",
+    "signed_leaf",
+    "validity",
+]
 
 LeafKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
@@ -60,7 +68,7 @@ def signed_leaf(
 ) -> x509.Certificate:
     spki = spki_sha256(public_key)
     valid = validity(settings, chain, request.at)
-    digest = _digest(settings, key)
+    digest = digest_of(settings, key)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject_of(request.dns_names, common_name=settings.common_name))
@@ -108,7 +116,7 @@ def _extensions(
         (x509.ExtendedKeyUsage([_OIDS[usage] for usage in sorted(request.usages)]), False),
         (names, empty_subject),
         (x509.SubjectKeyIdentifier.from_public_key(public_key), False),
-        (_authority_key(chain.signer), False),
+        (authority_key(chain.signer), False),
     ]
     if settings.crl_url is not None:
         at = x509.DistributionPoint([x509.UniformResourceIdentifier(settings.crl_url)], None, None, None)
@@ -135,7 +143,7 @@ def _key_usage(public_key: LeafKey) -> x509.KeyUsage:
     )
 
 
-def _authority_key(signer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+def authority_key(signer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
     """The signer's own key identifier, whichever way it was made."""
     try:
         own = signer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
@@ -146,7 +154,7 @@ def _authority_key(signer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
 
 
-def _digest(settings: FilesCaSettings, key: CaKey) -> hashes.SHA256 | hashes.SHA384:
+def digest_of(settings: FilesCaSettings, key: CaKey) -> hashes.SHA256 | hashes.SHA384:
     if settings.digest is not None:
         return hashes.SHA256() if settings.digest == "sha256" else hashes.SHA384()
     large = isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.key_size >= _SHA384_FROM

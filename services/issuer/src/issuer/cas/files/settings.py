@@ -38,4 +38,11 @@ class FilesCaSettings(SigningCaSettings):
         default=None, description="Of its signatures; by default the one that fits the key."
     )
     crl_url: WebUrl | None = Field(default=None, description="Where its CRL is published; named in each leaf.")
+    crl_file: Path | None = Field(
+        default=None,
+        description="Where its CRL (DER) is written, for the server of crl_url: without it nothing can be revoked.",
+    )
+    crl_hours: Annotated[int, Field(ge=1, le=24 * 365)] = Field(
+        default=7 * 24, description="How long a CRL is valid; it is written anew when half of that is over."
+    )
     issuer_url: WebUrl | None = Field(default=None, description="Where its certificate is (DER); named in each leaf.")
