@@ -331,7 +331,12 @@ async def test_a_renewal_inside_its_window_waits_for_no_limit(scene: Scene) -> N
         clock=scene.clock,
     )
     await scene.look(a_ca=ToldCa(NEXT_WEEK))
-    await budgets.spend(job(JobState.KEYED, id=JobId("other", 1), issue_order=order("other.example.org")))
+
+    async def ask(of: Job) -> None:
+        async with budgets.new_order(of):
+            pass
+
+    await ask(job(JobState.KEYED, id=JobId("other", 1), issue_order=order("other.example.org")))
 
     def renewal(replaces: str | None) -> Job:
         # Of other names: else it would be exempt as a renewal of the same ones.
@@ -339,12 +344,12 @@ async def test_a_renewal_inside_its_window_waits_for_no_limit(scene: Scene) -> N
         return job(JobState.KEYED, id=JobId("shop", 2), issue_order=wanted)
 
     with pytest.raises(JobWaitsError):
-        await budgets.spend(renewal(name))
+        await ask(renewal(name))
     scene.now = NEXT_WEEK.start + HOUR
-    await budgets.spend(job(JobState.KEYED, id=JobId("more", 1), issue_order=order("more.example.org")))
+    await ask(job(JobState.KEYED, id=JobId("more", 1), issue_order=order("more.example.org")))
     with pytest.raises(JobWaitsError):
-        await budgets.spend(renewal("of.another"))
-    await budgets.spend(renewal(name))
+        await ask(renewal("of.another"))
+    await ask(renewal(name))
 
 
 def name_of(of: Job) -> str:

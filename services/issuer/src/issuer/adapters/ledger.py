@@ -1,5 +1,5 @@
-"""What is left of each CA's limits. Every function is a work of a transaction, so that what is taken is stored
-together with the intent that it was taken for, or not at all.
+"""What is left of each CA's limits, and what its refusals taught. Every function is a work of a transaction, so that
+what is taken is stored together with the intent that it was taken for, or not at all.
 
 Where two hosts share a database, PostgreSQL refuses the second of two that took from one bucket at the same time
 (`was_overtaken`): whoever runs the transaction runs it again.
@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from issuer.adapters import ledger_rows
 from issuer.adapters.ledger_rows import (
     Taken,
     Ticket,
@@ -27,18 +28,16 @@ from issuer.domain.budget import HOLD, LimitKind, Pace, pace_of
 from issuer.domain.budget_ask import (
     AskedCa,
     BucketKey,
-    Charge,
     Mode,
     NewAccount,
     NewOrder,
     charges,
     failure_charges,
-    named,
 )
-from issuer.domain.budget_bucket import FULL, Bucket, confirmed, counted, refunded, taught
+from issuer.domain.budget_bucket import FULL, Bucket, confirmed, counted, ready_at, refunded, taught
 from issuer.domain.budget_decision import Granted, NotBefore, decide
 from issuer.domain.budget_forecast import BudgetState
-from issuer.domain.budget_refusal import Lesson
+from issuer.domain.budget_refusal import Lesson, meant
 
 __all__ = ["Ledger"]
 
@@ -52,6 +51,18 @@ class Ledger:
     @property
     def cas(self) -> Collection[str]:
         return self._cas.keys()
+
+    def counts(self, ca: str | None) -> bool:
+        """Whether anything is counted of that CA; of the others only what they taught is kept."""
+        known = self._cas.get(ca or "")
+        return known is not None and known.counts
+
+    def held_back(self, connection: Connection, ask: NewOrder, now: datetime) -> NotBefore | None:
+        """As `spend`, of a CA of which nothing is counted: nothing is written."""
+        wanted = charges(ask, self._cas[ask.ca], now)
+        seen = look(connection, ask.job, [one.key for one in wanted], now=now)
+        answer = decide(wanted, seen.buckets, now=now).answer
+        return answer if isinstance(answer, NotBefore) else None
 
     def spend(self, connection: Connection, ask: NewOrder | NewAccount, now: datetime) -> Granted | NotBefore:
         """Take one from every limit that counts the request, or from none. The same attempt is granted again for
@@ -97,29 +108,38 @@ class Ledger:
 
     def failed(self, connection: Connection, ca: str, identifiers: Sequence[str], now: datetime) -> None:
         """The CA couldn't validate these names."""
-        looked = failure_charges(self._cas[ca], tuple(identifiers))
+        looked = [one for one in failure_charges(self._cas[ca], tuple(identifiers)) if one.pace != HOLD]
         seen = look(connection, "", [one.key for one in looked], now=now)
         put_buckets(connection, {one.key: counted(seen.buckets.get(one.key, FULL), one.pace, now) for one in looked})
 
     def taught(
-        self, connection: Connection, ask: NewOrder | NewAccount, lesson: Lesson, now: datetime
-    ) -> tuple[BucketKey, ...]:
-        """The CA refused: hold back what it named until it said, or the account where it can't be told what. Returns
-        what is held back.
+        self, connection: Connection, ask: NewOrder | NewAccount, lesson: Lesson, now: datetime, sent_at: datetime
+    ) -> Mapping[BucketKey, datetime]:
+        """The CA refused what was sent at `sent_at`: hold back what it named until it said, or the account where it
+        can't be told what. Returns what is held back, and until when.
         """
-        ca = self._cas[ask.ca]
-        looked = charges(ask, ca, now)
-        found = [charge for charge in self._meant(looked, lesson) if charge.mode is not Mode.COUNT]
-        # A limit that was believed not to hold for this request can't hold back the next one of its kind.
-        held = found or [charge for charge in looked if charge.key.kind is LimitKind.TOLD_TO_WAIT]
+        held = meant(charges(ask, self._cas[ask.ca], now), lesson)
         seen = look(connection, ask.job, [one.key for one in held], now=now)
-        sent_at = seen.ticket.at if seen.ticket else now
         changed = {
             one.key: taught(seen.buckets.get(one.key, FULL), one.pace, now, retry_at=lesson.retry_at, sent_at=sent_at)
             for one in held
         }
         put_buckets(connection, changed)
-        return tuple(changed)
+        return {one.key: ready_at(changed[one.key], one.pace, now) for one in held}
+
+    def lessons(self, connection: Connection, now: datetime) -> dict[str, dict[BucketKey, datetime]]:
+        """What each CA's refusals hold back now, and until when."""
+        scopes = sorted({scope for ca in self._cas.values() for scope in (ca.name, ca.directory_url)})
+        learned = ledger_rows.taught(connection, scopes, now=now)
+        held = {
+            ca.name: {
+                key: at
+                for key, one in learned.items()
+                if key.scope in {ca.name, ca.directory_url} and (at := ready_at(one, self._pace(ca, key), now)) > now
+            }
+            for ca in self._cas.values()
+        }
+        return {name: keys for name, keys in held.items() if keys}
 
     def state(self, connection: Connection, cas: Iterable[str], now: datetime) -> BudgetState:
         """What `forecast` needs of these CAs."""
@@ -131,15 +151,6 @@ class Ledger:
     def prune(self, connection: Connection, now: datetime) -> int:
         """Forget full buckets, and what nobody asked for in a month; returns how many rows that were."""
         return forget(connection, full_before=now, unused_since=now - _KEPT)
-
-    @staticmethod
-    def _meant(looked: tuple[Charge, ...], lesson: Lesson) -> list[Charge]:
-        if lesson.kind is None:
-            return []
-        if not lesson.names:
-            return named(looked, lesson.kind, "")
-        found = {charge.key: charge for name in lesson.names for charge in named(looked, lesson.kind, name)}
-        return list(found.values())
 
     def _settle(
         self, connection: Connection, ask: NewOrder, now: datetime, *, signed: bool, reset: Sequence[BucketKey] = ()

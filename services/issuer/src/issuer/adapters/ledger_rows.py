@@ -37,6 +37,7 @@ __all__ = [
     "put_ticket",
     "remove_ticket",
     "spent",
+    "taught",
     "waiting",
 ]
 
@@ -109,6 +110,7 @@ _WAITING: Final = (
 _SPENT: Final = select(bucket).where(
     bucket.c.full_at > bindparam("now"), bucket.c.scope.in_(bindparam("scopes", expanding=True))
 )
+_TAUGHT: Final = _SPENT.where(bucket.c.taught_at.is_not(None))
 
 
 def look(connection: Connection, job: str, keys: Sequence[BucketKey], *, now: datetime, urgent: bool = False) -> Seen:
@@ -131,6 +133,11 @@ def look(connection: Connection, job: str, keys: Sequence[BucketKey], *, now: da
 def spent(connection: Connection, scopes: Sequence[str], *, now: datetime) -> dict[BucketKey, Bucket]:
     """Every bucket of these scopes that isn't full."""
     return {_key(row): _bucket(row) for row in connection.execute(_SPENT, {"now": now, "scopes": list(scopes)})}
+
+
+def taught(connection: Connection, scopes: Sequence[str], *, now: datetime) -> dict[BucketKey, Bucket]:
+    """Those of them that a refusal taught something."""
+    return {_key(row): _bucket(row) for row in connection.execute(_TAUGHT, {"now": now, "scopes": list(scopes)})}
 
 
 def waiting(connection: Connection, scopes: Sequence[str], *, now: datetime) -> dict[BucketKey, int]:

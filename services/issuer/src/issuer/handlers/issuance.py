@@ -123,14 +123,13 @@ class Issuance:
         """
         if step in _GO_ON_AT_CA:
             self._bulkheads.admit(at.job)
+        began = self._clock()
         try:
             after = await self._steps[step](at)
         except AcmeProblemError as problem:
-            reason = reason_of_problem(problem)
             if step is not Step.OPEN_ORDER:
-                self._bulkheads.limited(at.job, problem)
-            if reason is FailureReason.RATE_LIMITED:
-                await self._budgets.limited(at.job, problem)
+                await self._budgets.limited(at.job, problem, sent_at=began)
+            reason = reason_of_problem(problem)
             raise JobFailedError(reason, told(problem), retry_after=problem.retry_after) from problem
         except CaUnreachableError as error:
             raise JobFailedError(FailureReason.CA_UNREACHABLE, str(error)) from error
@@ -210,8 +209,8 @@ class Issuance:
         ca, wanted = self._watch.ca_of(job), job.issue_order
         await self._caa.check(ca, wanted.dns_names)
         replaces = wanted.replaces if job.abandoned == 0 else None
-        async with self._bulkheads.new_order(job):
-            await self._budgets.spend(job)
+        # What a refusal teaches is stored before another order may be asked for.
+        async with self._bulkheads.new_order(job), self._budgets.new_order(job):
             view = await ca.open_order(wanted.dns_names, replaces=replaces, profile=wanted.profile)
         order = CaOrder(view.url, view.finalize_url)
         ordered = await self._forward(job, replace(job, state=JobState.ORDERED, ca_order=order))
