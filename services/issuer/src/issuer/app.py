@@ -144,7 +144,9 @@ def create_app(settings: Settings) -> ServiceApp:
         tracer=telemetry.tracer,
         clock=system_clock,
     )
-    orders = IssueOrders(journal=journal, policy=policy, cas=traits, wake=worker.wake, clock=system_clock)
+    orders = IssueOrders(
+        journal=journal, policy=policy, cas=traits, budgets=budgets, wake=worker.wake, clock=system_clock
+    )
     order_list = OrderList(registry=registry, orders=orders, kept=kept, clock=system_clock)
     subscribe(
         broker,

@@ -180,6 +180,49 @@ def test_a_certificate_counts_from_when_it_is_issued_and_once(book: Book) -> Non
     assert of_set[LimitKind.CERTIFICATES_PER_SET].full_at == signed + _HOUR
 
 
+def owed(book: Book, now: datetime = NOON) -> dict[LimitKind, timedelta]:
+    state = book(book.ledger.state, ["le"], now)
+    return {key.kind: one.full_at - now for key, one in state.buckets.items()}
+
+
+def test_what_is_given_back_is_given_back_once(book: Book) -> None:
+    book.spend(ask("job"))
+    book.spend(ask("of-the-same-names"))
+    for _ in range(3):
+        book(book.ledger.dropped, ask("job"), NOON)
+    # Of the account what was sent stays counted; of the set that of the other.
+    assert owed(book) == {LimitKind.NEW_ORDERS: 2 * _HOUR, LimitKind.CERTIFICATES_PER_SET: _HOUR}
+
+
+def test_a_job_that_was_dropped_and_gets_its_certificate_after_all_is_counted_once(book: Book) -> None:
+    book.spend(ask("job"))
+    book(book.ledger.dropped, ask("job"), NOON)
+    for _ in range(2):
+        book(book.ledger.issued, ask("job"), NOON)
+    assert owed(book) == {LimitKind.NEW_ORDERS: _HOUR, LimitKind.CERTIFICATES_PER_SET: _HOUR}
+
+
+def test_an_order_that_was_never_sent_costs_its_account_nothing_and_is_given_back_once(book: Book) -> None:
+    before = book(book.ledger.state, ["le"], NOON)
+    book.spend(ask("job"))
+    for _ in range(3):
+        book(book.ledger.unsent, ask("job"), NOON)
+    assert owed(book) == {LimitKind.CERTIFICATES_PER_SET: _HOUR}
+    # Whoever tries again takes again, also by the same attempt, and pays the certificate no second time.
+    assert book.spend(ask("job")) == Granted()
+    assert owed(book) == {LimitKind.NEW_ORDERS: _HOUR, LimitKind.CERTIFICATES_PER_SET: _HOUR}
+    book(book.ledger.unsent, ask("job"), NOON)
+    book(book.ledger.dropped, ask("job"), NOON)
+    assert book(book.ledger.state, ["le"], NOON) == before
+
+
+def test_who_is_dropped_frees_its_place_in_line(book: Book) -> None:
+    for number in range(4):
+        book.spend(ask(f"job-{number}", f"a.d{number}.org"))
+    book(book.ledger.dropped, ask("job-2", "a.d2.org"), NOON)
+    assert waits(book.spend(ask("job-3", "a.d3.org"))) == _HOUR
+
+
 def test_an_order_after_an_issued_certificate_is_another_certificate(book: Book) -> None:
     book.spend(ask("job"))
     book(book.ledger.issued, ask("job"), NOON)

@@ -2,7 +2,7 @@
 and a worker whose lease was taken over can change nothing any more.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from certcore.clock import Clock
 from issuer.adapters import account_book, order_book
 from issuer.adapters.claiming import FIRST_OF_LINE, LINES, NEXT_DUE
-from issuer.adapters.journal_database import NOBODY_WAITS_S, JournalDatabase
+from issuer.adapters.journal_database import NOBODY_WAITS_S, JournalDatabase, Within
 from issuer.adapters.journal_rows import (
     changed,
     identity,
@@ -200,7 +200,7 @@ class Journal:
         records: Sequence[ChallengeRecord] = (),
         removed: Sequence[ChallengeRecord] = (),
         release: bool = False,
-        within: Callable[[Connection], None] | None = None,
+        within: Within | None = None,
     ) -> Job:
         """Write what changed, store challenge records that are new or were shown, and forget removed ones; `release`
         gives the lease back. `within` is done first, in the same transaction: what it raises undoes all.
@@ -223,8 +223,10 @@ class Journal:
 
         return await self._database.write(step)
 
-    async def nudge(self, before: Job, after: Job, *, now: datetime) -> bool:
-        """Write to a job that waits or rests, also its issue order; False where it is leased or was written to."""
+    async def nudge(self, before: Job, after: Job, *, now: datetime, within: Within | None = None) -> bool:
+        """Write to a job that waits or rests, also its issue order; False where it is leased or was written to.
+        `within` is done after it, in the same transaction.
+        """
         idle = _WRITE.where(or_(job.c.lease_owner.is_(None), job.c.lease_until < now))
         values = {**changed(before, after), **order_row(after), "version": before.version + 1, **_expected(before)}
 
@@ -232,6 +234,8 @@ class Journal:
             if connection.execute(idle, values).rowcount != 1:
                 return False
             self._record(connection, before, after, now)
+            if within is not None:
+                within(connection)
             return True
 
         return await self._database.write(store)

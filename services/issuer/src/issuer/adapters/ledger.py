@@ -8,7 +8,7 @@ Where two hosts share a database, PostgreSQL refuses the second of two that took
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import Connection
 
@@ -42,6 +42,10 @@ from issuer.domain.budget_refusal import Lesson, meant
 __all__ = ["Ledger"]
 
 _KEPT: Final = timedelta(days=30)
+
+
+class _Turn(Protocol):
+    def __call__(self, bucket: Bucket, pace: Pace, now: datetime, *, taken_at: datetime) -> Bucket: ...
 
 
 class Ledger:
@@ -94,17 +98,44 @@ class Ledger:
         return answer
 
     def issued(self, connection: Connection, ask: NewOrder, now: datetime) -> None:
-        """The CA signed: what counts with the certificate counts from now on. Failures in a row are over."""
+        """The CA signed: what counts with the certificate counts from now on, also where nothing is taken for it any
+        more. Failures in a row are over.
+        """
         ca = self._cas[ask.ca]
-        proven = [
-            one.key for one in failure_charges(ca, ask.dns_names) if one.key.kind is LimitKind.FAILURES_IN_A_ROW
-        ]
-        self._settle(connection, ask, now, signed=True, reset=proven)
+        wanted = charges(ask, ca, now)
+        seen = look(connection, ask.job, [one.key for one in wanted], now=now)
+        before, known = seen.ticket, dict(seen.buckets)
+        settled = [one for one in before.taken if one.at_issuance] if before else []
+        changed = self._settled(connection, ca, settled, known, now=now, turn=confirmed)
+        changed |= {key: FULL for key in known if key.kind is LimitKind.FAILURES_IN_A_ROW}
+        uncounted = [one for one in wanted if one.at_issuance] if before is None else []
+        changed |= {one.key: counted(known.get(one.key, FULL), one.pace, now) for one in uncounted}
+        put_buckets(connection, changed)
+        if settled or uncounted:
+            left = tuple(one for one in before.taken if not one.at_issuance) if before else ()
+            there = before or Ticket(ask.attempt, granted=True, taken=(), since=None, at=now)
+            put_ticket(connection, ask.job, replace(there, taken=left, at=now))
 
     def dropped(self, connection: Connection, ask: NewOrder, now: datetime) -> None:
-        """The job will get no certificate of this CA, or not soon: what would have been counted is given back."""
-        self._settle(connection, ask, now, signed=False)
+        """The job will get no certificate of this CA, or not soon: what would have been counted is given back, and
+        its place in line is free.
+        """
+        before = look(connection, ask.job, [], now=now).ticket
+        settled = [one for one in before.taken if one.at_issuance] if before else []
+        put_buckets(connection, self._settled(connection, self._cas[ask.ca], settled, {}, now=now, turn=refunded))
         remove_ticket(connection, ask.job)
+
+    def unsent(self, connection: Connection, ask: NewOrder, now: datetime) -> None:
+        """What was granted last was never sent: what the CA counts with the request is given back. The job goes on,
+        and keeps what counts with its certificate.
+        """
+        before = look(connection, ask.job, [], now=now).ticket
+        settled = [one for one in before.taken if not one.at_issuance] if before else []
+        if before is not None and settled:
+            put_buckets(connection, self._settled(connection, self._cas[ask.ca], settled, {}, now=now, turn=refunded))
+            left = tuple(one for one in before.taken if one.at_issuance)
+            # Who asks again takes again, also for the same attempt.
+            put_ticket(connection, ask.job, replace(before, attempt="", taken=left))
 
     def failed(self, connection: Connection, ca: str, identifiers: Sequence[str], now: datetime) -> None:
         """The CA couldn't validate these names."""
@@ -152,29 +183,21 @@ class Ledger:
         """Forget full buckets, and what nobody asked for in a month; returns how many rows that were."""
         return forget(connection, full_before=now, unused_since=now - _KEPT)
 
-    def _settle(
-        self, connection: Connection, ask: NewOrder, now: datetime, *, signed: bool, reset: Sequence[BucketKey] = ()
-    ) -> None:
-        ca = self._cas[ask.ca]
-        seen = look(connection, ask.job, [*reset, *(one.key for one in charges(ask, ca, now))], now=now)
-        before = seen.ticket
-        settled = [one for one in before.taken if one.at_issuance] if before else []
-        known = dict(seen.buckets)
+    def _settled(
+        self,
+        connection: Connection,
+        ca: AskedCa,
+        settled: Sequence[Taken],
+        known: Mapping[BucketKey, Bucket],
+        *,
+        now: datetime,
+        turn: _Turn,
+    ) -> dict[BucketKey, Bucket]:
         missing = [one.key for one in settled if one.key not in known]
-        if missing:
-            known.update(look(connection, "", missing, now=now).buckets)
-        changed: dict[BucketKey, Bucket] = {}
-        for one in settled:
-            pace, bucket = self._pace(ca, one.key), known.get(one.key, FULL)
-            turn = confirmed if signed else refunded
-            changed[one.key] = turn(bucket, pace, now, taken_at=one.at)
-        for key in reset:
-            if key in known:
-                changed[key] = FULL
-        put_buckets(connection, changed)
-        if signed and before is not None and settled:
-            left = tuple(one for one in before.taken if not one.at_issuance)
-            put_ticket(connection, ask.job, replace(before, taken=left, at=now))
+        found = {**known, **(look(connection, "", missing, now=now).buckets if missing else {})}
+        return {
+            one.key: turn(found.get(one.key, FULL), self._pace(ca, one.key), now, taken_at=one.at) for one in settled
+        }
 
     @staticmethod
     def _pace(ca: AskedCa, key: BucketKey) -> Pace:

@@ -14,14 +14,15 @@ import structlog
 from certcore.clock import Clock
 from certkit.readiness import Finding
 from issuer.adapters.journal import Journal
-from issuer.adapters.journal_database import NOBODY_WAITS_S, JournalDatabase
+from issuer.adapters.journal_database import NOBODY_WAITS_S, JournalDatabase, Within
 from issuer.adapters.ledger import Ledger
 from issuer.adapters.window_book import WindowBook
 from issuer.domain.budget_ask import AskedCa, BucketKey, NewOrder
 from issuer.domain.budget_decision import Granted, NotBefore
 from issuer.domain.budget_refusal import read_refusal
+from issuer.domain.budget_settling import Settling, settling
 from issuer.domain.bulkhead import pause_after
-from issuer.domain.errors import AcmeProblemError
+from issuer.domain.errors import AcmeProblemError, CaUnreachableError
 from issuer.domain.failure import FailureReason, JobFailedError, JobWaitsError, reason_of_problem
 from issuer.domain.job import Job, JobId
 
@@ -66,7 +67,8 @@ class Budgets:
 
     @asynccontextmanager
     async def new_order(self, job: Job) -> AsyncIterator[None]:
-        """Around a newOrder: one is taken of each limit that counts it, and a refusal is learned from.
+        """Around a newOrder: one is taken of each limit that counts it, a refusal is learned from, and what was never
+        sent isn't counted.
 
         Raises:
             JobWaitsError: a limit lets it go later only.
@@ -83,6 +85,11 @@ class Budgets:
         except AcmeProblemError as problem:
             await self.limited(job, problem, sent_at=sent_at)
             raise
+        except CaUnreachableError as error:
+            if error.unsent and self._ledger.counts(job.ca):
+                ask, now = _plain(job), self._clock()
+                await self._database.write(lambda connection: self._ledger.unsent(connection, ask, now))
+            raise
 
     async def _spend(self, job: Job) -> None:
         ask, now = await self._ask(job), self._clock()
@@ -95,19 +102,19 @@ class Budgets:
             told = f"{job.ca} lets it go from {answer.at:%Y-%m-%dT%H:%M:%SZ} on: {answer.reason}"
             raise JobWaitsError(FailureReason.CA_LIMITS, told, wait=pause_after(answer.at, job, now=now))
 
-    async def issued(self, job: Job) -> None:
-        """The CA has signed."""
-        if self._ledger.counts(job.ca):
-            ask, now = await self._ask(job), self._clock()
-            await self._database.write(
-                lambda connection: self._ledger.issued(connection, ask, now), patience_s=NOBODY_WAITS_S
-            )
-
-    async def dropped(self, job: Job) -> None:
-        """The job gets nothing of this CA any more."""
-        if self._ledger.counts(job.ca):
-            ask, now = await self._ask(job), self._clock()
-            await self._database.write(lambda connection: self._ledger.dropped(connection, ask, now))
+    def settling(self, before: Job, after: Job) -> Within | None:
+        """A work for the transaction that stores the step: so what was taken is settled once, whatever crashes. None
+        where nothing is to be settled.
+        """
+        if not self._ledger.counts(before.ca):
+            return None
+        ask, now = _plain(before), self._clock()
+        match settling(before, after):
+            case Settling.SIGNED:
+                return lambda connection: self._ledger.issued(connection, ask, now)
+            case Settling.GIVEN_BACK:
+                return lambda connection: self._ledger.dropped(connection, ask, now)
+        return None
 
     async def failed(self, job: Job, failure: JobFailedError) -> None:
         """Count what the CA counts. Which of an order's names it could not validate isn't known: all count."""
@@ -154,10 +161,7 @@ class Budgets:
 
     async def _ask(self, job: Job) -> NewOrder:
         """Every write of the job makes another try of it: what the CA counts twice is counted twice here."""
-        wanted, ca = job.issue_order, job.ca or ""
-        ask = NewOrder(
-            ca=ca, job=str(job.id), attempt=str(job.version), dns_names=wanted.dns_names, urgent=job.urgent
-        )
+        wanted, ca, ask = job.issue_order, job.ca or "", _plain(job)
         if not self._ledger.counts(ca):
             # Nobody is exempt.
             return ask
@@ -168,3 +172,9 @@ class Budgets:
         window = replaced and await self._windows.window_of(job.id.certificate_id, ca=ca, ari_id=replaced)
         issued_at = known.stored_at if known is not None and again else None
         return replace(ask, window=window or None, set_issued_at=issued_at)
+
+
+def _plain(job: Job) -> NewOrder:
+    """Without what may exempt it."""
+    names = job.issue_order.dns_names
+    return NewOrder(job.ca or "", str(job.id), str(job.version), names, urgent=job.urgent)

@@ -203,7 +203,6 @@ class Issuance:
             following = replace(
                 job, ca=fallback.ca, refusals=0, reason=None, problem=None, problem_at=None, report_at=self._clock()
             )
-            await self._budgets.dropped(job)
             return Progress(await self._forward(job, following))
         self._bulkheads.admit(job)
         ca, wanted = self._watch.ca_of(job), job.issue_order
@@ -274,7 +273,6 @@ class Issuance:
                 case OrderMove.FETCH:
                     chain = await self._watch.ca_of(at.job).certificate(view.certificate_url or "")
                     issued = await self._forward(at.job, replace(at.job, state=JobState.ISSUED, chain_pem=chain))
-                    await self._budgets.issued(issued)
                     log.info("chain_fetched", order=view.url)
                     return Progress(issued, records=at.records)
                 case OrderMove.PROVE:
@@ -384,4 +382,7 @@ class Issuance:
     ) -> Job:
         """The lease goes back with the last write of a run."""
         release = self.next_step(after) in {Step.WAIT, Step.REST}
-        return await self._journal.advance(before, after, records=records, removed=removed, release=release)
+        settling = self._budgets.settling(before, after)
+        return await self._journal.advance(
+            before, after, records=records, removed=removed, release=release, within=settling
+        )
