@@ -156,8 +156,13 @@ class Journal:
             planned = turns.copy()
             lines = _lines(connection, now, skip_cas)
             while (line := planned.next_of(lines)) is not None:
-                of_line = {"now": now, "of_owner": line.owner, "if_urgent": line.urgent, "of_ca": line.ca}
-                row = connection.execute(FIRST_OF_LINE, of_line).one_or_none()
+                of_line = {
+                    "of_owner": line.owner,
+                    "if_urgent": line.urgent,
+                    "of_ca": line.ca,
+                    "if_waited": line.waited,
+                }
+                row = connection.execute(FIRST_OF_LINE, {"now": now, **of_line}).one_or_none()
                 if row is None:
                     lines.remove(line)
                     continue
@@ -317,7 +322,9 @@ class Journal:
 
 def _lines(connection: Connection, now: datetime, skip_cas: Collection[str]) -> set[Line]:
     rows = connection.execute(LINES, {"now": now})
-    return {Line(row.owner, bool(row.urgent), row.ca) for row in rows if row.ca not in skip_cas}
+    return {
+        Line(row.owner, bool(row.urgent), row.ca, waited=bool(row.waited)) for row in rows if row.ca not in skip_cas
+    }
 
 
 def _write(connection: Connection, after: Job, lease: Mapping[str, object], *, expected: Job) -> Job:

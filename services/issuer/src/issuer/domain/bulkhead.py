@@ -6,8 +6,9 @@ from typing import Final
 
 from issuer.domain.breaker import Breaker, Position, position
 from issuer.domain.job import Job, JobState
+from issuer.domain.turns import Line
 
-__all__ = ["ca_needed", "is_left", "pause_after", "slots_of", "spread"]
+__all__ = ["ca_needed", "is_left", "line_of", "pause_after", "slots_of", "spread"]
 
 _NEEDS_CA: Final = frozenset(
     {JobState.ACCEPTED, JobState.KEYED, JobState.ORDERED, JobState.VALIDATING, JobState.FINALIZING}
@@ -22,6 +23,11 @@ def ca_needed(job: Job) -> str:
     that it gave up.
     """
     return "" if job.given_up or job.state not in _NEEDS_CA else job.ca or ""
+
+
+def line_of(job: Job) -> Line:
+    """Where it waits for its turn."""
+    return Line(job.owner, job.urgent, ca_needed(job), waited=job.wait_until is not None)
 
 
 def slots_of(in_flight: int, breaker: Breaker, *, patience: timedelta, now: datetime) -> int:
