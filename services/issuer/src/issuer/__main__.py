@@ -7,6 +7,7 @@ from issuer.adapters.escrow_key import escrow_key
 from issuer.app import create_app
 from issuer.escrow_app import create_escrow
 from issuer.escrow_settings import EscrowKeySettings, EscrowSettings
+from issuer.foresee import main as foresee
 from issuer.rehearse import main as rehearse
 from issuer.settings import Settings
 
@@ -17,12 +18,14 @@ def main() -> None:
             _issue()
         case ["test", *arguments]:
             sys.exit(rehearse(arguments))
+        case ["forecast", *arguments]:
+            sys.exit(foresee(arguments))
         case ["escrow"]:
             _keep_escrow()
         case ["escrow", "init"]:
             _print_escrow_public_key()
         case _:
-            sys.exit("usage: python -m issuer [escrow [init] | test NAME]")
+            sys.exit("usage: python -m issuer [escrow [init] | forecast NAMES… | test NAME]")
 
 
 def _issue() -> None:
