@@ -20,6 +20,7 @@ from issuer.adapters.journal_rows import (
     identity,
     job_id_of,
     job_of,
+    named,
     order_row,
     readable,
     record_of,
@@ -102,7 +103,7 @@ class Journal:
         """
 
         def store(connection: Connection) -> bool:
-            newest = connection.execute(_NEWEST, _named(new.id)).scalar_one() if only_newest else None
+            newest = connection.execute(_NEWEST, named(new.id)).scalar_one() if only_newest else None
             if newest is not None and newest >= new.id.revision:
                 return False
             connection.execute(_ACCEPT, {**row_of(new), **identity(new)})
@@ -118,7 +119,7 @@ class Journal:
         return found
 
     async def find(self, job_id: JobId) -> Job | None:
-        row = await self._database.read(lambda connection: connection.execute(_FIND, _named(job_id)).one_or_none())
+        row = await self._database.read(lambda connection: connection.execute(_FIND, named(job_id)).one_or_none())
         return job_of(row) if row is not None else None
 
     async def found(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
@@ -170,7 +171,7 @@ class Journal:
                 if mine is None:
                     # This worker kept its lease too short; or a newer issuer wrote it, or it is damaged. It is
                     # leased, so that it doesn't stand before the others.
-                    connection.execute(_SET_ASIDE, {**_named(job_id_of(row)), **lease})
+                    connection.execute(_SET_ASIDE, {**named(job_id_of(row)), **lease})
                     continue
                 # Another worker may have been quicker since it was read.
                 with suppress(JobTakenError):
@@ -181,7 +182,7 @@ class Journal:
         return await self._database.write(take), later
 
     async def extend_leases(self, jobs: Collection[JobId], *, until: datetime) -> None:
-        held = [{**_named(job_id), "of_owner": self._worker, "lease_until": until} for job_id in jobs]
+        held = [{**named(job_id), "of_owner": self._worker, "lease_until": until} for job_id in jobs]
         if held:
             await self._database.write(
                 lambda connection: connection.execute(_EXTEND, held), patience_s=NOBODY_WAITS_S
@@ -194,7 +195,7 @@ class Journal:
 
     async def release(self, job_id: JobId) -> None:
         """Give the lease of one job back, where it is still this worker's."""
-        mine = {"of_owner": self._worker, **_named(job_id)}
+        mine = {"of_owner": self._worker, **named(job_id)}
         await self._database.write(lambda connection: connection.execute(_RELEASE.where(_IS_JOB), mine))
 
     async def advance(
@@ -246,7 +247,7 @@ class Journal:
         return await self._database.write(store)
 
     async def records(self, job_id: JobId) -> list[ChallengeRecord]:
-        return await self._records(_RECORDS, _named(job_id))
+        return await self._records(_RECORDS, named(job_id))
 
     async def leftover_records(self, *, running: Collection[JobId]) -> list[ChallengeRecord]:
         """Records that no order needs any more, but which nobody removed."""
@@ -335,32 +336,24 @@ def _write(connection: Connection, after: Job, lease: Mapping[str, object], *, e
 
 
 def _store_records(connection: Connection, records: Sequence[ChallengeRecord]) -> None:
-    known = {row.url: record_of(row) for row in connection.execute(_RECORDS, _named(records[0].job))}
+    known = {row.url: record_of(row) for row in connection.execute(_RECORDS, named(records[0].job))}
     new = [record_row(record) for record in records if record.url not in known]
     if new:
         connection.execute(_NOTE, new)
     told = [record for record in records if record.url in known and record.shown != known[record.url].shown]
     if told:
-        rows = [{**_named(one.job), "of_url": one.url, "shown": one.shown, "solver": one.solver} for one in told]
+        rows = [{**named(one.job), "of_url": one.url, "shown": one.shown, "solver": one.solver} for one in told]
         connection.execute(_TELL, rows)
 
 
 def _forget(connection: Connection, removed: Sequence[ChallengeRecord]) -> None:
     if removed:
-        connection.execute(_FORGET, [{**_named(record.job), "of_url": record.url} for record in removed])
-
-
-def _named(job_id: JobId) -> dict[str, object]:
-    return {
-        "of_certificate": job_id.certificate_id,
-        "of_revision": job_id.revision,
-        "of_variant": job_id.variant,
-    }
+        connection.execute(_FORGET, [{**named(record.job), "of_url": record.url} for record in removed])
 
 
 def _expected(before: Job) -> dict[str, object]:
     return {
-        **_named(before.id),
+        **named(before.id),
         "of_version": before.version,
         "of_state": before.state,
         "of_order_url": before.ca_order.url if before.ca_order else None,

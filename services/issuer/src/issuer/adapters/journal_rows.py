@@ -19,6 +19,7 @@ __all__ = [
     "identity",
     "job_id_of",
     "job_of",
+    "named",
     "order_row",
     "readable",
     "record_of",
@@ -94,6 +95,15 @@ def _plain_row(of: Job) -> dict[str, object]:
         "due_at": due_at(of),
         "stored_at": of.stored_at,
         "not_after": of.not_after,
+    }
+
+
+def named(job_id: JobId) -> dict[str, object]:
+    """The parameters of a statement about the rows of one job."""
+    return {
+        "of_certificate": job_id.certificate_id,
+        "of_revision": job_id.revision,
+        "of_variant": job_id.variant,
     }
 
 

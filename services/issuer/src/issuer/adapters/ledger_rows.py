@@ -3,15 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import (
     Connection,
-    Executable,
     Row,
-    Table,
     bindparam,
     case,
     delete,
@@ -20,8 +17,8 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
+from certkit.upsert import put, put_all
 from issuer.adapters.ledger_tables import bucket, ticket
 from issuer.domain.budget import LimitKind
 from issuer.domain.budget_ask import BucketKey
@@ -160,8 +157,7 @@ def put_buckets(connection: Connection, changed: Mapping[BucketKey, Bucket]) -> 
         # In one order, so that two transactions never wait for each other.
         for key, one in sorted(changed.items())
     ]
-    if rows:
-        connection.execute(_upsert(bucket, "id", connection.dialect.name), rows)
+    put_all(connection, bucket, rows, ("id",))
 
 
 def put_ticket(
@@ -186,7 +182,7 @@ def put_ticket(
         "place": _place(job, since=new.since, urgent=urgent) if new.since else None,
         "not_before": not_before,
     }
-    connection.execute(_upsert(ticket, "job", connection.dialect.name), row)
+    put(connection, ticket, row, ("job",))
 
 
 def remove_ticket(connection: Connection, job: str) -> None:
@@ -224,10 +220,3 @@ def _taken(stored: Any) -> tuple[Taken, ...]:
         Taken(BucketKey(scope, LimitKind(kind), name), datetime.fromisoformat(at), bool(at_issuance))
         for scope, kind, name, at, at_issuance in stored or ()
     )
-
-
-@cache
-def _upsert(table: Table, key: str, dialect: str) -> Executable:
-    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
-    others = {column.name: statement.excluded[column.name] for column in table.columns if column.name != key}
-    return statement.on_conflict_do_update(index_elements=[key], set_=others)

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, select
 
+from certkit.upsert import put
 from registry.adapters import tables
-from registry.adapters.store.statements import put
 from registry.domain.endpoint import ProbeWorker
 from registry.domain.site import Carried, ServiceSeen
 

@@ -1,0 +1,29 @@
+"""Rows that are inserted, or take the place of the one with their key, on SQLite and PostgreSQL."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Executable, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+__all__ = ["put", "put_all"]
+
+
+def put(connection: Connection, table: Table, values: Mapping[str, Any], key: tuple[str, ...]) -> None:
+    """Insert the row, or replace the values of the one with this key; `values` has every column."""
+    connection.execute(_upsert(table, key, connection.dialect.name), values)
+
+
+def put_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], key: tuple[str, ...]) -> None:
+    """As `put`, for many rows."""
+    if rows:
+        connection.execute(_upsert(table, key, connection.dialect.name), rows)
+
+
+@cache
+def _upsert(table: Table, key: tuple[str, ...], dialect: str) -> Executable:
+    # Made once: building a statement costs as much as executing it.
+    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+    others = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key}
+    return statement.on_conflict_do_update(index_elements=key, set_=others)
