@@ -14,6 +14,7 @@ from tests.acme_ca.script import Act, Proceed
 
 __all__ = [
     "NEVER",
+    "Told",
     "answer",
     "called_back",
     "close_after",
@@ -74,7 +75,11 @@ def refuse(kind: str, status: int = 400, detail: str = "", **more: Any) -> Act:
     return act
 
 
-def limited(for_s: float, *, wait: Callable[[float], str] | None = None) -> Act:
+Told = Callable[[float], str]
+"""A Retry-After for so many seconds."""
+
+
+def limited(for_s: float, *, wait: Told | None = None) -> Act:
     """429 from the first call on, for so long; `wait` tells the seconds left, None tells nothing."""
     ends: list[float] = []
 

@@ -16,6 +16,7 @@ from issuer.domain.budget import BudgetSettings
 from issuer.domain.budget_ask import AskedCa, NewOrder
 from issuer.domain.budget_decision import NotBefore
 from issuer.domain.budget_refusal import read_refusal
+from issuer.domain.errors import AcmeProblemError
 from tests.budgets.other_traffic import OtherTraffic
 from tests.budgets.simulated_ca import Refused, SimulatedCa, SimulatedOrder
 
@@ -45,6 +46,7 @@ class _Run:
     """What the CA may refuse it for."""
     attempts: int = 0
     failures: int = 0
+    granted_at: datetime = BEGAN
 
 
 class Campaign:
@@ -91,6 +93,7 @@ class Campaign:
             # A worker comes a little later than a timer says.
             self._at(answer.at - self._now + self._some(2), lambda: self._ask(run))
             return
+        run.granted_at = self._now
         if any(self._held.get(one, self._now) > self._now for one in run.counted):
             self._outcome.granted_while_held += 1
         if self._happens(0.01):
@@ -117,9 +120,12 @@ class Campaign:
             self._at(self._some(12 * 3600 if slow else 600), lambda: self._validate(run, answer))
 
     def _refused(self, run: _Run, answer: Refused) -> None:
-        lesson = read_refusal(answer.detail, retry_after=answer.retry_after, now=self._now)
-        self._write(lambda connection: self._ledger.taught(connection, run.ask, lesson, self._now))
-        self._held[answer.limit, answer.name] = lesson.retry_at
+        refusal = AcmeProblemError(
+            type="rateLimited", status=429, detail=answer.detail, retry_after=answer.retry_after
+        )
+        lesson = read_refusal(refusal, now=self._now)
+        self._write(lambda connection: self._ledger.taught(connection, run.ask, lesson, self._now, run.granted_at))
+        self._held[answer.limit, answer.name] = lesson.retry_at or self._now
         self._ask(run)
 
     def _validate(self, run: _Run, order: SimulatedOrder) -> None:

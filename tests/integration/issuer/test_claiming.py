@@ -74,6 +74,19 @@ async def test_what_is_urgent_is_handed_out_before_what_waited_longer(tmp_path: 
         assert [one.id.certificate_id for one in jobs] == ["shop-3", "shop-4"]
 
 
+async def test_what_waited_for_its_time_stands_not_behind_all_that_was_accepted_before(tmp_path: Path) -> None:
+    async with journals(tmp_path, "one") as (journal,):
+        for number in range(1000):
+            await journal.accept(of("shop", number, accepted_at=NOON - LEASE))
+        for number, minutes in ((1000, 3), (1001, 1), (1002, 2)):
+            after = NOON + timedelta(minutes=minutes)
+            await journal.accept(of("shop", number, state=JobState.KEYED, wait_until=after, setbacks=1))
+        later = NOON + timedelta(minutes=2)
+        jobs, _ = await journal.claim(now=later, until=later + LEASE, turns=Turns(7), running=())
+        assert [one.id.certificate_id for one in jobs if one.setbacks] == ["shop-1001", "shop-1002"]
+        assert len([one for one in jobs if not one.setbacks]) == 4
+
+
 async def test_a_ca_whose_slots_are_taken_is_passed_over(tmp_path: Path) -> None:
     async with journals(tmp_path, "one") as (journal,):
         for number in range(3):
@@ -145,7 +158,7 @@ async def test_no_statement_that_looks_for_jobs_reads_the_whole_table(tmp_path: 
     def plans_of(connection: Connection) -> list[list[str]]:
         plans = []
         for statement in (LINES, FIRST_OF_LINE, NEXT_DUE):
-            plain = statement.params(now=NOON, of_owner="shop", of_ca="a-ca", if_urgent=False)
+            plain = statement.params(now=NOON, of_owner="shop", of_ca="a-ca", if_urgent=False, if_waited=True)
             compiled = plain.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
             rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}").all()
             plans.append([row.detail for row in rows if " job" in row.detail])

@@ -21,7 +21,8 @@ from issuer.domain.budget_ask import AskedCa, NewOrder
 from issuer.domain.budget_decision import Granted, NotBefore
 from issuer.domain.errors import JobTakenError
 from issuer.domain.job import JobState
-from issuer.handlers.forecast import Forecasts, Intent
+from issuer.handlers.forecast import Intent
+from issuer.handlers.forecast import answer as foretold
 from tests.integration.issuer.test_journal import MIGRATIONS
 from tests.postgres_server import database
 from tests.unit.issuer.domain.budgets import DIRECTORY, ask
@@ -144,17 +145,17 @@ async def test_two_hosts_together_are_granted_what_there_is_and_not_one_more(
 
 
 async def test_a_forecast_is_answered_from_what_is_stored(hosts: tuple[Database, Database]) -> None:
-    forecasts = Forecasts(database=hosts[0], ledger=_LEDGER, clock=lambda: NOON)
+    state = await hosts[0].read(lambda connection: _LEDGER.state(connection, ["foretold"], NOON))
     intents = [Intent(id=f"i-{number}", ca="foretold", dns_names=("a.example.org",)) for number in range(_COUNT + 2)]
     intents.insert(1, Intent(id="elsewhere", ca="nobody", dns_names=("a.example.org",)))
-    answer = await forecasts.answer(intents)
+    answer = foretold(state, intents, now=NOON)
     assert [one.id for one in answer.orders] == [one.id for one in intents]
     assert answer.orders[1].at is None
     assert [one.at for one in answer.orders[-3:]] == [NOON, NOON + timedelta(hours=1), NOON + timedelta(hours=2)]
     assert [one.limit for one in answer.orders[-3:]] == [None, LimitKind.NEW_ORDERS, LimitKind.NEW_ORDERS]
     assert answer.takes == timedelta(hours=2)
     with pytest.raises(ValueError, match="at most"):
-        await forecasts.answer(intents * 500)
+        foretold(state, intents * 500, now=NOON)
 
 
 async def test_the_migration_makes_what_the_ledger_reads(hosts: tuple[Database, Database]) -> None:

@@ -1,47 +1,48 @@
 """Orders of a CA whose limits are known: what is left of them is stored, and nothing is sent in vain."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
 from certcore.events import RevisionIssued
 from certlocal.tools import Tell
+from tests.acme_ca.running import RunningCa, running_ca
 from tests.integration.issuer.bus_peer import an_order
-from tests.integration.issuer.order_desk import OrderDesk
-from tests.integration.issuer.scene import Scene, a_scene, until
-from tests.integration.issuer.scripted_ca import serving
+from tests.integration.issuer.scene import IssuerScene, issuer_scene, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest.fixture(scope="module")
-def desk() -> Iterator[OrderDesk]:
-    with serving(OrderDesk) as ca:
-        yield ca
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> AsyncIterator[RunningCa]:
+    async with running_ca(tmp_path_factory.mktemp("ca"), tell=tell) as running:
+        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def scene(tmp_path_factory: pytest.TempPathFactory, tell: Tell, desk: OrderDesk) -> AsyncIterator[Scene]:
+async def scene(tmp_path_factory: pytest.TempPathFactory, served: RunningCa) -> AsyncIterator[IssuerScene]:
     ca = {
         "name": "desk",
-        "directory_url": f"{desk.url}/dir",
+        "directory_url": served.directory_url,
+        "ca_file": str(served.ca_file),
         "challenges": ["http-01"],
+        "public": False,
         "budget": {"share": 1.0, "new_orders": {"count": 3, "period": "P1D"}},
     }
-    async with a_scene(tmp_path_factory.mktemp("issuer"), tell=tell, more_cas=(ca,)) as ready:
+    async with issuer_scene(tmp_path_factory.mktemp("issuer"), served, more_cas=(ca,)) as ready:
         yield ready
 
 
-def waiting(scene: Scene) -> dict[str, str]:
+def waiting(scene: IssuerScene) -> dict[str, str]:
     with sqlite3.connect(scene.issuer.database_file) as journal:
         query = "SELECT name, problem FROM job WHERE reason = 'ca_limits' AND state = 'keyed'"
         return dict(journal.execute(query).fetchall())
 
 
 async def test_no_order_is_sent_above_the_limit_and_who_waits_is_told_why_also_after_a_restart(
-    scene: Scene, desk: OrderDesk
+    scene: IssuerScene, served: RunningCa
 ) -> None:
     for name in ("a", "b", "c", "d", "e"):
         await scene.peer.order(an_order(name, f"{name}.example.org", issuer="desk"))
@@ -52,15 +53,15 @@ async def test_no_order_is_sent_above_the_limit_and_who_waits_is_told_why_also_a
     await scene.issuer.start()
     await scene.peer.order(an_order("f", "f.example.org", issuer="desk"))
     await until(lambda: len(waiting(scene)) == 3, what="the third waits")
-    assert len(desk.opened) == 3
+    assert len(served.ca.books.orders) == 3
 
 
-async def test_a_renewal_of_the_same_names_is_not_held_back(scene: Scene, desk: OrderDesk) -> None:
+async def test_a_renewal_of_the_same_names_is_not_held_back(scene: IssuerScene, served: RunningCa) -> None:
     [issued, *_] = scene.peer.reports(RevisionIssued)
     name = issued.certificate_id
-    before = len(desk.opened)
+    before = len(served.ca.books.orders)
     await scene.peer.order(an_order(name, f"{name}.example.org", issuer="desk", revision=2))
     await until(
         lambda: any(one.revision == 2 for one in scene.peer.reports(RevisionIssued)), what="the renewal is issued"
     )
-    assert len(desk.opened) == before + 1
+    assert len(served.ca.books.orders) == before + 1

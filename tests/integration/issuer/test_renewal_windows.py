@@ -319,19 +319,20 @@ async def test_a_restored_registry_is_told_again(scene: Scene) -> None:
     assert [job_id for job_id, _ in scene.heard.told] == [JobId("shop", 1)] * 2
 
 
+async def asked(budgets: Budgets, of: Job) -> None:
+    async with budgets.new_order(of):
+        pass
+
+
 async def test_a_renewal_inside_its_window_waits_for_no_limit(scene: Scene) -> None:
     first = await scene.stored("shop")
     assert first.chain_pem is not None
     name = name_of(first)
-    budgets = Budgets(
-        database=scene.databases[0],
-        journal=scene.journal,
-        windows=WindowBook(scene.databases[0]),
-        cas=[AskedCa("a-ca", "https://ca.test/dir", ONE_A_DAY)],
-        clock=scene.clock,
-    )
+    database, cas = scene.databases[0], [AskedCa("a-ca", "https://ca.test/dir", ONE_A_DAY)]
+    windows = WindowBook(database)
+    budgets = Budgets(database=database, journal=scene.journal, windows=windows, cas=cas, clock=scene.clock)
     await scene.look(a_ca=ToldCa(NEXT_WEEK))
-    await budgets.spend(job(JobState.KEYED, id=JobId("other", 1), issue_order=order("other.example.org")))
+    await asked(budgets, job(JobState.KEYED, id=JobId("other", 1), issue_order=order("other.example.org")))
 
     def renewal(replaces: str | None) -> Job:
         # Of other names: else it would be exempt as a renewal of the same ones.
@@ -339,12 +340,12 @@ async def test_a_renewal_inside_its_window_waits_for_no_limit(scene: Scene) -> N
         return job(JobState.KEYED, id=JobId("shop", 2), issue_order=wanted)
 
     with pytest.raises(JobWaitsError):
-        await budgets.spend(renewal(name))
+        await asked(budgets, renewal(name))
     scene.now = NEXT_WEEK.start + HOUR
-    await budgets.spend(job(JobState.KEYED, id=JobId("more", 1), issue_order=order("more.example.org")))
+    await asked(budgets, job(JobState.KEYED, id=JobId("more", 1), issue_order=order("more.example.org")))
     with pytest.raises(JobWaitsError):
-        await budgets.spend(renewal("of.another"))
-    await budgets.spend(renewal(name))
+        await asked(budgets, renewal("of.another"))
+    await asked(budgets, renewal(name))
 
 
 def name_of(of: Job) -> str:

@@ -7,7 +7,6 @@ another. Nobody between issuer and recipient can open one: not the registry, not
 import base64
 import binascii
 import hashlib
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from certcore.errors import SealingError
+from certcore.private_files import make_private
 
 __all__ = [
     "RecipientKey",
@@ -86,28 +86,8 @@ def generate_recipient_key(name: str, path: Path) -> RecipientKey:
     """
     if path.exists():
         return RecipientKey.load(name, path)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    raw = X25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-    # Whole or not at all: a crash between must not leave half a key that nobody can replace.
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        # Somebody else made one meanwhile, which counts.
-        pass
-    finally:
-        draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    # A crash between must not leave half a key that nobody can replace.
+    make_private(path, X25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()))
     return RecipientKey.load(name, path)
 
 

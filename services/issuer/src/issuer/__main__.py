@@ -7,6 +7,7 @@ from issuer.adapters.escrow_key import escrow_key
 from issuer.app import create_app
 from issuer.escrow_app import create_escrow
 from issuer.escrow_settings import EscrowKeySettings, EscrowSettings
+from issuer.foresee import main as foresee
 from issuer.rehearse import main as rehearse
 from issuer.revoke import main as revoke
 from issuer.settings import Settings
@@ -18,6 +19,8 @@ def main() -> None:
             _issue()
         case ["test", *arguments]:
             sys.exit(rehearse(arguments))
+        case ["forecast", *arguments]:
+            sys.exit(foresee(arguments))
         case ["revoke", *arguments]:
             sys.exit(revoke(arguments))
         case ["escrow"]:
@@ -25,7 +28,7 @@ def main() -> None:
         case ["escrow", "init"]:
             _print_escrow_public_key()
         case _:
-            sys.exit("usage: python -m issuer [escrow [init] | test NAME | revoke CERTIFICATE.pem]")
+            sys.exit("usage: python -m issuer [escrow [init] | forecast NAMES… | revoke CERTIFICATE.pem | test NAME]")
 
 
 def _issue() -> None:

@@ -77,6 +77,7 @@ _TAKE_JOBS: Final = "jobs"
 _TAKING_ENDS_S: Final = 5.0
 _TRY_JOURNAL_EVERY_S: Final = 1.0
 _PRUNE_EVERY_S: Final = 3600.0
+_LOOK_AT_LIMITS_EVERY_S: Final = 10.0
 _EVENTS_AT_ONCE: Final = 32
 _KEY_THREADS: Final = 2
 """For RSA keys alone: what is asked of a CA takes no thread."""
@@ -147,7 +148,9 @@ def create_app(settings: Settings) -> ServiceApp:
         tracer=telemetry.tracer,
         clock=system_clock,
     )
-    orders = IssueOrders(journal=journal, policy=policy, cas=traits, wake=worker.wake, clock=system_clock)
+    orders = IssueOrders(
+        journal=journal, policy=policy, cas=traits, budgets=budgets, wake=worker.wake, clock=system_clock
+    )
     order_list = OrderList(registry=registry, orders=orders, kept=kept, clock=system_clock)
     subscribe(
         broker,
@@ -175,6 +178,7 @@ def create_app(settings: Settings) -> ServiceApp:
             asked("orders", order_list.not_ready),
             escrow_key_left_in(settings.state_folder),
             bulkheads.findings,
+            budgets.findings,
         ],
         folders=[settings.state_folder, folder_of(settings.database_url)],
     )
@@ -193,6 +197,7 @@ def create_app(settings: Settings) -> ServiceApp:
     background.add_round("orders", settings.orders_every_s, order_list.read)
     background.add_round("prune", _PRUNE_EVERY_S, Pruning(kept=kept, clock=system_clock).prune)
     background.add_round("budgets", _PRUNE_EVERY_S, budgets.prune)
+    background.add_round("limits", _LOOK_AT_LIMITS_EVERY_S, budgets.look)
     tidying = Orphans(journal=journal, cas=cas, clock=system_clock)
     background.add_round("orphans", settings.orphans_every_s, tidying.tidy)
     suggestions = RenewalWindows(
@@ -240,9 +245,7 @@ def _cas(settings: Settings, journal: Journal) -> dict[str, AcmeCa]:
 
 
 def _asked(settings: Settings) -> list[AskedCa]:
-    """The CAs that count what is asked of them."""
-    cas = [AskedCa(ca.name, ca.directory_url, ca.counted) for ca in settings.acme_cas]
-    return [ca for ca in cas if ca.budget.counts]
+    return [AskedCa(ca.name, ca.directory_url, ca.counted) for ca in settings.acme_cas]
 
 
 def _bulkheads(settings: Settings, metrics: Metrics) -> Bulkheads:

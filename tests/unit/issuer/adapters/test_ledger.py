@@ -1,6 +1,6 @@
 """The ledger on a database in memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -14,11 +14,11 @@ from sqlalchemy.pool import StaticPool
 from issuer.adapters.ledger import Ledger
 from issuer.adapters.ledger_tables import bucket, ticket
 from issuer.domain.budget import BudgetSettings, LimitKind
-from issuer.domain.budget_ask import AskedCa, NewAccount
+from issuer.domain.budget_ask import AskedCa, BucketKey, NewAccount, NewOrder
 from issuer.domain.budget_decision import Granted, NotBefore
 from issuer.domain.budget_forecast import forecast
 from issuer.domain.budget_refusal import Lesson, read_refusal
-from tests.unit.issuer.domain.budgets import DIRECTORY, LE, ask, ca, seconds
+from tests.unit.issuer.domain.budgets import DIRECTORY, LE, ask, ca, refusal, seconds
 from tests.unit.issuer.samples import NOON
 
 ResultT = TypeVar("ResultT")
@@ -44,6 +44,11 @@ class Book:
 
     def spend(self, asked: Any, now: datetime = NOON) -> Granted | NotBefore:
         return self(self.ledger.spend, asked, now)
+
+    def refuses(
+        self, asked: Any, text: str, retry_after: timedelta | None = None, now: datetime = NOON
+    ) -> Mapping[BucketKey, datetime]:
+        return self(self.ledger.taught, asked, read_refusal(refusal(text, retry_after), now=now), now, now)
 
     def rows(self) -> tuple[int, int]:
         def counted(connection: Connection) -> tuple[int, int]:
@@ -111,7 +116,7 @@ def test_repeating_any_granted_ask_changes_nothing(moves: list[tuple[int, int, s
         asked = ask(f"job-{number}", f"a.d{number % 2}.org", attempt=str(attempts))
         answer = book.spend(asked, now)
         if what == "refused":
-            book(book.ledger.taught, asked, Lesson(LimitKind.NEW_ORDERS, (), now + seconds(gap + 1)), now)
+            book(book.ledger.taught, asked, Lesson(LimitKind.NEW_ORDERS, (), now + seconds(gap + 1)), now, now)
         if isinstance(answer, Granted):
             before = book(book.ledger.state, ["le"], now)
             assert book.spend(asked, now) == Granted()
@@ -175,6 +180,49 @@ def test_a_certificate_counts_from_when_it_is_issued_and_once(book: Book) -> Non
     assert of_set[LimitKind.CERTIFICATES_PER_SET].full_at == signed + _HOUR
 
 
+def owed(book: Book, now: datetime = NOON) -> dict[LimitKind, timedelta]:
+    state = book(book.ledger.state, ["le"], now)
+    return {key.kind: one.full_at - now for key, one in state.buckets.items()}
+
+
+def test_what_is_given_back_is_given_back_once(book: Book) -> None:
+    book.spend(ask("job"))
+    book.spend(ask("of-the-same-names"))
+    for _ in range(3):
+        book(book.ledger.dropped, ask("job"), NOON)
+    # Of the account what was sent stays counted; of the set that of the other.
+    assert owed(book) == {LimitKind.NEW_ORDERS: 2 * _HOUR, LimitKind.CERTIFICATES_PER_SET: _HOUR}
+
+
+def test_a_job_that_was_dropped_and_gets_its_certificate_after_all_is_counted_once(book: Book) -> None:
+    book.spend(ask("job"))
+    book(book.ledger.dropped, ask("job"), NOON)
+    for _ in range(2):
+        book(book.ledger.issued, ask("job"), NOON)
+    assert owed(book) == {LimitKind.NEW_ORDERS: _HOUR, LimitKind.CERTIFICATES_PER_SET: _HOUR}
+
+
+def test_an_order_that_was_never_sent_costs_its_account_nothing_and_is_given_back_once(book: Book) -> None:
+    before = book(book.ledger.state, ["le"], NOON)
+    book.spend(ask("job"))
+    for _ in range(3):
+        book(book.ledger.unsent, ask("job"), NOON)
+    assert owed(book) == {LimitKind.CERTIFICATES_PER_SET: _HOUR}
+    # Whoever tries again takes again, also by the same attempt, and pays the certificate no second time.
+    assert book.spend(ask("job")) == Granted()
+    assert owed(book) == {LimitKind.NEW_ORDERS: _HOUR, LimitKind.CERTIFICATES_PER_SET: _HOUR}
+    book(book.ledger.unsent, ask("job"), NOON)
+    book(book.ledger.dropped, ask("job"), NOON)
+    assert book(book.ledger.state, ["le"], NOON) == before
+
+
+def test_who_is_dropped_frees_its_place_in_line(book: Book) -> None:
+    for number in range(4):
+        book.spend(ask(f"job-{number}", f"a.d{number}.org"))
+    book(book.ledger.dropped, ask("job-2", "a.d2.org"), NOON)
+    assert waits(book.spend(ask("job-3", "a.d3.org"))) == _HOUR
+
+
 def test_an_order_after_an_issued_certificate_is_another_certificate(book: Book) -> None:
     book.spend(ask("job"))
     book(book.ledger.issued, ask("job"), NOON)
@@ -225,7 +273,7 @@ def test_a_refusal_holds_back_what_it_names_and_nothing_else(documented: Book) -
     asked = ask("job", "a.one.org", "a.two.org")
     documented.spend(asked)
     text = 'too many certificates (50) already issued for "two.org" in the last 168h0m0s'
-    held = documented(documented.ledger.taught, asked, read_refusal(text, retry_after=3 * _HOUR, now=NOON), NOON)
+    held = documented.refuses(asked, text, 3 * _HOUR)
     assert [str(key) for key in held] == ["certificates_per_domain of two.org"]
     assert waits(documented.spend(ask("job-2", "b.two.org"))) == 3 * _HOUR
     assert documented.spend(ask("job-3", "b.one.org")) == Granted()
@@ -242,7 +290,7 @@ def test_where_it_can_not_be_told_what_is_meant_the_account_waits(text: str, iss
     book = Book(LE, other)
     asked = ask("job", set_issued_at=issued_at)
     book.spend(asked)
-    held = book(book.ledger.taught, asked, read_refusal(text, retry_after=_HOUR, now=NOON), NOON)
+    held = book.refuses(asked, text, _HOUR)
     assert [key.kind for key in held] == [LimitKind.TOLD_TO_WAIT]
     answers = [book.spend(ask(f"job-{number}", f"a.d{number}.org")) for number in range(60)]
     assert {waits(answer) for answer in answers} == {_HOUR}
@@ -254,7 +302,7 @@ def test_where_it_can_not_be_told_what_is_meant_the_account_waits(text: str, iss
 def test_a_name_that_is_paused_is_held_back_alone(documented: Book) -> None:
     text = "Your account is temporarily prevented from requesting certificates for a.one.org and possibly others."
     asked = ask("job", "a.one.org", "b.one.org")
-    documented(documented.ledger.taught, asked, read_refusal(text, retry_after=None, now=NOON), NOON)
+    documented.refuses(asked, text)
     assert waits(documented.spend(ask("job-2", "a.one.org"))) == _DAY
     assert documented.spend(ask("job-3", "b.one.org")) == Granted()
 
@@ -271,6 +319,37 @@ def test_a_ca_without_limits_costs_one_statement_and_no_row() -> None:
     assert [book.spend(ask(f"job-{number}")) for number in range(500)] == [Granted()] * 500
     assert len(book.sent) == 1
     assert book.rows() == (0, 0)
+    book.engine.dispose()
+
+
+def test_a_ca_without_limits_has_a_ledger_of_lessons_and_nothing_else() -> None:
+    book = Book(AskedCa("le", DIRECTORY, BudgetSettings()), AskedCa("other", DIRECTORY, BudgetSettings()))
+    text = 'too many certificates (50) already issued for "example.org"'
+    book.refuses(ask("job"), text, 2 * _HOUR)
+    book.refuses(ask("job"), "busy", _HOUR)
+    assert book.rows() == (2, 0)
+
+    def held_back(asked: NewOrder, now: datetime = NOON) -> NotBefore | None:
+        return book(book.ledger.held_back, asked, now)
+
+    below = held_back(ask("second", "b.example.org"))
+    assert below is not None
+    assert below.at == NOON + 2 * _HOUR
+    assert below.reason == "the CA refused certificates for example.org until then"
+    elsewhere = held_back(ask("third", "a.example.net"))
+    assert elsewhere is not None
+    assert elsewhere.at == NOON + _HOUR
+    # Domains are counted by the directory, whichever account asks; who was told to wait is the account.
+    assert held_back(ask("fourth", "c.example.org", ca="other")) == below
+    assert held_back(ask("fifth", "a.example.net", ca="other")) is None
+    assert held_back(ask("third", "a.example.net"), elsewhere.at) is None
+    assert len(book.sent) == 1
+    lessons = book(book.ledger.lessons, NOON)
+    assert {ca: {str(key): at for key, at in held.items()} for ca, held in lessons.items()} == {
+        "le": {"certificates_per_domain of example.org": NOON + 2 * _HOUR, "told_to_wait of le": NOON + _HOUR},
+        "other": {"certificates_per_domain of example.org": NOON + 2 * _HOUR},
+    }
+    assert book.rows() == (2, 0)
     book.engine.dispose()
 
 

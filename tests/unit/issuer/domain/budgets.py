@@ -10,9 +10,10 @@ from issuer.domain.budget import BudgetSettings, Limit
 from issuer.domain.budget_ask import AskedCa, BucketKey, NewOrder, charges
 from issuer.domain.budget_bucket import Bucket
 from issuer.domain.budget_decision import Decision, decide
+from issuer.domain.errors import AcmeProblemError, Subproblem
 from tests.unit.issuer.samples import NOON
 
-__all__ = ["DIRECTORY", "GAPS", "LE", "LIMITS", "ask", "asked_of", "ca", "seconds"]
+__all__ = ["DIRECTORY", "GAPS", "LE", "LIMITS", "ask", "asked_of", "ca", "refusal", "seconds"]
 
 DIRECTORY: Final = "https://ca.test/directory"
 LE: Final = AskedCa("le", DIRECTORY, BudgetSettings(preset="letsencrypt"))
@@ -41,3 +42,9 @@ def ask(job: str = "a-job", *dns_names: str, **fields: Any) -> NewOrder:
 
 def asked_of(of: AskedCa, buckets: Mapping[BucketKey, Bucket], asked: NewOrder, now: datetime = NOON) -> Decision:
     return decide(charges(asked, of, now), buckets, now=now)
+
+
+def refusal(detail: str, retry_after: timedelta | None = None, *subproblems: Subproblem) -> AcmeProblemError:
+    return AcmeProblemError(
+        type="rateLimited", status=429, detail=detail, retry_after=retry_after, subproblems=subproblems
+    )

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from issuer.domain.budget import BudgetSettings, LimitKind
-from issuer.domain.budget_ask import AskedCa, Mode, NewAccount, charges, failure_charges, set_name
+from issuer.domain.budget import HOLD, BudgetSettings, LimitKind
+from issuer.domain.budget_ask import AskedCa, Mode, NewAccount, charges, set_name
 from tests.unit.issuer.domain.budgets import DIRECTORY, LE, ask
 from tests.unit.issuer.samples import NOON
 
@@ -76,10 +76,11 @@ def test_domains_and_sets_are_counted_for_all_accounts_of_a_directory() -> None:
     }
 
 
-def test_a_ca_without_limits_is_only_looked_at_for_having_told_to_wait() -> None:
+def test_of_a_ca_without_limits_nothing_is_counted_and_its_lessons_hold_for_renewals_too() -> None:
     private = AskedCa("step", "https://step.test", BudgetSettings())
-    assert [one.key.kind for one in charges(ask(), private, NOON)] == [LimitKind.TOLD_TO_WAIT]
-    assert failure_charges(private, ("a.example.org",)) == ()
+    found = charges(ask(window=_INSIDE, set_issued_at=NOON - _WEEK), private, NOON)
+    assert {one.key.kind for one in found} == {*LimitKind} - {LimitKind.NEW_ACCOUNTS}
+    assert {(one.pace, one.mode, one.at_issuance) for one in found} == {(HOLD, Mode.LOOK, False)}
 
 
 def test_a_new_account_counts_against_accounts_only() -> None:

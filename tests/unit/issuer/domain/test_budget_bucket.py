@@ -158,7 +158,30 @@ def test_what_was_sent_before_a_lesson_teaches_only_the_time() -> None:
     assert ready_at(again, pace, NOON) == NOON + timedelta(hours=2)
 
 
-def test_a_hold_counts_nothing() -> None:
+def test_a_hold_ends_at_its_time_and_costs_nobody_anything() -> None:
     held = taught(FULL, HOLD, NOON, retry_at=NOON + timedelta(minutes=5), sent_at=NOON)
     assert ready_at(held, HOLD, NOON) == NOON + timedelta(minutes=5)
-    assert held.lessons == 0
+    assert taken(held, HOLD, NOON + timedelta(minutes=5)).full_at == NOON + timedelta(minutes=5)
+
+
+def untold(bucket: Bucket, now: datetime, *, sent_at: datetime | None = None) -> Bucket:
+    return taught(bucket, HOLD, now, retry_at=None, sent_at=sent_at or now)
+
+
+def test_refusals_in_a_row_without_a_time_are_waited_for_ever_longer() -> None:
+    held, now, waits = FULL, NOON, list[timedelta]()
+    for _ in range(12):
+        held = untold(held, now)
+        waits.append(ready_at(held, HOLD, now) - now)
+        now = ready_at(held, HOLD, now)
+    assert waits == [timedelta(minutes=n) for n in (1, 2, 4, 8, 16, 32, *[60] * 6)]
+    later = now + timedelta(hours=1)
+    assert ready_at(untold(held, later), HOLD, later) == later + timedelta(minutes=1)
+
+
+def test_refusals_of_what_was_sent_together_are_one_of_the_row() -> None:
+    held, tick = FULL, timedelta(milliseconds=5)
+    for number in range(1, 4):
+        held = untold(held, NOON + number * tick, sent_at=NOON)
+    assert held.lessons == 1
+    assert ready_at(held, HOLD, NOON) == NOON + timedelta(minutes=1) + 3 * tick

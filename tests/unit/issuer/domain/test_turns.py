@@ -101,3 +101,48 @@ def test_while_two_owners_wait_neither_gets_two_turns_more(waiting: dict[str, in
         assert max(had[owner] for owner in left) - min(had[owner] for owner in left) <= 1
         left = {owner: jobs for owner, jobs in left.items() if jobs}
     assert had == waiting
+
+
+@given(
+    st.dictionaries(
+        st.builds(Line, st.sampled_from("abc"), waited=st.booleans()), st.integers(1, 30), min_size=1, max_size=6
+    ),
+    st.integers(1, 20),
+    st.data(),
+)
+def test_what_waited_and_what_is_new_take_turns_of_their_owner(
+    waiting: dict[Line, int], slots: int, data: st.DataObject
+) -> None:
+    """Whenever a line has a job: of its owner's next two turns it gets one, whatever is added to the others."""
+    turns, passed = Turns(slots), Counter[Line]()
+    left = dict(waiting)
+    for _ in range(60):
+        line = turns.next_of(list(left))
+        if line is None:
+            break
+        turns.begun(line)
+        turns.ended(line)
+        passed[line] = 0
+        for other in left:
+            if other != line and other.owner == line.owner:
+                passed[other] += 1
+                assert passed[other] <= 1
+        left[line] -= 1
+        more = data.draw(st.sampled_from([None, *waiting]))
+        if more is not None:
+            left[more] = left.get(more, 0) + data.draw(st.integers(1, 5))
+        left = {one: jobs for one, jobs in left.items() if jobs}
+        passed = Counter({one: times for one, times in passed.items() if one in left})
+
+
+def test_what_is_urgent_and_waited_goes_before_what_is_neither() -> None:
+    lines = [Line("shop", urgent=urgent, waited=waited) for urgent in (True, False) for waited in (True, False)]
+    turns = Turns(1)
+    begun = []
+    for _ in range(4):
+        line = turns.next_of(lines)
+        assert line is not None
+        turns.begun(line)
+        turns.ended(line)
+        begun.append(line)
+    assert begun == [lines[0], lines[1]] * 2

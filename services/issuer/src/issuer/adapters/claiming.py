@@ -24,16 +24,23 @@ _NEXT_CA: Final = (
     .scalar_subquery()
 )
 _EACH: Final = _CAS.union_all(select(_CAS.c.owner, _NEXT_CA).where(_CAS.c.ca.is_not(None)))
-_URGENCY: Final = union_all(select(literal(True).label("urgent")), select(literal(False))).subquery("urgency")
+_KINDS: Final = union_all(
+    *(
+        select(literal(urgent).label("urgent"), literal(waited).label("waited"))
+        for urgent in (True, False)
+        for waited in (True, False)
+    )
+).subquery("kinds")
 
 LINES: Final = (
-    select(_EACH.c.owner, _EACH.c.ca, _URGENCY.c.urgent)
-    .select_from(_EACH.join(_URGENCY, true()))
+    select(_EACH.c.owner, _EACH.c.ca, _KINDS.c.urgent, _KINDS.c.waited)
+    .select_from(_EACH.join(_KINDS, true()))
     .where(
         exists().where(
             job.c.owner == _EACH.c.owner,
             job.c.line_ca == _EACH.c.ca,
-            job.c.urgent == _URGENCY.c.urgent,
+            job.c.urgent == _KINDS.c.urgent,
+            job.c.waited == _KINDS.c.waited,
             job.c.due_at <= bindparam("now"),
             _FREE,
         )
@@ -43,6 +50,7 @@ _IN_LINE: Final = and_(
     job.c.owner == bindparam("of_owner"),
     job.c.line_ca == bindparam("of_ca"),
     job.c.urgent == bindparam("if_urgent"),
+    job.c.waited == bindparam("if_waited"),
     job.c.due_at <= bindparam("now"),
     _FREE,
 )

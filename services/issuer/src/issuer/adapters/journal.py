@@ -2,7 +2,7 @@
 and a worker whose lease was taken over can change nothing any more.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -14,12 +14,13 @@ from sqlalchemy.exc import IntegrityError
 from certcore.clock import Clock
 from issuer.adapters import account_book, order_book
 from issuer.adapters.claiming import FIRST_OF_LINE, LINES, NEXT_DUE
-from issuer.adapters.journal_database import NOBODY_WAITS_S, JournalDatabase
+from issuer.adapters.journal_database import NOBODY_WAITS_S, JournalDatabase, Within
 from issuer.adapters.journal_rows import (
     changed,
     identity,
     job_id_of,
     job_of,
+    named,
     order_row,
     readable,
     record_of,
@@ -102,7 +103,7 @@ class Journal:
         """
 
         def store(connection: Connection) -> bool:
-            newest = connection.execute(_NEWEST, _named(new.id)).scalar_one() if only_newest else None
+            newest = connection.execute(_NEWEST, named(new.id)).scalar_one() if only_newest else None
             if newest is not None and newest >= new.id.revision:
                 return False
             connection.execute(_ACCEPT, {**row_of(new), **identity(new)})
@@ -118,7 +119,7 @@ class Journal:
         return found
 
     async def find(self, job_id: JobId) -> Job | None:
-        row = await self._database.read(lambda connection: connection.execute(_FIND, _named(job_id)).one_or_none())
+        row = await self._database.read(lambda connection: connection.execute(_FIND, named(job_id)).one_or_none())
         return job_of(row) if row is not None else None
 
     async def found(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
@@ -156,8 +157,13 @@ class Journal:
             planned = turns.copy()
             lines = _lines(connection, now, skip_cas)
             while (line := planned.next_of(lines)) is not None:
-                of_line = {"now": now, "of_owner": line.owner, "if_urgent": line.urgent, "of_ca": line.ca}
-                row = connection.execute(FIRST_OF_LINE, of_line).one_or_none()
+                of_line = {
+                    "of_owner": line.owner,
+                    "if_urgent": line.urgent,
+                    "of_ca": line.ca,
+                    "if_waited": line.waited,
+                }
+                row = connection.execute(FIRST_OF_LINE, {"now": now, **of_line}).one_or_none()
                 if row is None:
                     lines.remove(line)
                     continue
@@ -165,7 +171,7 @@ class Journal:
                 if mine is None:
                     # This worker kept its lease too short; or a newer issuer wrote it, or it is damaged. It is
                     # leased, so that it doesn't stand before the others.
-                    connection.execute(_SET_ASIDE, {**_named(job_id_of(row)), **lease})
+                    connection.execute(_SET_ASIDE, {**named(job_id_of(row)), **lease})
                     continue
                 # Another worker may have been quicker since it was read.
                 with suppress(JobTakenError):
@@ -176,7 +182,7 @@ class Journal:
         return await self._database.write(take), later
 
     async def extend_leases(self, jobs: Collection[JobId], *, until: datetime) -> None:
-        held = [{**_named(job_id), "of_owner": self._worker, "lease_until": until} for job_id in jobs]
+        held = [{**named(job_id), "of_owner": self._worker, "lease_until": until} for job_id in jobs]
         if held:
             await self._database.write(
                 lambda connection: connection.execute(_EXTEND, held), patience_s=NOBODY_WAITS_S
@@ -189,7 +195,7 @@ class Journal:
 
     async def release(self, job_id: JobId) -> None:
         """Give the lease of one job back, where it is still this worker's."""
-        mine = {"of_owner": self._worker, **_named(job_id)}
+        mine = {"of_owner": self._worker, **named(job_id)}
         await self._database.write(lambda connection: connection.execute(_RELEASE.where(_IS_JOB), mine))
 
     async def advance(
@@ -200,7 +206,7 @@ class Journal:
         records: Sequence[ChallengeRecord] = (),
         removed: Sequence[ChallengeRecord] = (),
         release: bool = False,
-        within: Callable[[Connection], None] | None = None,
+        within: Within | None = None,
     ) -> Job:
         """Write what changed, store challenge records that are new or were shown, and forget removed ones; `release`
         gives the lease back. `within` is done first, in the same transaction: what it raises undoes all.
@@ -223,8 +229,10 @@ class Journal:
 
         return await self._database.write(step)
 
-    async def nudge(self, before: Job, after: Job, *, now: datetime) -> bool:
-        """Write to a job that waits or rests, also its issue order; False where it is leased or was written to."""
+    async def nudge(self, before: Job, after: Job, *, now: datetime, within: Within | None = None) -> bool:
+        """Write to a job that waits or rests, also its issue order; False where it is leased or was written to.
+        `within` is done after it, in the same transaction.
+        """
         idle = _WRITE.where(or_(job.c.lease_owner.is_(None), job.c.lease_until < now))
         values = {**changed(before, after), **order_row(after), "version": before.version + 1, **_expected(before)}
 
@@ -232,12 +240,14 @@ class Journal:
             if connection.execute(idle, values).rowcount != 1:
                 return False
             self._record(connection, before, after, now)
+            if within is not None:
+                within(connection)
             return True
 
         return await self._database.write(store)
 
     async def records(self, job_id: JobId) -> list[ChallengeRecord]:
-        return await self._records(_RECORDS, _named(job_id))
+        return await self._records(_RECORDS, named(job_id))
 
     async def leftover_records(self, *, running: Collection[JobId]) -> list[ChallengeRecord]:
         """Records that no order needs any more, but which nobody removed."""
@@ -313,7 +323,9 @@ class Journal:
 
 def _lines(connection: Connection, now: datetime, skip_cas: Collection[str]) -> set[Line]:
     rows = connection.execute(LINES, {"now": now})
-    return {Line(row.owner, bool(row.urgent), row.ca) for row in rows if row.ca not in skip_cas}
+    return {
+        Line(row.owner, bool(row.urgent), row.ca, waited=bool(row.waited)) for row in rows if row.ca not in skip_cas
+    }
 
 
 def _write(connection: Connection, after: Job, lease: Mapping[str, object], *, expected: Job) -> Job:
@@ -324,32 +336,24 @@ def _write(connection: Connection, after: Job, lease: Mapping[str, object], *, e
 
 
 def _store_records(connection: Connection, records: Sequence[ChallengeRecord]) -> None:
-    known = {row.url: record_of(row) for row in connection.execute(_RECORDS, _named(records[0].job))}
+    known = {row.url: record_of(row) for row in connection.execute(_RECORDS, named(records[0].job))}
     new = [record_row(record) for record in records if record.url not in known]
     if new:
         connection.execute(_NOTE, new)
     told = [record for record in records if record.url in known and record.shown != known[record.url].shown]
     if told:
-        rows = [{**_named(one.job), "of_url": one.url, "shown": one.shown, "solver": one.solver} for one in told]
+        rows = [{**named(one.job), "of_url": one.url, "shown": one.shown, "solver": one.solver} for one in told]
         connection.execute(_TELL, rows)
 
 
 def _forget(connection: Connection, removed: Sequence[ChallengeRecord]) -> None:
     if removed:
-        connection.execute(_FORGET, [{**_named(record.job), "of_url": record.url} for record in removed])
-
-
-def _named(job_id: JobId) -> dict[str, object]:
-    return {
-        "of_certificate": job_id.certificate_id,
-        "of_revision": job_id.revision,
-        "of_variant": job_id.variant,
-    }
+        connection.execute(_FORGET, [{**named(record.job), "of_url": record.url} for record in removed])
 
 
 def _expected(before: Job) -> dict[str, object]:
     return {
-        **_named(before.id),
+        **named(before.id),
         "of_version": before.version,
         "of_state": before.state,
         "of_order_url": before.ca_order.url if before.ca_order else None,

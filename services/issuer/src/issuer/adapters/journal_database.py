@@ -12,9 +12,12 @@ from certkit.database import DatabaseBusyError, is_newest, was_overtaken
 from certkit.transactions import Database
 from issuer.adapters.tables import registry_epoch
 
-__all__ = ["NOBODY_WAITS_S", "JournalDatabase"]
+__all__ = ["NOBODY_WAITS_S", "JournalDatabase", "Within"]
 
 ResultT = TypeVar("ResultT")
+
+Within = Callable[[Connection], None]
+"""A part of somebody else's work."""
 
 NOBODY_WAITS_S: Final = 0.25
 """Patience of writes that nobody waits for."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from certcore.errors import PermanentError
+from certcore.private_files import make_private
 
 __all__ = ["journal_key"]
 
@@ -25,7 +26,8 @@ def journal_key(file: Path | None, *, state_folder: Path, shared: bool) -> bytes
                 f"journal_key_file: {path} doesn't exist; issuers on one PostgreSQL journal are given the same file"
                 " with 32 random bytes in base64url"
             )
-        _make(path)
+        # Half a key would be taken for a damaged one.
+        make_private(path, base64.urlsafe_b64encode(os.urandom(_BYTES)))
     try:
         text = path.read_text().strip()
         key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -34,26 +36,3 @@ def journal_key(file: Path | None, *, state_folder: Path, shared: bool) -> bytes
     if len(key) != _BYTES:
         raise PermanentError(f"journal_key_file {path} holds {len(key)} bytes in base64url instead of {_BYTES}")
     return key
-
-
-def _make(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Whole or not at all: half a key would be taken for a damaged one.
-    draft = path.with_suffix(f".{os.getpid()}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(base64.urlsafe_b64encode(os.urandom(_BYTES)))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -7,7 +7,7 @@ from sqlalchemy import Row
 
 from certcore.bundles import SealedKey
 from certcore.events import IssueOrder
-from issuer.domain.bulkhead import ca_needed
+from issuer.domain.bulkhead import line_of
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.failure import FailureReason
@@ -20,6 +20,7 @@ __all__ = [
     "identity",
     "job_id_of",
     "job_of",
+    "named",
     "order_row",
     "readable",
     "record_of",
@@ -70,11 +71,12 @@ def _key_row(key: KeyMaterial | None) -> dict[str, object]:
 
 
 def _plain_row(of: Job) -> dict[str, object]:
-    order = of.ca_order
+    order, line = of.ca_order, line_of(of)
     return {
         "state": of.state,
         "ca": of.ca,
-        "line_ca": ca_needed(of),
+        "line_ca": line.ca,
+        "waited": line.waited,
         "order_url": order.url if order else None,
         "finalize_url": order.finalize_url if order else None,
         "unanswered_since": order.unanswered_since if order else None,
@@ -97,6 +99,15 @@ def _plain_row(of: Job) -> dict[str, object]:
         "stored_at": of.stored_at,
         "not_after": of.not_after,
         **revocation_row(of.revocation),
+    }
+
+
+def named(job_id: JobId) -> dict[str, object]:
+    """The parameters of a statement about the rows of one job."""
+    return {
+        "of_certificate": job_id.certificate_id,
+        "of_revision": job_id.revision,
+        "of_variant": job_id.variant,
     }
 
 

@@ -1,5 +1,5 @@
-"""What is left of each CA's limits. Every function is a work of a transaction, so that what is taken is stored
-together with the intent that it was taken for, or not at all.
+"""What is left of each CA's limits, and what its refusals taught. Every function is a work of a transaction, so that
+what is taken is stored together with the intent that it was taken for, or not at all.
 
 Where two hosts share a database, PostgreSQL refuses the second of two that took from one bucket at the same time
 (`was_overtaken`): whoever runs the transaction runs it again.
@@ -8,10 +8,11 @@ Where two hosts share a database, PostgreSQL refuses the second of two that took
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import Connection
 
+from issuer.adapters import ledger_rows
 from issuer.adapters.ledger_rows import (
     Taken,
     Ticket,
@@ -27,22 +28,24 @@ from issuer.domain.budget import HOLD, LimitKind, Pace, pace_of
 from issuer.domain.budget_ask import (
     AskedCa,
     BucketKey,
-    Charge,
     Mode,
     NewAccount,
     NewOrder,
     charges,
     failure_charges,
-    named,
 )
-from issuer.domain.budget_bucket import FULL, Bucket, confirmed, counted, refunded, taught
+from issuer.domain.budget_bucket import FULL, Bucket, confirmed, counted, ready_at, refunded, taught
 from issuer.domain.budget_decision import Granted, NotBefore, decide
 from issuer.domain.budget_forecast import BudgetState
-from issuer.domain.budget_refusal import Lesson
+from issuer.domain.budget_refusal import Lesson, meant
 
 __all__ = ["Ledger"]
 
 _KEPT: Final = timedelta(days=30)
+
+
+class _Turn(Protocol):
+    def __call__(self, bucket: Bucket, pace: Pace, now: datetime, *, taken_at: datetime) -> Bucket: ...
 
 
 class Ledger:
@@ -52,6 +55,18 @@ class Ledger:
     @property
     def cas(self) -> Collection[str]:
         return self._cas.keys()
+
+    def counts(self, ca: str | None) -> bool:
+        """Whether anything is counted of that CA; of the others only what they taught is kept."""
+        known = self._cas.get(ca or "")
+        return known is not None and known.counts
+
+    def held_back(self, connection: Connection, ask: NewOrder, now: datetime) -> NotBefore | None:
+        """As `spend`, of a CA of which nothing is counted: nothing is written."""
+        wanted = charges(ask, self._cas[ask.ca], now)
+        seen = look(connection, ask.job, [one.key for one in wanted], now=now)
+        answer = decide(wanted, seen.buckets, now=now).answer
+        return answer if isinstance(answer, NotBefore) else None
 
     def spend(self, connection: Connection, ask: NewOrder | NewAccount, now: datetime) -> Granted | NotBefore:
         """Take one from every limit that counts the request, or from none. The same attempt is granted again for
@@ -83,43 +98,79 @@ class Ledger:
         return answer
 
     def issued(self, connection: Connection, ask: NewOrder, now: datetime) -> None:
-        """The CA signed: what counts with the certificate counts from now on. Failures in a row are over."""
+        """The CA signed: what counts with the certificate counts from now on, also where nothing is taken for it any
+        more. Failures in a row are over.
+        """
         ca = self._cas[ask.ca]
-        proven = [
-            one.key for one in failure_charges(ca, ask.dns_names) if one.key.kind is LimitKind.FAILURES_IN_A_ROW
-        ]
-        self._settle(connection, ask, now, signed=True, reset=proven)
+        wanted = charges(ask, ca, now)
+        seen = look(connection, ask.job, [one.key for one in wanted], now=now)
+        before, known = seen.ticket, dict(seen.buckets)
+        settled = [one for one in before.taken if one.at_issuance] if before else []
+        changed = self._settled(connection, ca, settled, known, now=now, turn=confirmed)
+        changed |= {key: FULL for key in known if key.kind is LimitKind.FAILURES_IN_A_ROW}
+        uncounted = [one for one in wanted if one.at_issuance] if before is None else []
+        changed |= {one.key: counted(known.get(one.key, FULL), one.pace, now) for one in uncounted}
+        put_buckets(connection, changed)
+        if settled or uncounted:
+            left = tuple(one for one in before.taken if not one.at_issuance) if before else ()
+            there = before or Ticket(ask.attempt, granted=True, taken=(), since=None, at=now)
+            put_ticket(connection, ask.job, replace(there, taken=left, at=now))
 
     def dropped(self, connection: Connection, ask: NewOrder, now: datetime) -> None:
-        """The job will get no certificate of this CA, or not soon: what would have been counted is given back."""
-        self._settle(connection, ask, now, signed=False)
+        """The job will get no certificate of this CA, or not soon: what would have been counted is given back, and
+        its place in line is free.
+        """
+        before = look(connection, ask.job, [], now=now).ticket
+        settled = [one for one in before.taken if one.at_issuance] if before else []
+        put_buckets(connection, self._settled(connection, self._cas[ask.ca], settled, {}, now=now, turn=refunded))
         remove_ticket(connection, ask.job)
+
+    def unsent(self, connection: Connection, ask: NewOrder, now: datetime) -> None:
+        """What was granted last was never sent: what the CA counts with the request is given back. The job goes on,
+        and keeps what counts with its certificate.
+        """
+        before = look(connection, ask.job, [], now=now).ticket
+        settled = [one for one in before.taken if not one.at_issuance] if before else []
+        if before is not None and settled:
+            put_buckets(connection, self._settled(connection, self._cas[ask.ca], settled, {}, now=now, turn=refunded))
+            left = tuple(one for one in before.taken if one.at_issuance)
+            # Who asks again takes again, also for the same attempt.
+            put_ticket(connection, ask.job, replace(before, attempt="", taken=left))
 
     def failed(self, connection: Connection, ca: str, identifiers: Sequence[str], now: datetime) -> None:
         """The CA couldn't validate these names."""
-        looked = failure_charges(self._cas[ca], tuple(identifiers))
+        looked = [one for one in failure_charges(self._cas[ca], tuple(identifiers)) if one.pace != HOLD]
         seen = look(connection, "", [one.key for one in looked], now=now)
         put_buckets(connection, {one.key: counted(seen.buckets.get(one.key, FULL), one.pace, now) for one in looked})
 
     def taught(
-        self, connection: Connection, ask: NewOrder | NewAccount, lesson: Lesson, now: datetime
-    ) -> tuple[BucketKey, ...]:
-        """The CA refused: hold back what it named until it said, or the account where it can't be told what. Returns
-        what is held back.
+        self, connection: Connection, ask: NewOrder | NewAccount, lesson: Lesson, now: datetime, sent_at: datetime
+    ) -> Mapping[BucketKey, datetime]:
+        """The CA refused what was sent at `sent_at`: hold back what it named until it said, or the account where it
+        can't be told what. Returns what is held back, and until when.
         """
-        ca = self._cas[ask.ca]
-        looked = charges(ask, ca, now)
-        found = [charge for charge in self._meant(looked, lesson) if charge.mode is not Mode.COUNT]
-        # A limit that was believed not to hold for this request can't hold back the next one of its kind.
-        held = found or [charge for charge in looked if charge.key.kind is LimitKind.TOLD_TO_WAIT]
+        held = meant(charges(ask, self._cas[ask.ca], now), lesson)
         seen = look(connection, ask.job, [one.key for one in held], now=now)
-        sent_at = seen.ticket.at if seen.ticket else now
         changed = {
             one.key: taught(seen.buckets.get(one.key, FULL), one.pace, now, retry_at=lesson.retry_at, sent_at=sent_at)
             for one in held
         }
         put_buckets(connection, changed)
-        return tuple(changed)
+        return {one.key: ready_at(changed[one.key], one.pace, now) for one in held}
+
+    def lessons(self, connection: Connection, now: datetime) -> dict[str, dict[BucketKey, datetime]]:
+        """What each CA's refusals hold back now, and until when."""
+        scopes = sorted({scope for ca in self._cas.values() for scope in (ca.name, ca.directory_url)})
+        learned = ledger_rows.taught(connection, scopes, now=now)
+        held = {
+            ca.name: {
+                key: at
+                for key, one in learned.items()
+                if key.scope in {ca.name, ca.directory_url} and (at := ready_at(one, self._pace(ca, key), now)) > now
+            }
+            for ca in self._cas.values()
+        }
+        return {name: keys for name, keys in held.items() if keys}
 
     def state(self, connection: Connection, cas: Iterable[str], now: datetime) -> BudgetState:
         """What `forecast` needs of these CAs."""
@@ -132,38 +183,21 @@ class Ledger:
         """Forget full buckets, and what nobody asked for in a month; returns how many rows that were."""
         return forget(connection, full_before=now, unused_since=now - _KEPT)
 
-    @staticmethod
-    def _meant(looked: tuple[Charge, ...], lesson: Lesson) -> list[Charge]:
-        if lesson.kind is None:
-            return []
-        if not lesson.names:
-            return named(looked, lesson.kind, "")
-        found = {charge.key: charge for name in lesson.names for charge in named(looked, lesson.kind, name)}
-        return list(found.values())
-
-    def _settle(
-        self, connection: Connection, ask: NewOrder, now: datetime, *, signed: bool, reset: Sequence[BucketKey] = ()
-    ) -> None:
-        ca = self._cas[ask.ca]
-        seen = look(connection, ask.job, [*reset, *(one.key for one in charges(ask, ca, now))], now=now)
-        before = seen.ticket
-        settled = [one for one in before.taken if one.at_issuance] if before else []
-        known = dict(seen.buckets)
+    def _settled(
+        self,
+        connection: Connection,
+        ca: AskedCa,
+        settled: Sequence[Taken],
+        known: Mapping[BucketKey, Bucket],
+        *,
+        now: datetime,
+        turn: _Turn,
+    ) -> dict[BucketKey, Bucket]:
         missing = [one.key for one in settled if one.key not in known]
-        if missing:
-            known.update(look(connection, "", missing, now=now).buckets)
-        changed: dict[BucketKey, Bucket] = {}
-        for one in settled:
-            pace, bucket = self._pace(ca, one.key), known.get(one.key, FULL)
-            turn = confirmed if signed else refunded
-            changed[one.key] = turn(bucket, pace, now, taken_at=one.at)
-        for key in reset:
-            if key in known:
-                changed[key] = FULL
-        put_buckets(connection, changed)
-        if signed and before is not None and settled:
-            left = tuple(one for one in before.taken if not one.at_issuance)
-            put_ticket(connection, ask.job, replace(before, taken=left, at=now))
+        found = {**known, **(look(connection, "", missing, now=now).buckets if missing else {})}
+        return {
+            one.key: turn(found.get(one.key, FULL), self._pace(ca, one.key), now, taken_at=one.at) for one in settled
+        }
 
     @staticmethod
     def _pace(ca: AskedCa, key: BucketKey) -> Pace:

@@ -3,15 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import (
     Connection,
-    Executable,
     Row,
-    Table,
     bindparam,
     case,
     delete,
@@ -20,8 +17,8 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
+from certkit.upsert import put, put_all
 from issuer.adapters.ledger_tables import bucket, ticket
 from issuer.domain.budget import LimitKind
 from issuer.domain.budget_ask import BucketKey
@@ -37,6 +34,7 @@ __all__ = [
     "put_ticket",
     "remove_ticket",
     "spent",
+    "taught",
     "waiting",
 ]
 
@@ -109,6 +107,7 @@ _WAITING: Final = (
 _SPENT: Final = select(bucket).where(
     bucket.c.full_at > bindparam("now"), bucket.c.scope.in_(bindparam("scopes", expanding=True))
 )
+_TAUGHT: Final = _SPENT.where(bucket.c.taught_at.is_not(None))
 
 
 def look(connection: Connection, job: str, keys: Sequence[BucketKey], *, now: datetime, urgent: bool = False) -> Seen:
@@ -133,6 +132,11 @@ def spent(connection: Connection, scopes: Sequence[str], *, now: datetime) -> di
     return {_key(row): _bucket(row) for row in connection.execute(_SPENT, {"now": now, "scopes": list(scopes)})}
 
 
+def taught(connection: Connection, scopes: Sequence[str], *, now: datetime) -> dict[BucketKey, Bucket]:
+    """Those of them that a refusal taught something."""
+    return {_key(row): _bucket(row) for row in connection.execute(_TAUGHT, {"now": now, "scopes": list(scopes)})}
+
+
 def waiting(connection: Connection, scopes: Sequence[str], *, now: datetime) -> dict[BucketKey, int]:
     """How many jobs wait before each bucket."""
     rows = connection.execute(_WAITING, {"lately": now - _COMING, "scopes": list(scopes)})
@@ -153,8 +157,7 @@ def put_buckets(connection: Connection, changed: Mapping[BucketKey, Bucket]) -> 
         # In one order, so that two transactions never wait for each other.
         for key, one in sorted(changed.items())
     ]
-    if rows:
-        connection.execute(_upsert(bucket, "id", connection.dialect.name), rows)
+    put_all(connection, bucket, rows, ("id",))
 
 
 def put_ticket(
@@ -179,7 +182,7 @@ def put_ticket(
         "place": _place(job, since=new.since, urgent=urgent) if new.since else None,
         "not_before": not_before,
     }
-    connection.execute(_upsert(ticket, "job", connection.dialect.name), row)
+    put(connection, ticket, row, ("job",))
 
 
 def remove_ticket(connection: Connection, job: str) -> None:
@@ -217,10 +220,3 @@ def _taken(stored: Any) -> tuple[Taken, ...]:
         Taken(BucketKey(scope, LimitKind(kind), name), datetime.fromisoformat(at), bool(at_issuance))
         for scope, kind, name, at, at_issuance in stored or ()
     )
-
-
-@cache
-def _upsert(table: Table, key: str, dialect: str) -> Executable:
-    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
-    others = {column.name: statement.excluded[column.name] for column in table.columns if column.name != key}
-    return statement.on_conflict_do_update(index_elements=[key], set_=others)

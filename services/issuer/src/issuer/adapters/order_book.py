@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 
-from issuer.adapters.journal_rows import job_id_of, revocation_of, revocation_row
+from issuer.adapters.journal_rows import job_id_of, named, revocation_of, revocation_row
 from issuer.adapters.tables import acme_order, job
-from issuer.domain.job import Job, JobId
+from issuer.domain.job import Job
 from issuer.domain.order_changes import Ended, FinalizeSent, Opened, Revoked, order_changes
 from issuer.domain.order_record import OrderRecord, RecordedState
 
@@ -44,9 +44,9 @@ _NAMES: Final = select(acme_order.c.ca, acme_order.c.url, acme_order.c.state, jo
 
 def record_changes(connection: Connection, before: Job, after: Job, *, account_url: str, now: datetime) -> None:
     """Write what a step of the job means for its order; `account_url` is whose an order is that it opened."""
-    of_job = _of(after.id)
+    of_job = named(after.id)
     for change in order_changes(before, after):
-        named = {**of_job, "of_url": change.url}
+        of_order = {**of_job, "of_url": change.url}
         match change:
             case Opened(url, sent):
                 opened = {
@@ -58,16 +58,16 @@ def record_changes(connection: Connection, before: Job, after: Job, *, account_u
                     "ended_at": None,
                 }
                 # Some CAs give an order that was given up to whoever asks for the same names again.
-                if connection.execute(_UPDATE, {**named, **opened}).rowcount == 0:
+                if connection.execute(_UPDATE, {**of_order, **opened}).rowcount == 0:
                     identity = {"certificate_id": after.id.certificate_id, "variant": after.id.variant}
                     row = {"url": url, "revision": after.id.revision, **identity, **opened}
                     connection.execute(_OPENED, row)
             case FinalizeSent(_, at):
-                connection.execute(_UPDATE, {**named, "finalize_sent_at": at})
+                connection.execute(_UPDATE, {**of_order, "finalize_sent_at": at})
             case Ended(_, state):
-                connection.execute(_END, {**named, "state": state, "ended_at": now})
+                connection.execute(_END, {**of_order, "state": state, "ended_at": now})
             case Revoked(_, revocation):
-                connection.execute(_UPDATE, {**named, **revocation_row(revocation)})
+                connection.execute(_UPDATE, {**of_order, **revocation_row(revocation)})
 
 
 def orphans(connection: Connection) -> Sequence[OrderRecord]:
@@ -86,7 +86,7 @@ def orphans(connection: Connection) -> Sequence[OrderRecord]:
 
 
 def close_order(connection: Connection, record: OrderRecord) -> None:
-    connection.execute(_CLOSE, {**_of(record.job), "of_url": record.url, "state": RecordedState.CLOSED})
+    connection.execute(_CLOSE, {**named(record.job), "of_url": record.url, "state": RecordedState.CLOSED})
 
 
 class _Names:
@@ -121,14 +121,6 @@ def _identifiers(issue_order: object) -> set[str]:
     """What authorizations are for: that of a wildcard is for the name below it. None of a row that can't be read."""
     names = issue_order.get("dns_names", ()) if isinstance(issue_order, dict) else ()
     return {str(name).removeprefix("*.") for name in names}
-
-
-def _of(job_id: JobId) -> dict[str, object]:
-    return {
-        "of_certificate": job_id.certificate_id,
-        "of_revision": job_id.revision,
-        "of_variant": job_id.variant,
-    }
 
 
 def _record_of(row: Row[Any]) -> OrderRecord:

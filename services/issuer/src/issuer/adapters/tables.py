@@ -87,6 +87,8 @@ job: Final = Table(
     Column("urgent", Boolean, nullable=False, server_default=false()),
     # As `ca`, and empty where there is none: its line.
     Column("line_ca", String(63), nullable=False, server_default=""),
+    # Whether it waited for a time of its own: its line, too.
+    Column("waited", Boolean, nullable=False, server_default=false()),
     Column("stored_at", UtcDateTime, index=True),
     Column("not_after", UtcDateTime, index=True),
     Column("revoked_at", UtcDateTime),
@@ -98,6 +100,7 @@ Index(
     job.c.owner,
     job.c.line_ca,
     job.c.urgent,
+    job.c.waited,
     job.c.due_at,
     sqlite_where=job.c.due_at.is_not(None),
     postgresql_where=job.c.due_at.is_not(None),

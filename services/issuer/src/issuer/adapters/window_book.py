@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from certcore.errors import InspectionError
 from certcore.inspection import read_chain
 from issuer.adapters.journal_database import NOBODY_WAITS_S, JournalDatabase
-from issuer.adapters.journal_rows import job_id_of
+from issuer.adapters.journal_rows import job_id_of, named
 from issuer.adapters.tables import job, renewal_window
 from issuer.domain.issued import ari_id
 from issuer.domain.job import JobId, JobState
@@ -86,7 +86,7 @@ _OF_ARI_ID: Final = select(_ROW.c.start, _ROW.c.end).where(
 
 def rest(job_id: JobId, connection: Connection) -> None:
     """Its CA is asked no more; what it said last stays, for the order that replaces it."""
-    connection.execute(_ASK_LATER, {**_named(job_id), "ask_at": None})
+    connection.execute(_ASK_LATER, {**named(job_id), "ask_at": None})
 
 
 class WindowBook:
@@ -115,7 +115,7 @@ class WindowBook:
         def take(connection: Connection) -> list[Watched]:
             found = connection.execute(_TAKE, due).all()
             if found:
-                connection.execute(_ASK_LATER, [{**_named(job_id_of(row)), "ask_at": until} for row in found])
+                connection.execute(_ASK_LATER, [{**named(job_id_of(row)), "ask_at": until} for row in found])
             return [_watched(row, ask_at=until) for row in found]
 
         return await self._database.write(take)
@@ -123,7 +123,7 @@ class WindowBook:
     async def save(self, before: Watched, after: Watched) -> bool:
         """Write what came of a question; False where somebody else asked since, or it is watched no more."""
         values = {
-            **_named(after.job),
+            **named(after.job),
             "claimed_until": before.ask_at,
             "ask_at": after.ask_at,
             "silences": after.silences,
@@ -142,8 +142,7 @@ class WindowBook:
     async def told(self, watched: Sequence[Watched], *, epoch: int) -> None:
         """Another window may have come since: then it is told as well."""
         told = [
-            {**_named(one.job), "of_changes": one.changes, "told": one.changes, "told_epoch": epoch}
-            for one in watched
+            {**named(one.job), "of_changes": one.changes, "told": one.changes, "told_epoch": epoch} for one in watched
         ]
         if told:
             await self._database.write(lambda connection: connection.execute(_TOLD, told), patience_s=NOBODY_WAITS_S)
@@ -165,7 +164,7 @@ def _adopted(rows: Sequence[Row[Any]], now: datetime, connection: Connection) ->
             # One without a name can't be asked for.
             "ask_at": now if name else None,
         }
-        mine = _named(job_id_of(row))
+        mine = named(job_id_of(row))
         if connection.execute(_KNOWN, mine).one_or_none() is None:
             connection.execute(insert(_ROW), {**values, "silences": 0, "changes": 0, "told": 0, "told_epoch": 0})
         connection.execute(_OLDER, mine)
@@ -182,14 +181,6 @@ def _ari_id_of(row: Row[Any]) -> str | None:
 
 def _rows(query: Select[Any], values: Mapping[str, object], connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(query, values).all()
-
-
-def _named(job_id: JobId) -> dict[str, object]:
-    return {
-        "of_certificate": job_id.certificate_id,
-        "of_revision": job_id.revision,
-        "of_variant": job_id.variant,
-    }
 
 
 def _window_row(window: KeptWindow) -> dict[str, object]:

@@ -26,7 +26,9 @@ class LimitKind(StrEnum):
     FAILURES_IN_A_ROW = "failures_in_a_row"
     NEW_ACCOUNTS = "new_accounts"
     TOLD_TO_WAIT = "told_to_wait"
-    """No limit that is counted: the CA refused the account without a reason that can be read."""
+    """No limit that is counted: the CA refused without a reason that can be read; of the account, or of the domain
+    that it named.
+    """
 
 
 class Limit(BaseModel):
@@ -77,7 +79,9 @@ _HOSTS: Final[dict[str, Preset]] = {
 
 
 class BudgetSettings(BaseModel):
-    """Without a preset and limits of its own a CA is asked without counting, until it refuses."""
+    """Without a preset and limits of its own nothing is counted of what a CA is asked; what its refusals teach is
+    heeded all the same.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,10 +1,9 @@
 """What is asked of a CA, and which of its limits that counts against."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
 from hashlib import sha256
-from typing import Final
 
 from certcore.names import registered_domain
 from issuer.domain.budget import HOLD, BudgetSettings, LimitKind, Pace, pace_of
@@ -18,7 +17,6 @@ __all__ = [
     "NewOrder",
     "charges",
     "failure_charges",
-    "named",
     "set_name",
 ]
 
@@ -61,6 +59,11 @@ class AskedCa:
     name: str
     directory_url: str
     budget: BudgetSettings
+
+    @property
+    def counts(self) -> bool:
+        """Whether anything is counted of it; of the others only what they taught is kept."""
+        return self.budget.counts
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,8 @@ def charges(ask: NewOrder | NewAccount, ca: AskedCa, now: datetime) -> tuple[Cha
     a renewal by ARI is refused for no limit, if it comes inside the window, but its certificate is counted; one for
     the same set of names is neither refused nor counted by account and domain. An order is counted by its account at
     once, by domains and set when its certificate is issued.
+
+    Of a limit that isn't known nothing is counted, and nobody is exempt: what the CA taught of it holds for all.
     """
     held = Charge(BucketKey(ca.name, LimitKind.TOLD_TO_WAIT), HOLD, Mode.LOOK)
     if isinstance(ask, NewAccount):
@@ -113,39 +118,29 @@ def charges(ask: NewOrder | NewAccount, ca: AskedCa, now: datetime) -> tuple[Cha
     by_window = ask.window is not None and ask.window[0] <= now < ask.window[1]
     again = ask.set_issued_at is not None and now - ask.set_issued_at < ca.budget.renewal_memory
     mode = Mode.COUNT if by_window else Mode.TAKE
-    found = [held]
-    if not by_window and not again:
-        found += _charge(ca, BucketKey(ca.name, LimitKind.NEW_ORDERS), Mode.TAKE)
-    if not again:
-        for domain in sorted(set(map(registered_domain, ask.dns_names))):
-            key = BucketKey(ca.directory_url, LimitKind.CERTIFICATES_PER_DOMAIN, domain)
-            found += _charge(ca, key, mode, at_issuance=True)
+    found = [held, *_charge(ca, BucketKey(ca.name, LimitKind.NEW_ORDERS), Mode.TAKE, exempt=by_window or again)]
+    for domain in sorted(set(map(registered_domain, ask.dns_names))):
+        found.append(replace(held, key=replace(held.key, name=domain)))
+        key = BucketKey(ca.directory_url, LimitKind.CERTIFICATES_PER_DOMAIN, domain)
+        found += _charge(ca, key, mode, at_issuance=True, exempt=again)
     exact = BucketKey(ca.directory_url, LimitKind.CERTIFICATES_PER_SET, set_name(ask.dns_names))
     found += _charge(ca, exact, mode, at_issuance=True)
-    # A name that is paused is refused to a renewal, too.
-    failures = failure_charges(ca, ask.dns_names)
-    found += [one for one in failures if not by_window or one.key.kind is LimitKind.FAILURES_IN_A_ROW]
-    return tuple(found)
+    return (*found, *failure_charges(ca, ask.dns_names, by_window=by_window))
 
 
-def failure_charges(ca: AskedCa, dns_names: tuple[str, ...]) -> tuple[Charge, ...]:
-    """A wildcard is proven by the name below it."""
+def failure_charges(ca: AskedCa, dns_names: tuple[str, ...], *, by_window: bool = False) -> tuple[Charge, ...]:
+    """A wildcard is proven by the name below it; a name that is paused is refused to a renewal, too."""
     found: list[Charge] = []
     for name in sorted({name.lower().removeprefix("*.") for name in dns_names}):
-        for kind in _OF_FAILURES:
-            found += _charge(ca, BucketKey(ca.name, kind, name), Mode.LOOK)
+        found += _charge(ca, BucketKey(ca.name, LimitKind.FAILURES, name), Mode.LOOK, exempt=by_window)
+        found += _charge(ca, BucketKey(ca.name, LimitKind.FAILURES_IN_A_ROW, name), Mode.LOOK)
     return tuple(found)
 
 
-def named(found: tuple[Charge, ...], kind: LimitKind, name: str) -> list[Charge]:
-    """Those of a kind: the one that is named, else all of them."""
-    of_kind = [charge for charge in found if charge.key.kind is kind]
-    return [charge for charge in of_kind if charge.key.name == name] or of_kind
-
-
-_OF_FAILURES: Final = (LimitKind.FAILURES, LimitKind.FAILURES_IN_A_ROW)
-
-
-def _charge(ca: AskedCa, key: BucketKey, mode: Mode, *, at_issuance: bool = False) -> list[Charge]:
+def _charge(
+    ca: AskedCa, key: BucketKey, mode: Mode, *, at_issuance: bool = False, exempt: bool = False
+) -> list[Charge]:
     limit = ca.budget.limit(key.kind)
-    return [Charge(key, pace_of(limit, ca.budget.share), mode, at_issuance)] if limit else []
+    if limit is None:
+        return [Charge(key, HOLD, Mode.LOOK)]
+    return [] if exempt else [Charge(key, pace_of(limit, ca.budget.share), mode, at_issuance)]

@@ -12,13 +12,17 @@ from issuer.domain.budget import Pace
 __all__ = ["FULL", "Bucket", "confirmed", "counted", "queued", "ready_at", "refunded", "taken", "taught"]
 
 _MOST_LESSONS: Final = 9
+_FIRST_UNTOLD: Final = timedelta(minutes=1)
+_LONGEST_UNTOLD: Final = timedelta(hours=1)
+"""Also how long after a hold has ended the next refusal still counts as one of the same row."""
+_UNTOLD: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Bucket:
     """`lessons` says how often the CA refused though there should have been something left: somebody else takes more
     than the share that is left to others. With each, one costs as much more; each is forgotten after a time in which
-    an empty bucket would become full.
+    an empty bucket would become full. Of what is only held back they are the refusals in a row.
     """
 
     full_at: datetime
@@ -90,15 +94,20 @@ def refunded(bucket: Bucket, pace: Pace, now: datetime, *, taken_at: datetime) -
     return replace(bucket, full_at=bucket.full_at - max(pace.every - max(now - taken_at, timedelta()), timedelta()))
 
 
-def taught(bucket: Bucket, pace: Pace, now: datetime, *, retry_at: datetime, sent_at: datetime) -> Bucket:
+def taught(bucket: Bucket, pace: Pace, now: datetime, *, retry_at: datetime | None, sent_at: datetime) -> Bucket:
     """The CA refused: it has nothing before `retry_at`, and one then. What was sent before the last lesson was
     refused for the same reason, and teaches no more than the time.
     """
-    lessons, at = bucket.lessons, bucket.taught_at
-    if at is None or sent_at > at:
-        known = _cost(bucket, pace, now) // pace.every - 1 if pace.every else 0
-        lessons, at = min(known + 1, pace.burst - 1, _MOST_LESSONS), now
-    learned = replace(bucket, lessons=lessons, taught_at=at)
+    new = bucket.taught_at is None or sent_at > bucket.taught_at
+    if pace.every:
+        known = _cost(bucket, pace, now) // pace.every - 1 if new else 0
+        until = retry_at or now + _UNTOLD
+    else:
+        known = bucket.lessons if now < bucket.full_at + _LONGEST_UNTOLD else 0
+        lessons = max(known + new, 1)
+        until = retry_at or now + min(_FIRST_UNTOLD * 2 ** (lessons - 1), _LONGEST_UNTOLD)
+    most = min(pace.burst - 1, _MOST_LESSONS) if pace.every else _MOST_LESSONS
+    learned = replace(bucket, lessons=min(known + 1, most), taught_at=now) if new else bucket
     # What there was no room for anyway stays so.
-    ready = max(retry_at, ready_at(bucket, pace, now))
+    ready = max(until, ready_at(bucket, pace, now))
     return replace(learned, full_at=ready + pace.tolerance - _cost(learned, pace, ready))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from issuer.domain.budget import LimitKind
+from issuer.domain.budget import HOLD, LimitKind
 from issuer.domain.budget_ask import BucketKey, Charge, Mode
 from issuer.domain.budget_bucket import FULL, Bucket, counted, queued, ready_at, taken
 
@@ -85,20 +85,23 @@ def _owed(bucket: Bucket, paid_at: datetime | None, now: datetime) -> timedelta 
 
 
 def _reason(charge: Charge, ahead: int) -> str:
+    if charge.pace == HOLD:
+        return f"the CA refused {_what(charge.key)} until then"
     line = f", {ahead} wait before it" if ahead else ""
-    match charge.key.kind:
-        case LimitKind.TOLD_TO_WAIT:
-            return f"{charge.key.scope} told to wait"
-        case LimitKind.NEW_ORDERS:
-            what = "new orders of the account"
-        case LimitKind.CERTIFICATES_PER_DOMAIN:
-            what = f"certificates for {charge.key.name}"
-        case LimitKind.CERTIFICATES_PER_SET:
-            what = "certificates for exactly these names"
-        case LimitKind.FAILURES:
-            what = f"failed validations of {charge.key.name}"
-        case LimitKind.FAILURES_IN_A_ROW:
-            what = f"failed validations of {charge.key.name} without a success"
-        case LimitKind.NEW_ACCOUNTS:
-            what = "new accounts"
-    return f"no {what} are left of the CA's limit{line}"
+    return f"no {_what(charge.key)} are left of the CA's limit{line}"
+
+
+def _what(key: BucketKey) -> str:
+    if key.kind is LimitKind.TOLD_TO_WAIT:
+        return f"orders for {key.name}" if key.name else "orders of the account"
+    return _WHAT[key.kind].format(name=key.name)
+
+
+_WHAT: Final = {
+    LimitKind.NEW_ORDERS: "new orders of the account",
+    LimitKind.CERTIFICATES_PER_DOMAIN: "certificates for {name}",
+    LimitKind.CERTIFICATES_PER_SET: "certificates for exactly these names",
+    LimitKind.FAILURES: "failed validations of {name}",
+    LimitKind.FAILURES_IN_A_ROW: "failed validations of {name} without a success",
+    LimitKind.NEW_ACCOUNTS: "new accounts",
+}

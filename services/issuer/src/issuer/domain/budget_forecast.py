@@ -176,8 +176,10 @@ class _Play:
 
     def _order(self, index: int, ask: NewOrder) -> _Order:
         found = charges(ask, self._state.cas[ask.ca], self._now)
-        account = next((one for one in found if one.key.kind is LimitKind.NEW_ORDERS), None)
-        domains = tuple(one for one in found if one.key.kind is LimitKind.CERTIFICATES_PER_DOMAIN)
+        # What nothing is counted of, and which is only held back for a time, makes no line.
+        lines = [one for one in found if one.mode is not Mode.LOOK]
+        account = next((one for one in lines if one.key.kind is LimitKind.NEW_ORDERS), None)
+        domains = tuple(one for one in lines if one.key.kind is LimitKind.CERTIFICATES_PER_DOMAIN)
         own = tuple(one for one in found if one is not account and one not in domains)
         # Of what nothing was taken, nothing is to be looked at, unless it is taken here.
         own = tuple(one for one in own if one.mode is not Mode.LOOK or one.key in self._buckets)

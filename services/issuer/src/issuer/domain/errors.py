@@ -75,11 +75,14 @@ class AcmeProblemError(CertbusError):
 
 
 class CaUnreachableError(TransientError):
-    """`timed_out` tells that the CA took the question and gave no answer: whether it acted on it is unknown."""
+    """`timed_out` tells that the CA took the question and gave no answer: whether it acted on it is unknown; `unsent`
+    that it never got the question.
+    """
 
-    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+    def __init__(self, message: str, *, timed_out: bool = False, unsent: bool = False) -> None:
         super().__init__(message)
         self.timed_out = timed_out
+        self.unsent = unsent
 
 
 class SolverError(TransientError):

@@ -19,9 +19,8 @@ from issuer.domain.breaker import (
     BreakerRule,
     after_trouble,
 )
-from issuer.domain.bulkhead import Limit, in_force, is_left, limit_of, limit_on, pause_after, slots_of, spread
-from issuer.domain.errors import AcmeProblemError
-from issuer.domain.failure import FailureReason, JobWaitsError, reason_of_problem
+from issuer.domain.bulkhead import is_left, slots_of, spread
+from issuer.domain.failure import FailureReason, JobWaitsError
 from issuer.domain.fallback import Fallback, fall_back
 from issuer.domain.job import Job
 from issuer.domain.retry import Outage
@@ -41,8 +40,6 @@ _AWAY_WAIT: Final = timedelta(minutes=2)
 @dataclass
 class _Cell:
     breaker: Breaker = CLOSED
-    limits: tuple[Limit, ...] = ()
-    limits_in_a_row: int = 0
     new_orders: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_NEW_ORDERS_AT_ONCE))
 
 
@@ -128,13 +125,12 @@ class Bulkheads:
 
     @asynccontextmanager
     async def new_order(self, job: Job) -> AsyncIterator[None]:
-        """Around a newOrder: few at once, and none while a limit holds it back.
+        """Around a newOrder: few at once.
 
         Raises:
             JobWaitsError: it is to be tried later.
         """
         cell = self._cells[job.ca or ""]
-        self._hold_back(cell, job)
         try:
             async with asyncio.timeout(_QUEUE_S):
                 await cell.new_orders.acquire()
@@ -142,42 +138,10 @@ class Bulkheads:
             later = _QUEUED_AGAIN + spread(str(job.id), over=_QUEUED_AGAIN)
             raise JobWaitsError(FailureReason.CA_BUSY, f"{job.ca} takes long to open orders", wait=later) from None
         try:
-            # It may have met one since.
-            self._hold_back(cell, job)
             yield
-        except AcmeProblemError as problem:
-            # Before another may ask.
-            self.limited(job, problem)
-            raise
-        else:
-            cell.limits_in_a_row = 0
         finally:
             cell.new_orders.release()
 
     def findings(self) -> list[Finding]:
         """For people: a CA that is away doesn't keep the issuer from its work."""
-        now = self._clock()
-        found = [Finding(check=f"ca {ca}", detail="is away", since=since) for ca, since in self._away().items()]
-        for ca, cell in self._cells.items():
-            for limit in in_force(cell.limits, now=now):
-                about = f"names under {limit.suffix}" if limit.suffix else "all orders"
-                told = f"takes no new order until {limit.until:%Y-%m-%dT%H:%M:%SZ}, {about}: {limit.detail}"
-                found.append(Finding(check=f"ca {ca}", detail=told))
-        return found
-
-    def _hold_back(self, cell: _Cell, job: Job) -> None:
-        now = self._clock()
-        limit = limit_on(job.issue_order.dns_names, cell.limits, now=now)
-        if limit is not None:
-            told = f"{job.ca} takes no order before {limit.until:%Y-%m-%dT%H:%M:%SZ}: {limit.detail}"
-            raise JobWaitsError(FailureReason.CA_LIMITS, told, wait=pause_after(limit.until, job, now=now))
-
-    def limited(self, job: Job, problem: AcmeProblemError) -> None:
-        """Take note of a problem, where it is a rate limit: it holds back the orders of others too."""
-        if reason_of_problem(problem) is not FailureReason.RATE_LIMITED:
-            return
-        cell, now = self._cells[job.ca or ""], self._clock()
-        cell.limits_in_a_row += 1
-        limit = limit_of(problem, job.issue_order.dns_names, in_a_row=cell.limits_in_a_row, now=now)
-        cell.limits = in_force([*cell.limits, limit], now=now)
-        log.warning("ca_limits", ca=job.ca, until=limit.until.isoformat(), suffix=limit.suffix)
+        return [Finding(check=f"ca {ca}", detail="is away", since=since) for ca, since in self._away().items()]

@@ -1,21 +1,17 @@
 """When orders could go under the CAs' limits, for whoever plans campaigns and the calendar."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from certcore.clock import Clock
 from certcore.names import MAX_DNS_NAMES, DnsName, Label
-from certkit.transactions import Database
-from issuer.adapters.ledger import Ledger
 from issuer.domain.budget import LimitKind
 from issuer.domain.budget_ask import NewOrder
-from issuer.domain.budget_forecast import forecast
+from issuer.domain.budget_forecast import BudgetState, forecast
 
-__all__ = ["MOST_INTENTS", "ExpectedOrder", "ForecastAnswer", "Forecasts", "Intent"]
+__all__ = ["MOST_INTENTS", "ExpectedOrder", "ForecastAnswer", "Intent", "answer"]
 
 MOST_INTENTS: Final = 10_000
 
@@ -35,7 +31,7 @@ class Intent(BaseModel):
 
 
 class ExpectedOrder(BaseModel):
-    """`at` is None for a CA that isn't configured; `limit` is what it waits for at last."""
+    """`at` is None for a CA that isn't configured, or is asked without ACME; `limit` is what it waits for at last."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,30 +50,19 @@ class ForecastAnswer(BaseModel):
     takes: timedelta
 
 
-class Forecasts:
-    def __init__(self, *, database: Database, ledger: Ledger, clock: Clock) -> None:
-        self._database = database
-        self._ledger = ledger
-        self._clock = clock
+def answer(state: BudgetState, intents: Sequence[Intent], *, now: datetime) -> ForecastAnswer:
+    """At most `MOST_INTENTS`, which take seconds.
 
-    async def answer(self, intents: Sequence[Intent]) -> ForecastAnswer:
-        """At most `MOST_INTENTS`: that many take seconds of a thread, not of the event loop.
-
-        Raises:
-            ValueError: there are more.
-            DatabaseBusyError: the ledger can't be read now.
-        """
-        if len(intents) > MOST_INTENTS:
-            raise ValueError(f"are {len(intents)}: give at most {MOST_INTENTS} at once")
-        now = self._clock()
-        known = [intent for intent in intents if intent.ca in self._ledger.cas]
-        cas = sorted({intent.ca for intent in known})
-        state = await self._database.read(lambda connection: self._ledger.state(connection, cas, now))
-        found = await asyncio.to_thread(forecast, state, [_ask(intent) for intent in known], now)
-        expected = {one.job: ExpectedOrder(id=one.job, at=one.at, limit=one.limit) for one in found}
-        last: datetime = max((one.at for one in found), default=now)
-        orders = tuple(expected.get(intent.id, ExpectedOrder(id=intent.id, at=None)) for intent in intents)
-        return ForecastAnswer(made_at=now, orders=orders, takes=last - now)
+    Raises:
+        ValueError: there are more.
+    """
+    if len(intents) > MOST_INTENTS:
+        raise ValueError(f"are {len(intents)}: give at most {MOST_INTENTS} at once")
+    found = forecast(state, [_ask(intent) for intent in intents if intent.ca in state.cas], now)
+    expected = {one.job: ExpectedOrder(id=one.job, at=one.at, limit=one.limit) for one in found}
+    last: datetime = max((one.at for one in found), default=now)
+    orders = tuple(expected.get(intent.id, ExpectedOrder(id=intent.id, at=None)) for intent in intents)
+    return ForecastAnswer(made_at=now, orders=orders, takes=last - now)
 
 
 def _ask(intent: Intent) -> NewOrder:

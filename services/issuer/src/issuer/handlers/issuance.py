@@ -124,14 +124,13 @@ class Issuance:
         """
         if step in _GO_ON_AT_CA:
             self._bulkheads.admit(at.job)
+        began = self._clock()
         try:
             after = await self._steps[step](at)
         except AcmeProblemError as problem:
-            reason = reason_of_problem(problem)
             if step is not Step.OPEN_ORDER:
-                self._bulkheads.limited(at.job, problem)
-            if reason is FailureReason.RATE_LIMITED:
-                await self._budgets.limited(at.job, problem)
+                await self._budgets.limited(at.job, problem, sent_at=began)
+            reason = reason_of_problem(problem)
             raise JobFailedError(reason, told(problem), retry_after=problem.retry_after) from problem
         except CaUnreachableError as error:
             raise JobFailedError(FailureReason.CA_UNREACHABLE, str(error)) from error
@@ -205,7 +204,6 @@ class Issuance:
             following = replace(
                 job, ca=fallback.ca, refusals=0, reason=None, problem=None, problem_at=None, report_at=self._clock()
             )
-            await self._budgets.dropped(job)
             return Progress(await self._forward(job, following))
         self._bulkheads.admit(job)
         ca, wanted = self._watch.ca_of(job), job.issue_order
@@ -213,8 +211,8 @@ class Issuance:
         replacing = replaced_by(job)
         if replacing.reason is Why.FAILS:
             log.warning("replacement_not_named", ca=job.ca, replaces=wanted.replaces, reason=replacing.reason)
-        async with self._bulkheads.new_order(job):
-            await self._budgets.spend(job)
+        # What a refusal teaches is stored before another order may be asked for.
+        async with self._bulkheads.new_order(job), self._budgets.new_order(job):
             view = await ca.open_order(wanted.dns_names, replaces=replacing.ari_id, profile=wanted.profile)
         order = CaOrder(view.url, view.finalize_url)
         ordered = await self._forward(job, replace(job, state=JobState.ORDERED, ca_order=order))
@@ -278,7 +276,6 @@ class Issuance:
                 case OrderMove.FETCH:
                     chain = await self._watch.ca_of(at.job).certificate(view.certificate_url or "")
                     issued = await self._forward(at.job, replace(at.job, state=JobState.ISSUED, chain_pem=chain))
-                    await self._budgets.issued(issued)
                     log.info("chain_fetched", order=view.url)
                     return Progress(issued, records=at.records)
                 case OrderMove.PROVE:
@@ -390,4 +387,7 @@ class Issuance:
     ) -> Job:
         """The lease goes back with the last write of a run."""
         release = self.next_step(after) in {Step.WAIT, Step.REST}
-        return await self._journal.advance(before, after, records=records, removed=removed, release=release)
+        settling = self._budgets.settling(before, after)
+        return await self._journal.advance(
+            before, after, records=records, removed=removed, release=release, within=settling
+        )

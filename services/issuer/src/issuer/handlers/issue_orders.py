@@ -26,6 +26,7 @@ from issuer.domain.errors import (
 from issuer.domain.job import Job, JobId
 from issuer.domain.reopening import Reopening, ReopeningReason, hand_over_again, reopen, reopen_listed
 from issuer.domain.retry import decide_retry
+from issuer.handlers.budgets import Budgets
 
 __all__ = ["IssueOrders"]
 
@@ -42,12 +43,14 @@ class IssueOrders:
         journal: Journal,
         policy: CaPolicy,
         cas: Mapping[str, CaTraits],
+        budgets: Budgets,
         wake: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._journal = journal
         self._policy = policy
         self._cas = cas
+        self._budgets = budgets
         self._wake = wake
         self._clock = clock
 
@@ -169,7 +172,8 @@ class IssueOrders:
                 after = self._judged(after)
             case ReopeningReason.TRIED_NOW if after.ca is None:
                 after = self._with_ca(after)
-        return await self._journal.nudge(before, after, now=self._clock())
+        settling = self._budgets.settling(before, after)
+        return await self._journal.nudge(before, after, now=self._clock(), within=settling)
 
 
 def _about(job_id: JobId) -> dict[str, str | int]:

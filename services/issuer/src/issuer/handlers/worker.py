@@ -19,7 +19,7 @@ from certkit.background import end_tasks
 from certkit.database import DatabaseBusyError
 from certkit.telemetry import parent_of
 from issuer.adapters.journal import Journal
-from issuer.domain.bulkhead import ca_needed
+from issuer.domain.bulkhead import ca_needed, line_of
 from issuer.domain.errors import JobTakenError
 from issuer.domain.failure import FailureReason, JobFailedError, JobWaitsError
 from issuer.domain.job import Job, JobId, Step
@@ -138,7 +138,7 @@ class Worker:
         return min(max(wait, 0.0), _LONGEST_SLEEP_S)
 
     def _begin(self, job: Job) -> None:
-        line = Line(job.owner, job.urgent, ca_needed(job))
+        line = line_of(job)
         task = asyncio.create_task(self._work(job, slots=self._turns.slots_for(line.ca)))
         self._running[job.id] = _Run(task, line)
         self._turns.begun(line)

@@ -4,7 +4,6 @@ acme-dns keeps the last two values of an account, which is enough for a name and
 """
 
 import asyncio
-import os
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Literal, Self
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from certcore.private_files import replace_private
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord, Propagation
 from issuer.domain.errors import SolverError
@@ -126,14 +126,8 @@ class AcmeDnsSolver:
 
     def _write(self, accounts: dict[str, _Account]) -> None:
         file = self._settings.accounts_file
-        new = file.with_name(f".{file.name}.new")
         try:
-            new.unlink(missing_ok=True)
-            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
-                opened.write(_ACCOUNTS.dump_json(accounts, indent=2))
-                opened.flush()
-                os.fsync(opened.fileno())
-            new.replace(file)
+            replace_private(file, _ACCOUNTS.dump_json(accounts, indent=2))
         except OSError as error:
             raise SolverError(f"{file}: {error.strerror}") from error
 

@@ -1,7 +1,6 @@
 """The places outside of the database where its position is anchored: a stream, and a file in the state folder."""
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 
 from certcore import subjects
 from certcore.events import RegistryAnchored
+from certcore.private_files import replace_private
 from certkit.bus import EventPublisher
 from certkit.stream_messages import StoredMessage, StreamMessages
 
@@ -72,29 +72,13 @@ class AnchorFile:
         return [anchor] if anchor is not None else []
 
     async def keep(self, anchor: RegistryAnchored) -> None:
-        await asyncio.to_thread(self._replace, anchor.model_dump_json().encode())
+        await asyncio.to_thread(replace_private, self._path, anchor.model_dump_json().encode())
 
     def _content(self) -> bytes | None:
         try:
             return self._path.read_bytes()
         except FileNotFoundError:
             return None
-
-    def _replace(self, body: bytes) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        unfinished = self._path.with_suffix(".new")
-        unfinished.unlink(missing_ok=True)
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(descriptor)
-        unfinished.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _read(body: bytes, where: str) -> RegistryAnchored | None:

@@ -100,14 +100,14 @@ class AcmeSession:
                 )
         # What aiohttp raises knows the headers, and among them how to log in at the proxy: it goes no further.
         except aiohttp.ConnectionTimeoutError:
-            raise CaUnreachableError(f"{url} takes no connection in {connect_s:g} s") from None
+            raise CaUnreachableError(f"{url} takes no connection in {connect_s:g} s", unsent=True) from None
         except TimeoutError:
             raise CaUnreachableError(f"{url} gave no answer in {limit_s:g} s", timed_out=True) from None
         except (aiohttp.ClientError, ValueError, OSError) as error:
             told = f"{url} can't be reached: {type(error).__name__}: {error}"[:_LONGEST_ERROR]
             if _hung_up(error):
                 raise HungUpError(told) from None
-            raise CaUnreachableError(told) from None
+            raise CaUnreachableError(told, unsent=isinstance(error, aiohttp.ClientConnectorError)) from None
         finally:
             self._free.release()
 
@@ -119,7 +119,8 @@ class AcmeSession:
             async with asyncio.timeout(limit_s):
                 await self._free.acquire()
         except TimeoutError:
-            raise CaUnreachableError(f"{url} wasn't asked: earlier questions to this CA wait for answers") from None
+            told = f"{url} wasn't asked: earlier questions to this CA wait for answers"
+            raise CaUnreachableError(told, unsent=True) from None
 
 
 def _hung_up(error: Exception) -> bool:

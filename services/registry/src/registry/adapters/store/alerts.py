@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection, func, literal, select, tuple_
 
 from certkit.database import UtcDateTime
+from certkit.upsert import put
 from registry.adapters import tables
-from registry.adapters.store.statements import put
 from registry.domain.alarm import Start
 from registry.domain.alert import AlertRecord
 

@@ -9,8 +9,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, update
 
 from certcore.events import ServingVerdict
+from certkit.upsert import put
 from registry.adapters import tables
-from registry.adapters.store.statements import OfIds, known_or_text, put
+from registry.adapters.store.statements import OfIds, known_or_text
 from registry.domain.endpoint import Endpoint
 
 __all__ = ["Endpoints"]

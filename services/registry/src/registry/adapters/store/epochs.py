@@ -10,8 +10,8 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from certcore.api import IssuedRevision
 from certcore.events import RegistryAnchored
 from certcore.placements import generation
+from certkit.upsert import put
 from registry.adapters import tables
-from registry.adapters.store.statements import put
 from registry.domain.epoch import Epoch
 
 __all__ = ["Epochs", "ReportedRevisions"]

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, tuple_
 
+from certkit.upsert import put_new
 from registry.adapters import tables
-from registry.adapters.store.statements import put_new
 
 __all__ = ["Inbox"]
 

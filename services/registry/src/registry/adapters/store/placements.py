@@ -9,8 +9,9 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, sel
 
 from certcore.identities import recipient_name
 from certcore.placements import Action
+from certkit.upsert import put
 from registry.adapters import tables
-from registry.adapters.store.statements import OfIds, known_or_text, put
+from registry.adapters.store.statements import OfIds, known_or_text
 from registry.domain.placement import Placement
 
 __all__ = ["Placed", "Placements"]

@@ -8,9 +8,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from certcore.placements import PLATFORM
+from certkit.upsert import put_all
 from registry.adapters import tables
 from registry.adapters.reseal_table import reseal
-from registry.adapters.store.statements import put_all
 
 __all__ = ["Reseals"]
 

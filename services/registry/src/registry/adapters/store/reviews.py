@@ -10,8 +10,8 @@ from sqlalchemy import Connection, bindparam, delete, literal, select, tuple_, u
 
 from certcore.events import DiscoveredSecret
 from certkit.database import UtcDateTime
+from certkit.upsert import put_all
 from registry.adapters import tables
-from registry.adapters.store.statements import put_all
 from registry.domain.review import SecretKey, StoredReview, key_of
 
 __all__ = ["Place", "Reviews"]

@@ -9,8 +9,9 @@ from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, insert, 
 
 from certcore.bundles import SealedKey
 from certcore.placements import PLATFORM
+from certkit.upsert import put, put_all
 from registry.adapters import tables
-from registry.adapters.store.statements import OfIds, exists, known_or_text, put, put_all
+from registry.adapters.store.statements import OfIds, exists, known_or_text
 from registry.domain.revision import Revision, SigningRequest, SigningState, SuggestedWindow
 
 __all__ = ["Revisions", "SigningRequests"]

@@ -6,8 +6,8 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
+from certkit.upsert import put
 from registry.adapters import tables
-from registry.adapters.store.statements import put
 from registry.domain.endpoint import ProbeWorker
 from registry.domain.site import Carried, ServiceSeen
 

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, Row, insert, select
 
 from certcore.events import Recipient
 from certcore.identities import HUB, recipient_name
+from certkit.upsert import put
 from registry.adapters import tables
-from registry.adapters.store.statements import exists, put
+from registry.adapters.store.statements import exists
 from registry.domain.site import Site
 
 __all__ = ["Sites"]

@@ -6,11 +6,10 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Connection, Executable, Row, Table, and_, bindparam, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from certcore.errors import TransientError
 
-__all__ = ["OfIds", "RowChangedError", "exists", "known_or_text", "put", "put_all", "put_new"]
+__all__ = ["OfIds", "RowChangedError", "exists", "known_or_text"]
 
 EnumT = TypeVar("EnumT", bound=StrEnum)
 
@@ -55,36 +54,3 @@ def exists(connection: Connection, table: Table, key: dict[str, str]) -> bool:
 def _count(table: Table, names: tuple[str, ...]) -> Executable:
     # Made once, as all here: building a statement costs as much as executing it.
     return select(func.count()).select_from(table).where(and_(*(table.c[name] == bindparam(name) for name in names)))
-
-
-def put(connection: Connection, table: Table, values: dict[str, Any], key: tuple[str, ...]) -> None:
-    """Insert the row, or replace the values of the one with this key; `values` has every column."""
-    connection.execute(_upsert(table, key, connection.dialect.name), values)
-
-
-def put_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
-    """Insert the row; False where one with its key is there, which stays."""
-    return connection.execute(_insert_new(table, connection.dialect.name), values).rowcount == 1
-
-
-def put_all(connection: Connection, table: Table, rows: Sequence[dict[str, Any]], key: tuple[str, ...]) -> None:
-    """As `put`, for many rows."""
-    if rows:
-        connection.execute(_upsert(table, key, connection.dialect.name), rows)
-
-
-@cache
-def _upsert(table: Table, key: tuple[str, ...], dialect: str) -> Executable:
-    statement = _insert(table, dialect)
-    others = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key}
-    return statement.on_conflict_do_update(index_elements=key, set_=others)
-
-
-@cache
-def _insert_new(table: Table, dialect: str) -> Executable:
-    # Otherwise SQLAlchemy keeps the count of an INSERT only for as long as the driver does.
-    return _insert(table, dialect).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-
-
-def _insert(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
-    return (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)

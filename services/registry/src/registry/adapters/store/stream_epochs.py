@@ -8,8 +8,8 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from certcore import subjects
 from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccepted
+from certkit.upsert import put
 from registry.adapters import tables
-from registry.adapters.store.statements import put
 from registry.domain.stream_epoch import StreamEpoch
 
 __all__ = ["StreamEpochs"]
