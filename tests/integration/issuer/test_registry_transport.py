@@ -37,7 +37,6 @@ def answering(*answers: bytes, asked: list[bytes]) -> Serve:
             asked.append(head + await reader.readexactly(int(length.partition(b":")[2])))
             writer.write(answer)
         await writer.drain()
-        writer.close()
 
     return serve
 
@@ -54,10 +53,32 @@ def settings(folder: Path, port: int) -> RegistrySettings:
 
 
 @asynccontextmanager
+async def serving(serve: Serve, folder: Path) -> AsyncIterator[RegistrySettings]:
+    """A server's settings; at the end each connection is closed, as its client has closed it before."""
+    handlers: list[asyncio.Task[None]] = []
+
+    async def handled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+    def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.append(asyncio.create_task(handled(reader, writer)))
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        yield settings(folder, server.sockets[0].getsockname()[1])
+        await asyncio.gather(*handlers)
+
+
+@asynccontextmanager
 async def a_registry(folder: Path, serve: Serve) -> AsyncIterator[RegistryClient]:
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    mine = settings(folder, server.sockets[0].getsockname()[1])
-    async with server, RegistryClient(mine, transport=RegistryTransport(mine)) as client:
+    async with (
+        serving(serve, folder) as mine,
+        RegistryClient(mine, transport=RegistryTransport(mine)) as client,
+    ):
         yield client
 
 
@@ -83,8 +104,8 @@ async def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
             await registry.store_bundle("a-certificate", 3, BUNDLE)
 
 
-async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.close()
+async def hang_up(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+    """The connection is closed when this has returned."""
 
 
 async def test_a_registry_that_hangs_up_is_asked_again_later(tmp_path: Path) -> None:
@@ -102,13 +123,10 @@ async def test_a_registry_that_is_away_is_asked_again_later(tmp_path: Path) -> N
 
 
 async def test_a_registry_that_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
-    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    transport = RegistryTransport(mine := settings(tmp_path, server.sockets[0].getsockname()[1]))
     limits = {"timeout": httpx.Timeout(HANG_S, read=0.05).as_dict()}
-    async with server, transport:
+    async with serving(say_nothing, tmp_path) as mine, RegistryTransport(mine) as transport:
         with pytest.raises(httpx.ReadTimeout):
             await transport.handle_async_request(httpx.Request("GET", f"{mine.url}/readyz", extensions=limits))
