@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -208,3 +209,35 @@ async def test_a_caller_that_leaves_stops_nobody(database: Database) -> None:
     await asyncio.gather(*(leave() for _ in range(20)), return_exceptions=True)
     await database.write(lambda connection: add("after", connection))
     assert "after" in await database.read(names)
+
+
+async def test_a_caller_whose_loop_has_ended_stops_nobody(database: Database) -> None:
+    began, ended = threading.Event(), threading.Event()
+
+    def wait(_: Connection) -> None:
+        began.set()
+        ended.wait(HANG_S)
+
+    async def leave() -> None:
+        asyncio.get_running_loop().create_task(database.write(wait))
+        await asyncio.to_thread(began.wait, HANG_S)
+
+    await asyncio.to_thread(asyncio.run, leave())
+    ended.set()
+    async with asyncio.timeout(HANG_S):
+        await database.write(partial(add, "after"))
+    assert await database.read(names) == {"after"}
+
+
+async def test_a_failed_work_is_told_its_own_error_where_the_others_are_not_committed(database: Database) -> None:
+    def fail(_: Connection) -> None:
+        raise ValueError("no")
+
+    def break_off(_: Connection) -> None:
+        raise OperationalError("", None, sqlite3.OperationalError("disk I/O error"))
+
+    works = (fail, partial(add, "gone"), break_off)
+    patient = [asyncio.create_task(database.write(work, patience_s=0.05)) for work in works]
+    own, gone, broken = await asyncio.gather(*patient, return_exceptions=True)
+    assert (str(own), type(gone), type(broken)) == ("no", DatabaseBusyError, DatabaseBusyError)
+    assert await database.read(names) == set()

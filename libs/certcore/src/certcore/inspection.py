@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 MAX_PEM_BYTES: Final = 256 * 1024
+_ISSUERS_KEPT: Final = 32
 _BLOCK: Final = re.compile(
     rb"-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+?-----END CERTIFICATE-----",
 )
@@ -132,15 +134,29 @@ def read_chain(pem: bytes) -> tuple[X509Certificate, ...]:
         blocks = _BLOCK.findall(pem)
         if len(blocks) != pem.count(b"CERTIFICATE-----") / 2:
             raise InspectionError("chain has a certificate whose BEGIN or END line is broken")
-        certificates = [x509.load_pem_x509_certificate(_tidy(block)) for block in blocks]
-        if not certificates:
+        if not blocks:
             raise InspectionError("chain holds no certificate")
-        for issued, issuer in pairwise(certificates):
-            try:
-                issued.verify_directly_issued_by(issuer)
-            except (InvalidSignature, ValueError, TypeError):
-                raise InspectionError("chain doesn't hang together: each must be signed by the next") from None
-        return tuple(_facts(certificate) for certificate in certificates)
+        leaf = x509.load_pem_x509_certificate(_tidy(blocks[0]))
+        issuers = _read_issuers(tuple(map(_tidy, blocks[1:])))
+        if issuers:
+            _check_signed(leaf, issuers[0][0])
+        return (_facts(leaf), *(facts for _, facts in issuers))
+
+
+@lru_cache(maxsize=_ISSUERS_KEPT)
+def _read_issuers(blocks: tuple[bytes, ...]) -> tuple[tuple[x509.Certificate, X509Certificate], ...]:
+    """A chain without its leaf: a CA signs all it signs under the same ones."""
+    certificates = [x509.load_pem_x509_certificate(block) for block in blocks]
+    for issued, issuer in pairwise(certificates):
+        _check_signed(issued, issuer)
+    return tuple((certificate, _facts(certificate)) for certificate in certificates)
+
+
+def _check_signed(issued: x509.Certificate, issuer: x509.Certificate) -> None:
+    try:
+        issued.verify_directly_issued_by(issuer)
+    except (InvalidSignature, ValueError, TypeError):
+        raise InspectionError("chain doesn't hang together: each must be signed by the next") from None
 
 
 def _tidy(block: bytes) -> bytes:

@@ -6,9 +6,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeVar
@@ -30,6 +30,8 @@ _MOST_AT_ONCE: Final = 64
 _MOST_PATIENT: Final = 8
 """With so many patient works, they are company enough for each other."""
 _SAVEPOINT: Final = "certkit.savepoint"
+_GATHERING_S: Final = 0.008
+"""So long the writer lets works gather between two commits of a burst."""
 _READERS: Final = 4
 _WRITERS: Final = 8
 
@@ -70,8 +72,7 @@ class Database:
         """
         inside = contextvars.copy_context()
         if self._writer is not None:
-            future = self._writer.submit(lambda connection: inside.run(work, connection), patience_s=patience_s)
-            return await asyncio.wrap_future(future)
+            return await self._writer.submit(lambda connection: inside.run(work, connection), patience_s=patience_s)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, inside.run, self._write_now, work)
 
@@ -124,7 +125,34 @@ class _Job(Generic[ResultT]):
     work: Callable[[Connection], ResultT]
     until: float
     """When it must begin, in seconds of the monotonic clock."""
-    future: Future[ResultT] = field(default_factory=Future)
+    future: asyncio.Future[ResultT]
+
+
+_Answer = tuple[_Job[Any], Any, Exception | None]
+"""The result of a job, or why there is none."""
+
+
+def _hand_over(answers: Sequence[_Answer]) -> None:
+    """Answers of one event loop, in that loop."""
+    for job, result, error in answers:
+        if job.future.done():
+            # Its caller was cancelled.
+            continue
+        if error is None:
+            job.future.set_result(result)
+        else:
+            job.future.set_exception(error)
+
+
+def _answer(answers: Sequence[_Answer]) -> None:
+    """Wake each event loop once: that costs more than what it is woken for."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Answer]] = {}
+    for answer in answers:
+        by_loop.setdefault(answer[0].future.get_loop(), []).append(answer)
+    for loop, of_loop in by_loop.items():
+        # One that has ended waits for no answer.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_hand_over, of_loop)
 
 
 def undo(connection: Connection) -> None:
@@ -139,7 +167,9 @@ def undo(connection: Connection) -> None:
 
 
 class _Savepoint:
-    """Of one work. Without SQLAlchemy's own: that costs as much as the work inside it."""
+    """Of one work. Without SQLAlchemy's own: that costs as much as the work inside it. One that is done stays below
+    those of the next works, and goes with the commit: to release it is a statement more.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._cursor = connection.connection.cursor()
@@ -147,9 +177,8 @@ class _Savepoint:
         self._info = connection.info
         self._info[_SAVEPOINT] = self
 
-    def release(self) -> None:
+    def done(self) -> None:
         self._info.pop(_SAVEPOINT, None)
-        self._cursor.execute("RELEASE work")
 
     def undo(self) -> None:
         self._cursor.execute("ROLLBACK TO work")
@@ -173,8 +202,8 @@ class _GroupWriter:
         self._thread = threading.Thread(target=self._run, name="sql-write", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[Connection], ResultT], *, patience_s: float) -> Future[ResultT]:
-        job = _Job(work, time.monotonic() + patience_s)
+    def submit(self, work: Callable[[Connection], ResultT], *, patience_s: float) -> asyncio.Future[ResultT]:
+        job = _Job(work, time.monotonic() + patience_s, asyncio.get_running_loop().create_future())
         with self._closing:
             if self._closed:
                 raise DatabaseBusyError("the database is closed")
@@ -190,9 +219,12 @@ class _GroupWriter:
     def _run(self) -> None:
         while (jobs := self._next()) is not None:
             # Whoever was cancelled before its turn has nobody to answer to.
-            taken = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+            taken = [job for job in jobs if not job.future.cancelled()]
             if taken:
                 self._commit(taken)
+            if len(taken) > 1:
+                # Works come side by side: a commit costs as much as several of them.
+                time.sleep(_GATHERING_S)
 
     def _next(self) -> list[_Job[Any]] | None:
         """What is to be committed together, in the order in which it came; None when all is done and closed."""
@@ -241,7 +273,7 @@ class _GroupWriter:
                 connection.close()
 
     def _commit(self, jobs: Sequence[_Job[Any]]) -> None:
-        done: list[tuple[_Job[Any], Any]] = []
+        answers: list[_Answer] = []
         if self._faulty:
             self._mend()
         try:
@@ -249,9 +281,9 @@ class _GroupWriter:
                 # A transaction that broke off may have left it.
                 connection.info.pop(_SAVEPOINT, None)
                 for job in jobs:
-                    # A savepoint costs two statements; a single work has the transaction to itself.
+                    # A savepoint costs a statement; a single work has the transaction to itself.
                     unit = _Savepoint(connection) if len(jobs) > 1 else transaction
-                    done += self._one(unit, connection, job)
+                    answers.append(self._one(unit, connection, job))
                 if transaction.is_active:
                     transaction.commit()
                     self._committed()
@@ -262,31 +294,27 @@ class _GroupWriter:
             log.warning("not_committed", error=str(why), works=len(jobs))
             # A lock is another process's, and no fault of this connection.
             self._faulty = "locked" not in str(why)
-            for job in jobs:
-                with suppress(InvalidStateError):
-                    job.future.set_exception(why)
-            return
-        self._faulty = False
-        for job, result in done:
-            job.future.set_result(result)
+            failed = {id(job): error for job, _, error in answers if error is not None}
+            answers = [(job, None, failed.get(id(job), why)) for job in jobs]
+        else:
+            self._faulty = False
+        _answer(answers)
 
     @staticmethod
-    def _one(unit: "_Savepoint | Transaction", connection: Connection, job: _Job[Any]) -> list[tuple[_Job[Any], Any]]:
-        """The result, which counts only when everything is committed; none where the work failed."""
+    def _one(unit: "_Savepoint | Transaction", connection: Connection, job: _Job[Any]) -> _Answer:
+        """The result, which counts only when everything is committed; or the work's own error."""
         try:
             result = job.work(connection)
             if isinstance(unit, _Savepoint):
-                unit.release()
+                unit.done()
         except DBAPIError as error:
             passing = busy(error)
             if passing is not None:
                 # SQLite may have ended the whole transaction: everybody in it tries again.
                 raise
             unit.rollback()
-            job.future.set_exception(error)
+            return job, None, error
         except Exception as error:  # noqa: BLE001 # it is the caller's, who gets it
             unit.rollback()
-            job.future.set_exception(error)
-        else:
-            return [(job, result)]
-        return []
+            return job, None, error
+        return job, result, None

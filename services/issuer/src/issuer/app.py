@@ -37,6 +37,7 @@ from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.journal_key import journal_key
 from issuer.adapters.kept_bundles import KeptBundles
+from issuer.adapters.registry_transport import RegistryTransport
 from issuer.adapters.rsa_keys import RsaKeys
 from issuer.adapters.status_stream import StatusStream
 from issuer.adapters.window_book import WindowBook
@@ -104,7 +105,7 @@ def create_app(settings: Settings) -> ServiceApp:
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
     reports = StatusStream(StatusReports(publisher=publisher, place=HUB, service=_SERVICE))
-    registry = RegistryClient(settings.registry)
+    registry = RegistryClient(settings.registry, transport=RegistryTransport(settings.registry))
     policy = CaPolicy(**settings.policy.model_dump())
     own_metrics = Metrics(registry=metrics)
     bulkheads = _bulkheads(settings, own_metrics)

@@ -1,15 +1,11 @@
 """The http-01 responder (RFC 8555 §8.3): answers from memory, and from the journal what another process showed."""
 
-import asyncio
-import contextlib
-import logging
 import re
 import socket
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, Self
 
-import uvicorn
-from faststream.asgi.types import Receive, Scope, Send
+from aiohttp import web
 from pydantic import Field
 
 from issuer.domain.ca_order import ChallengeKind
@@ -20,6 +16,8 @@ from issuer.domain.solver import RecordsAt, RunningSolver, SolverContext, Solver
 __all__ = ["DRIVER", "Http01Responder", "Http01Settings"]
 
 _PATH: Final = re.compile(r"^/\.well-known/acme-challenge/(?P<token>[A-Za-z0-9_-]{16,256})$")
+_HEADERS: Final = {"Content-Type": "application/octet-stream", "Server": "certbus"}
+_END_S: Final = 5.0
 
 
 class Http01Settings(SolverSettings):
@@ -30,27 +28,18 @@ class Http01Settings(SolverSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 5002
 
 
-class _Server(uvicorn.Server):
-    """Signals belong to the service's own server."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
-
-
 class Http01Responder:
-    """A solver and the ASGI app that shows its records."""
+    """A solver, and the web server that shows its records."""
 
     def __init__(self, *, host: str, port: int, records_at: RecordsAt) -> None:
         self._host = host
         self._port = port
         self._records_at = records_at
         self._values: dict[str, str] = {}
-        self._server: _Server | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self._runner: web.ServerRunner | None = None
 
     async def present(self, records: Sequence[ChallengeRecord]) -> None:
-        if self._serving is None or self._serving.done():
+        if self._runner is None:
             raise SolverError("the http-01 responder is not running")
         self._values |= {record.record_name: record.record_value for record in records}
 
@@ -69,31 +58,22 @@ class Http01Responder:
         """
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listener = socket.create_server((self._host, self._port), family=family, backlog=128)
-        config = uvicorn.Config(
-            self,
-            lifespan="off",
-            http="h11",
-            ws="none",
-            log_config=None,
-            log_level=logging.WARNING,
-            access_log=False,
-            server_header=False,
-        )
-        self._server = _Server(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        # Without the router and the middlewares of an application: it has one answer.
+        self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=_END_S)
+        await self._runner.setup()
+        await web.SockSite(self._runner, listener).start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._server is not None and self._serving is not None:
-            self._server.should_exit = True
-            await self._serving
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            await runner.cleanup()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 # ASGI
-        value = await self._value(scope["path"]) if scope["type"] == "http" else None
-        status, body = (404, b"") if value is None else (200, value.encode())
-        headers = [(b"content-type", b"application/octet-stream"), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        value = await self._value(request.path)
+        if value is None:
+            return web.Response(status=404, headers=_HEADERS)
+        return web.Response(body=value.encode(), headers=_HEADERS)
 
     async def _value(self, path: str) -> str | None:
         found = _PATH.match(path)

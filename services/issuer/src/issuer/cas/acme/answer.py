@@ -43,8 +43,10 @@ class Answer:
     @property
     def retry_after(self) -> timedelta | None:
         """Dates are measured against the answer's own Date, so that no clock of ours matters."""
-        now = parse_http_date(self.headers.get("date"))
-        return parse_retry_after(self.headers.get("retry-after"), now=now)
+        told = self.headers.get("retry-after")
+        if told is None:
+            return None
+        return parse_retry_after(told, now=parse_http_date(self.headers.get("date")))
 
     def linked(self, relation: str) -> tuple[str, ...]:
         """Where the links of this relation (RFC 8288) lead, in the CA's order."""
