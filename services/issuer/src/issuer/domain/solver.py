@@ -3,14 +3,14 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from certcore.name_patterns import NamePattern
 from certcore.names import Label
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord, ChallengeSolver, Propagation
-from issuer.domain.solver_choice import checked_pattern
 
 __all__ = [
     "AnySolverDriver",
@@ -33,7 +33,7 @@ class SolverSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
-    match: tuple[Annotated[str, AfterValidator(checked_pattern)], ...] = Field(
+    match: tuple[NamePattern, ...] = Field(
         default=(),
         description="Names that it proves: `example.org` is that name alone, `*.example.org` all below it. Without "
         "any it proves what no other solver matches.",
