@@ -75,7 +75,6 @@ class Registry:
     """The level, and what was reported."""
 
     level: list[ChallengeWanted] = field(default_factory=list)
-    complete: bool = True
     meanwhile: Callable[[], Any] | None = None
     said: list[ChallengeShown] = field(default_factory=list)
     away: int = 0
@@ -84,7 +83,7 @@ class Registry:
         found = list(self.level)
         if self.meanwhile is not None:
             await self.meanwhile()
-        return Listed(found, complete=self.complete)
+        return Listed(found, complete=True)
 
     async def publish(self, event: Event, *, about: str) -> None:
         assert len(about) == 32
@@ -253,15 +252,14 @@ async def test_a_round_puts_back_what_was_lost_and_says_nothing_new() -> None:
         assert len(here.registry.said) == 1
 
 
-async def test_what_nobody_wants_any_more_is_removed_only_where_the_list_is_whole() -> None:
+async def test_what_a_registry_lost_stays_until_its_time_is_over() -> None:
     async with scene() as here:
-        await here.hear(wanted())
+        await here.hear(wanted(1, ends_in_s=1.0))
         await here.said(1)
-        here.registry.complete = False
+        here.shelf.shown.clear()
         await here.challenges.read()
+        # Looked at again, and put back.
         await here.until(lambda: bool(here.shelf.shown))
-        here.registry.complete = True
-        await here.challenges.read()
         await here.until(lambda: not here.shelf.shown)
 
 
@@ -282,11 +280,10 @@ async def test_a_list_that_is_older_than_an_event_changes_nothing() -> None:
 
         here.registry.meanwhile = meanwhile
         await here.challenges.read()
-        await here.until(lambda: wanted(2).challenge_token in here.shelf.shown)
-        here.registry.meanwhile = None
-        here.registry.level = [wanted(2)]
-        await here.challenges.read()
-        await here.until(lambda: list(here.shelf.shown) == [wanted(2).challenge_token])
+        # What comes after everything that the list brought.
+        await here.hear(wanted(3))
+        await here.until(lambda: wanted(3).challenge_token in here.shelf.shown)
+        assert here.shelf.shown.keys() == {wanted(2).challenge_token, wanted(3).challenge_token}
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,10 @@ class Looks(Protocol):
 
 @dataclass
 class _Item:
-    """One challenge. `said` is what was reported last; `due` is when there is something to do."""
+    """One challenge. `said` is what was reported last; `due` is when there is something to do.
+
+    What is `over` is kept until the next list is asked for: a list that is under way may still name it.
+    """
 
     wanted: ChallengeWanted
     place: str
@@ -62,6 +65,7 @@ class _Item:
     due: datetime
     failures: int = 0
     said: ChallengeShown | None = None
+    over: bool = False
 
 
 class Challenges:
@@ -105,34 +109,27 @@ class Challenges:
         self._take(event)
 
     async def read(self) -> None:
-        """A round: take what no event told, look again at everything, and forget what nobody wants any more.
+        """A round: look again at everything, and take what no event told. What isn't listed stays until its end: a
+        registry that was restored may have lost it, and what is to be removed is listed until it was.
 
         Raises:
             TransientError, PermanentError: the registry's list can't be read. What is known is looked at all the
                 same.
         """
         began, now = self._taken, self._clock()
+        self._items = {key: item for key, item in self._items.items() if not item.over}
         for item in self._items.values():
             item.due = min(item.due, now)
         self._wake_all()
         listed = await self._source.challenges()
-        named = set()
         for wanted in listed.items:
             if (problem := _unfit(wanted)) is not None:
                 log.error("challenge_refused", problem=problem)
                 continue
-            key = _key(wanted)
-            named.add(key)
-            known = self._items.get(key)
+            known = self._items.get(_key(wanted))
             # What an event told since the list was asked for is newer.
             if known is None or (known.taken <= began and known.wanted != wanted):
                 self._take(wanted)
-        if listed.complete:
-            for key, item in self._items.items():
-                if key not in named and item.taken <= began:
-                    item.wanted = item.wanted.model_copy(update={"expires_at": now})
-                    item.due = now
-            self._wake_all()
 
     async def run(self) -> None:
         """Work until cancelled. Each place has a turn of its own: one that hangs delays no other."""
@@ -170,19 +167,20 @@ class Challenges:
         while True:
             wake.clear()
             now = self._clock()
-            due = [item for item in self._items.values() if item.place == place and item.due <= now]
-            await asyncio.gather(*map(settled, due))
-            ahead = [item.due for item in self._items.values() if item.place == place]
+            await asyncio.gather(*(settled(item) for item in self._under_way(place) if item.due <= now))
+            ahead = [item.due for item in self._under_way(place)]
             pause = min([_LONGEST_PAUSE, *(at - self._clock() for at in ahead)])
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(pause.total_seconds(), 0)):
                     await wake.wait()
 
+    def _under_way(self, place: str) -> list[_Item]:
+        return [item for item in self._items.values() if item.place == place and not item.over]
+
     async def _settle(self, item: _Item) -> None:
-        wanted = item.wanted
-        work = work_on(wanted, now=self._clock())
+        wanted, work = item.wanted, work_on(item.wanted, now=self._clock())
         outcome = await self._outcome(item, work)
-        if self._items.get(_key(wanted)) is not item or item.wanted is not wanted:
+        if self._items.get(_key(wanted)) is not item:
             # Something else is wanted by now, and will be settled after this.
             return
         item.failures = 0 if outcome.done(work) else item.failures + 1
@@ -190,8 +188,7 @@ class Challenges:
         item.due = again_at(wanted, work, outcome, failures=item.failures, jitter=self._jitter(), now=now)
         if work is not Work.REMOVE_ENDED and not await self._said(item, outcome):
             return
-        if work is not Work.SHOW and outcome.done(work):
-            self._items.pop(_key(wanted))
+        item.over = work is not Work.SHOW and outcome.done(work)
 
     async def _outcome(self, item: _Item, work: Work) -> Outcome:
         """Whatever a place raises is what is said of it: drivers come from other packages, too."""
