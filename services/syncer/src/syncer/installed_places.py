@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from certcore.plugins import PluginError, load_plugins
+from certcore.plugins import PluginError, load_kinds, load_plugins
 from certkit.settings import SettingFault, faults_of
 from syncer.domain.answer_place import AnswerPlace, AnyAnswerPlaceDriver, overlapping
 
@@ -66,9 +66,4 @@ def _drivers(places: PlacesSetting) -> dict[str, AnyAnswerPlaceDriver]:
     Raises:
         PluginError: a driver can't be loaded or has another kind.
     """
-    kinds = {settings.get("kind") for settings in places.values()}
-    found = load_plugins(_GROUP, only={kind for kind in kinds if isinstance(kind, str)})
-    for name, driver in found.items():
-        if getattr(driver, "kind", None) != name:
-            raise PluginError(f"{_GROUP}: {name} must be a driver of the kind {name!r}")
-    return dict(found)
+    return load_kinds(_GROUP, [settings.get("kind") for settings in places.values()])
