@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from certcore.clock import system_clock
 from certlocal.knot_server import KnotServer, KnotZone, TsigKey, knot_program
 from certlocal.private_file import write_private
 from certlocal.tools import Tell
@@ -21,6 +22,7 @@ from issuer.domain.solver import SolverContext
 from issuer.solvers.rfc2136.driver import Rfc2136Solver
 from issuer.solvers.rfc2136.settings import Rfc2136Settings
 from tests.dns_proxy import DnsProxy, dns_proxy
+from tests.integration.issuer.no_sites import NoSites
 from tests.integration.issuer.txt_records import txt_values
 from tests.ports import free_port
 
@@ -108,7 +110,12 @@ class KnotWorld:
 
     def solver(self, dns: AuthoritativeDnsViews | None = None, **settings: Any) -> Rfc2136Solver:
         context = SolverContext(
-            name="knot", user_agent="test", records_at=self.stored.at, dns=self.dns() if dns is None else dns
+            name="knot",
+            user_agent="test",
+            records_at=self.stored.at,
+            dns=self.dns() if dns is None else dns,
+            sites=NoSites(),
+            clock=system_clock,
         )
         return Rfc2136Solver(Rfc2136Settings.model_validate({**self.solver_settings, **settings}), context)
 

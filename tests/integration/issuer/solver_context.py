@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from certcore.clock import Clock, system_clock
 from issuer.domain.challenge import SEEN, ChallengeRecord, Propagation
-from issuer.domain.solver import RunningSolver, SolverContext, SolverDriver, SolverSettings
+from issuer.domain.solver import RunningSolver, SiteChallenges, SolverContext, SolverDriver, SolverSettings
 from tests.integration.issuer.knot_world import StoredRecords
+from tests.integration.issuer.no_sites import NoSites
 
 __all__ = ["Aliases", "a_context", "a_solver"]
 
@@ -25,12 +27,20 @@ class Aliases:
         return SEEN
 
 
-def a_context(*, stored: StoredRecords | None = None, dns: Aliases | None = None) -> SolverContext:
+def a_context(
+    *,
+    stored: StoredRecords | None = None,
+    dns: Aliases | None = None,
+    sites: SiteChallenges | None = None,
+    clock: Clock = system_clock,
+) -> SolverContext:
     return SolverContext(
         name="tested",
         user_agent="certbus-test",
         records_at=(stored or StoredRecords()).at,
         dns=dns or Aliases(),
+        sites=sites or NoSites(),
+        clock=clock,
     )
 
 

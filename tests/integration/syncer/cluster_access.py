@@ -19,6 +19,7 @@ from tests.patience import HANG_S
 MANIFESTS = Path(__file__).parents[3] / "deploy" / "site"
 _PLURALS = {
     "Namespace": "/api/v1/namespaces",
+    "Secret": "/api/v1/namespaces/{namespace}/secrets",
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
@@ -65,13 +66,23 @@ class ClusterAdmin:
         for namespace in namespaces:
             for manifest in _manifests("rbac-namespace.yaml"):
                 await self._apply(manifest, namespace)
-        account = "/api/v1/namespaces/certbus/serviceaccounts/certbus-syncer/token"
-        made = await self._client.post(account, json={"spec": {"expirationSeconds": 3600}})
-        token = made.raise_for_status().json()["status"]["token"]
+        token = await self._token()
         for namespace in namespaces:
             await self._until_answered(token, f"/api/v1/namespaces/{namespace}/secrets/none", 404)
         if review:
             await self._until_answered(token, "/api/v1/secrets?limit=1", 200)
+        return self._kubeconfig(folder, token)
+
+    async def grant_challenges(self, folder: Path, namespace: str) -> Path:
+        """As `grant`, with the right to write answers to challenges, and no other."""
+        await self.create_namespaces((namespace,))
+        for manifest in _manifests("rbac.yaml"):
+            if not manifest["kind"].startswith("ClusterRole"):
+                await self._apply(manifest, manifest["metadata"].get("namespace", ""))
+        for manifest in _manifests("rbac-challenges.yaml"):
+            await self._apply(manifest, namespace)
+        token = await self._token()
+        await self._until_answered(token, f"/api/v1/namespaces/{namespace}/secrets/certbus-challenges", 200)
         return self._kubeconfig(folder, token)
 
     async def revoke_review(self, kubeconfig: Path) -> None:
@@ -151,6 +162,11 @@ class ClusterAdmin:
         """The cluster's present resource version."""
         reply = await self._client.get("/api/v1/secrets", params={"limit": "1"})
         return str(reply.raise_for_status().json()["metadata"]["resourceVersion"])
+
+    async def _token(self) -> str:
+        account = "/api/v1/namespaces/certbus/serviceaccounts/certbus-syncer/token"
+        made = await self._client.post(account, json={"spec": {"expirationSeconds": 3600}})
+        return str(made.raise_for_status().json()["status"]["token"])
 
     async def _apply(self, manifest: Mapping[str, Any], namespace: str) -> None:
         path = _PLURALS[manifest["kind"]].format(namespace=namespace)

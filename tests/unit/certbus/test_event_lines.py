@@ -50,6 +50,7 @@ def test_an_event_of_a_later_version_is_shown_by_its_type_and_fields() -> None:
 
 _PLACED = {"certificate_id": "c-1", "target": "web", "generation": 5, "revision": 2}
 _ABOUT = {"certificate_id": "c-1", "name": "shop", "owner": "team-shop"}
+_CHALLENGE = {"challenge_token": "t", "host": "shop.example.org"}
 _ALERT = {
     "alert_id": "a-1",
     "severity": "critical",
@@ -152,6 +153,16 @@ _ORDER = {
             "certbus.alert.raised.v1",
             {**_ALERT, "certificate_id": "c-1", "url": "https://shop.example.org"},
             "alert.raised          shop  critical: shop.example.org serves another",
+        ),
+        (
+            "certbus.challenge.wanted.v1",
+            {**_CHALLENGE, "key_authorization": "t.k", "expires_at": "2026-03-01T13:00:00Z"},
+            "challenge.wanted      -  show the answer for shop.example.org until 2026-03-01T13:00:00Z",
+        ),
+        (
+            "certbus.challenge.shown.v1",
+            {**_CHALLENGE, "shown": False, "detail": "edge: answers with 404"},
+            "challenge.shown       -  the answer for shop.example.org isn't shown (edge: answers with 404)",
         ),
         (
             "certbus.alert.acknowledged.v1",

@@ -150,3 +150,13 @@ def test_a_subject_that_is_no_report_s_names_no_reporter(subject: str) -> None:
 )
 def test_a_label_of_metrics_has_no_id_nor_owner(subject: str, label: str) -> None:
     assert subjects.family(subject) == label
+
+
+def test_a_challenge_at_a_site_is_told_in_a_slot_and_reported_by_its_digest() -> None:
+    assert subjects.challenge("fra1", "syncer", 7) == "certs.deploy.fra1.syncer.challenge.7"
+    assert subjects.family(subjects.challenge("fra1", "syncer", 7)) == "certs.deploy.fra1.syncer"
+    key = subjects.challenge_key("shop.example.org", "t" * 43)
+    assert len({key, subjects.challenge_key("b.example.org", "t" * 43), subjects.challenge_key("x", "u" * 43)}) == 3
+    shown = events.ChallengeShown(challenge_token="t" * 43, host="shop.example.org", shown=True)
+    route = subjects.route(shown, place="fra1", service="syncer", about=key)
+    assert route == Route("STATUS_fra1", f"certs.status.fra1.syncer.challenge_shown.{key}")

@@ -64,3 +64,38 @@ def test_a_wrong_setting_is_named(
     with pytest.raises(SystemExit):
         _load(tmp_path, monkeypatch, more)
     assert fault in capsys.readouterr().err
+
+
+EDGE = '[challenges.edge]\nkind = "haproxy_map"\nsockets = ["/run/h.sock"]\nmap = "/etc/haproxy/acme.map"\n'
+
+
+def test_places_for_answers_to_challenges_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = f'{EDGE}match = ["*.example.org"]\n[challenges.web]\nkind = "file"\nfolder = "/srv/acme"\n'
+    settings = _load(tmp_path, monkeypatch, more)
+    assert settings.challenges.keys() == {"edge", "web"}
+    assert _load(tmp_path, monkeypatch).challenges == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        ('[challenges.web]\nkind = "webroot"\n', "challenges.web.kind: must be one of the installed kinds: file"),
+        ('[challenges.web]\nkind = "file"\n', "challenges.web.folder"),
+        ('[challenges.web]\nkind = "file"\nfolder = "/a"\ncheck_urls = ["https://h"]\n', "challenges.web.check_urls"),
+        ('[challenges.web]\nkind = "file"\nfolder = "/a"\nmatch = ["*"]\n', "challenges.web.match"),
+        (EDGE.replace("acme.map", "acme map"), "holds a character that HAProxy's commands can't carry"),
+        (EDGE.replace('["/run/h.sock"]', "[]"), "challenges.edge.sockets"),
+        (f'{EDGE}[challenges.web]\nkind = "file"\nfolder = "/a"\n', "challenges: edge and web both match everything"),
+        ('[challenges.k]\nkind = "secret"\nnamespace = "A/b"\nsecret = "c"\n', "challenges.k.namespace"),
+    ],
+)
+def test_a_wrong_place_for_answers_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: str,
+    fault: str,
+) -> None:
+    with pytest.raises(SystemExit):
+        _load(tmp_path, monkeypatch, more)
+    assert fault in capsys.readouterr().err

@@ -222,6 +222,17 @@ def _(event: events.AlertResolved) -> str:
 
 
 @story.register
+def _(event: events.ChallengeWanted) -> str:
+    return f"{event.action} the answer for {event.host} until {instant(event.expires_at)}"
+
+
+@story.register
+def _(event: events.ChallengeShown) -> str:
+    done = "is shown" if event.shown else "isn't shown"
+    return f"the answer for {event.host} {done}{_detail(event.detail)}"
+
+
+@story.register
 def _(event: events.RegistryAnchored) -> str:
     return f"event {event.event_sequence} and audit entry {event.audit_sequence} of epoch {event.epoch} are anchored"
 

@@ -46,7 +46,7 @@ _CHANNELS: Final[dict[str, tuple[str, str, tuple[type[Event], ...]]]] = {
     "DEPLOY": (
         "certs.deploy.{place}.{service}.{certificate_id}",
         "registry, in the stream DEPLOY_{place}",
-        (events.DeploymentOrdered, events.DeploymentOrderedV1, events.CsrWanted),
+        (events.DeploymentOrdered, events.DeploymentOrderedV1, events.CsrWanted, events.ChallengeWanted),
     ),
     "STATUS": (
         "certs.status.{place}.{service}.{event}.{about}",
@@ -66,6 +66,7 @@ _CHANNELS: Final[dict[str, tuple[str, str, tuple[type[Event], ...]]]] = {
             events.CsrOffered,
             events.CsrExpired,
             events.SiteReviewed,
+            events.ChallengeShown,
         ),
     ),
     "LAST": (

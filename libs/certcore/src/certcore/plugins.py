@@ -7,7 +7,7 @@ from typing import Any, Final
 from certcore.errors import PermanentError
 from certcore.targets import TargetKind, TargetKinds
 
-__all__ = ["PluginError", "load_plugins", "load_target_kinds"]
+__all__ = ["PluginError", "load_kinds", "load_plugins", "load_target_kinds"]
 
 _TARGET_KINDS: Final = "certbus.target_kinds"
 
@@ -34,6 +34,19 @@ def load_plugins(group: str, *, only: Collection[str] | None = None) -> Mapping[
             problem = f"{type(error).__name__}: {error}"
             raise PluginError(f"{group}: {entry.name} ({entry.value}) can't be imported: {problem}") from error
     return found
+
+
+def load_kinds(group: str, kinds: Collection[object]) -> dict[str, Any]:
+    """The drivers of these kinds, by kind; those of others are not imported, and what is no name has none.
+
+    Raises:
+        PluginError: as `load_plugins`, or a driver has another kind than its entry point says.
+    """
+    found = load_plugins(group, only={kind for kind in kinds if isinstance(kind, str)})
+    for name, driver in found.items():
+        if getattr(driver, "kind", None) != name:
+            raise PluginError(f"{group}: {name} must be a driver of the kind {name!r}")
+    return dict(found)
 
 
 def load_target_kinds() -> TargetKinds:

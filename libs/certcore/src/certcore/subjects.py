@@ -13,6 +13,7 @@
 | DLQ_<place> | certs.dlq.<place>.<durable> |
 
 A place is a site or `hub`. Subjects may go on below the certificate id of a deployment, so filters end in `>`.
+`challenge.<slot>` may stand in place of that id.
 """
 
 import hashlib
@@ -114,6 +115,20 @@ def csr(place: str, service: str, certificate_id: str, target: str) -> str:
     return f"{deploy(place, service, certificate_id)}.csr.{target}"
 
 
+def challenge(place: str, service: str, slot: int) -> str:
+    """Beside the deployments: a site shall show the answer to a challenge, or remove it.
+
+    A slot is used again when its challenge is over. So a removal takes the place of what it removes, and a stream
+    never holds more of them than were shown at once.
+    """
+    return f"certs.deploy.{place}.{service}.challenge.{slot}"
+
+
+def challenge_key(host: str, token: str) -> str:
+    """What reports name a challenge by, as a token."""
+    return _digest(f"{host} {token}")
+
+
 def deploys(place: str, service: str) -> str:
     return f"certs.deploy.{place}.{service}.>"
 
@@ -123,7 +138,7 @@ def deploys_at(place: str) -> str:
 
 
 def status(place: str, service: str, event_type: str, about: str) -> str:
-    """`about` is a certificate id, or the site itself for its review."""
+    """`about` is a certificate id, the site itself for its review, or a `challenge_key`."""
     return f"certs.status.{place}.{service}.{event_name(event_type)}.{about}"
 
 

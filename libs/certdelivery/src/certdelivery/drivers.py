@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from certcore.plugins import PluginError, load_plugins, load_target_kinds
+from certcore.plugins import PluginError, load_kinds, load_target_kinds
 from certdelivery.model import Destination
 from certdelivery.target import AnyDriver, DriverContext, TargetPort
 from certkit.settings import SettingFault, faults_of
@@ -25,11 +25,7 @@ def load_drivers(service: str) -> dict[str, AnyDriver]:
         PluginError: a driver can't be loaded or has another kind.
     """
     own = {name for name, kind in load_target_kinds().items() if kind.service == service}
-    found = load_plugins(_DRIVERS, only=own)
-    for name, driver in found.items():
-        if getattr(driver, "kind", None) != name:
-            raise PluginError(f"{_DRIVERS}: {name} must be a driver of the kind {name!r}")
-    return dict(found)
+    return load_kinds(_DRIVERS, own)
 
 
 def setting_faults(service: str, targets: TargetsSetting) -> Sequence[SettingFault]:

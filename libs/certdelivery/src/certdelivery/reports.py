@@ -2,7 +2,9 @@
 
 from typing import Protocol
 
+from certcore import subjects
 from certcore.events import (
+    ChallengeShown,
     CsrOffered,
     DeliveryWithdrawn,
     DiscoveredSecret,
@@ -32,6 +34,9 @@ class Reports:
 
     async def csr(self, event: CsrOffered) -> None:
         await self._publisher.publish(event, about=event.certificate_id)
+
+    async def challenge(self, event: ChallengeShown) -> None:
+        await self._publisher.publish(event, about=subjects.challenge_key(event.host, event.challenge_token))
 
     async def reviewed(self, secrets: tuple[DiscoveredSecret, ...], unreachable: tuple[str, ...]) -> None:
         event = SiteReviewed(site=self._place, secrets=secrets, unreachable=unreachable)

@@ -14,10 +14,11 @@ import httpx
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from certcore.api import IssuedAnswer, IssuedReport, IssueOrders, Page
+from certcore.api import IssuedAnswer, IssuedReport, IssueOrders, Page, Problem
 from certcore.bundles import IssuedBundle, ResealedKeys, ResealWanted, SealedBundle, SealedKey, StoredBundle
+from certcore.challenges import ChallengeOrder, ChallengeState
 from certcore.errors import PermanentError, TransientError
-from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder
+from certcore.events import ChallengeWanted, CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder
 from certcore.placements import PLATFORM
 from certcore.reading import ReadModel
 from certcore.review import SiteReviewUpdate
@@ -44,6 +45,13 @@ _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 _LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=90.0)
 _READY: Final = httpx.Timeout(5.0)
 _TOLD: Final = 300
+
+
+_TELLING: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+class _NotFoundError(PermanentError):
+    """What was asked for isn't there."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +215,47 @@ class RegistryClient:
         body = ResealedKeys(keys=tuple(keys))
         await self._call("PUT", path, query={"variant": wanted.variant}, body=body)
 
+    async def challenges(self) -> Listed[ChallengeWanted]:
+        """What the caller's site should show to CAs. A registry of the version before has no such list.
+
+        Raises:
+            TransientError, PermanentError: as `deployments`.
+        """
+        try:
+            return await self._all("/v1/challenges", ChallengeWanted)
+        except _NotFoundError:
+            return Listed([], complete=False)
+
+    async def show_challenge(self, site: str, token: str, order: ChallengeOrder) -> None:
+        """Have a site answer a CA; the same order again is no error.
+
+        Raises:
+            TransientError: the registry can't be reached or failed, or the site shows too many.
+            PermanentError: the registry refuses it, and says why.
+        """
+        await self._call("PUT", f"/v1/challenges/{site}/{token}", body=order)
+
+    async def challenge(self, site: str, token: str) -> ChallengeState | None:
+        """What a site said of an answer; None where it isn't wanted there.
+
+        Raises:
+            TransientError: the registry can't be reached or failed.
+            PermanentError: its answer can't be read.
+        """
+        try:
+            answer = await self._call("GET", f"/v1/challenges/{site}/{token}")
+        except _NotFoundError:
+            return None
+        return _read(ChallengeState, answer.content)
+
+    async def remove_challenge(self, site: str, token: str) -> None:
+        """Have a site answer a CA no more; what isn't wanted there is no error.
+
+        Raises:
+            TransientError: the registry can't be reached or failed.
+        """
+        await self._call("DELETE", f"/v1/challenges/{site}/{token}", expected={HTTPStatus.NOT_FOUND})
+
     async def not_ready(self) -> str | None:
         """What the registry says against its readiness; None where it is ready.
 
@@ -308,10 +357,23 @@ class RegistryClient:
             raise TransientError(f"{called}: {reason}") from error
         if response.is_success or response.status_code in expected:
             return response
-        message = f"{called} answered {response.status_code}"
+        message = f"{called} answered {response.status_code}{_told(response)}"
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            raise _NotFoundError(message)
         if response.status_code >= 500 or response.status_code == 429:
             raise TransientError(message)
         raise PermanentError(message)
+
+
+def _told(response: httpx.Response) -> str:
+    """What the registry says of a refusal: the present state, or why it takes no more. It quotes nothing of ours."""
+    if response.status_code not in _TELLING:
+        return ""
+    try:
+        detail = Problem.model_validate_json(response.content).detail
+    except ValidationError:
+        return ""
+    return f": {' '.join(detail.split())[:_TOLD]}"
 
 
 def _read(model: type[ModelT], body: bytes) -> ModelT:

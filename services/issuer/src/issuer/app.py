@@ -101,11 +101,11 @@ def create_app(settings: Settings) -> ServiceApp:
     signing = Signing(cas=signing_cas, clock=system_clock)
     traits = {ca.name: ca.traits for ca in settings.cas}
     views = zones_by_view(settings.dns, now=time.monotonic)
-    solvers = _solvers(settings, journal, views)
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
     reports = StatusStream(StatusReports(publisher=publisher, place=HUB, service=_SERVICE))
     registry = RegistryClient(settings.registry, transport=RegistryTransport(settings.registry))
+    solvers = _solvers(settings, journal, views, registry)
     policy = CaPolicy(**settings.policy.model_dump())
     own_metrics = Metrics(registry=metrics)
     bulkheads = _bulkheads(settings, own_metrics)
@@ -272,7 +272,9 @@ def _evidence(settings: OrderLossSettings) -> Evidence:
     )
 
 
-def _solvers(settings: Settings, journal: Journal, views: Mapping[str, Zones]) -> list[BuiltSolver]:
+def _solvers(
+    settings: Settings, journal: Journal, views: Mapping[str, Zones], registry: RegistryClient
+) -> list[BuiltSolver]:
     dns = AuthoritativeDnsViews(views, timeout_s=settings.dns.timeout_s)
 
     def context(name: str) -> SolverContext:
@@ -281,6 +283,8 @@ def _solvers(settings: Settings, journal: Journal, views: Mapping[str, Zones]) -
             user_agent=f"certbus-issuer/{version('certbus-issuer')}",
             records_at=journal.records_at,
             dns=dns,
+            sites=registry,
+            clock=system_clock,
         )
 
     return built_solvers(settings.solvers, context)

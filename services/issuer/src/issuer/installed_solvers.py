@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from certcore.plugins import PluginError, load_plugins
+from certcore.plugins import PluginError, load_kinds, load_plugins
 from certkit.settings import SettingFault, faults_of
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.solver import AnySolverDriver, DnsSolverSettings, RunningSolver, SolverContext, SolverSettings
@@ -81,12 +81,7 @@ def _drivers(solvers: SolversSetting) -> dict[str, AnySolverDriver]:
     Raises:
         PluginError: a driver can't be loaded or has another kind.
     """
-    kinds = {settings.get("kind") for settings in solvers.values()}
-    found = load_plugins(_GROUP, only={kind for kind in kinds if isinstance(kind, str)})
-    for name, driver in found.items():
-        if getattr(driver, "kind", None) != name:
-            raise PluginError(f"{_GROUP}: {name} must be a driver of the kind {name!r}")
-    return dict(found)
+    return load_kinds(_GROUP, [settings.get("kind") for settings in solvers.values()])
 
 
 def _rule(name: str, settings: SolverSettings, driver: AnySolverDriver) -> SolverRule:

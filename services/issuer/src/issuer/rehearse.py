@@ -13,7 +13,9 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from certcore.certificate import Exposure
+from certcore.clock import system_clock
 from certcore.names import DnsName
+from certkit.registry_client import RegistryClient
 from certkit.settings import load_settings
 from issuer.adapters.authoritative_dns import AuthoritativeDnsViews
 from issuer.adapters.caa import ResolvedCaa
@@ -75,12 +77,16 @@ async def _made(settings: Settings, stack: AsyncExitStack) -> Rehearsal:
     views = zones_by_view(settings.dns, now=time.monotonic)
     dns = AuthoritativeDnsViews(views, timeout_s=settings.dns.timeout_s)
 
+    registry = await stack.enter_async_context(RegistryClient(settings.registry))
+
     async def no_others(_: ChallengeKind, __: str) -> Sequence[ChallengeRecord]:
         return ()
 
     def context(name: str) -> SolverContext:
         agent = f"certbus-issuer/{version('certbus-issuer')}"
-        return SolverContext(name=name, user_agent=agent, records_at=no_others, dns=dns)
+        return SolverContext(
+            name=name, user_agent=agent, records_at=no_others, dns=dns, sites=registry, clock=system_clock
+        )
 
     built = built_solvers(settings.solvers, context)
     acme = {}

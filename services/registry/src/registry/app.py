@@ -43,6 +43,7 @@ from registry.domain.alarm import Patience
 from registry.handlers.alarms import Alarms
 from registry.handlers.anchoring import Anchoring
 from registry.handlers.bundles import Bundles
+from registry.handlers.challenges import Challenges
 from registry.handlers.changes import Changes
 from registry.handlers.deployments import Deployments
 from registry.handlers.feed import Feed
@@ -51,6 +52,7 @@ from registry.handlers.http.alerts_api import alerts_router
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.certificates_api import certificates_router
+from registry.handlers.http.challenges_api import challenges_router
 from registry.handlers.http.events_api import events_router
 from registry.handlers.http.faults import Faults
 from registry.handlers.http.issued_api import issued_router
@@ -64,6 +66,7 @@ from registry.handlers.last_values import LastValues
 from registry.handlers.lost_certificates import LostCertificates
 from registry.handlers.renewals import Renewals
 from registry.handlers.replay import Replays
+from registry.handlers.reports.challenges import ChallengeReports
 from registry.handlers.reports.deliveries import DeliveryReports
 from registry.handlers.reports.observations import ObservationReports
 from registry.handlers.reports.once import Once
@@ -94,6 +97,7 @@ _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _REPORTS_AT_ONCE: Final = 16
 """Of one place. Their order doesn't matter: each is compared with what is stored; and they are committed together."""
 _UPKEEP_S: Final = 3600.0
+_CHALLENGES_EVERY_S: Final = 15.0
 _STREAMS_EVERY_S: Final = 15.0
 _UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/list", "/sign-in"})
 
@@ -122,12 +126,14 @@ def create_app(settings: Settings) -> FastAPI:
     )
     renewals = Renewals(store=store, changes=changes, bell=bell, clock=system_clock, tracer=telemetry.tracer)
     resealing = Resealing(store=store, changes=changes, bell=bell, clock=system_clock)
+    challenges = Challenges(store=store, outbox=outbox, bell=bell, clock=system_clock)
     levels, reviews = Deployments(changes=changes), Reviews(store=store, clock=system_clock)
     once = Once(store=store, bell=bell, clock=system_clock)
     reports = {
         **RevisionReports(once=once, changes=changes, clock=system_clock).handlers(),
         **DeliveryReports(once=once, changes=changes, clock=system_clock).handlers(),
         **ObservationReports(once=once, changes=changes, clock=system_clock).handlers(),
+        **ChallengeReports(once=once, clock=system_clock).handlers(),
         **SiteReports(once=once, deployments=levels, reviews=reviews, clock=system_clock).handlers(),
     }
     intake = Intake(store=store, requests=requests, door=door, outbox=outbox, bell=bell, clock=system_clock)
@@ -158,6 +164,7 @@ def create_app(settings: Settings) -> FastAPI:
     for name, every_s, work in (
         ("renewals", settings.renewal_sweep_every_s, renewals.sweep),
         ("reseals", settings.renewal_sweep_every_s, resealing.sweep),
+        ("challenges", _CHALLENGES_EVERY_S, challenges.sweep),
         ("upkeep", _UPKEEP_S, Upkeep(store=store, clock=system_clock).prune),
         (
             "health",
@@ -203,13 +210,18 @@ def create_app(settings: Settings) -> FastAPI:
     app = _fastapi(lifespan, telemetry, leave=bell.silence)
     app.state.authenticator = authenticator = Authenticator(store=store, clock=system_clock)
     app.state.gave_up = lambda: background.gave_up
-    bundles = Bundles(store=store, changes=changes, bell=bell, clock=system_clock)
     routers = (
         requests_router(store=store, requests=requests, door=door, bell=bell),
         certificates_router(store=store, renewals=renewals, bell=bell),
         sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
-        services_router(store=store, bundles=bundles, levels=levels, clock=system_clock),
+        services_router(
+            store=store,
+            bundles=Bundles(store=store, changes=changes, bell=bell, clock=system_clock),
+            levels=levels,
+            clock=system_clock,
+        ),
         reseals_router(resealing=resealing),
+        challenges_router(store=store, challenges=challenges),
         alerts_router(store=store),
         issued_router(restoration=restoration),
         events_router(store=store, feed=feed, bell=bell, replays=Replays(store=store, bell=bell, clock=system_clock)),

@@ -21,7 +21,10 @@ from certkit.readiness import asked
 from certkit.registry_client import RegistryClient
 from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
+from syncer.adapters.answer_look import AnswerLook
+from syncer.handlers.challenges import Challenges
 from syncer.handlers.site_review import Listing, SiteReview
+from syncer.installed_places import built_places
 from syncer.settings import SyncerSettings
 
 __all__ = ["create_app"]
@@ -35,7 +38,8 @@ def create_app(settings: SyncerSettings) -> ServiceApp:
     background = Background(service=identity(place, service), metrics=metrics, clock=system_clock)
     broker = make_broker(settings.bus, place=place, service=service, telemetry=telemetry, metrics=metrics)
     drivers = load_drivers(service)
-    context = DriverContext(place=place, user_agent=f"certbus-{service}/{release}", clock=system_clock)
+    user_agent = f"certbus-{service}/{release}"
+    context = DriverContext(place=place, user_agent=user_agent, clock=system_clock)
     ports = built(drivers, settings.targets, context)
     clusters = {destination.name: port for destination, port in ports.items() if isinstance(port, Listing)}
     publisher = EventPublisher(broker=broker, source=source(place, service), clock=system_clock)
@@ -53,12 +57,21 @@ def create_app(settings: SyncerSettings) -> ServiceApp:
         metrics=metrics,
         clock=system_clock,
     )
+    looks = AnswerLook(user_agent=user_agent)
+    challenges = Challenges(
+        site=place,
+        places=built_places(settings.challenges, user_agent=user_agent),
+        looks=looks,
+        source=registry,
+        reports=reports,
+        clock=system_clock,
+    )
     subscribe(
         broker,
         stream=subjects.deploy_stream(place),
         durable=durable(place, service),
         identity=settings.bus.identity,
-        handlers=engine.handlers,
+        handlers={**engine.handlers, **challenges.handlers},
     )
     readiness = service_readiness(
         broker=broker,
@@ -83,6 +96,8 @@ def create_app(settings: SyncerSettings) -> ServiceApp:
     )
     site_review = SiteReview(site=place, clusters=clusters, registry=registry, reports=reports)
     background.add_round("reconcile", settings.reconcile_every_s, engine.reconcile)
+    background.add("show_challenges", challenges.run)
+    background.add_round("challenges", settings.reconcile_every_s, challenges.read)
     background.add_round("review", settings.review_every_s, site_review.review)
     background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
     return service_app(
@@ -91,7 +106,7 @@ def create_app(settings: SyncerSettings) -> ServiceApp:
         metrics=metrics,
         readiness=readiness,
         background=background,
-        resources=[registry],
+        resources=[registry, looks],
         # The rounds first: they would begin what the engine is about to end.
-        at_shutdown=[background.stop, engine.close],
+        at_shutdown=[background.stop, engine.close, challenges.close],
     )

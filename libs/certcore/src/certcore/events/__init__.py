@@ -40,6 +40,7 @@ from certcore.events.certificates import (
     EndpointExpected,
     EndpointsExpected,
 )
+from certcore.events.challenges import ChallengeShown, ChallengeWanted
 from certcore.events.deliveries import (
     CsrExpired,
     CsrOffered,
@@ -115,6 +116,8 @@ __all__ = [
     "CertificateRenewalDueForCsr",
     "CertificateRequested",
     "CertificateWaiting",
+    "ChallengeShown",
+    "ChallengeWanted",
     "CsrAccepted",
     "CsrExpired",
     "CsrOffered",

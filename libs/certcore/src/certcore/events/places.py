@@ -9,8 +9,10 @@ from certcore.reading import Items, ReadModel
 
 __all__ = ["CONTRACT", "DiscoveredSecret", "SiteHeartbeat", "SiteReviewed"]
 
-CONTRACT = 3
-"""The level of the event contracts that this version reads: since 3 `certbus.revision.renewal_window.v1`."""
+CONTRACT = 4
+"""The level of the event contracts that this version reads: since 3 `certbus.revision.renewal_window.v1`, since 4
+`certbus.challenge.wanted.v1` and `certbus.challenge.shown.v1`.
+"""
 
 
 class SiteHeartbeat(Event):

@@ -3,14 +3,16 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from certcore.challenges import ChallengeOrder, ChallengeState
+from certcore.clock import Clock
+from certcore.name_patterns import NamePattern
 from certcore.names import Label
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.challenge import ChallengeRecord, ChallengeSolver, Propagation
-from issuer.domain.solver_choice import checked_pattern
 
 __all__ = [
     "AnySolverDriver",
@@ -18,6 +20,7 @@ __all__ = [
     "DnsSolverSettings",
     "RecordsAt",
     "RunningSolver",
+    "SiteChallenges",
     "SolverContext",
     "SolverDriver",
     "SolverSettings",
@@ -33,7 +36,7 @@ class SolverSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
-    match: tuple[Annotated[str, AfterValidator(checked_pattern)], ...] = Field(
+    match: tuple[NamePattern, ...] = Field(
         default=(),
         description="Names that it proves: `example.org` is that name alone, `*.example.org` all below it. Without "
         "any it proves what no other solver matches.",
@@ -63,6 +66,24 @@ class AuthoritativeDns(Protocol):
         ...
 
 
+class SiteChallenges(Protocol):
+    """What sites answer to CAs, as `certkit.registry_client.RegistryClient` has it. Each call raises TransientError
+    where the registry is away or takes no more now, PermanentError where it refuses.
+    """
+
+    async def show_challenge(self, site: str, token: str, order: ChallengeOrder) -> None:
+        """Have a site answer; the same order again is no error."""
+        ...
+
+    async def challenge(self, site: str, token: str) -> ChallengeState | None:
+        """What a site said of it; None where it isn't wanted there."""
+        ...
+
+    async def remove_challenge(self, site: str, token: str) -> None:
+        """Have a site answer no more; what isn't wanted there is no error."""
+        ...
+
+
 @dataclass(frozen=True)
 class SolverContext:
     """What a solver is given. `name` is its name in the configuration."""
@@ -71,6 +92,8 @@ class SolverContext:
     user_agent: str
     records_at: RecordsAt
     dns: AuthoritativeDns
+    sites: SiteChallenges
+    clock: Clock
 
 
 class RunningSolver(ChallengeSolver, AbstractAsyncContextManager[object], Protocol):

@@ -1,11 +1,11 @@
 """Which solver proves a name, and by which of the challenges that the CA offers: a pure choice with its reason."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from certcore.name_patterns import ANY_NAME, matches_pattern, specificity
 from issuer.domain.ca_order import AuthorizationView, ChallengeKind, ChallengeOffer
 from issuer.domain.errors import NoChallengeError
 
@@ -13,16 +13,12 @@ __all__ = [
     "SolverChoice",
     "SolverReason",
     "SolverRule",
-    "checked_pattern",
     "choose_solver",
     "overlapping",
     "solver_of",
 ]
 
-_PATTERN: Final = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PROVE_WILDCARDS: Final = frozenset({ChallengeKind.DNS_01, ChallengeKind.DNS_PERSIST_01})
-_DEFAULT: Final = ""
-"""The pattern of a solver that matches whatever no other one does."""
 
 
 class SolverReason(StrEnum):
@@ -43,7 +39,7 @@ class SolverRule:
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        return self.match or (_DEFAULT,)
+        return self.match or (ANY_NAME,)
 
 
 @dataclass(frozen=True)
@@ -54,13 +50,6 @@ class SolverChoice:
     solver: str
     reason: SolverReason
     pattern: str
-
-
-def checked_pattern(pattern: str) -> str:
-    lowered = pattern.lower()
-    if len(lowered) > 253 or not _PATTERN.fullmatch(lowered):
-        raise ValueError("must be a DNS name, or `*.` and a DNS name")
-    return lowered
 
 
 def choose_solver(
@@ -83,9 +72,9 @@ def choose_solver(
             if rule.kind is not offer.kind:
                 continue
             for pattern in rule.patterns:
-                if not _matches(name, pattern):
+                if not matches_pattern(name, pattern):
                     continue
-                rank = (*_specific(name, pattern), -place)
+                rank = (*specificity(name, pattern), -place)
                 if best is None or rank > best[0]:
                     best = rank, SolverChoice(offer, rule.solver, _reason(name, pattern, place), pattern)
     if best is None:
@@ -96,10 +85,10 @@ def choose_solver(
 def solver_of(identifier: str, kind: ChallengeKind, rules: Sequence[SolverRule]) -> str | None:
     """Which solver shows a stored record of an earlier version, which names none."""
     fitting = [
-        (_specific(identifier, pattern), rule.solver)
+        (specificity(identifier, pattern), rule.solver)
         for rule in rules
         for pattern in rule.patterns
-        if rule.kind is kind and _matches(identifier, pattern)
+        if rule.kind is kind and matches_pattern(identifier, pattern)
     ]
     return max(fitting, key=lambda found: found[0])[1] if fitting else None
 
@@ -114,16 +103,6 @@ def overlapping(rules: Sequence[SolverRule]) -> str | None:
                 what = f"match {pattern}" if pattern else "match everything (they have no `match`)"
                 return f"{other} and {rule.solver} both {what} by {rule.kind}"
     return None
-
-
-def _matches(name: str, pattern: str) -> bool:
-    if pattern.startswith("*."):
-        return name.endswith(pattern[1:])
-    return pattern in {_DEFAULT, name}
-
-
-def _specific(name: str, pattern: str) -> tuple[int, int]:
-    return (1 if pattern == name else 0, pattern.count(".") + 1 if pattern else 0)
 
 
 def _reason(name: str, pattern: str, place: int) -> SolverReason:

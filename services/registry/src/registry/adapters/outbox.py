@@ -14,12 +14,16 @@ from certkit.bounds import LARGEST_EVENT
 from certkit.telemetry import current_traceparent
 from registry.adapters.store import Transaction
 from registry.domain.certificate import Certificate
+from registry.domain.challenge import Challenge, wanted
 from registry.domain.deployment import Deployment
 from registry.domain.signing import WantedCsr
 
 __all__ = ["SOURCE", "Bell", "Outbox"]
 
 SOURCE: Final = source(HUB, Service.REGISTRY)
+
+_CHALLENGES: Final = "challenges"
+"""Whose turn it is where a site is told of one: they are the issuer's, and no owner's."""
 
 
 class Bell:
@@ -98,6 +102,18 @@ class Outbox:
             about=certificate.id,
             owner=certificate.owner,
             traceparent=trace_of(certificate),
+        )
+
+    def challenge(self, transaction: Transaction, challenge: Challenge) -> None:
+        """Tell a site's syncer to show the answer to a challenge, or to remove it."""
+        self._add(
+            transaction,
+            wanted(challenge),
+            stream=subjects.deploy_stream(challenge.site),
+            subject=subjects.challenge(challenge.site, Service.SYNCER, challenge.slot),
+            about=subjects.challenge_key(challenge.host, challenge.token),
+            owner=_CHALLENGES,
+            traceparent=current_traceparent(),
         )
 
     def alert(self, transaction: Transaction, event: Alert) -> None:

@@ -1,6 +1,5 @@
 """HAProxy's runtime API, one command a connection. Its replies have no codes: they are compared word by word."""
 
-import asyncio
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ from cdn_pusher.domain.decision import Loaded
 from cdn_pusher.domain.errors import DeliveryError
 from cdn_pusher.domain.pem import HaproxyPem
 from certcore.events import DeliveryReason
+from certdelivery.haproxy_socket import HaproxyAwayError, HaproxySocket, first_line
 
-__all__ = ["Certificates", "RuntimeSocket", "first_line"]
+__all__ = ["Certificates", "RuntimeSocket"]
 
 _FIELD: Final = re.compile(r"^(?P<name>[A-Za-z0-9 ]+): ?(?P<value>.*)$", re.MULTILINE)
 
@@ -30,9 +30,8 @@ class RuntimeSocket:
     """Every call may raise DeliveryError: `unreachable` if HAProxy doesn't answer, `refused` on an error."""
 
     def __init__(self, path: Path, *, command_limit_bytes: int, timeout_s: float = 20.0) -> None:
-        self._path = path
+        self._socket = HaproxySocket(path, timeout_s=timeout_s)
         self._command_limit_bytes = command_limit_bytes
-        self._timeout_s = timeout_s
 
     async def certificates(self) -> Certificates:
         paths, transactions = [], []
@@ -104,32 +103,14 @@ class RuntimeSocket:
 
     async def _send(self, command: bytes) -> str:
         try:
-            async with asyncio.timeout(self._timeout_s):
-                reader, writer = await asyncio.open_unix_connection(self._path)
-                try:
-                    writer.write(command)
-                    # A commit streams a dot for each instance that it changes: only EOF is the end.
-                    reply = await reader.read()
-                finally:
-                    writer.close()
-        except TimeoutError:
-            detail = f"no answer in {self._timeout_s:g} s"
-            raise DeliveryError(DeliveryReason.UNREACHABLE, f"{self._path}: {detail}") from None
-        except OSError as error:
-            detail = error.strerror or str(error)
-            raise DeliveryError(DeliveryReason.UNREACHABLE, f"{self._path}: {detail}") from error
-        if not reply:
-            raise DeliveryError(DeliveryReason.UNREACHABLE, f"{self._path}: hung up without an answer")
-        return reply.decode(errors="replace")
+            return await self._socket.ask(command)
+        except HaproxyAwayError as error:
+            raise DeliveryError(DeliveryReason.UNREACHABLE, str(error)) from error
 
 
 def _set_command(path: Path, pem: HaproxyPem) -> bytes:
     # The payload's own last line break and one more: an empty line ends it.
     return b"set ssl cert %b <<\n%b\n" % (str(path).encode(), pem.content)
-
-
-def first_line(reply: str) -> str:
-    return next((line.strip() for line in reply.splitlines() if line.strip()), "nothing")[:200]
 
 
 def _refused(command: str, reply: str) -> DeliveryError:

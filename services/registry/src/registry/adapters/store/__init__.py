@@ -13,6 +13,7 @@ from registry.adapters.store.alerts import Alerts, Runs
 from registry.adapters.store.approvals import Approvals
 from registry.adapters.store.audit import Audit
 from registry.adapters.store.certificates import Certificates
+from registry.adapters.store.challenges import Challenges
 from registry.adapters.store.endpoints import Endpoints
 from registry.adapters.store.epochs import Epochs, ReportedRevisions
 from registry.adapters.store.events import Events
@@ -80,6 +81,7 @@ class Transaction:
         self.approvals = Approvals(connection)
         self.revisions = Revisions(connection)
         self.reseals = Reseals(connection)
+        self.challenges = Challenges(connection)
         self.signing_requests = SigningRequests(connection)
         self.placements = Placements(connection)
         self.endpoints = Endpoints(connection)

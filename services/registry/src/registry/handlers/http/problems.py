@@ -1,5 +1,6 @@
 """Every refusal is a problem document (RFC 9457) with a stable type."""
 
+import math
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,7 +11,7 @@ from starlette.exceptions import HTTPException
 from certcore.api import Problem
 from certcore.errors import CertbusError, InspectionError, TransientError
 from certcore.rejection import RejectedError, Rejection
-from registry.domain.errors import ConflictError, ForbiddenError, NotFoundError
+from registry.domain.errors import ConflictError, ForbiddenError, NotFoundError, TooManyError
 
 __all__ = ["UnauthorizedError", "install_problems", "respond"]
 
@@ -25,6 +26,7 @@ _TYPES: dict[type[CertbusError], tuple[int, str, str]] = {
     NotFoundError: (404, "not-found", "Not found"),
     ConflictError: (409, "conflict", "Not in the present state"),
     InspectionError: (422, "invalid-certificate", "The certificate can't be used"),
+    TooManyError: (429, "too-many", "Too many at once"),
     TransientError: (503, "unavailable", "Try again later"),
 }
 
@@ -49,8 +51,14 @@ def respond(problem: Problem, headers: dict[str, str] | None = None) -> Response
 async def _refused(_: Request, error: Exception) -> Response:
     kind = next(kind for kind in type(error).__mro__ if kind in _TYPES)
     status, slug, title = _TYPES[kind]
-    headers = {"www-authenticate": "Bearer"} if status == 401 else {"retry-after": "5"} if status == 503 else None
-    return respond(Problem(type=f"/problems/{slug}", title=title, status=status, detail=str(error)), headers=headers)
+    problem = Problem(type=f"/problems/{slug}", title=title, status=status, detail=str(error))
+    return respond(problem, headers=_headers(error, status))
+
+
+def _headers(error: Exception, status: int) -> dict[str, str] | None:
+    if isinstance(error, TooManyError):
+        return {"retry-after": str(math.ceil(error.retry_after.total_seconds()))}
+    return {"www-authenticate": "Bearer"} if status == 401 else {"retry-after": "5"} if status == 503 else None
 
 
 async def _rejected(_: Request, error: Exception) -> Response:

@@ -26,6 +26,7 @@ from syncer.targets.kubernetes.replies import (
     Metadata,
     MetadataPage,
     MetadataReply,
+    PublicDataReply,
     PublicSecret,
     PublicSecretPage,
     Secret,
@@ -46,6 +47,7 @@ _JSON: Final = "application/json"
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
 _SECRET: Final = "/api/v1/namespaces/{namespace}/secrets/{name}"  # noqa: S105 # a path
 _ALL_SECRETS: Final = "/api/v1/secrets"
 _WEBHOOK: Final = re.compile(r'^admission webhook "[^"]{1,200}" denied the request')
@@ -142,6 +144,33 @@ class ClusterApi:
         )
         if answer.status != 404:
             self._checked(answer)
+
+    async def read_public_data(self, namespace: str, name: str) -> PublicDataReply | None:
+        """A Secret whose data is public; None where there is none, or no such namespace.
+
+        Raises:
+            UnreachableError, ServerFailedError, RefusedError: as their names say.
+        """
+        answer = await self._call("GET", _SECRET, {"namespace": namespace, "name": name})
+        return None if answer.status == 404 else _read(PublicDataReply, self._checked(answer))
+
+    async def merge_secret(self, namespace: str, name: str, patch: Mapping[str, object]) -> None:
+        """Change what the patch names (RFC 7396), and nothing else.
+
+        Raises:
+            ApplyConflictError: it isn't in the resource version any more that the patch names.
+            UnreachableError, ServerFailedError, RefusedError: as their names say.
+        """
+        answer = await self._call(
+            "PATCH",
+            _SECRET,
+            {"namespace": namespace, "name": name},
+            query=[("fieldManager", MANAGER)],
+            manifest=patch,
+            content_type=_MERGE,
+            accept=_METADATA_ONLY,
+        )
+        self._checked(answer)
 
     async def list_own_metadata(self) -> AsyncIterator[Metadata]:
         """Metadata of every Secret of the cluster that carries our mark; no data is sent.

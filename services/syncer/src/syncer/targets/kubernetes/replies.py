@@ -13,6 +13,7 @@ __all__ = [
     "Metadata",
     "MetadataPage",
     "MetadataReply",
+    "PublicDataReply",
     "PublicSecret",
     "PublicSecretPage",
     "Secret",
@@ -101,6 +102,13 @@ class Secret(_Reply):
     type: str = "Opaque"
     metadata: Metadata
     data: _Data = Field(default=_Data(), repr=False)
+
+
+class PublicDataReply(_Reply):
+    """A Secret that holds nothing secret: everybody may read its data where it is shown."""
+
+    metadata: Metadata
+    data: dict[str, Base64Bytes] = {}
 
 
 class _Cause(_Reply):
