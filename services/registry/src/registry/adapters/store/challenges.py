@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, delete, select
 
 from certcore.challenges import ChallengeAction
+from certkit.upsert import put
 from registry.adapters.challenge_table import challenge
-from registry.adapters.store.statements import known_or_text, put
+from registry.adapters.store.statements import known_or_text
 from registry.domain.challenge import Challenge
 
 __all__ = ["Challenges"]
