@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from certcore.events import IssueOrder
 from certcore.placements import PLATFORM
@@ -67,7 +68,7 @@ class Hosts:
 
     def _asking(self, call: Call) -> IssuerProcess:
         """The host at the other end of the connection."""
-        sockets = _client_sockets(call.client_port)
+        sockets = _client_sockets(call.client_port, urlsplit(call.url).port)
         for issuer in self.issuers:
             pid = issuer.process.pid
             if pid is not None and sockets and opened_by_session(sockets, pid):
@@ -130,11 +131,19 @@ def _not_one(counts: Collection[int]) -> int:
     return sum(count != 1 for count in counts)
 
 
-def _client_sockets(port: int) -> frozenset[int]:
-    """The inodes of sockets whose own end is that port of 127.0.0.1."""
+def _client_sockets(port: int, server: int | None) -> frozenset[int]:
+    """The inodes of sockets whose own end is that port, and whose other end is the server's: to other servers other
+    programs may use the same port.
+    """
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     # A socket that nobody holds any more has no inode.
-    return frozenset(int(row[9]) for row in rows if int(row[1].partition(":")[2], 16) == port and row[9] != "0")
+    return frozenset(
+        int(row[9]) for row in rows if (_port(row[1]), _port(row[2])) == (port, server) and row[9] != "0"
+    )
+
+
+def _port(address: str) -> int:
+    return int(address.partition(":")[2], 16)
 
 
 @asynccontextmanager
