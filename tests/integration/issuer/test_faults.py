@@ -19,6 +19,9 @@ from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.scene import Scene, a_scene, until
 from tests.patience import HANG_S
 
+ROOM = 256 * 1024
+"""Of bytes: the process writes its log meanwhile."""
+
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 
@@ -40,10 +43,15 @@ async def ordered(scene: Scene, *names: str) -> None:
         await scene.peer.order(an_order(name, f"{name}.example.org"))
 
 
+async def says(scene: Scene, answer: str) -> bool:
+    """Whether readiness says so."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return answer in (await client.get(f"{scene.issuer.url}/readyz")).text
+
+
 async def ready(scene: Scene, answer: str) -> None:
-    """Wait until readiness says so."""
-    async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(HANG_S):
-        while answer not in (await client.get(f"{scene.issuer.url}/readyz")).text:  # noqa: ASYNC110 # another process
+    async with asyncio.timeout(HANG_S):
+        while not await says(scene, answer):  # noqa: ASYNC110 # another process
             await asyncio.sleep(0.05)
 
 
@@ -80,15 +88,20 @@ async def test_a_lock_that_another_process_holds_is_waited_for(scene: Scene, fin
 async def test_a_disk_that_was_full_is_used_again_when_it_has_room(
     scene: Scene, finalized: Callable[[], int]
 ) -> None:
-    names = [f"f{number}" for number in range(24)]
+    names: list[str] = []
     pid = scene.issuer.process.pid
     assert pid is not None
-    # For this process alone every file is as full as the journal is now.
-    limit = max(file.stat().st_size for file in scene.issuer.folder.glob("journal.db*"))
+    # What is left of the log in its file would be filled first.
+    with closing(sqlite3.connect(scene.issuer.database_file, timeout=HANG_S)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    files = [*scene.issuer.folder.glob("journal.db*"), scene.issuer.process.log_path]
+    # For this process alone every file may become little larger than the largest is now.
+    limit = max(file.stat().st_size for file in files) + ROOM
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
-        await ordered(scene, *names)
-        await ready(scene, "journal: the database takes no writes now: disk I/O error")
+        while not await says(scene, "journal: the database takes no writes now: disk I/O error"):
+            names.append(f"f{len(names)}")
+            await ordered(scene, names[-1])
     finally:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
     await scene.peer.wait_for(RevisionIssued, certificate_ids=names)

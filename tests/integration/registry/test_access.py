@@ -37,6 +37,7 @@ MAY_CALL: dict[tuple[str, str], set[Role] | None] = {
     ("GET", "/v1/bundles/{certificate_id}/{revision}"): None,
     ("PUT", "/v1/bundles/{certificate_id}/{revision}/keys"): {Role.ESCROW},
     ("GET", "/v1/reseals"): {Role.ESCROW},
+    ("POST", "/v1/heartbeats"): {Role.ESCROW},
     ("GET", "/v1/challenges"): {Role.DELIVERER},
     ("PUT", "/v1/challenges/{site}/{token}"): {Role.ISSUER},
     ("GET", "/v1/challenges/{site}/{token}"): {Role.ISSUER},
@@ -67,6 +68,7 @@ BODIES: dict[tuple[str, str], object] = {
     ("PUT", "/v1/bundles/{certificate_id}/{revision}"): {"chain_pem": "", "keys": []},
     ("PUT", "/v1/bundles/{certificate_id}/{revision}/keys"): {"keys": []},
     ("POST", "/v1/issued"): {"epoch": 7, "revisions": []},
+    ("POST", "/v1/heartbeats"): {"site": "hub", "service": "escrow", "version": "1"},
 }
 
 

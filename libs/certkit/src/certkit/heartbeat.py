@@ -7,7 +7,6 @@ from prometheus_client import CollectorRegistry
 
 from certcore.clock import Clock
 from certcore.events import CONTRACT, Event, SiteHeartbeat
-from certcore.identities import Service
 from certkit.metric_names import HEARTBEAT, gauge
 from certkit.readiness import Readiness
 
@@ -15,7 +14,7 @@ __all__ = ["Heartbeat", "Publisher"]
 
 
 class Publisher(Protocol):
-    """As `certkit.reports.StatusReports`."""
+    """As `certkit.reports.StatusReports`; who isn't on the bus tells the registry itself."""
 
     async def publish(self, event: Event, *, about: str) -> None: ...
 
@@ -28,7 +27,7 @@ class Heartbeat:
         publisher: Publisher,
         *,
         place: str,
-        service: Service,
+        service: str,
         version: str,
         readiness: Readiness,
         metrics: CollectorRegistry,

@@ -18,7 +18,7 @@ from certcore.api import IssuedAnswer, IssuedReport, IssueOrders, Page, Problem
 from certcore.bundles import IssuedBundle, ResealedKeys, ResealWanted, SealedBundle, SealedKey, StoredBundle
 from certcore.challenges import ChallengeOrder, ChallengeState
 from certcore.errors import PermanentError, TransientError
-from certcore.events import ChallengeWanted, CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder
+from certcore.events import ChallengeWanted, CsrWanted, DeploymentOrdered, EndpointsExpected, Event, IssueOrder
 from certcore.placements import PLATFORM
 from certcore.reading import ReadModel
 from certcore.review import SiteReviewUpdate
@@ -181,11 +181,7 @@ class RegistryClient:
         return await self._all("/v1/deployments", DeploymentOrdered)
 
     async def wanted_csrs(self) -> list[CsrWanted]:
-        """The signing requests that the caller's targets should offer.
-
-        Raises:
-            TransientError, PermanentError: as `deployments`.
-        """
+        """The signing requests that the caller's targets should offer. Raises as `deployments` does."""
         return (await self._all("/v1/csrs", CsrWanted)).items
 
     async def expectations(self) -> Listed[EndpointsExpected]:
@@ -197,12 +193,16 @@ class RegistryClient:
         return await self._all("/v1/expectations", EndpointsExpected)
 
     async def reseals(self) -> Listed[ResealWanted]:
-        """The keys that the escrow should seal again.
+        """The keys that the escrow should seal again. Raises as `deployments` does."""
+        return await self._all("/v1/reseals", ResealWanted)
+
+    async def beat(self, heartbeat: Event) -> None:
+        """Tell that a process lives which isn't on the bus. A registry of the version before doesn't hear it.
 
         Raises:
-            TransientError, PermanentError: as `deployments`.
+            TransientError, PermanentError: as `store_resealed`.
         """
-        return await self._all("/v1/reseals", ResealWanted)
+        await self._call("POST", "/v1/heartbeats", body=heartbeat, expected={HTTPStatus.NOT_FOUND})
 
     async def store_resealed(self, wanted: ResealWanted, keys: Sequence[SealedKey]) -> None:
         """Hand over keys that were sealed again; the same twice is no error.

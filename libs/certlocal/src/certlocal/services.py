@@ -206,7 +206,7 @@ def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
 
 
 def _escrow(home: Home) -> dict[str, Value]:
-    return {"state_folder": str(home.path("escrow")), "reseal_every_s": 5}
+    return {"state_folder": str(home.path("escrow")), "reseal_every_s": 5, "heartbeat_every_s": 5}
 
 
 def _escrow_public_key(home: Home) -> str:

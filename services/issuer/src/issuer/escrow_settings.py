@@ -25,6 +25,7 @@ class EscrowSettings(EscrowKeySettings):
     http: HttpSettings
     registry: RegistrySettings
     telemetry: TelemetrySettings = TelemetrySettings()
+    heartbeat_every_s: Annotated[float, Field(gt=0)] = 15.0
     reseal_every_s: Annotated[float, Field(gt=0)] = Field(
         default=30.0, description="How often the registry is asked what is to be sealed again."
     )

@@ -55,6 +55,7 @@ from registry.handlers.http.certificates_api import certificates_router
 from registry.handlers.http.challenges_api import challenges_router
 from registry.handlers.http.events_api import events_router
 from registry.handlers.http.faults import Faults
+from registry.handlers.http.heartbeats_api import heartbeats_router
 from registry.handlers.http.issued_api import issued_router
 from registry.handlers.http.problems import install_problems
 from registry.handlers.http.requests_api import requests_router
@@ -114,7 +115,6 @@ def create_app(settings: Settings) -> FastAPI:
     outbox = Outbox(clock=system_clock, new_id=_new_id)
     changes = Changes(outbox=outbox, clock=system_clock)
     kinds = load_target_kinds()
-    door = RequestDoor(kinds)
     requests = Requests(
         store=store,
         changes=changes,
@@ -128,13 +128,14 @@ def create_app(settings: Settings) -> FastAPI:
     resealing = Resealing(store=store, changes=changes, bell=bell, clock=system_clock)
     challenges = Challenges(store=store, outbox=outbox, bell=bell, clock=system_clock)
     levels, reviews = Deployments(changes=changes), Reviews(store=store, clock=system_clock)
-    once = Once(store=store, bell=bell, clock=system_clock)
+    door, once = RequestDoor(kinds), Once(store=store, bell=bell, clock=system_clock)
+    site_reports = SiteReports(once=once, deployments=levels, reviews=reviews, clock=system_clock)
     reports = {
         **RevisionReports(once=once, changes=changes, clock=system_clock).handlers(),
         **DeliveryReports(once=once, changes=changes, clock=system_clock).handlers(),
         **ObservationReports(once=once, changes=changes, clock=system_clock).handlers(),
         **ChallengeReports(once=once, clock=system_clock).handlers(),
-        **SiteReports(once=once, deployments=levels, reviews=reviews, clock=system_clock).handlers(),
+        **site_reports.handlers(),
     }
     intake = Intake(store=store, requests=requests, door=door, outbox=outbox, bell=bell, clock=system_clock)
     alarms = Alarms(outbox=outbox, clock=system_clock)
@@ -221,6 +222,7 @@ def create_app(settings: Settings) -> FastAPI:
             clock=system_clock,
         ),
         reseals_router(resealing=resealing),
+        heartbeats_router(store=store, reports=site_reports),
         challenges_router(store=store, challenges=challenges),
         alerts_router(store=store),
         issued_router(restoration=restoration),

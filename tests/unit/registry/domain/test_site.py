@@ -21,6 +21,11 @@ def test_the_central_services_are_expected_and_what_each_place_enrolled() -> Non
     assert found - expected_services([]) == {("site1", "syncer"), ("site1", "pusher"), ("hub", "pusher")}
 
 
+def test_an_escrow_is_expected_from_when_it_was_first_heard() -> None:
+    heard = seen(place="hub", service="escrow")
+    assert expected_services([], [heard, seen(place="site9")]) - expected_services([]) == {("hub", "escrow")}
+
+
 def test_a_key_is_sealed_to_those_who_deliver_the_platform_s_variant() -> None:
     placed = [placement("web"), placement("b"), placement("cdn", own_key=True)]
     assert recipient_names(placed) == {"site1-syncer"}

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from certcore.events import Recipient, SiteHeartbeat
-from certcore.identities import HUB
+from certcore.identities import ESCROW, HUB
 from certcore.placements import PLATFORM
 from registry.domain.placement import Placement
 
@@ -90,10 +90,13 @@ def is_silent(seen: ServiceSeen, *, now: datetime) -> bool:
     return seen.last_heartbeat is None or now - seen.last_heartbeat > SILENT_AFTER
 
 
-def expected_services(sites: Iterable[Site]) -> set[tuple[str, str]]:
-    """Place and service of everything that should report: the central services, and what each place enrolled."""
+def expected_services(sites: Iterable[Site], seen: Iterable[ServiceSeen] = ()) -> set[tuple[str, str]]:
+    """Place and service of everything that should report: the central services, what each place enrolled, and an
+    escrow that was ever heard; not everybody has one.
+    """
     placed = {(site.name, service) for site in sites for service in site.services}
-    return {(HUB, "issuer"), (HUB, "monitor"), *placed}
+    escrow = {(HUB, ESCROW)} & {(service.place, service.service) for service in seen}
+    return {(HUB, "issuer"), (HUB, "monitor"), *placed, *escrow}
 
 
 def recipient_names(placements: Iterable[Placement]) -> set[str]:

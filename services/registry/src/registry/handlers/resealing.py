@@ -1,6 +1,7 @@
 """Keys that are to be sealed again: listed for the escrow, taken from it, and what happens where there is none."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -58,7 +59,9 @@ class Resealing:
         items, now = page.items or (), self._clock()
 
         def note(transaction: Transaction) -> None:
-            transaction.services.save(ServiceSeen(HUB, ESCROW, version=None, last_heartbeat=now))
+            # One of the version before has no other sign of life.
+            seen = transaction.services.get(HUB, ESCROW) or ServiceSeen(HUB, ESCROW, None, None)
+            transaction.services.save(replace(seen, last_heartbeat=now))
             for item in items:
                 what = f"{item.certificate_id}/{item.revision}/{item.variant}"
                 names = ", ".join(recipient.name for recipient in item.recipients)

@@ -89,12 +89,13 @@ class Watch:
         now = self._clock()
 
         def judged(transaction: Transaction) -> list[Finding]:
-            expected = expected_services(transaction.sites.all())
+            seen = transaction.services.all()
+            expected = expected_services(transaction.sites.all(), seen)
             self._expected_since = {key: self._expected_since.get(key, now) for key in expected}
             return [
                 *judge_services(
                     self._expected_since,
-                    transaction.services.all(),
+                    seen,
                     start=self._start,
                     bus=self._state,
                     now=now,
