@@ -25,6 +25,7 @@ from certlocal.nats_server import NatsServer
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers
 from tests import servers
+from tests.fork_server import fork_server
 from tests.ports import free_port
 
 __all__ = ["OWNERS", "Person", "RegistryProcess", "Row", "RunningRegistry", "running_registry"]
@@ -71,6 +72,7 @@ class RegistryProcess:
             name="registry",
             ports=(port,),
             argv=[sys.executable, "-m", "registry"],
+            start=fork_server(),
             log_path=folder / "registry.log",
             env={
                 **{

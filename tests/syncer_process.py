@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from certcore.api import Role
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers
+from tests.fork_server import fork_server
 from tests.patience import HANG_S
 from tests.ports import free_port
 from tests.registry_process import RunningRegistry
@@ -58,6 +59,7 @@ class SyncerProcess:
         self.process = ChildProcess(
             name=name,
             argv=[sys.executable, "-m", "syncer"],
+            start=fork_server(),
             log_path=self.folder / "syncer.log",
             ports=(self.port,),
             env={

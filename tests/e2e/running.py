@@ -5,14 +5,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from certlocal.home import Home
+from certlocal.process import Start
 from certlocal.system import LocalSystem
 
 __all__ = ["running_system"]
 
 
 @asynccontextmanager
-async def running_system(folder: Path) -> AsyncIterator[LocalSystem]:
-    system = LocalSystem(Home(folder), kubernetes=False, tell=print)
+async def running_system(folder: Path, *, start: Start) -> AsyncIterator[LocalSystem]:
+    """`start` is for the processes of our services."""
+    system = LocalSystem(Home(folder), kubernetes=False, tell=print, start=start)
     try:
         await system.start()
         yield system

@@ -13,6 +13,7 @@ from certcore.sealing import generate_recipient_key
 from certlocal.requests import orders_request
 from certlocal.system import LocalSystem
 from tests.e2e.running import running_system
+from tests.fork_server import fork_server
 from tests.patience import HANG_S
 
 pytestmark = pytest.mark.e2e
@@ -48,7 +49,7 @@ def replace_key(registry: Registry, key_file: Path) -> None:
 
 
 async def test_a_site_with_a_new_key_gets_what_it_had_and_nothing_is_issued(tmp_path: Path) -> None:
-    async with running_system(tmp_path) as system:
+    async with running_system(tmp_path, start=fork_server()) as system:
         # Without its private half the issuer has nothing that opens a key.
         assert (tmp_path / "escrow" / "escrow.key").exists()
         assert list((tmp_path / "issuer").glob("*.key")) in ([], [tmp_path / "issuer" / "journal.key"])

@@ -6,18 +6,20 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import pytest_asyncio
 from nats.aio.msg import Msg
 
 from certcore.api import CertificateView
 from certcore.events import AlertRaised, AlertResolved
 from certcore.identities import alerts_durable, owner_identity
 from certkit.background import end_tasks
+from certlocal.process import execute
 from certlocal.services import SERVICES
 from certlocal.story import Story
 from certlocal.system import Listener, LocalSystem
@@ -25,6 +27,7 @@ from certlocal.trace_tree import read_trace
 from tests.authority import Authority
 from tests.e2e.key_scan import forms_of, scan
 from tests.e2e.rounds import ask, in_files, renew, request, until, wait_live
+from tests.e2e.running import running_system
 from tests.patience import HANG_S
 from tests.ports import free_port
 from tests.tls_servers import tls_server
@@ -32,6 +35,13 @@ from tests.tls_servers import tls_server
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 _NAMES = ("orders", "shop", "edge")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalSystem]:
+    """Started as an operator does it: what /proc shows of the processes is looked at."""
+    async with running_system(tmp_path_factory.mktemp("home"), start=execute) as local:
+        yield local
 
 
 async def test_every_promise_of_the_story_holds(system: LocalSystem) -> None:

@@ -14,12 +14,13 @@ from certlocal.local_ca import LocalCa
 from certlocal.system import LocalSystem
 from tests.e2e.rounds import ask, until
 from tests.e2e.strangers import Stranger, stranger
+from tests.fork_server import fork_server
 
 pytestmark = pytest.mark.e2e
 
 
 def _system(folder: Path) -> LocalSystem:
-    return LocalSystem(Home(folder), kubernetes=False, tell=print)
+    return LocalSystem(Home(folder), kubernetes=False, tell=print, start=fork_server())
 
 
 async def test_a_system_gives_way_to_a_stranger_names_a_late_one_and_trusts_none(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from certlocal.process import ChildProcess
 from certlocal.services import SITES
 from certlocal.system import LocalSystem
 from tests.e2e.rounds import in_files
+from tests.fork_server import fork_server
 from tests.patience import HANG_S
 
 __all__ = ["TEAMS", "Fleet", "running_fleet"]
@@ -262,7 +263,7 @@ async def running_fleet(
     folder: Path, *, certificates: int = 0, before: Callable[[LocalSystem], None] | None = None
 ) -> AsyncIterator[Fleet]:
     """A whole system with so many live certificates; `before` is called before it starts."""
-    system = LocalSystem(Home(folder), kubernetes=False, tell=print, owners=TEAMS)
+    system = LocalSystem(Home(folder), kubernetes=False, tell=print, owners=TEAMS, start=fork_server())
     if before is not None:
         before(system)
     fleet = Fleet(system, {site: free_port() for site in SITES})

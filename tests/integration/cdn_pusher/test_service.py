@@ -30,6 +30,7 @@ from certcore.sealing import RecipientKey, generate_recipient_key
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers
 from tests.authority import Issued
+from tests.fork_server import fork_server
 from tests.integration.cdn_pusher.balancer import DEFAULT, TARGET, Balancer, balancer, pem_of
 from tests.otlp_collector import otlp_collector
 from tests.ports import free_port
@@ -122,6 +123,7 @@ probe = ["127.0.0.1:{edge.place.port}"]
             name="cdn-pusher",
             ports=(http_port,),
             argv=[sys.executable, "-m", "cdn_pusher"],
+            start=fork_server(),
             log_path=tmp_path / "pusher.log",
             env={"CERTBUS_CONFIG_FILE": str(tmp_path / "pusher.toml")},
         )

@@ -22,6 +22,7 @@ from certcore.sealing import RecipientKey, generate_recipient_key
 from certdelivery.drivers import load_drivers, setting_faults
 from certlocal.process import ChildProcess
 from tests import servers
+from tests.fork_server import fork_server
 from tests.integration.certdelivery.installed_toy import TOY, install
 from tests.issuing import Authority
 from tests.ports import free_port
@@ -81,6 +82,7 @@ folder = "{tmp_path}/drops"
         process = ChildProcess(
             name="cdn-pusher",
             argv=[sys.executable, "-m", "cdn_pusher"],
+            start=fork_server(),
             log_path=tmp_path / "pusher.log",
             env={
                 "CERTBUS_CONFIG_FILE": str(tmp_path / "pusher.toml"),

@@ -16,6 +16,7 @@ from certkit.tls import TlsFileError, TlsFiles, client_context, server_context
 from certlocal.local_ca import LocalCa, Pair
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers
+from tests.fork_server import fork_server
 from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
@@ -272,6 +273,7 @@ registry = {{ url = "https://127.0.0.1:1", token_file = "{tmp_path}/token" }}
     process = ChildProcess(
         name="monitor",
         argv=[sys.executable, "-m", "monitor"],
+        start=fork_server(),
         log_path=tmp_path / "monitor.log",
         env={"CERTBUS_CONFIG_FILE": str(tmp_path / "monitor.toml")},
         ports=(port,),

@@ -10,6 +10,7 @@ from certcore.identities import ESCROW
 from certcore.sealing import RecipientKey, generate_recipient_key
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers
+from tests.fork_server import fork_server
 from tests.ports import free_port
 from tests.registry_standin import ISSUER_TOKEN
 
@@ -111,6 +112,7 @@ class IssuerProcess:
             name="issuer",
             ports=(self.http_port,),
             argv=[sys.executable, "-m", "issuer"],
+            start=fork_server(),
             log_path=self.folder / f"{self.name}.log",
             env={
                 **{

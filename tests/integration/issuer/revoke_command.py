@@ -1,36 +1,35 @@
 """`python -m issuer revoke` beside a running issuer, and what a Pebble says of a certificate."""
 
-import asyncio
-import os
 import ssl
 import sys
-from asyncio.subprocess import PIPE, STDOUT, Process
 
 import httpx
 
+from certlocal.process import ChildProcess
 from tests import servers
+from tests.fork_server import ended, fork_server
 from tests.integration.issuer.issuer_process import IssuerProcess
-from tests.patience import HANG_S
 
 __all__ = ["begun", "revoke", "status_at"]
 
 
-async def begun(issuer: IssuerProcess, *arguments: str) -> Process:
+def begun(issuer: IssuerProcess, *arguments: str) -> ChildProcess:
     """With the settings of that issuer."""
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "issuer", "revoke", *arguments),
-        env={**os.environ, **issuer.process.env},
-        stdout=PIPE,
-        stderr=STDOUT,
+    process = ChildProcess(
+        name="revoke",
+        argv=[sys.executable, "-m", "issuer", "revoke", *arguments],
+        log_path=issuer.folder / "revoke.log",
+        env=issuer.process.env,
+        start=fork_server(),
     )
+    process.start()
+    return process
 
 
 async def revoke(issuer: IssuerProcess, *arguments: str) -> tuple[int, str]:
-    """The exit code, and all that was told."""
-    process = await begun(issuer, *arguments)
-    output, _ = await asyncio.wait_for(process.communicate(), HANG_S)
-    assert process.returncode is not None
-    return process.returncode, output.decode()
+    """With the settings of that issuer: the exit code, and all that was told."""
+    code, out, err = await ended("issuer", "revoke", *arguments, env=issuer.process.env)
+    return code, out + err
 
 
 async def status_at(pebble: servers.Pebble, serial: str) -> tuple[str, int | None]:

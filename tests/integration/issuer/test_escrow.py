@@ -16,6 +16,7 @@ from certcore.sealing import generate_recipient_key
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers
 from tests.e2e.key_scan import forms_of, scan
+from tests.fork_server import fork_server
 from tests.integration.registry.bus import Bus, eventually
 from tests.integration.registry.rotated_site import Site, a_site
 from tests.integration.registry.stand_ins import StandIns
@@ -39,6 +40,7 @@ async def an_escrow(folder: Path, site: Site) -> AsyncIterator[ChildProcess]:
     process = ChildProcess(
         name="escrow",
         argv=[sys.executable, "-m", "issuer", "escrow"],
+        start=fork_server(),
         log_path=folder / "escrow.log",
         env={
             **{

@@ -1,9 +1,6 @@
 """`python -m issuer forecast` by the settings and the journal of an issuer, which it only reads."""
 
-import asyncio
 import json
-import os
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from issuer.adapters.ledger import Ledger
 from issuer.domain.budget import BudgetSettings
 from issuer.domain.budget_ask import AskedCa
 from issuer.handlers.forecast import ForecastAnswer
+from tests.fork_server import ended
 from tests.integration.issuer.test_journal import MIGRATIONS, opened
 from tests.unit.issuer.domain.budgets import ask
 
@@ -41,15 +39,7 @@ async def forecast(folder: Path, *arguments: str, given: str = "") -> tuple[int,
         f"CERTBUS_ISSUER_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in told.items()
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "issuer", "forecast", *arguments),
-        env={**os.environ, **env},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate(given.encode())
-    return process.returncode or 0, out.decode(), err.decode()
+    return await ended("issuer", "forecast", *arguments, env=env, given=given)
 
 
 async def test_the_ledger_tells_when_orders_could_go(tmp_path: Path) -> None:

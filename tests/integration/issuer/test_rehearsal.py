@@ -1,10 +1,7 @@
 """`certbus issuer test` against a real Knot, with one Pebble as the CA and another as its sibling for tests."""
 
-import asyncio
 import json
-import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,8 +13,8 @@ import pytest
 from certlocal.private_file import write_private
 from certlocal.tools import Tell
 from tests import servers
+from tests.fork_server import ended
 from tests.integration.issuer.knot_world import KnotWorld, knot_world
-from tests.patience import HANG_S
 
 pytestmark = pytest.mark.integration
 
@@ -57,17 +54,11 @@ class _Stage:
             f"CERTBUS_ISSUER_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
             for name, value in told.items()
         }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "certbus", "issuer", "test", *arguments),
-            env={**os.environ, **read},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await asyncio.wait_for(process.communicate(), HANG_S)
-        lines = output.decode().splitlines()
+        code, out, err = await ended("certbus", "issuer", "test", *arguments, env=read)
+        output = out + err
+        lines = output.splitlines()
         steps = {line.split()[1]: line for line in lines if line.startswith(("  ✓ ", "  ✗ ", "  - "))}
-        return process.returncode or 0, steps, output.decode()
+        return code, steps, output
 
     def _both_roots(self) -> Path:
         file = self.folder / "roots.pem"

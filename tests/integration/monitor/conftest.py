@@ -12,6 +12,7 @@ from certlocal.process import ChildProcess
 from monitor.adapters.store import Store
 from tests import servers
 from tests.authority import Authority
+from tests.fork_server import fork_server
 from tests.integration.monitor.watch import Watch
 from tests.ports import free_port
 from tests.registry_standin import registry_standin
@@ -48,6 +49,7 @@ registry = {{ url = "{registry.url}", token_file = "{registry.settings(tmp_path)
         process = ChildProcess(
             name="monitor",
             argv=[sys.executable, "-m", "monitor"],
+            start=fork_server(),
             log_path=tmp_path / "monitor.log",
             # Spans that are exported in batches wait for the end.
             env={"CERTBUS_CONFIG_FILE": str(tmp_path / "monitor.toml"), "OTEL_BSP_SCHEDULE_DELAY": "600000"},

@@ -29,6 +29,7 @@ from certkit.declare import declare
 from certkit.topology import topology
 from certlocal.process import ChildProcess
 from certlocal.readiness import answers
+from tests.fork_server import fork_server
 from tests.issuing import SITE, Issued, recipient_key
 from tests.patience import HANG_S
 from tests.ports import free_port
@@ -81,6 +82,7 @@ class Site:
         self.process = ChildProcess(
             name="syncer",
             argv=[sys.executable, "-m", "syncer"],
+            start=fork_server(),
             log_path=folder / "syncer.log",
             env={"CERTBUS_CONFIG_FILE": str(folder / "syncer.toml")},
             ports=(self._port,),

@@ -15,6 +15,7 @@ from typing import Final
 
 from certcore.api import CertificateState
 from certcore.conditions import Health
+from certlocal.process import execute
 from certlocal.system import LocalSystem
 from tests.e2e.running import running_system
 from tests.patience import HANG_S
@@ -47,7 +48,7 @@ def _issued(home: Path) -> dict[str, tuple[int, str]]:
 
 async def _started(home: Path) -> tuple[dict[str, tuple[int, str]], int]:
     """Start this version in the home: what is live then, and how many orders the CA finalized ever."""
-    async with running_system(home) as system:
+    async with running_system(home, start=execute) as system:
         return await _all_well(system), len(system.pebble.finalized_orders())
 
 

@@ -12,7 +12,7 @@ from certlocal.home import Home
 from certlocal.local_ca import LocalCa
 from certlocal.local_dns import UpdatedDns
 from certlocal.nats_identities import NatsIdentities
-from certlocal.process import ChildProcess
+from certlocal.process import ChildProcess, Start
 
 __all__ = ["INTERNAL_CA", "PUBLIC_CA", "SERVICES", "SITES", "Service", "Surroundings", "service_processes"]
 
@@ -69,27 +69,30 @@ class Service:
 
 
 def service_processes(
-    home: Home, around: Surroundings, identities: NatsIdentities, ca: LocalCa
+    home: Home, around: Surroundings, identities: NatsIdentities, ca: LocalCa, *, start: Start | None = None
 ) -> dict[str, Service]:
-    """The services by name, not started yet; each listens on loopback and logs into <home>/logs."""
-    start = _Starter(home, around, identities, ca)
+    """The services by name, not started yet; each listens on loopback and logs into <home>/logs. `start` is for their
+    processes.
+    """
+    make = _Maker(home, around, identities, ca, start)
     found = [
-        start.service("registry", "registry", _registry(home), port=around.registry_port),
-        start.service("issuer", "issuer", _issuer(home, around)),
-        start.escrow(_escrow(home)),
-        start.service("monitor", "monitor", _monitor(home, around)),
-        *(start.service(identity(site, "syncer"), "syncer", _syncer(home, around, site)) for site in SITES),
-        start.service(identity("site1", "pusher"), "cdn_pusher", _pusher(home, around)),
+        make.service("registry", "registry", _registry(home), port=around.registry_port),
+        make.service("issuer", "issuer", _issuer(home, around)),
+        make.escrow(_escrow(home)),
+        make.service("monitor", "monitor", _monitor(home, around)),
+        *(make.service(identity(site, "syncer"), "syncer", _syncer(home, around, site)) for site in SITES),
+        make.service(identity("site1", "pusher"), "cdn_pusher", _pusher(home, around)),
     ]
     return {service.name: service for service in found}
 
 
 @dataclass(frozen=True)
-class _Starter:
+class _Maker:
     home: Home
     around: Surroundings
     identities: NatsIdentities
     ca: LocalCa
+    start: Start | None
 
     def service(self, name: str, module: str, own: dict[str, Value], *, port: int | None = None) -> Service:
         client = self.ca.client(name)
@@ -142,6 +145,7 @@ class _Starter:
             log_path=self.home.path("logs", f"{name}.log"),
             env=env,
             ports=(port,),
+            start=self.start,
         )
         return Service(name, process, f"https://127.0.0.1:{port}")
 

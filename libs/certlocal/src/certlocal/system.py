@@ -30,7 +30,7 @@ from certlocal.local_dns import make_dns
 from certlocal.nats_identities import NatsIdentities
 from certlocal.nats_server import NatsServer
 from certlocal.pebble_ca import ChallengeDns, PebbleCa, PebblePorts
-from certlocal.process import ChildProcess
+from certlocal.process import ChildProcess, Start
 from certlocal.readiness import answers
 from certlocal.requests import NAMESPACES, SECRET, Places
 from certlocal.services import SITES, Service, Surroundings, service_processes
@@ -64,13 +64,15 @@ class LocalSystem:
         without: str | None = None,
         knot: bool = True,
         owners: Sequence[str] = OWNERS,
+        start: Start | None = None,
     ) -> None:
         """The service `without`, one of SERVICES, is left to somebody else to run; the start waits for it.
 
         `owners` are those who may ask over the bus. Without `knot`, or where that can't be had, all names are proven
-        by the CA's test server.
+        by the CA's test server. `start` is for the processes of our services.
         """
         self.home = home
+        self._start = start
         self.owners = tuple(owners)
         self.kubernetes = kubernetes or home.has_kubernetes
         self.services: dict[str, Service] = {}
@@ -176,7 +178,7 @@ class LocalSystem:
             haproxy_port=self.places.edge,
             clusters={site: str(self.home.path("kubernetes", site, "syncer.kubeconfig")) for site in self.clusters},
         )
-        self.services = service_processes(self.home, around, self.identities, self._ca)
+        self.services = service_processes(self.home, around, self.identities, self._ca, start=self._start)
         await self._start_services()
         self._watching = asyncio.create_task(self._watch())
 
