@@ -128,6 +128,9 @@ def make_broker(
         graceful_timeout=20,
         error_cb=_log_error,
         logger=None,
+        # Handlers take the message as it is: nothing is injected, and no model of a call is made.
+        apply_types=False,
+        serializer=None,
         decoder=_leave_encoded,
         middlewares=(
             _Telemetry(settings_provider_factory=_span_names, tracer_provider=telemetry.provider),
