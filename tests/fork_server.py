@@ -143,17 +143,22 @@ def _serve(door: socket.socket) -> Mapping[str, Any] | None:
         if not data:
             return None
         *standard, told = descriptors
+        settled, settles = os.pipe()
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for descriptor in (door.detach(), woken, wake, told, *telling.values()):
+            for descriptor in (door.detach(), woken, wake, told, settled, *telling.values()):
                 os.close(descriptor)
             _settle(server, standard)
+            os.close(settles)
             order: Mapping[str, Any] = json.loads(data)
             return order
-        for descriptor in standard:
+        for descriptor in (settles, *standard):
             os.close(descriptor)
+        # Whoever has its number may end its group: there must be one by then.
+        os.read(settled, 1)
+        os.close(settled)
         telling[pid] = told
         door.send(str(pid).encode())
 

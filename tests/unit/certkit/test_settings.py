@@ -102,7 +102,34 @@ def test_a_file_that_can_not_be_used_is_told_by_its_field_with_exit_code_2(
     with pytest.raises(SystemExit) as left:
         load_settings(Settings)
     assert left.value.code == 2
-    first, second = capsys.readouterr().err.splitlines()
+    first, second, third = capsys.readouterr().err.splitlines()
     assert first.startswith(f"setting bus.ca_file: {tmp_path}/roots.pem: holds no certificates in PEM")
     assert "CERTBUS_TEST_BUS__CA_FILE" in first
     assert second.startswith(f"setting registry.ca_file: {tmp_path}/missing.pem: can't be read: No such file")
+    assert third.startswith("setting registry.token_file: token: can't be read: No such file")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "No such file or directory"),
+        (b"bus = {", "is no TOML: "),
+        (b"\xff\xfe", "is no TOML: "),
+    ],
+)
+def test_a_settings_file_that_can_not_be_read_is_told_by_its_path(
+    content: bytes | None,
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "service.toml"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("CERTBUS_CONFIG_FILE", str(file))
+    with pytest.raises(SystemExit) as left:
+        load_settings(Settings)
+    assert left.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"CERTBUS_CONFIG_FILE {file}: {problem}")

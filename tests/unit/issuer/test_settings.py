@@ -163,7 +163,7 @@ def _documented(*parts: str) -> list[str]:
 REST = """
 bus = {identity = "issuer"}
 http = {plain_text = true}
-registry = {token_file = "/token"}
+registry = {token_file = "FOLDER/token"}
 database_url = "sqlite+aiosqlite:///journal.db"
 state_folder = "/state"
 """
@@ -174,7 +174,8 @@ def test_three_lines_are_enough_for_a_first_certificate(tmp_path: Path, monkeypa
     assert len(lines.splitlines()) == 3
     assert lines == _documented("docs", "cas.md")[0]
     file = tmp_path / "issuer.toml"
-    file.write_text(REST + lines)
+    file.write_text(REST.replace("FOLDER", str(tmp_path)) + lines)
+    (tmp_path / "token").touch()
     monkeypatch.setenv("CERTBUS_CONFIG_FILE", str(file))
 
     read = load_settings(Settings)

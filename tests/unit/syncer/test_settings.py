@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from certcore.sealing import generate_recipient_key
 from certkit.settings import load_settings
 from syncer.settings import SyncerSettings
 
@@ -9,14 +10,16 @@ BASE = """
 place = "site1"
 bus = { identity = "site1-syncer" }
 http = { plain_text = true }
-registry = { token_file = "/token" }
-recipient = { name = "site1-syncer", key_file = "/key" }
+registry = { token_file = "FOLDER/token" }
+recipient = { name = "site1-syncer", key_file = "FOLDER/key" }
 """
 
 
 def _load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str = "") -> SyncerSettings:
     file = tmp_path / "syncer.toml"
-    file.write_text(BASE + more)
+    file.write_text(BASE.replace("FOLDER", str(tmp_path)) + more)
+    (tmp_path / "token").touch()
+    generate_recipient_key("site1-syncer", tmp_path / "key")
     monkeypatch.setenv("CERTBUS_CONFIG_FILE", str(file))
     return load_settings(SyncerSettings)
 

@@ -3,6 +3,7 @@
 import os
 import ssl
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from certcore.errors import SealingError
 from certcore.loopback import is_loopback
 from certcore.names import Label
+from certcore.sealing import RecipientKey
 from certkit.tls import TlsFileError, TlsFiles, client_context, server_context
 
 __all__ = [
@@ -240,6 +243,18 @@ def _unusable_files(settings: SourcedSettings) -> Iterator[SettingFault]:
                 part.tls_context()
             except TlsFileError as error:
                 yield SettingFault((name, error.role), str(error))
+        if isinstance(part, RegistrySettings):
+            try:
+                part.token_file.read_bytes()
+            except OSError as error:
+                yield SettingFault((name, "token_file"), f"{part.token_file}: can't be read: {error.strerror}")
+        if isinstance(part, RecipientSettings):
+            try:
+                RecipientKey.load(part.name, part.key_file)
+            except OSError as error:
+                yield SettingFault((name, "key_file"), f"{part.key_file}: can't be read: {error.strerror}")
+            except SealingError as error:
+                yield SettingFault((name, "key_file"), str(error))
 
 
 SettingsT = TypeVar("SettingsT", bound=SourcedSettings)
@@ -247,6 +262,13 @@ SettingsT = TypeVar("SettingsT", bound=SourcedSettings)
 
 def load_settings(kind: type[SettingsT]) -> SettingsT:
     """Read the settings of a process, or leave it with exit code 2 and a line for each field at fault."""
+    if file := os.environ.get(kind.CONFIG_FILE):
+        try:
+            tomllib.loads(Path(file).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            problem = error.strerror if isinstance(error, OSError) else f"is no TOML: {error}"
+            print(f"{kind.CONFIG_FILE} {file}: {problem}", file=sys.stderr)  # noqa: T201 # as below
+            sys.exit(2)
     try:
         settings = kind()
     except ValidationError as error:
