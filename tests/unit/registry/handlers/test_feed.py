@@ -11,14 +11,12 @@ import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
 import registry
-from certcore import subjects
-from certcore.events import CertificateLive
 from certkit.transactions import Database
-from registry.adapters.outbox import SOURCE, Bell
+from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.handlers.feed import Feed
 from tests.patience import HANG_S
-from tests.unit.registry.samples import NOON
+from tests.unit.registry.announcing import announce
 
 pytestmark = pytest.mark.asyncio
 
@@ -43,18 +41,7 @@ async def store(tmp_path: Path) -> AsyncIterator[CountingStore]:
 
 
 def commit(event_id: str) -> Callable[[Transaction], None]:
-    event = CertificateLive(certificate_id="a", name="x", owner="shop", revision=1, fingerprint_sha256="0" * 64)
-    return lambda transaction: transaction.events.add(
-        event,
-        event_id=event_id,
-        source=SOURCE,
-        stream=subjects.CERTS,
-        subject=subjects.event(event.type, "a"),
-        about="a",
-        owner="shop",
-        now=NOON,
-        traceparent=None,
-    )
+    return lambda transaction: announce(transaction, event_id)
 
 
 async def test_events_are_read_while_somebody_follows_and_not_otherwise(store: CountingStore) -> None:
