@@ -27,6 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from certcore.errors import OwnFaultError
+from certkit.prepared import driven
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -152,7 +153,7 @@ def make_engine(url: str) -> AsyncEngine:
     engine = create_async_engine(wanted, pool_pre_ping=not _is_sqlite(wanted))
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _on_connect)
-        event.listen(engine.sync_engine, "begin", _begin_writing)
+        event.listen(engine.sync_engine, "begin", _begin_awaited)
     return engine
 
 
@@ -230,12 +231,16 @@ def _on_connect_reading(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-def _begin_writing(connection: Connection) -> None:
+def _begin_awaited(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def _begin_writing(connection: Connection) -> None:
+    driven(connection, "BEGIN IMMEDIATE")
+
+
 def _begin_reading(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    driven(connection, "BEGIN")
 
 
 async def upgrade(engine: AsyncEngine, migrations: Path) -> None:

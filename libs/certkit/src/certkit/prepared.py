@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
-__all__ = ["Prepared"]
+__all__ = ["Prepared", "driven"]
 
 _Convert = Callable[[Any], Any] | None
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -56,14 +56,14 @@ class Prepared:
         form = self._form(connection, values)
         if form is None:
             return connection.execute(self._statement, values).all()
-        return form.rows(_executed(connection, form, form.parameters(values)).fetchall())
+        return form.rows(driven(connection, form.text, form.parameters(values)).fetchall())
 
     def change(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Change rows; returns how many were."""
         form = self._form(connection, values)
         if form is None:
             return connection.execute(self._statement, values).rowcount
-        return _executed(connection, form, form.parameters(values)).rowcount
+        return driven(connection, form.text, form.parameters(values)).rowcount
 
     def _form(self, connection: Connection, values: Mapping[str, Any]) -> _Form | None:
         dialect = connection.dialect
@@ -101,13 +101,14 @@ def _finding(kind: TypeEngine[Any], dialect: Dialect) -> _Convert:
     return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
-def _executed(connection: Connection, form: _Form, parameters: Sequence[Any]) -> sqlite3.Cursor:
+def driven(connection: Connection, text: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+    """Executed by SQLite's driver; its errors are told as SQLAlchemy tells them."""
     driver = connection.connection.dbapi_connection
     assert driver is not None
     try:
-        executed: sqlite3.Cursor = driver.cursor().execute(form.text, parameters)
+        executed: sqlite3.Cursor = driver.cursor().execute(text, parameters)
     except sqlite3.Error as error:
-        raise _told(error, form.text, connection) from error
+        raise _told(error, text, connection) from error
     return executed
 
 
