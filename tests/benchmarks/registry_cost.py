@@ -6,6 +6,7 @@ and monitor are scripted, so that what is measured is the registry alone. Limits
 
 import asyncio
 import json
+import statistics
 import sys
 import time
 import uuid
@@ -34,6 +35,7 @@ from tests.authority import Authority, Issued
 from tests.integration.registry.bus import Bus, eventually
 from tests.registry_process import Person, RunningRegistry, running_registry
 from tests.reports import handled
+from tests.yardstick import yardstick
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -222,13 +224,15 @@ async def main(stored: int, measured: int) -> None:
         pid = registry.process.child.pid
         assert pid is not None
         before, writes, began = cpu_s(pid), await commits(registry), time.monotonic()
-        await line.live(measured)
+        async with yardstick() as taken:
+            await line.live(measured)
         cpu, wrote, took = cpu_s(pid) - before, await commits(registry) - writes, time.monotonic() - began
         states = registry.process.rows("SELECT state, COUNT(*) AS number FROM certificate GROUP BY state")
         print(json.dumps(states))
         print(f"{'measure':32} {'seen':>8} {'limit':>8}")
         print(f"{'CPU ms a certificate':32} {cpu * 1000 / measured:8.1f} {_CPU_LIMIT_MS:8.1f}")
         print(f"{'write transactions a certificate':32} {wrote / measured:8.2f} {_WRITES_LIMIT:8.2f}")
+        print(f"{'this machine: yardstick ms':32} {statistics.median(taken):8.1f}")
         print(f"{'certificates a second':32} {measured / took:8.1f}")
 
 

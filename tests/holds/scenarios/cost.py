@@ -18,6 +18,7 @@ from tests.holds.figures import Figure
 from tests.holds.fleet import TEAMS, Fleet
 from tests.holds.processes import Usage, cpu_s, of_system, usage
 from tests.patience import HANG_S
+from tests.yardstick import yardstick
 
 __all__ = ["cost_of_a_certificate", "steady_under_load"]
 
@@ -30,7 +31,8 @@ _MOST_DESCRIPTORS: Final = 5
 async def cost_of_a_certificate(fleet: Fleet, *, count: int, idle_s: float, a_second: float = 4.0) -> list[Figure]:
     """Steadily asked for beside what is stored; what the registry does anyway is measured before, and taken off.
 
-    Nobody asks the registry how far they are: its database is read from beside.
+    Nobody asks the registry how far they are: its database is read from beside. By the yardstick, figures of
+    different days compare.
     """
     stored = len(fleet.names)
     registry = {"registry": fleet.system.services["registry"].process}
@@ -42,15 +44,11 @@ async def cost_of_a_certificate(fleet: Fleet, *, count: int, idle_s: float, a_se
     before = await spent()
     await asyncio.sleep(idle_s)
     began = await spent()
-    names = [f"costs-{number}" for number in range(count)]
-    asking = []
-    for number, name in enumerate(names):
-        asking.append(asyncio.create_task(fleet.request(name, SITES[number % 2], team=TEAMS[number % len(TEAMS)])))
-        await asyncio.sleep(1 / a_second)
-    await asyncio.gather(*asking)
-    while (live := _live(fleet, "costs-")) < count:
-        assert time.monotonic() - began[0] < 2 * HANG_S, f"{live} of {count} are live"
-        await asyncio.sleep(0.5)
+    async with yardstick() as taken:
+        await _ask_for(fleet, count, a_second)
+        while (live := _live(fleet, "costs-")) < count:
+            assert time.monotonic() - began[0] < 2 * HANG_S, f"{live} of {count} are live"
+            await asyncio.sleep(0.5)
     ended = await spent()
     share = (ended[0] - began[0]) / (began[0] - before[0])
     idle_cpu, idle_commits = ((began[part] - before[part]) * share for part in (1, 2))
@@ -59,10 +57,20 @@ async def cost_of_a_certificate(fleet: Fleet, *, count: int, idle_s: float, a_se
     return [
         Figure(f"CPU of the registry a certificate at {stored} stored", 1000 * (cpu - idle_cpu) / count, 40.0, "ms"),
         Figure(f"write transactions a certificate at {stored} stored", (commits - idle_commits) / count, 6.0, ""),
+        Figure("  this machine meanwhile: yardstick", statistics.median(taken), unit="ms"),
         Figure("  with what it does anyway: CPU a certificate", 1000 * cpu / count, unit="ms"),
         Figure("  with what it does anyway: write transactions a certificate", commits / count, unit=""),
         Figure("  from the first request to the last live", ended[0] - began[0]),
     ]
+
+
+async def _ask_for(fleet: Fleet, count: int, a_second: float) -> None:
+    asking = []
+    for number in range(count):
+        name, team = f"costs-{number}", TEAMS[number % len(TEAMS)]
+        asking.append(asyncio.create_task(fleet.request(name, SITES[number % 2], team=team)))
+        await asyncio.sleep(1 / a_second)
+    await asyncio.gather(*asking)
 
 
 def _live(fleet: Fleet, prefix: str) -> int:

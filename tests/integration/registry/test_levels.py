@@ -19,6 +19,7 @@ from registry.adapters.store import Transaction
 from registry.domain.renewal import RenewalReason, order
 from registry.domain.revision import SigningRequest, SigningState
 from registry.domain.site import ServiceSeen
+from registry.handlers.deployments import Deployments
 from registry.handlers.levels import LevelPage, expectations, issue_orders
 from tests.authority import Authority
 from tests.integration.registry.statements import counted, scanned
@@ -244,6 +245,29 @@ async def test_a_page_that_the_caller_has_is_one_statement_and_one_that_it_has_n
             again = await deployments(made, frozenset({page.etag, "other"}), limit=limit)
         assert (again.etag, again.items, again.further) == (page.etag, None, page.further)
         assert len(without_transaction(statements)) == 1
+
+
+async def test_what_was_built_for_a_page_is_built_again_only_where_it_changed(made: World) -> None:
+    await issued(made, 1)
+    first = await deployments(made)
+    with counted() as statements:
+        again = await deployments(made)
+    assert (again.etag, again.items) == (first.etag, first.items)
+    assert len(without_transaction(statements)) == 1
+    other = await made.submit(SPEC.model_copy(update={"name": "other"}))
+    made.certificate_id, renewed = other, made.certificate_id
+    await made.issue(AUTHORITY, 1)
+    made.certificate_id = renewed
+    await issued(made, 2)
+    await made.store.write(lambda t: t.services.save(ServiceSeen("site1", "syncer", "1", NOON, ("files",))))
+    now = await deployments(made)
+    anew = await made.store.read(
+        lambda t: Deployments(changes=made.changes).page(t, "site1", "syncer", after="", limit=500, known=NOTHING)
+    )
+    assert now.items == anew.items
+    assert now.items is not None
+    revisions = {item.certificate_id: item.placements[0].revision for item in now.items}
+    assert revisions == {renewed: 2, other: 1}
 
 
 def without_transaction(statements: list[str]) -> list[str]:

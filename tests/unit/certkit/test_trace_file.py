@@ -1,10 +1,13 @@
 import json
 import os
 import resource
+from collections.abc import Sequence
 from pathlib import Path
 
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import Link, StatusCode
 from structlog.testing import capture_logs
 
 from certkit.trace_file import TraceFile
@@ -122,3 +125,25 @@ def test_what_can_not_be_written_is_told_once_and_stops_nothing(tmp_path: Path) 
     traced.close()
     assert names(folder / "traces.jsonl") == ["written"]
     assert os.listdir(folder) == ["traces.jsonl"]  # noqa: PTH208 # names only
+
+
+def test_a_line_is_the_span_as_the_library_writes_it(tmp_path: Path) -> None:
+    spans: list[ReadableSpan] = []
+
+    class Kept(SpanExporter):
+        def export(self, ended: Sequence[ReadableSpan]) -> SpanExportResult:
+            spans.extend(ended)
+            return SpanExportResult.SUCCESS
+
+    provider = TracerProvider(resource=Resource.create({"service.name": "ü"}), shutdown_on_exit=False)
+    for exporter in (TraceFile(tmp_path / "traces.jsonl", max_bytes=1_000_000), Kept()):
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("test")
+    with tracer.start_as_current_span("outer", attributes={"a": 1, "b": (True, False), "c": 0.1, "d": "é"}) as outer:
+        outer.add_event("seen", {"x": "y"})
+        with tracer.start_as_current_span("inner", links=[Link(outer.get_span_context(), {"why": "asked"})]) as inner:
+            inner.set_status(StatusCode.ERROR, "broke")
+    provider.shutdown()
+    lines = (tmp_path / "traces.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [json.loads(span.to_json()) for span in spans]
+    assert len(lines) == 2

@@ -263,12 +263,7 @@ def subscribe(
     reader = cast("Reader", made)
     reader.at_once = at_once
     reader.may_read = may_read
-    if isinstance(handlers, Mapping):
-        for event_type, handler in handlers.items():
-            reader(_consume(event_type, handler), filter=_is_of(event_type))
-        reader(_park)
-    else:
-        reader(handlers)
+    reader(_by_type(handlers) if isinstance(handlers, Mapping) else handlers)
     return reader
 
 
@@ -277,22 +272,18 @@ async def _whole(message: NatsMessage) -> NatsMessage:
     return message
 
 
-def _is_of(event_type: type[Event]) -> Callable[[NatsMessage], Awaitable[bool]]:
-    async def is_of(message: NatsMessage) -> bool:
-        return message.headers.get("ce-type") == event_type.type
+def _by_type(handlers: Mapping[type[Event], Handler]) -> Callable[..., Awaitable[None]]:
+    # One for all: FastStream asks a filter of each handler until one says yes, of some thirty.
+    known = {event_type.type: (event_type, handler) for event_type, handler in handlers.items()}
 
-    return is_of
-
-
-def _consume(event_type: type[Event], handler: Handler) -> Callable[..., Awaitable[None]]:
     async def consume(message: Any) -> None:
+        name = message.headers.get("ce-type", "")
+        if name not in known:
+            raise PermanentError(f"unknown event type {name!r:.120}")
+        event_type, handler = known[name]
         event = event_type.model_validate_json(message.body)
         for item in event.unreadable:
             log.warning("item_unreadable", source=event.type, item=item.item, name=item.name, problem=item.problem)
         await handler(event, parse_envelope(message))
 
     return consume
-
-
-async def _park(message: Any) -> None:
-    raise PermanentError(f"unknown event type {message.headers.get('ce-type', '')!r:.120}")

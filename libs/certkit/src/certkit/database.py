@@ -27,6 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from certcore.errors import OwnFaultError
+from certkit.prepared import driven
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -70,6 +71,12 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any] | None:
+        return _to_text if dialect.name == "sqlite" else super().bind_processor(dialect)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        return _from_text if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 # base
         return value.astimezone(UTC) if value is not None else None
 
@@ -77,6 +84,15 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _to_text(value: datetime | None) -> str | None:
+    # As SQLAlchemy stores it in SQLite, which keeps texts; its own way costs several times as much.
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds") if value is not None else None
+
+
+def _from_text(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) if value is not None else None
 
 
 class DatabaseBusyError(OwnFaultError):
@@ -137,7 +153,7 @@ def make_engine(url: str) -> AsyncEngine:
     engine = create_async_engine(wanted, pool_pre_ping=not _is_sqlite(wanted))
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _on_connect)
-        event.listen(engine.sync_engine, "begin", _begin_writing)
+        event.listen(engine.sync_engine, "begin", _begin_awaited)
     return engine
 
 
@@ -215,12 +231,16 @@ def _on_connect_reading(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-def _begin_writing(connection: Connection) -> None:
+def _begin_awaited(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def _begin_writing(connection: Connection) -> None:
+    driven(connection, "BEGIN IMMEDIATE")
+
+
 def _begin_reading(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    driven(connection, "BEGIN")
 
 
 async def upgrade(engine: AsyncEngine, migrations: Path) -> None:

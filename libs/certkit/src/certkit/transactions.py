@@ -50,6 +50,8 @@ class Database:
             "certbus_database_commits", "Write transactions that were committed.", registry=metrics
         )
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sql-read")
+        self._of_thread = threading.local()
+        self._kept: list[_Kept] = []
         self._writer: _GroupWriter | None = None
         self._writers: ThreadPoolExecutor | None = None
         if self._writing.dialect.name == "sqlite":
@@ -96,17 +98,36 @@ class Database:
         if self._writers is not None:
             self._writers.shutdown()
         self._readers.shutdown()
+        for kept in self._kept:
+            kept.drop()
         self._writing.dispose()
         self._reading.dispose()
 
     def _read_now(self, work: Callable[[Connection], ResultT]) -> ResultT:
+        kept = self._kept_of_thread()
         try:
-            with self._reading.begin() as connection:
+            if kept is None:
+                with self._reading.begin() as connection:
+                    return work(connection)
+            connection = kept.connection()
+            with connection.begin():
                 return work(connection)
         except DBAPIError as error:
+            if kept is not None:
+                kept.drop()
             passing = busy(error)
             # A work that writes here is a fault, and no state of the database.
             raise error if passing is None or "readonly" in str(passing) else passing from None
+
+    def _kept_of_thread(self) -> "_Kept | None":
+        """None where a connection may be lost between two works: a pool finds that out."""
+        if self._writer is None:
+            return None
+        kept: _Kept | None = getattr(self._of_thread, "kept", None)
+        if kept is None:
+            kept = self._of_thread.kept = _Kept(self._reading)
+            self._kept.append(kept)
+        return kept
 
     def _write_now(self, work: Callable[[Connection], ResultT]) -> ResultT:
         try:
@@ -118,6 +139,25 @@ class Database:
                 return result
         except DBAPIError as error:
             raise busy(error) or error from None
+
+
+class _Kept:
+    """A connection that one thread keeps: a pool costs as much as a short work each time that it gives one out."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+
+    def connection(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def drop(self) -> None:
+        """The next one is made anew where this one is in doubt, or nobody needs it any more."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +239,7 @@ class _GroupWriter:
         self._closing = threading.Lock()
         self._closed = False
         self._faulty = False
+        self._kept = _Kept(engine)
         self._thread = threading.Thread(target=self._run, name="sql-write", daemon=True)
         self._thread.start()
 
@@ -215,6 +256,7 @@ class _GroupWriter:
             self._closed = True
             self._queue.put(None)
         self._thread.join()
+        self._kept.drop()
 
     def _run(self) -> None:
         while (jobs := self._next()) is not None:
@@ -277,7 +319,8 @@ class _GroupWriter:
         if self._faulty:
             self._mend()
         try:
-            with self._engine.connect() as connection, connection.begin() as transaction:
+            connection = self._kept.connection()
+            with connection.begin() as transaction:
                 # A transaction that broke off may have left it.
                 connection.info.pop(_SAVEPOINT, None)
                 for job in jobs:
@@ -294,6 +337,7 @@ class _GroupWriter:
             log.warning("not_committed", error=str(why), works=len(jobs))
             # A lock is another process's, and no fault of this connection.
             self._faulty = "locked" not in str(why)
+            self._kept.drop()
             failed = {id(job): error for job, _, error in answers if error is not None}
             answers = [(job, None, failed.get(id(job), why)) for job in jobs]
         else:

@@ -233,10 +233,11 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _with_routes(app: FastAPI, routers: Iterable[APIRouter], health: Iterable[tuple[str, Any]]) -> FastAPI:
-    for router in routers:
-        app.include_router(router)
+    # Routes are compared in their order, and these are asked for most.
     for path, route in health:
         app.router.routes.append(Route(path, endpoint=route))
+    for router in routers:
+        app.include_router(router)
     return app
 
 

@@ -9,14 +9,14 @@ import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
 import registry
-from certcore import subjects
 from certcore.cloudevents import Envelope
-from certcore.events import CertificateLive, Event, RevisionStarted
+from certcore.events import Event, RevisionStarted
 from certcore.subjects import Reporter, route
 from certkit.transactions import Database
-from registry.adapters.outbox import SOURCE, Bell
+from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.handlers.reports.once import Once
+from tests.unit.registry.announcing import announce
 from tests.unit.registry.samples import NOON
 
 pytestmark = pytest.mark.asyncio
@@ -46,24 +46,13 @@ def envelope(event_id: str, service: str = "issuer") -> Envelope:
     return Envelope(id=event_id, type=REPORT.type, source=f"certbus/{service}", subject=subject)
 
 
-def announce(transaction: Transaction, _: Event, __: Reporter) -> None:
-    event = CertificateLive(certificate_id="a", name="x", owner="shop", revision=1, fingerprint_sha256="0" * 64)
-    transaction.events.add(
-        event,
-        event_id="one",
-        source=SOURCE,
-        stream=subjects.CERTS,
-        subject=subjects.event(event.type, "a"),
-        about="a",
-        owner="shop",
-        now=NOON,
-        traceparent=None,
-    )
+def tell(transaction: Transaction, _: Event, __: Reporter) -> None:
+    announce(transaction, "one")
 
 
 async def test_a_report_that_announces_something_rings_once_however_often_it_comes(store: Store) -> None:
     bell = CountingBell()
-    handle = Once(store=store, bell=bell, clock=lambda: NOON).handler(announce)
+    handle = Once(store=store, bell=bell, clock=lambda: NOON).handler(tell)
     for _ in range(3):
         await handle(REPORT, envelope("a"))
     assert bell.rings == 1

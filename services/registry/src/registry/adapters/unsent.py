@@ -7,7 +7,7 @@ from typing import Final
 
 from certcore import subjects
 from registry.adapters.store import Transaction
-from registry.adapters.store.events import StoredEvent, UnsentEvent
+from registry.adapters.store.events import StoredEvent
 from registry.domain.lane import Key
 
 __all__ = ["Room", "find_unsent"]
@@ -41,9 +41,10 @@ def find_unsent(
     first = events.first_unsent(limit=few + 1)
     if len(first) <= few:
         first = [item for item in first if not (waiting and _waits(item.stream))]
-        new = _all_at_once(rooms, full, first)
-        if new is not None:
-            return _by_stream(events.many(new)), {item.stream for item in first if item.stream in full}
+        found = _all_at_once(rooms, full, first)
+        if found is not None:
+            found.sort(key=lambda item: item.sequence)
+            return _by_stream(found), {item.stream for item in first if item.stream in full}
     wanted: list[int] = []
     unfinished: set[str] = set()
     for stream in events.streams_unsent():
@@ -71,9 +72,11 @@ def find_unsent(
     return _by_stream(events.many(wanted)), unfinished
 
 
-def _all_at_once(rooms: Mapping[str, Room], full: set[str], unsent: Sequence[UnsentEvent]) -> list[int] | None:
-    """The sequences of what is new among a few, where there is room for all; else None: owners must take turns."""
-    new: list[int] = []
+def _all_at_once(
+    rooms: Mapping[str, Room], full: set[str], unsent: Sequence[StoredEvent]
+) -> list[StoredEvent] | None:
+    """What is new among a few, where there is room for all; else None: owners must take turns."""
+    new: list[StoredEvent] = []
     held: Counter[tuple[str, str]] = Counter()
     for item in unsent:
         room = rooms.get(item.stream, _EMPTY)
@@ -85,7 +88,7 @@ def _all_at_once(rooms: Mapping[str, Room], full: set[str], unsent: Sequence[Uns
         held[key] += 1
         if held[key] + room.held.get(item.owner, 0) > _LEAST:
             return None
-        new.append(item.sequence)
+        new.append(item)
     return new
 
 

@@ -1,7 +1,8 @@
 """What a service of a place should hold, as a level: read at its start, and ordered again where that is needed."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import structlog
 
@@ -9,6 +10,7 @@ from certcore.errors import PermanentError
 from certcore.events import CsrWanted, DeploymentOrdered
 from certcore.identities import recipient_name
 from registry.adapters.store import Transaction
+from registry.adapters.store.placements import Placed
 from registry.domain.deployment import Deployment, deployment
 from registry.domain.placement import Placement
 from registry.domain.rollout import Rollout
@@ -22,27 +24,68 @@ __all__ = ["Deployments"]
 log = structlog.get_logger()
 
 _BATCH = 500
+_REMEMBERED: Final = 4096
+"""Certificates of a service whose order is kept as it was built."""
+
+
+Facts = tuple[tuple[object, ...], ...]
+"""All that an order shows follows from them."""
 
 
 class Deployments:
     def __init__(self, *, changes: Changes) -> None:
         self._changes = changes
+        self._built: dict[tuple[str, str, str], tuple[Facts, DeploymentOrdered]] = {}
+        """By place, service and certificate: the last order that was listed, and the facts that it follows from. Of a
+        page mostly one certificate changed since it was read last.
+        """
 
     def page(
         self, transaction: Transaction, place: str, service: str, *, after: str, limit: int, known: frozenset[str]
     ) -> LevelPage[DeploymentOrdered]:
         """What a service should hold, by certificate id, those after an id."""
         placed = transaction.placements.ordered_at(place, service, after=after, limit=limit)
-        ids = sorted({item.placement.certificate_id for item in placed})
+        of: dict[str, list[Placed]] = defaultdict(list)
+        for item in placed:
+            of[item.placement.certificate_id].append(item)
+        ids = sorted(of)
+        facts = {
+            certificate_id: tuple((*_ordered(item.placement), *item.facts) for item in own)
+            for certificate_id, own in of.items()
+        }
 
         def build() -> list[DeploymentOrdered]:
-            rollouts = _held_parts(transaction, [item.placement for item in placed], ids)
-            kinds = placed[0].kinds if placed else None
-            carried = {(place, service): kinds} if kinds is not None else {}
-            return [item.order for _, item in self._of(transaction, rollouts, carried, place, service)]
+            found = self._known(place, service, facts)
+            news = [item.placement for item in placed if item.placement.certificate_id not in found]
+            if news:
+                rollouts = _held_parts(transaction, news, sorted({item.certificate_id for item in news}))
+                carried = {(place, service): kinds} if (kinds := placed[0].kinds) is not None else {}
+                orders = self._of(transaction, rollouts, carried, place, service)
+                made = {rollout.certificate.id: item.order for rollout, item in orders}
+                self._remember(place, service, facts, made)
+                found |= made
+            return [found[certificate_id] for certificate_id in ids if certificate_id in found]
 
-        facts = [(*_ordered(item.placement), *item.facts) for item in placed]
-        return page_unless_known(facts, build, further=ids[-1] if len(ids) == limit else None, known=known)
+        every = (fact for certificate_id in ids for fact in facts[certificate_id])
+        return page_unless_known(every, build, further=ids[-1] if len(ids) == limit else None, known=known)
+
+    def _known(self, place: str, service: str, facts: Mapping[str, Facts]) -> dict[str, DeploymentOrdered]:
+        """By certificate, the orders that were built from the same facts."""
+        found: dict[str, DeploymentOrdered] = {}
+        for certificate_id, present in facts.items():
+            before = self._built.get((place, service, certificate_id))
+            if before is not None and before[0] == present:
+                found[certificate_id] = before[1]
+        return found
+
+    def _remember(
+        self, place: str, service: str, facts: Mapping[str, Facts], made: Mapping[str, DeploymentOrdered]
+    ) -> None:
+        if len(self._built) + len(made) > _REMEMBERED:
+            # Pages are read one after the other, all of them: whatever is dropped is wanted next.
+            self._built.clear()
+        for certificate_id, order in made.items():
+            self._built[place, service, certificate_id] = (facts[certificate_id], order)
 
     def wanted_csrs(
         self, transaction: Transaction, place: str, service: str, *, after: str, limit: int, known: frozenset[str]

@@ -1,7 +1,9 @@
-"""The newest events in memory: one reader of the database, however many people follow."""
+"""The newest events in memory: one reader of the database, however many people follow; none while nobody does."""
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
@@ -33,10 +35,28 @@ class Feed:
         self._kept: deque[StoredEvent] = deque(maxlen=_KEPT)
         self._newest: int | None = None
         self._news = asyncio.Event()
+        self._followers = 0
+        self._followed = asyncio.Event()
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """New events are read within it; what comes meanwhile is missed by nobody who asks `after`."""
+        self._followers += 1
+        self._followed.set()
+        try:
+            yield
+        finally:
+            self._followers -= 1
+            if not self._followers:
+                self._followed.clear()
 
     async def run(self) -> None:
         """Read new events until cancelled."""
         while True:
+            if not self._followers:
+                self._kept.clear()
+                self._newest = None
+                await self._followed.wait()
             try:
                 found = await self._read_new()
             except TransientError as error:
@@ -71,13 +91,18 @@ class Feed:
         if self._newest is None:
             last = await self._store.read(lambda transaction: transaction.events.last())
             self._newest = last.sequence if last is not None else 0
+            # A follower may have looked before it was written.
+            self._tell()
         found = await self._store.read(partial(_after, self._newest))
         if found:
             self._kept += found
             self._newest = found[-1].sequence
-            self._news.set()
-            self._news = asyncio.Event()
+            self._tell()
         return len(found)
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
 
 def _after(sequence: int, transaction: Transaction) -> list[StoredEvent]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, insert, select
 
+from certkit.prepared import Prepared
 from registry.adapters import tables
 from registry.adapters.store.statements import OfIds
 from registry.domain.certificate import Approval
@@ -13,8 +14,8 @@ from registry.domain.certificate import Approval
 __all__ = ["Approvals"]
 
 
-_ADD: Final = insert(tables.approval)
-_BY_ID: Final = select(tables.approval).where(tables.approval.c.id == bindparam("approval_id"))
+_ADD: Final = Prepared(insert(tables.approval))
+_BY_ID: Final = Prepared(select(tables.approval).where(tables.approval.c.id == bindparam("approval_id")))
 
 _HASHES: Final = OfIds((tables.approval.c.id, tables.approval.c.spec_hash), tables.approval.c.id)
 
@@ -24,13 +25,14 @@ class Approvals:
         self._connection = connection
 
     def add(self, approval: Approval) -> None:
-        self._connection.execute(_ADD, asdict(approval))
+        _ADD.change(self._connection, asdict(approval))
 
     def get(self, approval_id: str | None) -> Approval | None:
         if approval_id is None:
             return None
-        found = self._connection.execute(_BY_ID, {"approval_id": approval_id}).one_or_none()
-        return Approval(**{**found._asdict(), "approved_by": tuple(found.approved_by or ())}) if found else None
+        for found in _BY_ID.rows(self._connection, {"approval_id": approval_id}):
+            return Approval(**{**found._asdict(), "approved_by": tuple(found.approved_by or ())})
+        return None
 
     def hashes(self, approval_ids: Iterable[str | None]) -> dict[str | None, str]:
         """What each approval covers, by its id."""

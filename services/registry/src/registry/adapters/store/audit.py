@@ -5,12 +5,13 @@ from typing import Final
 
 from sqlalchemy import Connection, insert
 
+from certkit.prepared import Prepared
 from registry.adapters import tables
 
 __all__ = ["Audit"]
 
 
-_ADD: Final = insert(tables.audit)
+_ADD: Final = Prepared(insert(tables.audit))
 
 
 class Audit:
@@ -19,7 +20,5 @@ class Audit:
 
     def note(self, actor: str, action: str, what: str, detail: str, now: datetime) -> None:
         """Append to the audit; where that fails, so does the act."""
-        self._connection.execute(
-            _ADD,
-            {"time": now, "actor": actor, "action": action, "object": what, "detail": detail},
-        )
+        values = {"time": now, "actor": actor, "action": action, "object": what, "detail": detail}
+        _ADD.change(self._connection, values)

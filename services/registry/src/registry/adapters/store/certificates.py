@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import (
     Connection,
-    Row,
     Subquery,
     and_,
     bindparam,
@@ -25,6 +24,7 @@ from certcore.conditions import Condition, Health
 from certcore.intent import Intent
 from certcore.placements import Action
 from certkit.database import UtcDateTime
+from certkit.prepared import Prepared
 from registry.adapters import tables
 from registry.adapters.store.statements import RowChangedError, known_or_text
 from registry.domain.certificate import Certificate
@@ -36,8 +36,8 @@ _CONDITIONS = TypeAdapter(tuple[Condition, ...])
 _EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 
 _ROW: Final = tables.certificate
-_BY_ID: Final = select(_ROW).where(_ROW.c.id == bindparam("certificate_id"))
-_BY_NAME: Final = select(_ROW).where(_ROW.c.name == bindparam("name"))
+_BY_ID: Final = Prepared(select(_ROW).where(_ROW.c.id == bindparam("certificate_id")))
+_BY_NAME: Final = Prepared(select(_ROW).where(_ROW.c.name == bindparam("name")))
 _AMONG: Final = _ROW.c.id.in_(bindparam("ids", expanding=True))
 _MANY: Final = select(_ROW).where(_AMONG).order_by(_ROW.c.id)
 _UNJUDGED: Final = (
@@ -54,8 +54,10 @@ _MARKS: Final = (
     .order_by(_ROW.c.id)
     .limit(bindparam("most"))
 )
-_ADD: Final = insert(_ROW)
-_SAVE: Final = update(_ROW).where(_ROW.c.id == bindparam("known_id"), _ROW.c.version == bindparam("known_version"))
+_ADD: Final = Prepared(insert(_ROW))
+_SAVE: Final = Prepared(
+    update(_ROW).where(_ROW.c.id == bindparam("known_id"), _ROW.c.version == bindparam("known_version"))
+)
 
 
 class Mark(NamedTuple):
@@ -87,7 +89,7 @@ class Certificates:
             "created_at": certificate.created_at,
             "version": certificate.version,
         }
-        self._connection.execute(_ADD, values)
+        _ADD.change(self._connection, values)
 
     def save(self, certificate: Certificate) -> Certificate:
         """Save what changes of a certificate; the intent stays as it was stored. Returns it with its new version.
@@ -97,18 +99,20 @@ class Certificates:
         """
         values = _values(certificate) | {"version": certificate.version + 1}
         key = {"known_id": certificate.id, "known_version": certificate.version}
-        saved = self._connection.execute(_SAVE, values | key)
-        if saved.rowcount != 1:
+        if _SAVE.change(self._connection, values | key) != 1:
             raise RowChangedError(f"certificate {certificate.name} was changed at the same time")
         return replace(certificate, version=certificate.version + 1)
 
     def get(self, certificate_id: str) -> Certificate | None:
-        found = self._connection.execute(_BY_ID, {"certificate_id": certificate_id}).one_or_none()
-        return _certificate(found, found.conditions) if found else None
+        return self._one(_BY_ID, {"certificate_id": certificate_id})
 
     def named(self, name: str) -> Certificate | None:
-        found = self._connection.execute(_BY_NAME, {"name": name}).one_or_none()
-        return _certificate(found, found.conditions) if found else None
+        return self._one(_BY_NAME, {"name": name})
+
+    def _one(self, query: Prepared, values: dict[str, str]) -> Certificate | None:
+        for found in query.rows(self._connection, values):
+            return _certificate(found, found.conditions)
+        return None
 
     def page(
         self,
@@ -226,7 +230,7 @@ def _values(certificate: Certificate) -> dict[str, Any]:
     }
 
 
-def _certificate(row: Row[Any], conditions: Any) -> Certificate:
+def _certificate(row: Any, conditions: Any) -> Certificate:
     intent, unreadable = read_intent(row.name, row.spec)
     state, health = known_or_text(CertificateState, row.state), known_or_text(Health, row.health)
     if not isinstance(state, CertificateState):

@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, update
+from sqlalchemy import Connection, update
 
 from certcore.events import ServingVerdict
 from certkit.upsert import put
@@ -47,7 +47,7 @@ class Endpoints:
         self._connection.execute(update(row).where(*where).values(looked_at=at))
 
 
-def _endpoint(row: Row[Any]) -> Endpoint:
+def _endpoint(row: Any) -> Endpoint:
     values = list(row)
     values[_ADDRESSES] = tuple(row.addresses or ())
     values[_VERDICT] = known_or_text(ServingVerdict, row.verdict) if row.verdict else None

@@ -5,13 +5,15 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from certcore.api import IssuedRevision
 from certcore.events import RegistryAnchored
 from certcore.placements import generation
+from certkit.prepared import Prepared
 from certkit.upsert import put
 from registry.adapters import tables
+from registry.adapters.store.statements import OfIds
 from registry.domain.epoch import Epoch
 
 __all__ = ["Epochs", "ReportedRevisions"]
@@ -20,7 +22,7 @@ _KEY: Final = ("certificate_id", "revision", "variant")
 _LONGEST: Final = {"certificate_id": 36, "variant": 63, "serial": 64, "fingerprint_sha256": 64}
 
 
-_PRESENT: Final = select(tables.epoch)
+_PRESENT: Final = Prepared(select(tables.epoch))
 
 
 class Epochs:
@@ -28,7 +30,8 @@ class Epochs:
         self._connection = connection
 
     def present(self) -> Epoch:
-        return Epoch(**self._connection.execute(_PRESENT).one()._asdict())
+        (found,) = _PRESENT.rows(self._connection)
+        return Epoch(**found._asdict())
 
     def begin(self, number: int, *, reason: str, now: datetime) -> bool:
         """Begin an epoch, and raise all generations to it; False where another replica began it before."""
@@ -69,10 +72,11 @@ class Epochs:
         )
 
 
-_OF: Final = (
-    select(tables.reported_revision)
-    .where(tables.reported_revision.c.certificate_id.in_(bindparam("ids", expanding=True)))
-    .order_by(tables.reported_revision.c.revision, tables.reported_revision.c.variant)
+_OF: Final = OfIds(
+    tuple(tables.reported_revision.c),
+    tables.reported_revision.c.certificate_id,
+    tables.reported_revision.c.revision,
+    tables.reported_revision.c.variant,
 )
 
 
@@ -97,7 +101,7 @@ class ReportedRevisions:
 
     def of(self, certificate_ids: Sequence[str]) -> dict[str, list[IssuedRevision]]:
         found: dict[str, list[IssuedRevision]] = defaultdict(list)
-        for item in self._connection.execute(_OF, {"ids": certificate_ids}):
+        for item in _OF.rows(self._connection, certificate_ids):
             found[item.certificate_id].append(IssuedRevision(**item._asdict()))
         return found
 

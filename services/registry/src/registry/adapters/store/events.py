@@ -10,9 +10,10 @@ from sqlalchemy import Connection, Select, and_, bindparam, exists, func, insert
 
 from certcore import subjects
 from certcore.events import Event
+from certkit.prepared import Prepared
 from registry.adapters import tables
 
-__all__ = ["Backlog", "Events", "Selection", "StoredEvent", "UnsentEvent"]
+__all__ = ["Backlog", "Events", "Selection", "StoredEvent"]
 
 # Each next name is one step in the index: as quick with many events as with few.
 _STREAMS: Final = text("""
@@ -66,14 +67,6 @@ class StoredEvent:
 
 
 @dataclass(frozen=True)
-class UnsentEvent:
-    stream: str
-    owner: str
-    sequence: int
-    repeats: int
-
-
-@dataclass(frozen=True)
 class Selection:
     """Events that have all that is given."""
 
@@ -92,11 +85,11 @@ class Backlog:
 
 
 _ROW: Final = tables.event
-_ADD: Final = insert(_ROW)
+_ADD: Final = Prepared(insert(_ROW))
 _COLUMNS: Final = tuple(_ROW.c[field.name] for field in fields(StoredEvent))
 # In the order of the index of unsent events: without it SQLite walks through all that were ever sent.
-_FIRST_UNSENT: Final = (
-    select(_ROW.c.stream, _ROW.c.owner, _ROW.c.sequence, _ROW.c.repeats)
+_FIRST_UNSENT: Final = Prepared(
+    select(*_COLUMNS)
     .where(_ROW.c.sent_at.is_(None))
     .order_by(_ROW.c.stream, _ROW.c.owner, _ROW.c.sequence)
     .limit(bindparam("most"))
@@ -107,7 +100,7 @@ _MANY: Final = (
 _MARK: Final = update(_ROW).where(
     _ROW.c.sequence.in_(bindparam("sequences", expanding=True)), _ROW.c.repeats == bindparam("known_repeats")
 )
-_AFTER: Final = (
+_AFTER: Final = Prepared(
     select(*_COLUMNS).where(_ROW.c.sequence > bindparam("known")).order_by(_ROW.c.sequence).limit(bindparam("most"))
 )
 
@@ -134,8 +127,8 @@ class Events:
         data: str | None = None,
     ) -> None:
         """`data` is the event as JSON, for who has it."""
-        self._connection.execute(
-            _ADD,
+        _ADD.change(
+            self._connection,
             {
                 "id": event_id,
                 "type": event.type,
@@ -172,9 +165,9 @@ class Events:
         )
         return [(found.sequence, found.repeats) for found in self._connection.execute(query)]
 
-    def first_unsent(self, *, limit: int) -> list[UnsentEvent]:
+    def first_unsent(self, *, limit: int) -> list[StoredEvent]:
         """What is still to be published, of whatever stream and owner: so many of it, and no certain ones."""
-        return [UnsentEvent(*found) for found in self._connection.execute(_FIRST_UNSENT, {"most": limit})]
+        return [StoredEvent(*found) for found in _FIRST_UNSENT.rows(self._connection, {"most": limit})]
 
     def many(self, sequences: Sequence[int]) -> list[StoredEvent]:
         """Oldest first."""
@@ -246,8 +239,7 @@ class Events:
 
     def after(self, sequence: int, limit: int) -> list[StoredEvent]:
         """Oldest first."""
-        found = self._connection.execute(_AFTER, {"known": sequence, "most": limit})
-        return [StoredEvent(*item) for item in found]
+        return [StoredEvent(*item) for item in _AFTER.rows(self._connection, {"known": sequence, "most": limit})]
 
     def get(self, event_id: str) -> StoredEvent | None:
         return self._one(select(*_COLUMNS).where(tables.event.c.id == event_id))

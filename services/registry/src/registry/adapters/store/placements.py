@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, select
+from sqlalchemy import Connection, Select, and_, bindparam, case, func, select
 
 from certcore.identities import recipient_name
 from certcore.placements import Action
+from certkit.prepared import Prepared
 from certkit.upsert import put
 from registry.adapters import tables
 from registry.adapters.store.statements import OfIds, known_or_text
@@ -77,7 +78,7 @@ def _ordered_at() -> Select[Any]:
 
 
 # Built once: that costs more than finding a short page.
-_ORDERED_AT: Final = _ordered_at()
+_ORDERED_AT: Final = Prepared(_ordered_at())
 
 
 class Placements:
@@ -98,7 +99,7 @@ class Placements:
     def ordered_at(self, place: str, service: str, *, after: str, limit: int) -> list[Placed]:
         """What a service of a place should hold of so many certificates after an id, by id and target."""
         here = {"here": place, "by": service, "recipient_of": recipient_name(place, service)}
-        found = self._connection.execute(_ORDERED_AT, {**here, "known": after, "most": limit})
+        found = _ORDERED_AT.rows(self._connection, {**here, "known": after, "most": limit})
         return [_placed(item) for item in found]
 
     def certificates_at(
@@ -132,13 +133,13 @@ class Placements:
         return {found.place: (int(found.done), int(found.total)) for found in self._connection.execute(query)}
 
 
-def _placed(row: Row[Any]) -> Placed:
+def _placed(row: Any) -> Placed:
     *others, kinds = row[len(_COLUMNS) :]
     facts = (*others, sorted(kinds) if kinds is not None else None)
     return Placed(_placement(row), frozenset(kinds) if kinds is not None else None, facts)
 
 
-def _placement(row: Row[Any]) -> Placement:
+def _placement(row: Any) -> Placement:
     # By position: names cost more than all else of reading a row, and a level has hundreds.
     values = list(row[: len(_COLUMNS)])
     values[_ACTION] = known_or_text(Action, values[_ACTION])

@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, insert, literal, select, tuple_, update
 
 from certkit.database import UtcDateTime
+from certkit.prepared import Prepared
 from registry.adapters import tables
 from registry.adapters.store.certificates import read_intent
 from registry.adapters.store.statements import RowChangedError
@@ -15,7 +16,7 @@ from registry.domain.certificate import Request
 __all__ = ["Requests"]
 
 
-_ADD: Final = insert(tables.request)
+_ADD: Final = Prepared(insert(tables.request))
 
 
 class Requests:
@@ -24,8 +25,8 @@ class Requests:
 
     def add(self, request: Request, spec: dict[str, Any]) -> None:
         """Store a request; `spec` is its intent as `certcore.certificate.stored` gives it."""
-        self._connection.execute(
-            _ADD,
+        _ADD.change(
+            self._connection,
             {
                 "id": request.id,
                 "kind": request.kind,

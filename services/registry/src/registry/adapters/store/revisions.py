@@ -5,10 +5,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Connection, and_, bindparam, insert, select, update
 
 from certcore.bundles import SealedKey
 from certcore.placements import PLATFORM
+from certkit.prepared import Prepared
 from certkit.upsert import put, put_all
 from registry.adapters import tables
 from registry.adapters.store.statements import OfIds, exists, known_or_text
@@ -34,12 +35,14 @@ _SIGNING_OF: Final = OfIds(
 )
 
 
-_ADD: Final = insert(tables.revision)
-_ADD_BUNDLE: Final = insert(tables.bundle)
-_SAVE: Final = update(tables.revision).where(
-    tables.revision.c.certificate_id == bindparam("of"),
-    tables.revision.c.number == bindparam("known_number"),
-    tables.revision.c.variant == bindparam("known_variant"),
+_ADD: Final = Prepared(insert(tables.revision))
+_ADD_BUNDLE: Final = Prepared(insert(tables.bundle))
+_SAVE: Final = Prepared(
+    update(tables.revision).where(
+        tables.revision.c.certificate_id == bindparam("of"),
+        tables.revision.c.number == bindparam("known_number"),
+        tables.revision.c.variant == bindparam("known_variant"),
+    )
 )
 
 
@@ -63,10 +66,9 @@ class Revisions:
 
     def add(self, revision: Revision, keys: Iterable[SealedKey]) -> None:
         """Store a revision and its sealed keys."""
-        self._connection.execute(_ADD, _row(revision))
-        sealed = _bundle_rows(revision, keys)
-        if sealed:
-            self._connection.execute(_ADD_BUNDLE, sealed)
+        _ADD.change(self._connection, _row(revision))
+        for sealed in _bundle_rows(revision, keys):
+            _ADD_BUNDLE.change(self._connection, sealed)
 
     def reseal(self, revision: Revision, keys: Iterable[SealedKey]) -> None:
         """Store sealed keys of a revision that is there, in place of those that the recipients had."""
@@ -82,7 +84,7 @@ class Revisions:
             "ari_id": revision.ari_id,
             "announced": revision.announced,
         }
-        self._connection.execute(_SAVE, {**values, **_window_row(revision.window), **key})
+        _SAVE.change(self._connection, {**values, **_window_row(revision.window), **key})
 
     def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Revision]]:
         """By certificate, newest first; those that the issuer has not reported yet among them."""
@@ -149,7 +151,7 @@ def _window_row(window: SuggestedWindow | None) -> dict[str, object]:
     return {f"window_{name}": getattr(window, name) if window else None for name in _WINDOW}
 
 
-def _revision(row: Row[Any]) -> Revision:
+def _revision(row: Any) -> Revision:
     # By position, as placements.
     own, told = row[: len(_OWN)], row[len(_OWN) :]
     window = SuggestedWindow(*told) if told[_ANSWERED] else None
@@ -202,7 +204,7 @@ class SigningRequests:
         return found
 
 
-def _signing_request(row: Row[Any]) -> SigningRequest:
+def _signing_request(row: Any) -> SigningRequest:
     values = row._asdict()
     values["state"] = known_or_text(SigningState, values["state"])
     return SigningRequest(**values)

@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
+from certkit.prepared import Prepared
 from certkit.upsert import put
 from registry.adapters import tables
 from registry.domain.endpoint import ProbeWorker
@@ -14,8 +15,10 @@ from registry.domain.site import Carried, ServiceSeen
 __all__ = ["ProbeWorkers", "Services"]
 
 
-_SERVICES: Final = select(tables.service).order_by(tables.service.c.place, tables.service.c.service)
-_WORKERS: Final = select(tables.probe_worker).order_by(tables.probe_worker.c.place, tables.probe_worker.c.name)
+_SERVICES: Final = Prepared(select(tables.service).order_by(tables.service.c.place, tables.service.c.service))
+_WORKERS: Final = Prepared(
+    select(tables.probe_worker).order_by(tables.probe_worker.c.place, tables.probe_worker.c.name)
+)
 
 
 class Services:
@@ -33,7 +36,7 @@ class Services:
         """By place and service."""
         return [
             ServiceSeen(**{**item._asdict(), "kinds": tuple(item.kinds) if item.kinds is not None else None})
-            for item in self._connection.execute(_SERVICES)
+            for item in _SERVICES.rows(self._connection)
         ]
 
     def carried(self) -> Carried:
@@ -69,5 +72,5 @@ class ProbeWorkers:
                 looked=item.looked,
                 missed=frozenset((certificate_id, url) for certificate_id, url in item.missed or ()),
             )
-            for item in self._connection.execute(_WORKERS)
+            for item in _WORKERS.rows(self._connection)
         ]

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, insert, select
 
 from certcore.events import Recipient
 from certcore.identities import HUB, recipient_name
+from certkit.prepared import Prepared
 from certkit.upsert import put
 from registry.adapters import tables
 from registry.adapters.store.statements import exists
@@ -17,8 +18,8 @@ from registry.domain.site import Site
 __all__ = ["Sites"]
 
 
-_NAMES: Final = select(tables.site.c.name)
-_RECIPIENTS: Final = select(tables.recipient).order_by(tables.recipient.c.name)
+_NAMES: Final = Prepared(select(tables.site.c.name))
+_RECIPIENTS: Final = Prepared(select(tables.recipient).order_by(tables.recipient.c.name))
 
 
 class Sites:
@@ -40,9 +41,9 @@ class Sites:
 
     def all(self) -> list[Site]:
         """By name, the hub among them where it has recipients."""
-        names = set(self._connection.execute(_NAMES).scalars())
-        enrolled: dict[str, list[Row[Any]]] = defaultdict(list)
-        for found in self._connection.execute(_RECIPIENTS):
+        names = {found.name for found in _NAMES.rows(self._connection)}
+        enrolled: dict[str, list[Any]] = defaultdict(list)
+        for found in _RECIPIENTS.rows(self._connection):
             enrolled[found.place].append(found)
         return [
             Site(

@@ -5,9 +5,10 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Connection, Executable, Row, Table, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, func, select
 
 from certcore.errors import TransientError
+from certkit.prepared import Prepared
 
 __all__ = ["OfIds", "RowChangedError", "exists", "known_or_text"]
 
@@ -23,12 +24,12 @@ class OfIds:
         self, columns: Sequence[ColumnElement[Any]], key: ColumnElement[str], *order: ColumnElement[Any]
     ) -> None:
         rows = select(*columns).order_by(*order)
-        self._one = rows.where(key == bindparam("one"))
+        self._one = Prepared(rows.where(key == bindparam("one")))
         self._many = rows.where(key.in_(bindparam("ids", expanding=True)))
 
-    def rows(self, connection: Connection, ids: Sequence[str]) -> Iterable[Row[Any]]:
+    def rows(self, connection: Connection, ids: Sequence[str]) -> Iterable[Any]:
         if len(ids) == 1:
-            return connection.execute(self._one, {"one": ids[0]})
+            return self._one.rows(connection, {"one": ids[0]})
         return connection.execute(self._many, {"ids": ids})
 
 
@@ -46,11 +47,11 @@ def known_or_text(kind: type[EnumT], text: str) -> EnumT:
 
 def exists(connection: Connection, table: Table, key: dict[str, str]) -> bool:
     """Whether a row has these values."""
-    found: int = connection.execute(_count(table, tuple(key)), key).scalar_one()
-    return found > 0
+    ((found,),) = _count(table, tuple(key)).rows(connection, key)
+    return bool(found > 0)
 
 
 @cache
-def _count(table: Table, names: tuple[str, ...]) -> Executable:
-    # Made once, as all here: building a statement costs as much as executing it.
-    return select(func.count()).select_from(table).where(and_(*(table.c[name] == bindparam(name) for name in names)))
+def _count(table: Table, names: tuple[str, ...]) -> Prepared:
+    query = select(func.count()).select_from(table)
+    return Prepared(query.where(and_(*(table.c[name] == bindparam(name) for name in names))))

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from certcore import subjects
 from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccepted
+from certkit.prepared import Prepared
 from certkit.upsert import put
 from registry.adapters import tables
 from registry.domain.stream_epoch import StreamEpoch
@@ -16,7 +17,9 @@ __all__ = ["StreamEpochs"]
 
 _ROW: Final = tables.stream_epoch
 _EVENT: Final = tables.event
-_REACHED: Final = update(_ROW).where(_ROW.c.stream == bindparam("name"), _ROW.c.last_sequence < bindparam("sequence"))
+_REACHED: Final = Prepared(
+    update(_ROW).where(_ROW.c.stream == bindparam("name"), _ROW.c.last_sequence < bindparam("sequence"))
+)
 _ORDERS: Final = (CertificateApproved, CertificateRenewalDue, CsrAccepted)
 
 
@@ -35,7 +38,7 @@ class StreamEpochs:
         """Streams stored messages under these sequences."""
         for stream, sequence in sequences.items():
             values = {"name": stream, "sequence": sequence, "last_sequence": sequence}
-            self._connection.execute(_REACHED, values)
+            _REACHED.change(self._connection, values)
 
     def newest(self, stream: str, prefix: str, *, after: str, limit: int) -> list[tuple[str, int]]:
         """Subject and sequence of the newest event a subject, of subjects with a prefix, by subject, after one."""

@@ -6,13 +6,14 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, func, insert, select
 
 from certcore.api import Role
+from certkit.prepared import Prepared
 from registry.adapters import tables
 from registry.domain.access import Principal
 
 __all__ = ["Tokens"]
 
 
-_BY_HASH: Final = select(tables.token).where(tables.token.c.sha256 == bindparam("sha256"))
+_BY_HASH: Final = Prepared(select(tables.token).where(tables.token.c.sha256 == bindparam("sha256")))
 
 
 class Tokens:
@@ -35,7 +36,7 @@ class Tokens:
 
     def principal(self, sha256: str, now: datetime) -> Principal | None:
         """Who a token belongs to; None where it is unknown or expired."""
-        found = self._connection.execute(_BY_HASH, {"sha256": sha256}).one_or_none()
+        found = next(iter(_BY_HASH.rows(self._connection, {"sha256": sha256})), None)
         if found is None or (found.expires_at is not None and found.expires_at <= now):
             return None
         # A role that only a newer version knows lets nobody do anything here.

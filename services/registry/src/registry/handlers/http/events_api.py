@@ -39,15 +39,16 @@ def events_router(*, store: Store, feed: Feed, bell: Bell, replays: Replays) -> 
             # An id without data: a client that loses the connection before the first event continues from here.
             yield ServerSentEvent(id=start.id)
         cursor = start.sequence if start else 0
-        while not bell.silenced:
-            events = await feed.after(cursor, limit=_BATCH)
-            for event in events:
-                cursor = event.sequence
-                data = json.loads(event.data)
-                if sees(caller, data.get("owner", "")):
-                    yield ServerSentEvent(raw_data=_cloud_event(event, data), event=event.type, id=event.id)
-            if not events:
-                await feed.wait()
+        with feed.following():
+            while not bell.silenced:
+                events = await feed.after(cursor, limit=_BATCH)
+                for event in events:
+                    cursor = event.sequence
+                    data = json.loads(event.data)
+                    if sees(caller, data.get("owner", "")):
+                        yield ServerSentEvent(raw_data=_cloud_event(event, data), event=event.type, id=event.id)
+                if not events:
+                    await feed.wait()
 
     @router.post("/replay")
     async def replay(order: ReplayOrder, caller: Operator, *, dry_run: Annotated[bool, Query()] = False) -> Replay:

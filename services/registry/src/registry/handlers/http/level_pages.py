@@ -17,7 +17,7 @@ ItemT = TypeVar("ItemT", bound=BaseModel)
 _MOST: Final = 20
 
 
-def _known(if_none_match: Annotated[str | None, Header()] = None) -> frozenset[str]:
+async def _known(if_none_match: Annotated[str | None, Header()] = None) -> frozenset[str]:
     etags = (if_none_match or "").split(",", _MOST)[:_MOST]
     return frozenset(etag.strip().removeprefix("W/") for etag in etags)
 
