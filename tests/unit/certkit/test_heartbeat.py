@@ -8,6 +8,7 @@ from certcore.events import CONTRACT, Event, SiteHeartbeat
 from certcore.identities import Service
 from certkit.heartbeat import Heartbeat
 from certkit.readiness import Finding, Readiness
+from certkit.standstill import Standstill
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -25,6 +26,7 @@ class Stream:
 
 async def test_a_heartbeat_tells_since_when_the_process_runs_and_what_keeps_it_from_its_work() -> None:
     stream, metrics, now, problem = Stream(), CollectorRegistry(), NOON, None
+    standstill = Standstill()
 
     async def reached() -> Finding:
         return Finding(check="bus", problem=problem)
@@ -39,6 +41,7 @@ async def test_a_heartbeat_tells_since_when_the_process_runs_and_what_keeps_it_f
         clock=lambda: now,
         kinds=["kubernetes", "files"],
         clusters=["east"],
+        standstill=standstill,
     )
     now = NOON + timedelta(seconds=5)
     await heartbeat.beat()
@@ -65,3 +68,26 @@ async def test_a_heartbeat_tells_since_when_the_process_runs_and_what_keeps_it_f
         await heartbeat.beat()
     stored = metrics.get_sample_value("certbus_heartbeat_timestamp_seconds", labels)
     assert stored == (NOON + timedelta(seconds=5)).timestamp()
+
+
+async def test_a_heartbeat_tells_a_pause_when_it_can_be_sent_again() -> None:
+    stream, standstill = Stream(), Standstill()
+    heartbeat = Heartbeat(
+        stream,
+        place="site1",
+        service=Service.SYNCER,
+        version="1",
+        readiness=Readiness(),
+        metrics=CollectorRegistry(),
+        clock=lambda: NOON,
+        standstill=standstill,
+    )
+    stream.away = True
+    standstill.ticked(29.0)
+    with pytest.raises(TransientError):
+        await heartbeat.beat()
+    stream.away = False
+    await heartbeat.beat()
+    [(event, _)] = stream.stored
+    assert isinstance(event, SiteHeartbeat)
+    assert event.stood_still_s == 29.0
