@@ -38,13 +38,15 @@ async def test_it_tells_its_own_standstill_whichever_registry_looks_until_ten_mi
     tmp_path: Path,
 ) -> None:
     async with world(await schema(tmp_path), "standstills") as made:
-        standstill = Standstill()
+        instant = 1000.0
+        standstill = Standstill(now=lambda: instant)
+        standstill.begin()
         first, second = watch(made, standstill), watch(made, Standstill())
         async with first.running("a", failed=lambda: False), second.running("b", failed=lambda: False):
-            standstill.ticked(9.9)
+            instant += 10.9
             await first.look()
             assert await told(made) == []
-            standstill.ticked(25.0)
+            instant += 26.0
             await first.look()
             stood_still = [("hub/registry", "hub/registry stood still for 25 s")]
             assert await told(made) == stood_still

@@ -26,7 +26,6 @@ class Stream:
 
 async def test_a_heartbeat_tells_since_when_the_process_runs_and_what_keeps_it_from_its_work() -> None:
     stream, metrics, now, problem = Stream(), CollectorRegistry(), NOON, None
-    standstill = Standstill()
 
     async def reached() -> Finding:
         return Finding(check="bus", problem=problem)
@@ -41,7 +40,6 @@ async def test_a_heartbeat_tells_since_when_the_process_runs_and_what_keeps_it_f
         clock=lambda: now,
         kinds=["kubernetes", "files"],
         clusters=["east"],
-        standstill=standstill,
     )
     now = NOON + timedelta(seconds=5)
     await heartbeat.beat()
@@ -71,7 +69,9 @@ async def test_a_heartbeat_tells_since_when_the_process_runs_and_what_keeps_it_f
 
 
 async def test_a_heartbeat_tells_a_pause_when_it_can_be_sent_again() -> None:
-    stream, standstill = Stream(), Standstill()
+    stream, instant = Stream(), 1000.0
+    standstill = Standstill(now=lambda: instant)
+    standstill.begin()
     heartbeat = Heartbeat(
         stream,
         place="site1",
@@ -83,7 +83,7 @@ async def test_a_heartbeat_tells_a_pause_when_it_can_be_sent_again() -> None:
         standstill=standstill,
     )
     stream.away = True
-    standstill.ticked(29.0)
+    instant += 30.0
     with pytest.raises(TransientError):
         await heartbeat.beat()
     stream.away = False

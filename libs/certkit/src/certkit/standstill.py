@@ -16,7 +16,7 @@ _RETOLD_S: Final = 120.0
 
 
 def late_by(before: float, now: float, *, tick_s: float) -> float:
-    """How many seconds later than it was meant to a tick came, the one before having come at `before`."""
+    """How many seconds a look came later than the next tick, the look before having come at `before`."""
     return max(0.0, now - before - tick_s)
 
 
@@ -46,26 +46,31 @@ class Pauses:
 
 
 class Standstill:
-    """`run` is a loop of the background that notices pauses by the clock `now`."""
+    """Notices pauses by the clock `now`, from `begin` on; `run` is a loop of the background that does it."""
 
     def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._pauses = Pauses()
+        self._looked: float | None = None
 
     async def run(self) -> None:
-        before = self._now()
-        while True:
-            await asyncio.sleep(_TICK_S)
-            now = self._now()
-            self.ticked(late_by(before, now, tick_s=_TICK_S))
-            before = now
+        self.begin()
+        try:
+            while True:
+                await asyncio.sleep(_TICK_S)
+                self._look()
+        finally:
+            # Nobody looks any more: time that goes by is no pause.
+            self._looked = None
 
-    def ticked(self, late_s: float) -> None:
-        self._pauses = self._pauses.with_late(late_s)
+    def begin(self) -> None:
+        self._looked = self._now()
 
     @contextmanager
     def telling(self) -> Iterator[float]:
         """The pause to tell, 0.0 for none: told where the block does well, else kept for the next."""
+        # Whoever tells may be awake before the loop is.
+        self._look()
         before = self._pauses
         seconds, told = before.to_tell(self._now()), False
         # What is noticed meanwhile is the next one's.
@@ -78,3 +83,8 @@ class Standstill:
                 self._pauses = self._pauses.with_told(seconds, self._now())
             else:
                 self._pauses = self._pauses.with_late(before.untold_s)
+
+    def _look(self) -> None:
+        if self._looked is not None:
+            before, self._looked = self._looked, self._now()
+            self._pauses = self._pauses.with_late(late_by(before, self._looked, tick_s=_TICK_S))
