@@ -122,3 +122,18 @@ def test_what_can_not_be_written_is_told_once_and_stops_nothing(tmp_path: Path) 
     traced.close()
     assert names(folder / "traces.jsonl") == ["written"]
     assert os.listdir(folder) == ["traces.jsonl"]  # noqa: PTH208 # names only
+
+
+def test_a_file_that_can_t_be_put_aside_doesn_t_grow(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    in_the_way = tmp_path / "traces.1.jsonl" / "something"
+    in_the_way.mkdir(parents=True)
+    traced = Traced(path, max_bytes=4000)
+    for _ in range(100):
+        traced.span("span")
+    assert path.stat().st_size <= 4000
+    in_the_way.rmdir()
+    in_the_way.parent.rmdir()
+    traced.span("last")
+    traced.close()
+    assert names(path) == ["last"]
