@@ -2,7 +2,8 @@
 it stood still.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
@@ -39,6 +40,7 @@ class Heartbeat:
         kinds: Sequence[str] | None = None,
         clusters: Sequence[str] = (),
         standstill: Standstill | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`kinds` are the kinds of targets that it delivers to, None where it delivers nothing."""
         self._publisher = publisher
@@ -46,6 +48,9 @@ class Heartbeat:
         self._readiness = readiness
         self._clock = clock
         self._standstill = standstill if standstill is not None else Standstill()
+        self._now = now
+        self._unready_told: float | None = None
+        """When the first heartbeat was stored that said that the service isn't ready; None where it is."""
         self._stored = gauge(HEARTBEAT, metrics).labels(place, service)
         self._event = SiteHeartbeat(
             site=place,
@@ -69,7 +74,12 @@ class Heartbeat:
             TransientError: storing it wasn't confirmed.
         """
         not_ready = await self._readiness.reason()
+        if not_ready is None:
+            self._unready_told = None
+        not_ready_s = self._now() - self._unready_told if self._unready_told is not None else 0.0
         with self._standstill.telling() as stood_still_s:
-            event = self._event.model_copy(update={"not_ready": not_ready, "stood_still_s": stood_still_s})
-            await self._publisher.publish(event, about=self._place)
+            said = {"not_ready": not_ready, "not_ready_s": not_ready_s, "stood_still_s": stood_still_s}
+            await self._publisher.publish(self._event.model_copy(update=said), about=self._place)
+        if not_ready is not None and self._unready_told is None:
+            self._unready_told = self._now()
         self._stored.set(self._clock().timestamp())

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import inf, nan
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,20 @@ def test_since_when_a_service_is_not_ready_is_kept_over_heartbeats_and_ends_with
     assert (seen.not_ready, seen.not_ready_since) == ("y", LONG_AGO)
     seen = heard_from(seen, heartbeat(), now=NOW)
     assert (seen.not_ready, seen.not_ready_since) == (None, None)
+
+
+@pytest.mark.parametrize(("told_s", "since_s"), [(0.0, 0), (50.0, 50), (-1.0, 0), (inf, 0), (nan, 0)])
+def test_a_service_that_was_not_ready_before_the_registry_heard_it_is_so_since_then(
+    told_s: float, since_s: int
+) -> None:
+    said = heartbeat(not_ready="x").model_copy(update={"not_ready_s": told_s})
+    seen = heard_from(None, said, now=NOW)
+    assert seen.not_ready_since == NOW - since_s * SECOND
+    assert judged(seen) == ([("service_not_ready", "site1/syncer")] if since_s else [])
+    # What the registry heard itself counts where it is longer.
+    assert (
+        heard_from(replace(SEEN, not_ready="x", not_ready_since=LONG_AGO), said, now=NOW).not_ready_since == LONG_AGO
+    )
 
 
 def test_a_restart_is_told_for_ten_minutes() -> None:
