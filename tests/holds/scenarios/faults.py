@@ -25,6 +25,7 @@ Strike = Callable[[AlarmWatch], Awaitable[None]]
 _BUS: Final = frozenset({"bus_unreachable", "bus_unhealthy", "service_restarted"})
 _REGISTRY: Final = frozenset({"registry_unreachable", "registry_not_ready"})
 _SERVICE: Final = frozenset({"service_silent", "service_not_ready", "service_restarted"})
+_HALTED: Final = _SERVICE | {"service_stood_still"}
 _STREAMS: Final = frozenset({"stream_lost", "lane_parked"})
 _LITTLE_MIB: Final = 24
 
@@ -91,7 +92,7 @@ class Faults:
         if name == "broker":
             process, reasons, about = self._system.nats.process, _BUS, frozenset[str]()
         else:
-            process, reasons, about = self._system.services[name].process, _SERVICE, _about(name)
+            process, reasons, about = self._system.services[name].process, _HALTED, _about(name)
         if name == "registry":
             reasons |= _REGISTRY
         async with self._left_alone():

@@ -1,6 +1,7 @@
 """Certificates, keys and roots that change while their process runs, by real handshakes."""
 
 import asyncio
+import resource
 import ssl
 import sys
 from collections.abc import AsyncIterator
@@ -145,6 +146,31 @@ async def test_a_half_written_pair_keeps_the_old_one_and_is_told_by_its_file(
         _copy(after, tmp_path / "server")
         async with _connected(server.port, client) as connection:
             assert connection.serial_of_server == _serial(after)
+
+
+async def test_a_pair_that_could_not_be_read_for_a_moment_is_read_at_the_next_connection(tmp_path: Path) -> None:
+    ca = LocalCa(tmp_path / "ca")
+    files = _unasking(_copy(ca.server("one"), tmp_path / "own"))
+    context = server_context(files)
+
+    def connection() -> None:
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+
+    after = _copy(ca.server("two"), tmp_path / "own")
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with capture_logs() as logs:
+        # The process has no descriptor left: the files can be looked at, and not read.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limit[1]))
+        try:
+            connection()
+            connection()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        connection()
+        connection()
+    assert [entry["event"] for entry in logs] == ["tls_files_refused", "tls_files_loaded"]
+    assert "can't be read" in logs[0]["error"]
+    assert logs[1]["certificate"] == str(after.certificate)
 
 
 async def test_the_key_of_another_certificate_is_told(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from certkit.database import DatabaseBusyError
 from certkit.transactions import Database, undo
@@ -241,3 +241,21 @@ async def test_a_failed_work_is_told_its_own_error_where_the_others_are_not_comm
     own, gone, broken = await asyncio.gather(*patient, return_exceptions=True)
     assert (str(own), type(gone), type(broken)) == ("no", DatabaseBusyError, DatabaseBusyError)
     assert await database.read(names) == set()
+
+
+async def test_a_work_whose_constraint_is_broken_at_the_commit_is_told_so_and_the_others_are_committed(
+    database: Database,
+) -> None:
+    table = "CREATE TABLE part (name TEXT REFERENCES item (name) DEFERRABLE INITIALLY DEFERRED)"
+    await database.write(lambda connection: connection.execute(text(table)))
+
+    def orphan(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO part VALUES ('nowhere')"))
+
+    with pytest.raises(IntegrityError):
+        await database.write(orphan)
+    works = (partial(add, "one"), orphan, partial(add, "two"))
+    patient = [asyncio.create_task(database.write(work, patience_s=0.05)) for work in works]
+    one, orphaned, two = await asyncio.gather(*patient, return_exceptions=True)
+    assert (one, type(orphaned), two) == (None, IntegrityError, None)
+    assert await database.read(names) == {"one", "two"}

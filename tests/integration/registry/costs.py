@@ -19,6 +19,7 @@ from certcore.api import Role
 from certcore.certificate import CertificateSpec
 from certcore.door import RequestDoor
 from certcore.events import EndpointObserved, EndpointsExpected, ServingVerdict
+from certkit.standstill import Standstill
 from registry.adapters.outbox import Bell, Outbox
 from registry.adapters.store import Transaction
 from registry.adapters.store.events import Selection
@@ -41,7 +42,7 @@ from registry.handlers.web.page import page_router
 from tests.integration.registry.many_rows import HOST, name_of
 from tests.integration.registry.world import Report, World
 
-__all__ = ["Cost", "Step", "counting", "routed", "steps"]
+__all__ = ["Cost", "QuietBus", "Step", "counting", "routed", "steps"]
 
 Work = Callable[[], Awaitable[object]]
 
@@ -291,7 +292,7 @@ async def _report(made: World, certificate_id: str, name: str) -> None:
     await made.hear(Report(seen, "hub", "monitor", uuid.uuid4().hex))
 
 
-class _QuietBus:
+class QuietBus:
     async def answers(self) -> bool:
         return True
 
@@ -305,4 +306,12 @@ class _QuietBus:
 def _watch(made: World) -> Watch:
     patience = Patience(silent=timedelta(days=1), not_ready=timedelta(days=1))
     alarms = Alarms(outbox=Outbox(clock=made.clock, new_id=lambda: uuid.uuid4().hex), clock=made.clock)
-    return Watch(store=made.store, alarms=alarms, bell=Bell(), bus=_QuietBus(), clock=made.clock, patience=patience)
+    return Watch(
+        store=made.store,
+        alarms=alarms,
+        bell=Bell(),
+        bus=QuietBus(),
+        standstill=Standstill(),
+        clock=made.clock,
+        patience=patience,
+    )

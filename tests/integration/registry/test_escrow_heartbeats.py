@@ -46,6 +46,16 @@ async def test_a_restart_of_the_escrow_is_told_and_what_keeps_it_from_its_work()
             return ("service_restarted", "hub/escrow") in await told(registry)
 
         await eventually(restarted, what="the restart is told")
+        assert ("service_stood_still", "hub/escrow") not in await told(registry)
+        # An older escrow doesn't know the field.
+        older = {name: value for name, value in body(SECOND).items() if name != "stood_still_s"}
+        for beat in (body(SECOND, stood_still_s=29.0), older):
+            assert (await escrow.post("/v1/heartbeats", json=beat)).status_code == 204
+
+        async def stood_still() -> bool:
+            return ("service_stood_still", "hub/escrow") in await told(registry)
+
+        await eventually(stood_still, what="the standstill is told")
 
 
 async def test_it_can_report_only_as_itself() -> None:

@@ -149,7 +149,9 @@ def test_a_field_of_a_kind_from_another_package_is_covered_and_stored() -> None:
 def test_what_is_stored_holds_what_was_said_and_no_default() -> None:
     small = spec(issuer=None, key_algorithm=None, labels=None, contact=None, description=None, end_date=None)
     assert set(stored(small)) == {"name", "dns_names", "exposure", "targets", "endpoints"}
-    assert stored(small)["targets"][1] == {"kind": "files", "name": "host", "site": "site2"}
+    targets = stored(small)["targets"]
+    assert isinstance(targets, list)
+    assert targets[1] == {"kind": "files", "name": "host", "site": "site2"}
 
 
 def test_what_was_stored_is_read_as_it_was_asked_for() -> None:

@@ -289,3 +289,18 @@ async def test_a_task_that_was_asked_to_end_is_waited_for_as_long_as_it_may_take
     assert begun == 1
     assert problems(background) == {}
     assert not task("stubborn").done()
+
+
+async def test_a_round_that_does_not_return_is_named_until_it_does(background: Background) -> None:
+    may = asyncio.Event()
+
+    async def wait() -> None:
+        await may.wait()
+
+    background.add_round("hung", 3600.0, wait, longest_s=0.0)
+    background.add_round("slow", 3600.0, wait)
+    await background.start()
+    await until(lambda: bool(problems(background)))
+    assert problems(background) == {"task hung": "its round has not returned for 0 s"}
+    may.set()
+    await until(lambda: not problems(background))

@@ -147,3 +147,18 @@ def test_a_line_is_the_span_as_the_library_writes_it(tmp_path: Path) -> None:
     lines = (tmp_path / "traces.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [json.loads(span.to_json()) for span in spans]
     assert len(lines) == 2
+
+
+def test_a_file_that_can_t_be_put_aside_doesn_t_grow(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    in_the_way = tmp_path / "traces.1.jsonl" / "something"
+    in_the_way.mkdir(parents=True)
+    traced = Traced(path, max_bytes=4000)
+    for _ in range(100):
+        traced.span("span")
+    assert path.stat().st_size <= 4000
+    in_the_way.rmdir()
+    in_the_way.parent.rmdir()
+    traced.span("last")
+    traced.close()
+    assert names(path) == ["last"]

@@ -1,14 +1,61 @@
 """The bus as an AsyncAPI 3.0 document, made from the catalogue of events: `python -m certcore.asyncapi`."""
 
 import json
-from typing import Any, Final
+from typing import Final, TypedDict
+
+from pydantic import JsonValue
 
 from certcore import events, subjects
 from certcore.door import RequestDoor
 from certcore.events import Event
 from certcore.targets import FILES, HAPROXY, KUBERNETES, TargetKinds
 
-__all__ = ["document"]
+__all__ = ["Channel", "Components", "Document", "Headers", "Info", "Message", "Reference", "document"]
+
+Schema = dict[str, JsonValue]
+"""A JSON schema, as pydantic writes it."""
+
+Reference = TypedDict("Reference", {"$ref": str})
+
+
+class Headers(TypedDict):
+    type: str
+    required: list[str]
+    properties: dict[str, dict[str, str]]
+
+
+class Message(TypedDict):
+    name: str
+    contentType: str  # as AsyncAPI has it
+    headers: Headers
+    payload: Reference
+
+
+class Channel(TypedDict):
+    address: str
+    description: str
+    parameters: dict[str, dict[str, str]]
+    messages: dict[str, Reference]
+
+
+class Info(TypedDict):
+    title: str
+    version: str
+    description: str
+
+
+class Components(TypedDict):
+    messages: dict[str, Message]
+    schemas: dict[str, JsonValue]
+
+
+class Document(TypedDict):
+    asyncapi: str
+    info: Info
+    defaultContentType: str  # as AsyncAPI has it
+    channels: dict[str, Channel]
+    components: Components
+
 
 # stream → address with its parameters, who writes, and the events that travel there.
 _CHANNELS: Final[dict[str, tuple[str, str, tuple[type[Event], ...]]]] = {
@@ -90,15 +137,17 @@ _CHANNELS: Final[dict[str, tuple[str, str, tuple[type[Event], ...]]]] = {
 }
 
 
-def document() -> dict[str, Any]:
+def document() -> Document:
     """The whole document. Every event of the catalogue stands in exactly one channel."""
-    messages: dict[str, Any] = {}
-    schemas: dict[str, Any] = {}
-    channels: dict[str, Any] = {}
+    messages: dict[str, Message] = {}
+    schemas: dict[str, JsonValue] = {}
+    channels: dict[str, Channel] = {}
     for name, (address, writer, kinds) in _CHANNELS.items():
         for kind in kinds:
             schema = _schema(kind)
-            schemas.update(schema.pop("$defs", {}))
+            parts = schema.pop("$defs", {})
+            assert isinstance(parts, dict), "a schema's parts have names"
+            schemas.update(parts)
             schemas[kind.__name__] = schema
             messages[kind.type] = {
                 "name": kind.type,
@@ -126,7 +175,7 @@ def document() -> dict[str, Any]:
     }
 
 
-def _schema(kind: type[Event]) -> dict[str, Any]:
+def _schema(kind: type[Event]) -> Schema:
     template = "#/components/schemas/{model}"
     if kind not in {events.RequestSubmitted, events.RequestSubmittedV1}:
         return kind.model_json_schema(ref_template=template)
@@ -135,7 +184,7 @@ def _schema(kind: type[Event]) -> dict[str, Any]:
     return {**door.model.model_json_schema(ref_template=template), "title": kind.__name__}
 
 
-def _headers(kind: type[Event]) -> dict[str, Any]:
+def _headers(kind: type[Event]) -> Headers:
     required = (
         ["ce-id", "ce-type"]
         if kind in {events.RequestSubmitted, events.RequestSubmittedV1}

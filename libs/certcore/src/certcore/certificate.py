@@ -3,11 +3,11 @@
 import hashlib
 import unicodedata
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 import rfc8785
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from certcore.names import MAX_DNS_NAMES, CertificateName, DnsName, Label, matches
 from certcore.targets import AnyTargetRequest, TargetRequest
@@ -148,7 +148,7 @@ def _no_twin(field: str, values: tuple[str, ...] | list[str]) -> None:
         seen.add(value)
 
 
-def stored(spec: CertificateSpec) -> dict[str, Any]:
+def stored(spec: CertificateSpec) -> dict[str, JsonValue]:
     """The one form in which an intent is stored. Defaults are left out: a new field changes nothing stored.
 
     Read it again as `certcore.intent.Intent`.
@@ -158,7 +158,7 @@ def stored(spec: CertificateSpec) -> dict[str, Any]:
     return found
 
 
-def _stored_target(target: TargetRequest) -> dict[str, Any]:
+def _stored_target(target: TargetRequest) -> JsonValue:
     return {"kind": target.kind, **target.model_dump(mode="json", exclude_defaults=True)}
 
 
@@ -168,10 +168,10 @@ def approval_hash(spec: CertificateSpec, *, owner: str) -> str:
     Endpoints, labels, contact and description are not covered. A field that has its default is left out, so that a
     field which a later version adds changes no hash.
     """
-    covered: dict[str, Any] = {
+    covered: dict[str, JsonValue] = {
         "owner": owner,
         "name": spec.name,
-        "dns_names": sorted(spec.dns_names),
+        "dns_names": [*sorted(spec.dns_names)],
         "exposure": spec.exposure.value,
         "key_algorithms": [spec.key_algorithm.value],
         "targets": [_stored_target(target) for target in sorted(spec.targets, key=lambda target: target.name)],

@@ -10,7 +10,7 @@ from typing import Final
 
 from certcore.events import Event
 
-__all__ = ["Envelope", "envelope_of", "headers_of", "stored_headers"]
+__all__ = ["Envelope", "envelope_of", "headers_of", "stored_headers", "time_of"]
 
 SPEC_VERSION: Final = "1.0"
 
@@ -57,3 +57,12 @@ def envelope_of(headers: Mapping[str, str], *, subject: str, tries: int) -> Enve
         subject=subject,
         tries=tries,
     )
+
+
+def time_of(headers: Mapping[str, str]) -> datetime | None:
+    """When the event was announced; None where that isn't told, or without its zone, as the protocol demands it."""
+    try:
+        found = datetime.fromisoformat(headers.get("ce-time", ""))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None

@@ -26,6 +26,7 @@ Work = Callable[[], Awaitable[None]]
 
 _AGAIN_S: Final = 3.0
 _LIMITS: Final = RestartLimits()
+_LONGEST_S: Final = 600.0
 _REPEATEDLY: Final = 3
 """So many failures in a row are told by readiness; one or two may be a broker that restarts."""
 
@@ -46,6 +47,9 @@ class _Kept:
     error: str = ""
     since: datetime | None = None
     left: bool = False
+    longest_s: float = _LONGEST_S
+    round_begun: float | None = None
+    """Of rounds, when the one began that is under way."""
 
 
 class Background:
@@ -78,11 +82,15 @@ class Background:
         self._tasks[name] = _Kept(name, work, vital=vital)
         self._restarts.labels(self._service, name)
 
-    def add_round(self, name: str, every_s: float, work: Work) -> None:
+    def add_round(self, name: str, every_s: float, work: Work, *, longest_s: float = _LONGEST_S) -> None:
         """Work that starts every so many seconds. What takes longer delays the next start; what fails is tried again
         sooner, after about a second at first: services that failed together don't come back together.
+
+        A round that takes longer than `longest_s` is told by readiness: it may never return.
         """
-        self._tasks[name] = kept = _Kept(name, lambda: self._repeat(kept, every_s, work), rounds=True)
+        self._tasks[name] = kept = _Kept(
+            name, lambda: self._repeat(kept, every_s, work), rounds=True, longest_s=longest_s
+        )
         self._restarts.labels(self._service, name)
         self._failures.labels(self._service, name)
 
@@ -162,6 +170,10 @@ class Background:
         if kept.failures >= _REPEATEDLY and not self._settled(kept):
             problem = f"failed {kept.failures} times in a row, at last: {kept.error}"
             return Finding(check=check, problem=problem, since=kept.since)
+        if kept.round_begun is not None:
+            took_s = asyncio.get_running_loop().time() - kept.round_begun
+            if took_s > kept.longest_s:
+                return Finding(check=check, problem=f"its round has not returned for {took_s:.0f} s")
         return Finding(check=check)
 
     def _settled(self, kept: _Kept) -> bool:
@@ -173,7 +185,7 @@ class Background:
     async def _repeat(self, kept: _Kept, every_s: float, work: Work) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            began = loop.time()
+            began = kept.round_begun = loop.time()
             try:
                 await work()
             except CertbusError as error:
@@ -185,6 +197,7 @@ class Background:
                 log.error("round_broke", round=kept.name, error=describe(error))  # noqa: TRY400 # see above
             else:
                 kept.failures, kept.since = 0, None
+            kept.round_begun = None
             took_s = loop.time() - began
             await asyncio.sleep(
                 round_pause(every_s=every_s, took_s=took_s, failures=kept.failures, jitter=self._jitter())

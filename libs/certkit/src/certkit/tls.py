@@ -23,11 +23,12 @@ _NO_PASSPHRASE: Final = ""
 
 
 class TlsFileError(CertbusError):
-    """A file can't be used; `role` is the name of its setting."""
+    """A file can't be used; `role` is the name of its setting. `unread` tells that its content isn't known."""
 
-    def __init__(self, role: Role, file: Path | None, problem: str) -> None:
+    def __init__(self, role: Role, file: Path | None, problem: str, *, unread: bool = False) -> None:
         super().__init__(f"{file or 'the system'}: {problem}")
         self.role = role
+        self.unread = unread
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class _FollowingContext(ssl.SSLContext):
     _protocol: int
     _files: TlsFiles
     _alpn: tuple[str, ...]
-    _seen: tuple[object, ...]
+    _seen: tuple[object, ...] | None
+    _refused: str
     _inner: ssl.SSLContext
 
     def __new__(cls, protocol: int, files: TlsFiles) -> Self:
@@ -78,6 +80,7 @@ class _FollowingContext(ssl.SSLContext):
         self._files = files
         self._alpn = ()
         self._seen = _stamp(files)
+        self._refused = ""
         self._inner = _load(protocol, files)
         return self
 
@@ -100,8 +103,14 @@ class _FollowingContext(ssl.SSLContext):
         try:
             inner = _load(self._protocol, self._files)
         except TlsFileError as error:
-            log.error("tls_files_refused", setting=error.role, error=str(error), kept="what was loaded before")  # noqa: TRY400 # the error says it all
+            if str(error) != self._refused or not error.unread:
+                log.error("tls_files_refused", setting=error.role, error=str(error), kept="what was loaded before")  # noqa: TRY400 # the error says it all
+            self._refused = str(error)
+            if error.unread:
+                # What kept it from being read may pass without a change of the file.
+                self._seen = None
             return self._inner
+        self._refused = ""
         if self._alpn:
             inner.set_alpn_protocols(self._alpn)
         self._inner = inner
@@ -163,4 +172,4 @@ def _read(role: Role, file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise TlsFileError(role, file, f"can't be read: {error.strerror}") from None
+        raise TlsFileError(role, file, f"can't be read: {error.strerror}", unread=True) from None

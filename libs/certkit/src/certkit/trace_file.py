@@ -61,10 +61,12 @@ class TraceFile(SpanExporter):
         return True
 
     def _write(self, lines: bytes) -> None:
-        if self._descriptor is not None and self._size + len(lines) > self._max_bytes:
-            self._close()
-            self._path.replace(self._older)
         if self._descriptor is None:
+            self._open()
+        if self._size and self._size + len(lines) > self._max_bytes:
+            self._close()
+            # While it can't be put aside nothing is written: it would grow without end.
+            self._path.replace(self._older)
             self._open()
         descriptor = self._descriptor
         assert descriptor is not None

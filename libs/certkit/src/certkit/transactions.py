@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import Connection, Engine, Transaction
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from certkit.database import DatabaseBusyError, busy, make_sync_engine, upgrade_schema
 
@@ -330,6 +330,10 @@ class _GroupWriter:
                 if transaction.is_active:
                     transaction.commit()
                     self._committed()
+        except IntegrityError as error:
+            # A constraint that is checked at the commit: only the work that broke it fails, and no try mends that.
+            self._commit_each(jobs, error)
+            return
         except Exception as error:  # noqa: BLE001 # without the thread every later work would wait for ever
             why = (busy(error) if isinstance(error, DBAPIError) else None) or DatabaseBusyError(
                 f"the transaction was not committed: {type(error).__name__}"
@@ -343,6 +347,15 @@ class _GroupWriter:
         else:
             self._faulty = False
         _answer(answers)
+
+    def _commit_each(self, jobs: Sequence[_Job[Any]], error: IntegrityError) -> None:
+        # SQLite leaves the transaction open: the next one begins on a new connection.
+        self._faulty = True
+        if len(jobs) == 1:
+            _answer([(jobs[0], None, error)])
+            return
+        for job in jobs:
+            self._commit([job])
 
     @staticmethod
     def _one(unit: "_Savepoint | Transaction", connection: Connection, job: _Job[Any]) -> _Answer:

@@ -78,7 +78,7 @@ def create_app(settings: Settings) -> ServiceApp:
         kinds=list(drivers),
     )
     background.add_round("reconcile", settings.reconcile_every_s, engine.reconcile)
-    background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
+    heartbeat.keep_beating(background, every_s=settings.heartbeat_every_s)
     return service_app(
         broker,
         telemetry=telemetry,

@@ -207,7 +207,7 @@ def create_app(settings: Settings) -> ServiceApp:
     background.add_round("renewal_windows", settings.renewal_windows_every_s, suggestions.look)
     crls = Crls(cas=publishing(signing_cas), book=CrlBook(database), clock=system_clock)
     background.add_round("crls", settings.crls_every_s, crls.keep_up)
-    background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
+    heartbeat.keep_beating(background, every_s=settings.heartbeat_every_s)
     return service_app(
         broker,
         telemetry=telemetry,

@@ -48,7 +48,7 @@ def create_escrow(settings: EscrowSettings) -> BuslessApp:
         metrics=metrics,
         clock=system_clock,
     )
-    background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
+    heartbeat.keep_beating(background, every_s=settings.heartbeat_every_s)
     return BuslessApp(
         telemetry=telemetry,
         metrics=metrics,

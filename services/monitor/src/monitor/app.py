@@ -132,7 +132,7 @@ def create_app(settings: Settings) -> ServiceApp:
     background.add_round("expectations", settings.refresh_every_s, expectations.refresh)
     background.add_round("registry", settings.registry_look_every_s, registry_watch.look)
     background.add_round("alerts", _ALERTS_EVERY_S, relay.flush)
-    background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
+    heartbeat.keep_beating(background, every_s=settings.heartbeat_every_s)
     background.add_round("probe_round", settings.period_s, rounds.complete)
 
     async def bring_up() -> None:

@@ -28,6 +28,7 @@ from certkit.database import folder_of
 from certkit.discovery import Discovery, EachConsumer, EachStream
 from certkit.health import service_readiness
 from certkit.service import health_routes
+from certkit.standstill import Standstill
 from certkit.stream_messages import StreamMessages
 from certkit.streams import Streams
 from certkit.telemetry import Telemetry, configure_telemetry
@@ -108,7 +109,7 @@ def create_app(settings: Settings) -> FastAPI:
     metrics = CollectorRegistry()
     database = Database(settings.database_url, metrics=metrics)
     store = Store(database)
-    bell = Bell()
+    bell, standstill = Bell(), Standstill()
     background = Background(service=Service.REGISTRY, metrics=metrics, clock=system_clock)
     broker = make_broker(settings.bus, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=metrics)
     jetstream = JetStream(broker=broker)
@@ -129,7 +130,13 @@ def create_app(settings: Settings) -> FastAPI:
     challenges = Challenges(store=store, outbox=outbox, bell=bell, clock=system_clock)
     levels, reviews = Deployments(changes=changes), Reviews(store=store, clock=system_clock)
     door, once = RequestDoor(kinds), Once(store=store, bell=bell, clock=system_clock)
-    site_reports = SiteReports(once=once, deployments=levels, reviews=reviews, clock=system_clock)
+    site_reports = SiteReports(
+        once=once,
+        deployments=levels,
+        reviews=reviews,
+        clock=system_clock,
+        stood_still_after=timedelta(seconds=settings.stood_still_after_s),
+    )
     reports = {
         **RevisionReports(once=once, changes=changes, clock=system_clock).handlers(),
         **DeliveryReports(once=once, changes=changes, clock=system_clock).handlers(),
@@ -140,7 +147,13 @@ def create_app(settings: Settings) -> FastAPI:
     intake = Intake(store=store, requests=requests, door=door, outbox=outbox, bell=bell, clock=system_clock)
     alarms = Alarms(outbox=outbox, clock=system_clock)
     watch = Watch(
-        store=store, alarms=alarms, bell=bell, bus=BusWatch(broker), clock=system_clock, patience=_patience(settings)
+        store=store,
+        alarms=alarms,
+        bell=bell,
+        bus=BusWatch(broker),
+        standstill=standstill,
+        clock=system_clock,
+        patience=_patience(settings),
     )
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
@@ -159,7 +172,13 @@ def create_app(settings: Settings) -> FastAPI:
         store=store, jetstream=jetstream, bell=bell, clock=system_clock, tracer=telemetry.tracer, metrics=metrics
     )
     streams = StreamWatch(store=store, jetstream=jetstream, relay=relay, alarms=alarms, bell=bell, clock=system_clock)
-    loops = {"discovery": discovery.run, "relay": relay.run, "stream_watch": streams.run, "feed": feed.run}
+    loops = {
+        "discovery": discovery.run,
+        "relay": relay.run,
+        "stream_watch": streams.run,
+        "feed": feed.run,
+        "standstill": standstill.run,
+    }
     for name, loop in loops.items():
         background.add(name, loop)
     for name, every_s, work in (
@@ -320,7 +339,9 @@ def _restoration(
 
 def _patience(settings: Settings) -> Patience:
     return Patience(
-        silent=timedelta(seconds=settings.silent_after_s), not_ready=timedelta(seconds=settings.not_ready_after_s)
+        silent=timedelta(seconds=settings.silent_after_s),
+        not_ready=timedelta(seconds=settings.not_ready_after_s),
+        stood_still=timedelta(seconds=settings.stood_still_after_s),
     )
 
 

@@ -25,6 +25,9 @@ class Settings(ServiceSettings):
     not_ready_after_s: Annotated[float, Field(ge=0)] = Field(
         default=45.0, description="So long a service may not be ready before that is an alert."
     )
+    stood_still_after_s: Annotated[float, Field(gt=0)] = Field(
+        default=10.0, description="So long a process may stand still, by its own clock, before that is an alert."
+    )
     watch_every_s: Annotated[float, Field(gt=0)] = Field(
         default=5.0, description="Between two looks for silent services, dead letters and the state of the bus."
     )

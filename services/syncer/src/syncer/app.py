@@ -99,7 +99,7 @@ def create_app(settings: SyncerSettings) -> ServiceApp:
     background.add("show_challenges", challenges.run)
     background.add_round("challenges", settings.reconcile_every_s, challenges.read)
     background.add_round("review", settings.review_every_s, site_review.review)
-    background.add_round("heartbeat", settings.heartbeat_every_s, heartbeat.beat)
+    heartbeat.keep_beating(background, every_s=settings.heartbeat_every_s)
     return service_app(
         broker,
         telemetry=telemetry,

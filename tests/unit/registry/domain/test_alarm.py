@@ -1,12 +1,17 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import inf, nan
+from pathlib import Path
 
 import pytest
 
+import registry
 from certcore.events import Severity, SiteHeartbeat
 from registry.domain.alarm import (
     FIRST_START,
+    Alarm,
     BusState,
+    Halt,
     Letters,
     Start,
     judge_bus,
@@ -35,8 +40,17 @@ def judged(
     return [(item.reason, item.subject) for item in found]
 
 
-def heartbeat(*, started: datetime | None = LONG_AGO, not_ready: str | None = None) -> SiteHeartbeat:
-    return SiteHeartbeat(site="site1", service="syncer", version="1", started=started, not_ready=not_ready)
+def heartbeat(
+    *, started: datetime | None = LONG_AGO, not_ready: str | None = None, stood_still_s: float = 0.0
+) -> SiteHeartbeat:
+    return SiteHeartbeat(
+        site="site1",
+        service="syncer",
+        version="1",
+        started=started,
+        not_ready=not_ready,
+        stood_still_s=stood_still_s,
+    )
 
 
 def test_a_service_that_reports_and_is_ready_is_fine() -> None:
@@ -83,6 +97,20 @@ def test_since_when_a_service_is_not_ready_is_kept_over_heartbeats_and_ends_with
     assert (seen.not_ready, seen.not_ready_since) == (None, None)
 
 
+@pytest.mark.parametrize(("told_s", "since_s"), [(0.0, 0), (50.0, 50), (-1.0, 0), (inf, 0), (nan, 0)])
+def test_a_service_that_was_not_ready_before_the_registry_heard_it_is_so_since_then(
+    told_s: float, since_s: int
+) -> None:
+    said = heartbeat(not_ready="x").model_copy(update={"not_ready_s": told_s})
+    seen = heard_from(None, said, now=NOW)
+    assert seen.not_ready_since == NOW - since_s * SECOND
+    assert judged(seen) == ([("service_not_ready", "site1/syncer")] if since_s else [])
+    # What the registry heard itself counts where it is longer.
+    assert (
+        heard_from(replace(SEEN, not_ready="x", not_ready_since=LONG_AGO), said, now=NOW).not_ready_since == LONG_AGO
+    )
+
+
 def test_a_restart_is_told_for_ten_minutes() -> None:
     seen = heard_from(SEEN, heartbeat(started=NOW), now=NOW)
     assert judged(seen) == [("service_restarted", "site1/syncer")]
@@ -101,6 +129,42 @@ def test_a_system_that_was_stopped_and_started_again_has_no_restarts() -> None:
     seen = heard_from(replace(SEEN, last_heartbeat=LONG_AGO - SECOND), heartbeat(started=NOW), now=NOW)
     assert judged(seen, start=Start(at=LONG_AGO, clean=True)) == []
     assert judged(seen, start=Start(at=LONG_AGO, clean=False)) == [("service_restarted", "site1/syncer")]
+
+
+def test_a_service_that_stood_still_is_told_for_ten_minutes() -> None:
+    seen = heard_from(SEEN, heartbeat(stood_still_s=9.99), now=NOW)
+    assert judged(seen) == []
+    seen = heard_from(seen, heartbeat(stood_still_s=29.3), now=NOW)
+    [found] = judge_services({SYNCER: LONG_AGO}, [seen], start=START, bus=BusState(), now=NOW)
+    assert (found.reason, found.subject) == ("service_stood_still", "site1/syncer")
+    assert found.summary.startswith("site1/syncer stood still for 29 s before 12:00:00 UTC: ")
+    # Also where the registry heard nothing for a while before: that is what silence isn't counted in.
+    assert judged(seen, bus=BusState(back_at=NOW)) == [("service_stood_still", "site1/syncer")]
+    seen = heard_from(seen, heartbeat(started=LONG_AGO), now=NOW)
+    assert judged(seen) == [("service_stood_still", "site1/syncer")]
+    assert judged(replace(seen, stood_still_at=NOW - timedelta(minutes=10))) == []
+
+
+def test_the_same_number_again_is_the_same_standstill_and_another_is_told_anew() -> None:
+    first = heard_from(SEEN, heartbeat(stood_still_s=29.3), now=LONG_AGO)
+    again = heard_from(first, heartbeat(stood_still_s=29.3), now=NOW)
+    assert (again.stood_still_s, again.stood_still_at) == (29.3, LONG_AGO)
+    other = heard_from(again, heartbeat(stood_still_s=20.1), now=NOW)
+    assert (other.stood_still_s, other.stood_still_at) == (20.1, NOW)
+
+
+def test_how_long_a_standstill_must_be_to_be_told_can_be_set() -> None:
+    seen = heard_from(None, heartbeat(stood_still_s=4.0), now=NOW, stood_still_after=4 * SECOND)
+    assert judged(seen) == [("service_stood_still", "site1/syncer")]
+
+
+def test_a_registry_that_stood_still_tells_so_itself() -> None:
+    def reasons(noticed: datetime) -> list[tuple[str, str]]:
+        found = judge_services({}, [], start=START, bus=BusState(), now=NOW, halt=Halt(25.0, noticed))
+        return [(item.reason, item.subject) for item in found]
+
+    assert reasons(NOW) == [("service_stood_still", "hub/registry")]
+    assert reasons(NOW - timedelta(minutes=10)) == []
 
 
 def test_a_registry_that_was_killed_tells_so_itself() -> None:
@@ -150,3 +214,8 @@ def test_a_summary_is_cut_where_it_is_too_long() -> None:
     seen = replace(SEEN, not_ready="x" * 1000, not_ready_since=LONG_AGO)
     [found] = judge_services({SYNCER: LONG_AGO}, [seen], start=START, bus=BusState(), now=NOW)
     assert len(found.summary) == 300
+
+
+def test_the_readme_says_of_each_alarm_what_to_do() -> None:
+    text = (Path(registry.__file__).parents[2] / "README.md").read_text()
+    assert [alarm for alarm in Alarm if f"\n| `{alarm}` | " not in text] == []

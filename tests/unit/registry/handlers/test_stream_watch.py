@@ -11,7 +11,9 @@ import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
 import registry
+from certcore import subjects
 from certcore.errors import TransientError
+from certcore.events import DeploymentOrdered, EndpointsExpected
 from certkit.transactions import Database
 from registry.adapters.jetstream import ConsumerState, JetStream, StreamState
 from registry.adapters.outbox import SOURCE, Bell, Outbox
@@ -183,3 +185,45 @@ async def test_a_lower_acknowledgement_is_not_forgotten_where_the_loss_could_not
     assert await open_alarms(store) == {(STREAM_LOST, "CERTS")}
     await watch.look()
     assert await open_alarms(store) == set()
+
+
+async def test_streams_that_are_lost_together_have_each_event_published_again_once(store: SometimesLocked) -> None:
+    broker = Broker(CERTS=5, DEPLOY_fra1=5, LAST_fra1=5, LAST_hub=5, STATUS_fra1=5)
+    watch = a_watch(store, broker, Lanes())
+    await watch.look()
+
+    def publish(transaction: Transaction) -> None:
+        expected = EndpointsExpected(
+            certificate_id="c1", name="x", owner="shop", generation=1, revision=1, endpoints=()
+        )
+        ordered = DeploymentOrdered(certificate_id="c1", name="x", placements=())
+        for event, stream, subject in (
+            (expected, subjects.CERTS, subjects.event(expected.type, "c1")),
+            (ordered, "DEPLOY_fra1", subjects.deploy("fra1", "syncer", "c1")),
+        ):
+            transaction.events.add(
+                event,
+                event_id=event.type,
+                source=SOURCE,
+                stream=stream,
+                subject=subject,
+                about="c1",
+                owner="shop",
+                now=NOON,
+                traceparent=None,
+                sent=True,
+            )
+
+    await store.write(publish)
+    broker.created = "tuesday"
+    await watch.look()
+
+    def repeats(transaction: Transaction) -> dict[str, int]:
+        found = transaction.events.after(0, 100)
+        return {item.type: item.repeats for item in found if item.about == "c1"}
+
+    assert await store.read(repeats) == {EndpointsExpected.type: 1, DeploymentOrdered.type: 1}
+    # A stream that is lost alone later has it published once more.
+    broker.last["LAST_hub"] = 0
+    await watch.look()
+    assert await store.read(repeats) == {EndpointsExpected.type: 2, DeploymentOrdered.type: 1}

@@ -20,6 +20,10 @@ class SiteHeartbeat(Event):
 
     `kinds` are the kinds of targets that it delivers to; None where it is older than this field. `started` is when
     the process started, `not_ready` what its /readyz answered: None where it was ready, or is older than this field.
+    `not_ready_s` is how long ago the first heartbeat that said so was stored: who was away meanwhile didn't hear it.
+
+    `stood_still_s` is the longest pause that the process noticed in its own clock since the heartbeat before. It is
+    told again for two minutes, as long as there is no other: the same number is the same pause.
     """
 
     type: ClassVar = "certbus.site.heartbeat.v1"
@@ -32,6 +36,8 @@ class SiteHeartbeat(Event):
     contract: int = 1
     started: AwareDatetime | None = None
     not_ready: str | None = None
+    not_ready_s: float = 0.0
+    stood_still_s: float = 0.0
 
 
 class DiscoveredSecret(ReadModel):

@@ -47,6 +47,8 @@ class Expectations:
         self._periods = periods
         self._jitter = jitter
         self._read_once = False
+        self._unsaved: set[str] = set()
+        """Certificates whose expectation is in memory, and may not be stored."""
 
     def not_read(self) -> str | None:
         """Why the service isn't ready yet."""
@@ -84,13 +86,21 @@ class Expectations:
             log.info("certificate_no_longer_watched", certificate_id=certificate_id)
             await self._dismiss(certificate_id, self._clock())
             await self._store.drop_expected(certificate_id)
+            self._unsaved.discard(certificate_id)
 
     async def _keep(self, event: EndpointsExpected, news: News, *, asked: bool) -> None:
         expected = self._roster.expected(event.certificate_id)
-        if expected is None or news is News.OLDER or (news is News.KNOWN and not asked):
+        if expected is None or news is News.OLDER:
             return
+        if news is News.KNOWN and event.certificate_id not in self._unsaved:
+            # A registry that lost a stream repeats everything: what is new waits behind it.
+            if asked:
+                self._wake()
+            return
+        self._unsaved.add(event.certificate_id)
         await self._store.save_expected(expected)
         await self._dismiss(event.certificate_id, self._clock())
+        self._unsaved.discard(event.certificate_id)
         self._wake()
 
     async def _dismiss(self, certificate_id: str, now: datetime) -> None:

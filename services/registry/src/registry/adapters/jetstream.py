@@ -89,16 +89,20 @@ class JetStream:
         answer: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         self._answers[token] = answer
         answer.add_done_callback(lambda _: self._answers.pop(token, None))
+        sent = False
         try:
             # The stream is named, so that no other one takes the message.
             named = {**headers, Header.EXPECTED_STREAM: stream}
             await self._client.publish(subject, body, reply=self._replies + token, headers=named)
+            sent = True
         except nats.errors.MaxPayloadError:
-            answer.cancel()
             raise PermanentError(f"{subject} is larger than the broker allows") from None
         except nats.errors.Error as error:
-            answer.cancel()
             raise TransientError(f"the bus takes nothing: {type(error).__name__}") from error
+        finally:
+            if not sent:
+                # Also where the caller was cancelled: nobody waits for an answer any more.
+                answer.cancel()
         return answer
 
     async def _take(self, message: Msg) -> None:

@@ -256,6 +256,8 @@ service: Final = Table(
     Column("not_ready_since", UtcDateTime),
     Column("restarted_at", UtcDateTime),
     Column("heard_before", UtcDateTime),
+    Column("stood_still_s", Float),
+    Column("stood_still_at", UtcDateTime),
 )
 
 token: Final = Table(
@@ -354,6 +356,8 @@ run: Final = Table(
     Column("host", String(255), primary_key=True),
     Column("started_at", UtcDateTime, nullable=False),
     Column("stopped_at", UtcDateTime),
+    Column("stood_still_s", Float),
+    Column("stood_still_at", UtcDateTime),
 )
 
 inbox: Final = Table(

@@ -12,12 +12,13 @@ from typing import Final
 from certcore.events import Severity
 from certcore.identities import HUB, Service
 from registry.domain.alert import Finding
-from registry.domain.site import SILENT_AFTER, ServiceSeen
+from registry.domain.site import SILENT_AFTER, STOOD_STILL_AFTER, ServiceSeen
 
 __all__ = [
     "FIRST_START",
     "Alarm",
     "BusState",
+    "Halt",
     "Letters",
     "Patience",
     "Start",
@@ -30,6 +31,7 @@ FIRST_START: Final = timedelta(minutes=5)
 """So long a service that was never heard may take to start for the first time."""
 
 _RESTART_SHOWN: Final = timedelta(minutes=10)
+_HALT_SHOWN: Final = timedelta(minutes=10)
 _LETTERS_SHOWN: Final = timedelta(hours=1)
 _CUT_SHOWN: Final = timedelta(minutes=3)
 _UNREACHABLE_AFTER: Final = timedelta(seconds=10)
@@ -43,6 +45,7 @@ class Alarm(StrEnum):
     SERVICE_SILENT = "service_silent"
     SERVICE_NOT_READY = "service_not_ready"
     SERVICE_RESTARTED = "service_restarted"
+    SERVICE_STOOD_STILL = "service_stood_still"
     DEAD_LETTERS = "dead_letters"
     BUS_UNREACHABLE = "bus_unreachable"
     BUS_UNHEALTHY = "bus_unhealthy"
@@ -51,11 +54,12 @@ class Alarm(StrEnum):
 @dataclass(frozen=True)
 class Patience:
     """After how long a service is silent (three of its heartbeats), and after how long it is a fault that it isn't
-    ready: a start, and a short cut of the bus, take a while.
+    ready (a start, and a short cut of the bus, take a while), or that its process stood still.
     """
 
     silent: timedelta = SILENT_AFTER
     not_ready: timedelta = timedelta(seconds=45)
+    stood_still: timedelta = STOOD_STILL_AFTER
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,14 @@ class Start:
 
     at: datetime
     clean: bool
+
+
+@dataclass(frozen=True)
+class Halt:
+    """How long a registry itself stood still, and when it noticed."""
+
+    seconds: float
+    noticed: datetime
 
 
 @dataclass(frozen=True)
@@ -98,11 +110,12 @@ def judge_services(
     bus: BusState,
     now: datetime,
     patience: Patience = _PATIENT,
+    halt: Halt | None = None,
 ) -> list[Finding]:
     """Judge every service that should report, and every other that did. `expected_since` is since when, by place and
     service.
 
-    Where the registry itself couldn't hear, silence is counted from when it could again.
+    Where the registry itself couldn't hear, silence is counted from when it could again. `halt` is its own last.
     """
     known = {(item.place, item.service): item for item in seen}
     found = []
@@ -135,7 +148,29 @@ def judge_services(
         for item in known.values()
         if _restarted(item, start=start, now=now)
     ]
-    return found
+    halts = {
+        f"{item.place}/{item.service}": Halt(item.stood_still_s, item.stood_still_at)
+        for item in known.values()
+        if item.stood_still_s is not None and item.stood_still_at is not None
+    }
+    if halt is not None:
+        halts[f"{HUB}/{Service.REGISTRY}"] = halt
+    return [*found, *_halted(halts, now=now)]
+
+
+def _halted(halts: Mapping[str, Halt], *, now: datetime) -> list[Finding]:
+    return [
+        _finding(
+            Alarm.SERVICE_STOOD_STILL,
+            subject,
+            Severity.WARNING,
+            # With the time: a second one within that time is told anew.
+            f"{subject} stood still for {halt.seconds:.0f} s before {halt.noticed:%H:%M:%S} UTC: it was stopped,"
+            " its machine gave it no time, or one of its own calls held it up",
+        )
+        for subject, halt in sorted(halts.items())
+        if now - halt.noticed < _HALT_SHOWN
+    ]
 
 
 def _silence(

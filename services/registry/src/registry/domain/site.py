@@ -12,6 +12,7 @@ from registry.domain.placement import Placement
 
 __all__ = [
     "SILENT_AFTER",
+    "STOOD_STILL_AFTER",
     "Carried",
     "ServiceSeen",
     "Site",
@@ -25,8 +26,12 @@ __all__ = [
 SILENT_AFTER: Final = timedelta(seconds=45)
 """Three heartbeats."""
 
+STOOD_STILL_AFTER: Final = timedelta(seconds=10)
+"""A pause of a process that is so long is a fault."""
+
 _VERSION: Final = 64
 _NOT_READY: Final = 1000
+_LONGEST_S: Final = 30 * 86400.0
 
 Carried = Mapping[tuple[str, str], frozenset[str]]
 """The kinds of targets that a service delivers to, by place and service. An older one is missing, since it
@@ -48,7 +53,8 @@ class ServiceSeen:
     """A service of a place, by its last heartbeat. `kinds` is None where it reported none.
 
     `not_ready` is what it says of its readiness, None where it is ready. `restarted_at` is when it was first heard
-    after another start, `heard_before` when it was last heard before that.
+    after another start, `heard_before` when it was last heard before that. `stood_still_s` is how long it stood still
+    the last time that this was a fault, `stood_still_at` when that was first heard.
     """
 
     place: str
@@ -62,9 +68,17 @@ class ServiceSeen:
     not_ready_since: datetime | None = None
     restarted_at: datetime | None = None
     heard_before: datetime | None = None
+    stood_still_s: float | None = None
+    stood_still_at: datetime | None = None
 
 
-def heard_from(before: ServiceSeen | None, event: SiteHeartbeat, *, now: datetime) -> ServiceSeen:
+def heard_from(
+    before: ServiceSeen | None,
+    event: SiteHeartbeat,
+    *,
+    now: datetime,
+    stood_still_after: timedelta = STOOD_STILL_AFTER,
+) -> ServiceSeen:
     """The service after a heartbeat."""
     seen = ServiceSeen(
         place=event.site,
@@ -78,7 +92,14 @@ def heard_from(before: ServiceSeen | None, event: SiteHeartbeat, *, now: datetim
     )
     if seen.not_ready is not None:
         since = before.not_ready_since if before is not None and before.not_ready is not None else None
-        seen = replace(seen, not_ready_since=since or now)
+        # The registry may have been away when it was said first.
+        told = timedelta(seconds=event.not_ready_s if 0.0 <= event.not_ready_s <= _LONGEST_S else 0.0)
+        seen = replace(seen, not_ready_since=min(since or now, now - told))
+    told_before = before.stood_still_s if before is not None else None
+    if event.stood_still_s >= stood_still_after.total_seconds() and event.stood_still_s != told_before:
+        seen = replace(seen, stood_still_s=event.stood_still_s, stood_still_at=now)
+    elif before is not None:
+        seen = replace(seen, stood_still_s=before.stood_still_s, stood_still_at=before.stood_still_at)
     if before is None:
         return seen
     if before.started is not None and seen.started is not None and seen.started != before.started:

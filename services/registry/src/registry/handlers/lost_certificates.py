@@ -1,11 +1,12 @@
 """What was requested, decided and ordered after the copy was made: taken from the events that the bus still holds."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from pydantic import ValidationError
@@ -13,18 +14,19 @@ from pydantic import ValidationError
 from certcore import subjects
 from certcore.certificate import stored
 from certcore.clock import Clock
+from certcore.cloudevents import time_of
 from certcore.door import RequestDoor
 from certcore.events import Event
 from certcore.placements import generation
 from certcore.rejection import RejectedError
-from certkit.stream_messages import StoredMessage, StreamMessages
+from certkit.stream_messages import StoredMessage
 from registry.adapters.outbox import SOURCE
 from registry.adapters.store import RowChangedError, Store, Transaction
 from registry.domain.change import Change
 from registry.domain.recollection import TOLD_BY, Memory, recollect, recreate
 from registry.handlers.changes import Changes, again_if_changed
 
-__all__ = ["LostCertificates"]
+__all__ = ["LostCertificates", "Messages"]
 
 log = structlog.get_logger()
 
@@ -42,6 +44,14 @@ class _Told:
     certificate_id: str
 
 
+class Messages(Protocol):
+    """As `certkit.stream_messages.StreamMessages`."""
+
+    async def streams(self) -> Collection[str]: ...
+
+    def all(self, stream: str, subject: str) -> AsyncIterator[StoredMessage]: ...
+
+
 class LostCertificates:
     """Recreates certificates that aren't here. Those that can't be are told by the issuer's report."""
 
@@ -50,7 +60,7 @@ class LostCertificates:
         *,
         store: Store,
         changes: Changes,
-        messages: StreamMessages,
+        messages: Messages,
         door: RequestDoor,
         new_id: Callable[[], str],
         clock: Clock,
@@ -149,11 +159,10 @@ def _read(message: StoredMessage) -> list[_Told]:
     event_id = message.headers.get("ce-id", "")
     if kind is None or not event_id:
         return []
-    try:
+    instant, certificate_id = time_of(message.headers), message.subject.rsplit(".", 1)[-1]
+    with suppress(ValidationError):
         event = kind.model_validate_json(message.body)
-        instant = datetime.fromisoformat(message.headers.get("ce-time", ""))
-    except (ValidationError, ValueError):
-        log.warning("event_left_out", subject=message.subject, sequence=message.sequence)
-        return []
-    certificate_id = message.subject.rsplit(".", 1)[-1]
-    return [_Told(event_id, event, instant, message.subject, certificate_id)]
+        if instant is not None:
+            return [_Told(event_id, event, instant, message.subject, certificate_id)]
+    log.warning("event_left_out", subject=message.subject, sequence=message.sequence)
+    return []

@@ -21,8 +21,11 @@ Page = tuple[list[int], str | None]
 """Sequences, and what to continue after; None at the end."""
 
 
-async def refill(store: Store, stream: str, *, now: datetime) -> int:
+async def refill(store: Store, stream: str, *, now: datetime, done: set[str]) -> int:
     """Order what the stream should hold to be published again, and return how many events that are.
+
+    `done` names what was ordered for other streams that were lost together with this one: nothing is published twice
+    for them, whoever reads it would have to look through all of it before what is new. It is added to.
 
     Deployments: the newest of each subject, as the stream keeps them. Certificates' events: the orders that are not
     carried out yet, and what each endpoint should serve. Answers and alerts: those of the last month. What services
@@ -32,13 +35,16 @@ async def refill(store: Store, stream: str, *, now: datetime) -> int:
         TransientError: the database takes no writes; some of it may be ordered, and may be ordered again.
     """
     count = 0
-    for pages in _pages(stream, now=now):
+    for name, pages in _pages(stream, now=now):
+        if name in done:
+            continue
         after: str | None = ""
         while after is not None:
             sequences, after = await store.read(partial(pages, after=after))
             if sequences:
                 await store.write(partial(_again, sequences))
             count += len(sequences)
+        done.add(name)
     return count
 
 
@@ -46,29 +52,32 @@ def _again(sequences: Sequence[int], transaction: Transaction) -> None:
     transaction.events.publish_again(sequences)
 
 
-def _pages(stream: str, *, now: datetime) -> Iterator[Callable[..., Page]]:
+def _pages(stream: str, *, now: datetime) -> Iterator[tuple[str, Callable[..., Page]]]:
+    """What the stream should hold, each part with a name."""
     if stream.startswith(subjects.DEPLOY):
         yield _deployments(stream.removeprefix(subjects.DEPLOY))
     elif stream.startswith(subjects.STATUS):
         place = stream.removeprefix(subjects.STATUS)
         yield _deployments(place)
         if place == HUB:
-            yield _orders
+            yield "orders", _orders
     elif stream.startswith(subjects.LAST):
         yield _expectations()
     elif stream == subjects.CERTS:
-        yield _orders
+        yield "orders", _orders
         yield _expectations()
     elif stream == subjects.ALERTS or stream.startswith(subjects.ANSWERS):
-        yield partial(_since, stream, now - _MONTH)
+        yield stream, partial(_since, stream, now - _MONTH)
 
 
-def _deployments(place: str) -> Callable[..., Page]:
-    return partial(_newest, subjects.deploy_stream(place), subjects.deploys_at(place).removesuffix(">"))
+def _deployments(place: str) -> tuple[str, Callable[..., Page]]:
+    stream = subjects.deploy_stream(place)
+    return stream, partial(_newest, stream, subjects.deploys_at(place).removesuffix(">"))
 
 
-def _expectations() -> Callable[..., Page]:
-    return partial(_newest, subjects.CERTS, subjects.events(EndpointsExpected.type).removesuffix(">"))
+def _expectations() -> tuple[str, Callable[..., Page]]:
+    subject = subjects.events(EndpointsExpected.type)
+    return subject, partial(_newest, subjects.CERTS, subject.removesuffix(">"))
 
 
 def _newest(stream: str, prefix: str, transaction: Transaction, *, after: str) -> Page:

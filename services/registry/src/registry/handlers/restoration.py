@@ -5,7 +5,6 @@ database, and so is that it waits: a crash at any point changes nothing of it.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from typing import Final, Protocol
 
@@ -14,6 +13,7 @@ import structlog
 from certcore import subjects
 from certcore.api import BundleWanted, IssuedAnswer, IssuedReport, IssuedRevision, RestoreView
 from certcore.clock import Clock
+from certcore.cloudevents import time_of
 from certcore.errors import PermanentError
 from certcore.events import RegistryAnchored, Severity
 from certkit.readiness import Finding
@@ -132,7 +132,7 @@ class Restoration:
         message = await self._messages.last(subjects.CERTS, subjects.ANY_EVENT)
         if message is None:
             return None
-        event_id, published = message.headers.get("ce-id"), _time(message.headers.get("ce-time", ""))
+        event_id, published = message.headers.get("ce-id"), time_of(message.headers)
         if event_id is None or published is None:
             return None
 
@@ -245,14 +245,6 @@ class Restoration:
 
 def _reported(after: str, transaction: Transaction) -> list[str]:
     return transaction.reported.certificates(after=after, limit=_BATCH)
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None
 
 
 def _is_approved(transaction: Transaction, rollout: Rollout) -> bool:

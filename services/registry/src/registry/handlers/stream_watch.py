@@ -107,9 +107,10 @@ class StreamWatch:
         await self._note(known, found, verdicts)
         self._unnoted.clear()
         self._seen.update({name: item.last_sequence for name, item in found.items()})
+        done = set[str]()
         for name, verdict in verdicts.items():
             if name in found and (verdict.lost or (name in known and known[name].lost_at is not None)):
-                await self._bring_back(name, found[name].last_sequence)
+                await self._bring_back(name, found[name].last_sequence, done)
 
     async def _note(
         self, known: dict[str, StreamEpoch], found: dict[str, Found], verdicts: dict[str, Verdict]
@@ -141,18 +142,18 @@ class StreamWatch:
         for name, verdict in new.items():
             log.error("stream_lost", stream=name, verdict=str(verdict))
 
-    async def _bring_back(self, name: str, last: int) -> None:
+    async def _bring_back(self, name: str, last: int, done: set[str]) -> None:
         try:
             await self._mend_consumers(name, self._rewound.get(name, last))
-            await self._refill(name)
+            await self._refill(name, done)
         except TransientError as error:
             # It stays lost until the next look, and the others are brought back.
             log.warning("stream_not_brought_back", stream=name, error=str(error))
             return
         self._rewound.pop(name, None)
 
-    async def _refill(self, name: str) -> None:
-        count = await refill(self._store, name, now=self._clock())
+    async def _refill(self, name: str, done: set[str]) -> None:
+        count = await refill(self._store, name, now=self._clock(), done=done)
 
         def work(transaction: Transaction) -> None:
             epoch = transaction.stream_epochs.all().get(name)

@@ -10,9 +10,20 @@ import structlog
 
 from certcore.clock import Clock
 from certcore.errors import TransientError
+from certkit.standstill import Standstill
 from registry.adapters.outbox import SOURCE, Bell
 from registry.adapters.store import Store, Transaction
-from registry.domain.alarm import Alarm, BusState, Letters, Patience, Start, judge_bus, judge_letters, judge_services
+from registry.domain.alarm import (
+    Alarm,
+    BusState,
+    Halt,
+    Letters,
+    Patience,
+    Start,
+    judge_bus,
+    judge_letters,
+    judge_services,
+)
 from registry.domain.alert import Finding
 from registry.domain.site import expected_services
 from registry.handlers.alarms import Alarms
@@ -47,12 +58,23 @@ class Watch:
     """`look` is a round of the background, within `running`. `bus_is` is told how the broker says it is."""
 
     def __init__(
-        self, *, store: Store, alarms: Alarms, bell: Bell, bus: Bus, clock: Clock, patience: Patience
+        self,
+        *,
+        store: Store,
+        alarms: Alarms,
+        bell: Bell,
+        bus: Bus,
+        standstill: Standstill,
+        clock: Clock,
+        patience: Patience,
     ) -> None:
         self._store = store
         self._alarms = alarms
         self._bell = bell
         self._bus = bus
+        self._standstill = standstill
+        self._stood_still_s = 0.0
+        self._host = ""
         self._patience = patience
         self._clock = clock
         self._start = Start(at=clock(), clean=True)
@@ -63,6 +85,7 @@ class Watch:
     @asynccontextmanager
     async def running(self, host: str, *, failed: Callable[[], bool]) -> AsyncIterator[None]:
         """Note that this registry starts, and at the end that it stops as it should, unless it failed."""
+        self._host = host
         self._start = await self._store.write(lambda transaction: transaction.runs.begin(host, self._clock()))
         if not self._start.clean:
             log.warning("started_without_a_stop", host=host)
@@ -83,6 +106,7 @@ class Watch:
         Raises:
             DatabaseBusyError: the database can't be read or written now.
         """
+        await self._look_at_itself()
         await self._look_at_bus()
         letters = await self._letters()
         reasons = _OTHERS if letters is None else frozenset(Alarm)
@@ -100,6 +124,7 @@ class Watch:
                     bus=self._state,
                     now=now,
                     patience=self._patience,
+                    halt=transaction.runs.last_halt(),
                 ),
                 *judge_bus(self._state, now=now),
                 *judge_letters(letters or (), now=now),
@@ -115,6 +140,15 @@ class Watch:
         if await self._store.read(changed):
             await self._store.write(settle)
             self._bell.ring()
+
+    async def _look_at_itself(self) -> None:
+        """Note that this registry stood still, in its row: another that shares the database tells the same."""
+        with self._standstill.telling() as seconds:
+            if seconds == self._stood_still_s or seconds < self._patience.stood_still.total_seconds():
+                return
+            halt = Halt(seconds, self._clock())
+            await self._store.write(lambda transaction: transaction.runs.halted(self._host, halt))
+            self._stood_still_s = seconds
 
     async def _look_at_bus(self) -> None:
         answers, now = await self._bus.answers(), self._clock()

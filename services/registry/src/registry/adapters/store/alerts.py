@@ -3,16 +3,24 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, func, literal, select, tuple_
 
 from certkit.database import UtcDateTime
 from certkit.upsert import put
 from registry.adapters import tables
-from registry.domain.alarm import Start
+from registry.domain.alarm import Halt, Start
 from registry.domain.alert import AlertRecord
 
 __all__ = ["Alerts", "Runs"]
+
+_LAST_HALT: Final = (
+    select(tables.run.c.stood_still_s, tables.run.c.stood_still_at)
+    .where(tables.run.c.stood_still_at.is_not(None))
+    .order_by(tables.run.c.stood_still_at.desc())
+    .limit(1)
+)
 
 
 class Alerts:
@@ -76,6 +84,16 @@ class Runs:
         before = self._connection.execute(select(row).where(row.c.host == host)).one_or_none()
         put(self._connection, row, {"host": host, "started_at": now, "stopped_at": None}, ("host",))
         return Start(at=now, clean=before is None or before.stopped_at is not None)
+
+    def halted(self, host: str, halt: Halt) -> None:
+        row = tables.run
+        values = {"stood_still_s": halt.seconds, "stood_still_at": halt.noticed}
+        self._connection.execute(row.update().where(row.c.host == host).values(values))
+
+    def last_halt(self) -> Halt | None:
+        """The last one of any host."""
+        found = self._connection.execute(_LAST_HALT).one_or_none()
+        return Halt(found.stood_still_s, found.stood_still_at) if found is not None else None
 
     def end(self, host: str, now: datetime) -> None:
         row = tables.run

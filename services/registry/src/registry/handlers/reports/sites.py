@@ -1,5 +1,7 @@
 """Reports of services about themselves: heartbeats, and reviews of a site's Secrets."""
 
+from datetime import timedelta
+
 import structlog
 
 from certcore.clock import Clock
@@ -8,7 +10,7 @@ from certcore.subjects import Reporter
 from certkit.bus import Handler
 from registry.adapters.store import Transaction
 from registry.domain.access import check_reporter
-from registry.domain.site import heard_from
+from registry.domain.site import STOOD_STILL_AFTER, heard_from
 from registry.handlers.deployments import Deployments
 from registry.handlers.reports.once import PATIENT_S, Once
 from registry.handlers.reviews import Reviews
@@ -19,11 +21,20 @@ log = structlog.get_logger()
 
 
 class SiteReports:
-    def __init__(self, *, once: Once, deployments: Deployments, reviews: Reviews, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        once: Once,
+        deployments: Deployments,
+        reviews: Reviews,
+        clock: Clock,
+        stood_still_after: timedelta = STOOD_STILL_AFTER,
+    ) -> None:
         self._once = once
         self._deployments = deployments
         self._reviews = reviews
         self._clock = clock
+        self._stood_still_after = stood_still_after
 
     def handlers(self) -> dict[type[Event], Handler]:
         """What to subscribe to."""
@@ -36,7 +47,8 @@ class SiteReports:
         """Store it. Placements of kinds that the service newly delivers are ordered now."""
         check_reporter(who, Reporter(event.site, event.service))
         before = transaction.services.get(event.site, event.service)
-        transaction.services.save(heard_from(before, event, now=self._clock()))
+        seen = heard_from(before, event, now=self._clock(), stood_still_after=self._stood_still_after)
+        transaction.services.save(seen)
         if before is None or before.kinds is None or event.kinds is None:
             return
         new = set(event.kinds) - set(before.kinds)
