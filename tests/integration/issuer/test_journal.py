@@ -2,8 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from prometheus_client import CollectorRegistry
-from sqlalchemy import Connection, Engine, event, update
+from sqlalchemy import Connection, update
 
 import issuer
 from certcore.sealing import RecipientKey
@@ -260,6 +260,9 @@ async def test_that_a_record_was_shown_is_stored_with_who_showed_it(tmp_path: Pa
         assert [(one.solver, one.shown) for one in await journal.records(mine.id)] == [("by-update", False)]
         at = await journal.advance(at, at, records=[replace(told, shown=True)])
         assert [(one.solver, one.shown) for one in await journal.records(mine.id)] == [("by-update", True)]
+        # Where it is shown stays known, whoever is chosen for it the next time.
+        await journal.advance(at, at, records=[replace(told, shown=True, solver="another")])
+        assert [(one.solver, one.shown) for one in await journal.records(mine.id)] == [("by-update", True)]
 
 
 async def test_a_step_writes_what_it_changed_and_nothing_else(tmp_path: Path) -> None:
@@ -268,34 +271,37 @@ async def test_a_step_writes_what_it_changed_and_nothing_else(tmp_path: Path) ->
     async with journals(tmp_path, "one") as (journal,):
         await journal.accept(job(JobState.KEYED))
         (mine,) = await claim(journal)
-        with _updates() as updates:
-            at = await journal.advance(mine, replace(mine, state=JobState.VALIDATING, key=key, chain_pem="a chain"))
-            at = await journal.advance(at, replace(at, state=JobState.FINALIZING, setbacks=1))
-            at = await journal.advance(at, at, release=True)
+        updates = _Updates(tmp_path)
+        at = await journal.advance(mine, replace(mine, state=JobState.VALIDATING, key=key, chain_pem="a chain"))
+        at = await journal.advance(at, replace(at, state=JobState.FINALIZING, setbacks=1))
+        at = await journal.advance(at, at, release=True)
         assert await journal.find(mine.id) == at
-    assert updates == [
+    assert updates.seen() == [
         {"csr", "spki_sha256", "sealed_keys", "state", "chain_pem", "version"},
         {"state", "setbacks", "version"},
         {"lease_owner", "lease_until", "version"},
     ]
 
 
-@contextmanager
-def _updates() -> Iterator[list[set[str]]]:
-    """The columns that each update of a job sets."""
-    seen: list[set[str]] = []
+class _Updates:
+    """The columns that each update of a job sets, noted by the database itself."""
 
-    def note(*args: Any) -> None:
-        statement: str = args[2]
-        if statement.startswith("UPDATE job SET"):
-            written = statement.removeprefix("UPDATE job SET").partition("WHERE")[0]
-            seen.append({part.partition("=")[0].strip() for part in written.split(",")})
+    def __init__(self, folder: Path) -> None:
+        self._database = sqlite3.connect(folder / "journal.db")
+        self._database.execute("CREATE TABLE noted (version INTEGER, written TEXT)")
+        for column in metadata.tables["job"].columns:
+            noting = f"INSERT INTO noted VALUES (new.version, '{column.name}')"  # noqa: S608 # a column's name
+            self._database.execute(
+                f"CREATE TRIGGER noted_{column.name} AFTER UPDATE OF {column.name} ON job BEGIN {noting}; END"
+            )
+        self._database.commit()
 
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
+    def seen(self) -> list[set[str]]:
+        noted: dict[int, set[str]] = {}
+        for version, column in self._database.execute("SELECT version, written FROM noted ORDER BY version"):
+            noted.setdefault(version, set()).add(column)
+        self._database.close()
+        return list(noted.values())
 
 
 async def test_what_a_step_does_besides_is_stored_with_it_or_not_at_all(tmp_path: Path) -> None:

@@ -103,3 +103,30 @@ def test_whoever_listens_to_statements_hears_these(connection: Connection) -> No
     event.listen(connection, "before_cursor_execute", hear)
     Prepared(NAMED).rows(connection, {"wanted": "first"})
     assert len(heard) == 1
+
+
+def test_each_set_of_columns_writes_just_these(connection: Connection) -> None:
+    one = Prepared(update(THING).where(THING.c.name == bindparam("wanted")))
+    assert one.change(connection, {"wanted": "first", "count": 9}) == 1
+    assert one.change(connection, {"since": None, "wanted": "first"}) == 1
+    assert one.change(connection, {"wanted": "third", "count": 1}) == 0
+    one.change_all(connection, [{"wanted": name, "parts": ["c"]} for name in ("first", "second")])
+    changed = connection.execute(select(THING.c.since, THING.c.parts, THING.c.count)).all()
+    assert [tuple(row) for row in changed] == [(None, ["c"], 9), (None, ["c"], 0)]
+
+
+def test_what_is_written_may_be_what_is_asked_for(connection: Connection) -> None:
+    empty = Prepared(update(THING).where(THING.c.count == 0))
+    assert [empty.change(connection, {"count": 5}) for _ in range(2)] == [1, 0]
+
+
+def test_a_parameter_that_is_missing_is_an_error(connection: Connection) -> None:
+    with pytest.raises(KeyError, match="wanted"):
+        Prepared(update(THING).where(THING.c.name == bindparam("wanted"))).change(connection, {"count": 5})
+
+
+def test_a_default_that_python_makes_is_made(connection: Connection) -> None:
+    made = Table("made", MetaData(), Column("id", Integer, primary_key=True), Column("at", UtcDateTime, default=NOON))
+    made.create(connection)
+    assert Prepared(insert(made)).change(connection, {"id": 1}) == 1
+    assert connection.execute(select(made.c.at)).scalar_one() == NOON

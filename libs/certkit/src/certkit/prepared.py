@@ -6,7 +6,7 @@ a row by its key. PostgreSQL, and whoever listens to statements, get SQLAlchemy'
 
 import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ __all__ = ["Prepared", "driven"]
 
 _Convert = Callable[[Any], Any] | None
 _NOTHING: Final[Mapping[str, Any]] = {}
+_MOST_KEPT: Final = 256
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class _Form:
 
 
 class Prepared:
-    """A statement with bound names. Lists of values (`IN`) are executed in SQLAlchemy's own way."""
+    """A statement with bound names, compiled once for each set of names that it is given. Lists of values (`IN`), and
+    defaults that Python makes, are executed in SQLAlchemy's own way.
+    """
 
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
@@ -65,12 +68,19 @@ class Prepared:
             return connection.execute(self._statement, values).rowcount
         return driven(connection, form.text, form.parameters(values)).rowcount
 
+    def change_all(self, connection: Connection, each: Iterable[Mapping[str, Any]]) -> None:
+        """The same for each of these."""
+        for values in each:
+            self.change(connection, values)
+
     def _form(self, connection: Connection, values: Mapping[str, Any]) -> _Form | None:
         dialect = connection.dialect
         if dialect.name != "sqlite" or connection.dispatch.before_cursor_execute or not connection.in_transaction():
             return None
         names = tuple(values)
         if names not in self._forms:
+            if len(self._forms) >= _MOST_KEPT:
+                self._forms.clear()
             self._forms[names] = _compiled(self._statement, names, dialect)
         return self._forms[names]
 
@@ -78,7 +88,7 @@ class Prepared:
 def _compiled(statement: Executable, names: tuple[str, ...], dialect: Dialect) -> _Form | None:
     compiled = statement.compile(dialect=dialect, column_keys=list(names))  # type: ignore[attr-defined] # of all that we execute
     assert isinstance(compiled, SQLCompiler)
-    if compiled.post_compile_params:
+    if compiled.post_compile_params or compiled.insert_prefetch or compiled.update_prefetch:
         return None
     order = tuple(compiled.positiontup or ())
     bound = tuple((name, _binding(compiled.binds[name].type, dialect)) for name in order)
@@ -86,7 +96,12 @@ def _compiled(statement: Executable, names: tuple[str, ...], dialect: Dialect) -
     return _Form(
         text=str(compiled),
         names=order,
-        fixed={name: value for name, value in compiled.params.items() if name in order and name not in names},
+        # One that is required and isn't given is missed when the parameters are made.
+        fixed={
+            name: value
+            for name, value in compiled.params.items()
+            if name in order and name not in names and not compiled.binds[name].required
+        },
         bound=bound,
         found=tuple(_finding(column.type, dialect) for column in columns),
         row=namedtuple("Row", [str(column.key) for column in columns], rename=True),  # noqa: PYI024 # its columns are known now

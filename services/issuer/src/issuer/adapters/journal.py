@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Select, and_, bindparam, case, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from certcore.clock import Clock
+from certkit.prepared import Prepared
 from issuer.adapters import account_book, order_book
 from issuer.adapters.claiming import FIRST_OF_LINE, LINES, NEXT_DUE
 from issuer.adapters.journal_database import NOBODY_WAITS_S, JournalDatabase, Within
@@ -49,7 +50,7 @@ _OF_JOB: Final = and_(
     challenge.c.variant == bindparam("of_variant"),
 )
 # Statements are built once: building them costs as much as running them.
-_ACCEPT: Final = insert(job)
+_ACCEPT: Final = Prepared(insert(job))
 _FIND: Final = select(job).where(_IS_JOB)
 _NEWEST: Final = select(func.max(job.c.revision)).where(
     job.c.certificate_id == bindparam("of_certificate"), job.c.variant == bindparam("of_variant")
@@ -58,21 +59,33 @@ _RECORDS: Final = select(challenge).where(_OF_JOB)
 _RECORDS_AT: Final = select(challenge).where(
     challenge.c.kind == bindparam("of_kind"), challenge.c.record_name == bindparam("of_name")
 )
-_NOTE: Final = insert(challenge)
-_TELL: Final = update(challenge).where(_OF_JOB, challenge.c.url == bindparam("of_url"))
-_FORGET: Final = delete(challenge).where(_OF_JOB, challenge.c.url == bindparam("of_url"))
-_WRITE: Final = update(job).where(
+_NOTE: Final = Prepared(insert(challenge))
+# Only with what is shown changes who shows it.
+_TELL: Final = Prepared(
+    update(challenge)
+    .where(_OF_JOB, challenge.c.url == bindparam("of_url"))
+    .values(
+        shown=bindparam("now_shown"),
+        solver=case((challenge.c.shown == bindparam("now_shown"), challenge.c.solver), else_=bindparam("shown_by")),
+    )
+)
+_FORGET: Final = Prepared(delete(challenge).where(_OF_JOB, challenge.c.url == bindparam("of_url")))
+_UNCHANGED: Final = update(job).where(
     _IS_JOB,
     job.c.version == bindparam("of_version"),
     job.c.state == bindparam("of_state"),
     # The first order URL wins, whatever else is believed.
     job.c.order_url.is_not_distinct_from(bindparam("of_order_url")),
 )
+_WRITE: Final = Prepared(_UNCHANGED)
+_WRITE_IDLE: Final = Prepared(
+    _UNCHANGED.where(or_(job.c.lease_owner.is_(None), job.c.lease_until < bindparam("now")))
+)
 _RELEASE: Final = (
     update(job).where(job.c.lease_owner == bindparam("of_owner")).values(lease_owner=None, lease_until=None)
 )
-_SET_ASIDE: Final = update(job).where(_IS_JOB)
-_EXTEND: Final = update(job).where(_IS_JOB, job.c.lease_owner == bindparam("of_owner"))
+_SET_ASIDE: Final = Prepared(update(job).where(_IS_JOB))
+_EXTEND: Final = Prepared(update(job).where(_IS_JOB, job.c.lease_owner == bindparam("of_owner")))
 _RECORDS_NOT_NEEDED: Final = (JobState.ACCEPTED, JobState.KEYED, JobState.ISSUED, JobState.STORED)
 _LEFTOVER: Final = (
     select(challenge)
@@ -106,7 +119,7 @@ class Journal:
             newest = connection.execute(_NEWEST, named(new.id)).scalar_one() if only_newest else None
             if newest is not None and newest >= new.id.revision:
                 return False
-            connection.execute(_ACCEPT, {**row_of(new), **identity(new)})
+            _ACCEPT.change(connection, {**row_of(new), **identity(new)})
             return True
 
         # Where a row is there, another issuer was quicker, or it came before.
@@ -142,9 +155,9 @@ class Journal:
         tell when the next one will be due. A row that can't be read is logged and left out.
         """
 
-        def look(connection: Connection) -> tuple[bool, datetime | None]:
+        def look(connection: Connection) -> tuple[set[Line], datetime | None]:
             later = connection.execute(NEXT_DUE, {"now": now}).scalar_one_or_none()
-            return bool(_lines(connection, now, skip_cas)), later
+            return _lines(connection, now, skip_cas), later
 
         # Most looks find nothing that is due, and need no transaction of the one writer.
         due, later = await self._database.read(look)
@@ -155,7 +168,7 @@ class Journal:
         def take(connection: Connection) -> list[Job]:
             claimed: list[Job] = []
             planned = turns.copy()
-            lines = _lines(connection, now, skip_cas)
+            lines = set(due)
             while (line := planned.next_of(lines)) is not None:
                 of_line = {
                     "of_owner": line.owner,
@@ -171,7 +184,7 @@ class Journal:
                 if mine is None:
                     # This worker kept its lease too short; or a newer issuer wrote it, or it is damaged. It is
                     # leased, so that it doesn't stand before the others.
-                    connection.execute(_SET_ASIDE, {**named(job_id_of(row)), **lease})
+                    _SET_ASIDE.change(connection, {**named(job_id_of(row)), **lease})
                     continue
                 # Another worker may have been quicker since it was read.
                 with suppress(JobTakenError):
@@ -185,7 +198,7 @@ class Journal:
         held = [{**named(job_id), "of_owner": self._worker, "lease_until": until} for job_id in jobs]
         if held:
             await self._database.write(
-                lambda connection: connection.execute(_EXTEND, held), patience_s=NOBODY_WAITS_S
+                lambda connection: _EXTEND.change_all(connection, held), patience_s=NOBODY_WAITS_S
             )
 
     async def release_leases(self) -> None:
@@ -233,11 +246,11 @@ class Journal:
         """Write to a job that waits or rests, also its issue order; False where it is leased or was written to.
         `within` is done after it, in the same transaction.
         """
-        idle = _WRITE.where(or_(job.c.lease_owner.is_(None), job.c.lease_until < now))
-        values = {**changed(before, after), **order_row(after), "version": before.version + 1, **_expected(before)}
+        written = {**changed(before, after), **order_row(after), "version": before.version + 1}
+        values = {**written, **_expected(before), "now": now}
 
         def store(connection: Connection) -> bool:
-            if connection.execute(idle, values).rowcount != 1:
+            if _WRITE_IDLE.change(connection, values) != 1:
                 return False
             self._record(connection, before, after, now)
             if within is not None:
@@ -330,25 +343,20 @@ def _lines(connection: Connection, now: datetime, skip_cas: Collection[str]) -> 
 
 def _write(connection: Connection, after: Job, lease: Mapping[str, object], *, expected: Job) -> Job:
     values = {**changed(expected, after), **lease, **_expected(expected), "version": expected.version + 1}
-    if connection.execute(_WRITE, values).rowcount != 1:
+    if _WRITE.change(connection, values) != 1:
         raise JobTakenError(str(expected.id))
     return replace(after, version=expected.version + 1)
 
 
 def _store_records(connection: Connection, records: Sequence[ChallengeRecord]) -> None:
-    known = {row.url: record_of(row) for row in connection.execute(_RECORDS, named(records[0].job))}
-    new = [record_row(record) for record in records if record.url not in known]
-    if new:
-        connection.execute(_NOTE, new)
-    told = [record for record in records if record.url in known and record.shown != known[record.url].shown]
-    if told:
-        rows = [{**named(one.job), "of_url": one.url, "shown": one.shown, "solver": one.solver} for one in told]
-        connection.execute(_TELL, rows)
+    for record in records:
+        told = {"of_url": record.url, "now_shown": record.shown, "shown_by": record.solver}
+        if not _TELL.change(connection, {**named(record.job), **told}):
+            _NOTE.change(connection, record_row(record))
 
 
 def _forget(connection: Connection, removed: Sequence[ChallengeRecord]) -> None:
-    if removed:
-        connection.execute(_FORGET, [{**named(record.job), "of_url": record.url} for record in removed])
+    _FORGET.change_all(connection, [{**named(record.job), "of_url": record.url} for record in removed])
 
 
 def _expected(before: Job) -> dict[str, object]:

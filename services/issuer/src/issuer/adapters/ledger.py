@@ -51,6 +51,8 @@ class _Turn(Protocol):
 class Ledger:
     def __init__(self, cas: Iterable[AskedCa]) -> None:
         self._cas: Mapping[str, AskedCa] = {ca.name: ca for ca in cas}
+        # Each step of each job asks.
+        self._counted = frozenset(name for name, ca in self._cas.items() if ca.counts)
 
     @property
     def cas(self) -> Collection[str]:
@@ -58,8 +60,7 @@ class Ledger:
 
     def counts(self, ca: str | None) -> bool:
         """Whether anything is counted of that CA; of the others only what they taught is kept."""
-        known = self._cas.get(ca or "")
-        return known is not None and known.counts
+        return ca in self._counted
 
     def held_back(self, connection: Connection, ask: NewOrder, now: datetime) -> NotBefore | None:
         """As `spend`, of a CA of which nothing is counted: nothing is written."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 
+from certkit.prepared import Prepared
 from issuer.adapters.journal_rows import job_id_of, named, revocation_of, revocation_row
 from issuer.adapters.tables import acme_order, job
 from issuer.domain.job import Job
@@ -21,10 +22,11 @@ _IS_ORDER: Final = and_(
     acme_order.c.revision == bindparam("of_revision"),
     acme_order.c.variant == bindparam("of_variant"),
 )
-_OPENED: Final = insert(acme_order)
-_UPDATE: Final = update(acme_order).where(_IS_ORDER)
-_END: Final = _UPDATE.where(acme_order.c.state == RecordedState.OPEN)
-_CLOSE: Final = _UPDATE.where(acme_order.c.state == RecordedState.ABANDONED)
+_OPENED: Final = Prepared(insert(acme_order))
+_THIS: Final = update(acme_order).where(_IS_ORDER)
+_UPDATE: Final = Prepared(_THIS)
+_END: Final = Prepared(_THIS.where(acme_order.c.state == RecordedState.OPEN))
+_CLOSE: Final = Prepared(_THIS.where(acme_order.c.state == RecordedState.ABANDONED))
 _ORPHANS: Final = (
     select(acme_order)
     .where(acme_order.c.state == RecordedState.ABANDONED)
@@ -58,16 +60,15 @@ def record_changes(connection: Connection, before: Job, after: Job, *, account_u
                     "ended_at": None,
                 }
                 # Some CAs give an order that was given up to whoever asks for the same names again.
-                if connection.execute(_UPDATE, {**of_order, **opened}).rowcount == 0:
+                if not _UPDATE.change(connection, {**of_order, **opened}):
                     identity = {"certificate_id": after.id.certificate_id, "variant": after.id.variant}
-                    row = {"url": url, "revision": after.id.revision, **identity, **opened}
-                    connection.execute(_OPENED, row)
+                    _OPENED.change(connection, {"url": url, "revision": after.id.revision, **identity, **opened})
             case FinalizeSent(_, at):
-                connection.execute(_UPDATE, {**of_order, "finalize_sent_at": at})
+                _UPDATE.change(connection, {**of_order, "finalize_sent_at": at})
             case Ended(_, state):
-                connection.execute(_END, {**of_order, "state": state, "ended_at": now})
+                _END.change(connection, {**of_order, "state": state, "ended_at": now})
             case Revoked(_, revocation):
-                connection.execute(_UPDATE, {**of_order, **revocation_row(revocation)})
+                _UPDATE.change(connection, {**of_order, **revocation_row(revocation)})
 
 
 def orphans(connection: Connection) -> Sequence[OrderRecord]:
@@ -86,7 +87,7 @@ def orphans(connection: Connection) -> Sequence[OrderRecord]:
 
 
 def close_order(connection: Connection, record: OrderRecord) -> None:
-    connection.execute(_CLOSE, {**named(record.job), "of_url": record.url, "state": RecordedState.CLOSED})
+    _CLOSE.change(connection, {**named(record.job), "of_url": record.url, "state": RecordedState.CLOSED})
 
 
 class _Names:
