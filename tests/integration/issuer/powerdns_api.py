@@ -18,13 +18,16 @@ __all__ = ["PowerDns", "powerdns"]
 
 @dataclass
 class PowerDns:
-    """`records` by zone, then by name and type. While `silent` is set, nothing is answered."""
+    """`records` by zone, then by name and type. While `silent` is set, nothing is answered; each reading takes
+    `reading_s`, so that others could read meanwhile what is about to be changed.
+    """
 
     url: str
     key: str
     records: dict[str, dict[tuple[str, str], list[str]]]
     asked: list[str] = field(default_factory=list)
     silent: asyncio.Event | None = None
+    reading_s: float = 0.0
 
     def txt(self, name: str) -> set[str]:
         found = [one.get((f"{name}.", "TXT"), []) for one in self.records.values()]
@@ -40,9 +43,9 @@ class PowerDns:
         if zone not in self.records:
             return web.json_response({"error": "Could not find domain"}, status=404)
         if request.method == "GET":
-            # Who asks meanwhile reads the same, and writes back what then is old.
-            await asyncio.sleep(0.02)
-            return web.json_response(self._shown(zone))
+            shown = self._shown(zone)
+            await asyncio.sleep(self.reading_s)
+            return web.json_response(shown)
         return self._changed(zone, await request.json())
 
     def _shown(self, zone: str) -> dict[str, Any]:
