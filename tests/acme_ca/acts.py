@@ -28,9 +28,11 @@ __all__ = [
     "rewritten",
     "silence",
     "slow",
+    "told",
     "told_as",
     "truncated",
     "with_headers",
+    "without",
     "without_headers",
 ]
 
@@ -46,10 +48,15 @@ def answer(
     status: int, body: bytes = b"", content_type: str = "application/json", headers: Mapping[str, str] | None = None
 ) -> Act:
     """Answer that, and do nothing."""
+    return told(Reply(status, body, {"Content-Type": content_type, **(headers or {})}))
+
+
+def told(reply: Reply) -> Act:
+    """Answer that, and do nothing."""
 
     async def act(call: Call, proceed: Proceed) -> Reply:
         del call, proceed
-        return Reply(status, body, {"Content-Type": content_type, **(headers or {})})
+        return reply
 
     return act
 
@@ -160,6 +167,11 @@ def rewritten(change: Callable[[dict[str, Any]], dict[str, Any]], *, status: int
         return replace(reply, body=json.dumps(change(reply.document())).encode(), status=status or reply.status)
 
     return act
+
+
+def without(*fields: str) -> Act:
+    """Do what was asked, and leave these fields out of the document."""
+    return rewritten(lambda document: {name: value for name, value in document.items() if name not in fields})
 
 
 def truncated() -> Act:

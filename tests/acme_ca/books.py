@@ -20,7 +20,9 @@ _OF_ORDER: Final = frozenset({Endpoint.ORDER, Endpoint.FINALIZE, Endpoint.CERTIF
 
 
 class Books:
-    """`conduct` is by DNS name. `shares_authorizations`: pending ones are given to several orders of an account."""
+    """`conduct` is by DNS name, `usual` that of all others. `shares_authorizations`: pending ones are given to
+    several orders of an account.
+    """
 
     def __init__(self) -> None:
         self.accounts: dict[str, Account] = {}
@@ -28,6 +30,7 @@ class Books:
         self.authorizations: dict[str, Authorization] = {}
         self.revoked: dict[int, int] = {}
         self.conduct: dict[str, Conduct] = {}
+        self.usual = Conduct()
         self.shares_authorizations = False
         self._numbers = itertools.count(1)
         self._by_challenge: dict[str, str] = {}
@@ -37,7 +40,7 @@ class Books:
         return str(next(self._numbers))
 
     def conduct_of(self, names: Iterable[str]) -> Conduct:
-        return next((self.conduct[name] for name in names if name in self.conduct), Conduct())
+        return next((self.conduct[name] for name in names if name in self.conduct), self.usual)
 
     def orders_for(self, *names: str) -> list[Order]:
         """The orders for exactly these names, the oldest first."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -63,11 +63,15 @@ class Reply:
     def document(self) -> Any:
         return json.loads(self.body)
 
+    def telling(self, **headers: str) -> "Reply":
+        """With these headers; underscores in their names are dashes."""
+        told = {name.replace("_", "-"): value for name, value in headers.items()}
+        return replace(self, headers={**self.headers, **told})
+
 
 def replied(body: Any, status: int = 200, **headers: str) -> Reply:
     """A JSON answer; underscores in names of headers are dashes."""
-    told = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Reply(status, json.dumps(body).encode(), {"Content-Type": "application/json", **told})
+    return Reply(status, json.dumps(body).encode(), {"Content-Type": "application/json"}).telling(**headers)
 
 
 def problem(kind: str, status: int = 400, detail: str = "", **more: Any) -> Reply:

@@ -26,7 +26,8 @@ class Conduct:
     """`valid_already` are the names that need no proof: with all of them, an order is ready at once.
 
     `offers` are the kinds of challenges; `verdict` is the problem that ends their validation, and its order with it,
-    `told_in_order` whether the order tells it as well. `validation_s` is how long validation takes.
+    `told_in_order` whether the order tells it as well. `validation_s` is how long validation takes; it
+    ends only when so many looks (`validation_looks`) found the order pending.
 
     After finalize the order is `processing` for so many looks (`signing_looks`) or seconds (`signing_s`), told with
     `retry_after`; `url_late_looks` is how often it is `valid` without its certificate's URL; `signing_problem` ends
@@ -38,6 +39,7 @@ class Conduct:
     verdict: Mapping[str, Any] | None = None
     told_in_order: bool = True
     validation_s: float = 0.0
+    validation_looks: int = 0
     signing_looks: int = 0
     signing_s: float = 0.0
     retry_after: str | None = None

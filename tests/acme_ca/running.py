@@ -7,7 +7,7 @@ from pathlib import Path
 
 from certlocal.pebble_ca import ChallengeDns
 from certlocal.tools import PEBBLE_CHALLTESTSRV, Tell, Toolbox
-from tests.acme_ca.server import ScriptedCa, acme_ca
+from tests.acme_ca.server import TlsCa, acme_ca
 from tests.ports import free_port
 
 __all__ = ["RunningCa", "running_ca"]
@@ -17,7 +17,7 @@ __all__ = ["RunningCa", "running_ca"]
 class RunningCa:
     """Proofs are really looked up: at the DNS server, and at `http01_port` for every name."""
 
-    ca: ScriptedCa
+    ca: TlsCa
     challenge_dns: ChallengeDns
     http01_port: int
 

@@ -62,6 +62,7 @@ class Script:
 
     def __init__(self) -> None:
         self.rules: list[Rule] = []
+        self._told: dict[tuple[Endpoint, str | None], Rule] = {}
 
     def add(
         self,
@@ -77,11 +78,37 @@ class Script:
         self.rules.append(rule)
         return rule
 
+    def tell(self, at: Endpoint, *told: Reply | Act, item: str | None = None) -> None:
+        """What is answered there, one after the other and the last for ever, in the place of what was told before.
+
+        Nothing is done or checked but what a told act does by itself.
+        """
+        self.forget(at, item=item)
+        rule = self.add(
+            _in_turn(list(told)), at, times=None, when=_any if item is None else lambda call: call.item == item
+        )
+        self._told[at, item] = rule
+
+    def forget(self, at: Endpoint, *, item: str | None = None) -> None:
+        """What was told there."""
+        before = self._told.pop((at, item), None)
+        if before is not None:
+            self.remove(before)
+
     def remove(self, rule: Rule) -> None:
         self.rules.remove(rule)
 
     def clear(self) -> None:
         self.rules.clear()
+        self._told.clear()
 
     def act_for(self, call: Call) -> Act | None:
         return next((rule.act for rule in tuple(self.rules) if rule.matches(call)), None)
+
+
+def _in_turn(told: list[Reply | Act]) -> Act:
+    async def act(call: Call, proceed: Proceed) -> Reply:
+        one = told.pop(0) if len(told) > 1 else told[0]
+        return one if isinstance(one, Reply) else await one(call, proceed)
+
+    return act

@@ -1,4 +1,4 @@
-"""The CA behind TLS on loopback, in a thread of its own: a test that blocks doesn't hold it up."""
+"""The CA on loopback, in a thread of its own: a test that blocks doesn't hold it up."""
 
 import asyncio
 import socket
@@ -21,8 +21,9 @@ from tests.acme_ca.orders import Order
 from tests.acme_ca.script import Script
 from tests.acme_ca.service import Service
 from tests.acme_ca.validation import Validation
+from tests.ports import free_port
 
-__all__ = ["ScriptedCa", "acme_ca", "deaf_server"]
+__all__ = ["ScriptedCa", "TlsCa", "acme_ca", "deaf_server", "plain_ca"]
 
 _LARGEST = 1024 * 1024
 _MORE_THAN_ANY_CLIENT_NEEDS = 1024
@@ -31,10 +32,9 @@ _MORE_THAN_ANY_CLIENT_NEEDS = 1024
 class ScriptedCa:
     """`calls` is what was asked since the start, or since `forget_calls`."""
 
-    def __init__(self, port: int, ca_file: Path, *, validation: Validation) -> None:
-        self.url = f"https://127.0.0.1:{port}"
+    def __init__(self, url: str, *, validation: Validation) -> None:
+        self.url = url
         self.directory_url = f"{self.url}/{Endpoint.DIRECTORY}"
-        self.ca_file = ca_file
         self.script = Script()
         self.calls: list[Call] = []
         self.service = Service(self.url, validation=validation)
@@ -50,6 +50,10 @@ class ScriptedCa:
         return [
             one for one in tuple(self.calls) if one.endpoint is endpoint and (not names or wanted & set(one.names))
         ]
+
+    def posted(self) -> list[Call]:
+        """The signed questions."""
+        return [one for one in tuple(self.calls) if one.method == "POST"]
 
     def asked_about(self, order: Order) -> Counter[Endpoint]:
         return Counter(one.endpoint for one in tuple(self.calls) if one.order == order.id)
@@ -127,10 +131,16 @@ class ScriptedCa:
         return response
 
 
+class TlsCa(ScriptedCa):
+    def __init__(self, url: str, ca_file: Path, *, validation: Validation) -> None:
+        super().__init__(url, validation=validation)
+        self.ca_file = ca_file
+
+
 class _Running:
     """The server's thread."""
 
-    def __init__(self, ca: ScriptedCa, port: int, context: ssl.SSLContext) -> None:
+    def __init__(self, ca: ScriptedCa, port: int, context: ssl.SSLContext | None) -> None:
         self._ca, self._port, self._context = ca, port, context
         self._loop = asyncio.new_event_loop()
         self._ended = asyncio.Event()
@@ -181,18 +191,31 @@ def _idle(runner: web.AppRunner) -> list[asyncio.Transport]:
 
 
 @contextmanager
-def acme_ca(
-    folder: Path, port: int, *, dns: str | None = None, http01_port: int | None = None
-) -> Iterator[ScriptedCa]:
+def acme_ca(folder: Path, port: int, *, dns: str | None = None, http01_port: int | None = None) -> Iterator[TlsCa]:
     """A CA that validates at that DNS server and port, and believes what it has no server for."""
     pair = LocalCa(folder / "scripted-ca").server("server")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.certificate_file, pair.key_file)
-    ca = ScriptedCa(port, pair.ca_file, validation=Validation(dns, http01_port))
+    ca = TlsCa(f"https://127.0.0.1:{port}", pair.ca_file, validation=Validation(dns, http01_port))
+    with _running(ca, port, context):
+        yield ca
+
+
+@contextmanager
+def plain_ca() -> Iterator[ScriptedCa]:
+    """Without TLS, for what isn't about it; it believes all proofs."""
+    port = free_port()
+    ca = ScriptedCa(f"http://127.0.0.1:{port}", validation=Validation())
+    with _running(ca, port, None):
+        yield ca
+
+
+@contextmanager
+def _running(ca: ScriptedCa, port: int, context: ssl.SSLContext | None) -> Iterator[None]:
     running = _Running(ca, port, context)
     running.start()
     try:
-        yield ca
+        yield
     finally:
         running.stop()
 

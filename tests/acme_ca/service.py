@@ -41,6 +41,7 @@ class Service:
         self.caa_identities: tuple[str, ...] = ()
         self._validation = validation
         self._validating: set[asyncio.Task[None]] = set()
+        self._looked = asyncio.Event()
         self._at: dict[Endpoint, Callable[[Call, Account], Awaitable[Reply] | Reply]] = {
             Endpoint.ACCOUNT: self._account,
             Endpoint.NEW_ORDER: self._new_order,
@@ -172,6 +173,8 @@ class Service:
         order = self._of(account, call.item)
         self._go_on_signing(order)
         order.looks += 1
+        self._looked.set()
+        self._looked.clear()
         return self._shown(order)
 
     def _shown(self, order: Order, status: int = 200, **headers: str) -> Reply:
@@ -222,7 +225,12 @@ class Service:
 
     async def _validate(self, authorization: Authorization, challenge: Challenge, of_account: str) -> None:
         conduct = self.books.conduct_of([authorization.name, f"*.{authorization.name}"])
+        orders = self.books.orders_with(authorization)
+        for order in orders:
+            order.looks = 0
         await asyncio.sleep(conduct.validation_s)
+        while any(order.looks < conduct.validation_looks for order in orders):
+            await self._looked.wait()
         refusal = conduct.verdict or await self._validation.refusal(authorization, challenge, of_account)
         if authorization.status != "pending":
             return

@@ -3,11 +3,12 @@
 `python -m tests.benchmarks.issuer_batch [CERTIFICATES] [PART…]`: the issuer as an operator starts it, with its
 journal, a real broker and a registry that costs nothing gets so many orders at once; the bare client of
 `bare_acme.py` does as many at a Pebble of the same kind, in turns. Each certificate has one name, a P-256 key and
-http-01, sealed to two recipients and the escrow. PART is among quick, slow, nonces, two; all by default.
+http-01, sealed to two recipients and the escrow. PART is among quick, slow, nonces, lego, two; all by default.
 
 quick and nonces: Pebble validates without a pause; nonces: it refuses 5 % of good nonces. slow: it validates after 0
 to 3 s, and the ceiling beside is the bare client with as many threads as the issuer has jobs under way. two: one
 issuer, then two on one PostgreSQL, each held to 0.4 cores by the kernel's CPU controller, which takes root.
+lego: lego's library as it comes, at the quick CA; it waits five seconds a certificate, so it gets fewer.
 """
 
 import asyncio
@@ -25,12 +26,14 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.jwk import JWKEC
 
+from certlocal.errors import PartMissingError
 from issuer.cas.acme.jws import SigningKey
 from tests import servers
 from tests.benchmarks.bare_acme import BareClient
 from tests.benchmarks.held_cpu import held
 from tests.benchmarks.http01_responder import responder
 from tests.benchmarks.issuer_seat import Cost, Seat, a_seat, asked_of
+from tests.benchmarks.lego_library import LegoLibrary, built_lego, lego_library
 from tests.benchmarks.registry_cost import cpu_s
 from tests.postgres_server import postgres
 
@@ -42,6 +45,8 @@ _SLOW_S: Final = 4
 """Pebble draws whole seconds below this one."""
 _MANY: Final = 64
 _CORES: Final = 0.4
+_LEGO_WORKERS: Final = 16
+_LEGO_CERTIFICATES: Final = 128
 _LIMIT_S: Final = 120
 """And a second for each certificate."""
 _BATCHES: Final = count(1)
@@ -74,6 +79,48 @@ def _thumbprints(folder: Path, key: ec.EllipticCurvePrivateKey) -> Path:
     return thumbprints
 
 
+class Lego:
+    def __init__(self, pebble: servers.Pebble, library: LegoLibrary) -> None:
+        self._pebble = pebble
+        self._library = library
+
+    async def batch(self, names: Sequence[str]) -> Cost:
+        pid, library = self._pebble.ca.process.pid or 0, self._library
+        client, pebble, asked = cpu_s(library.pid), cpu_s(pid), asked_of(self._pebble)
+        given_up, began = library.given_up, time.monotonic()
+        await library.issue([f"{name}.{_BARE}" for name in names])
+        return Cost(
+            certificates=len(names),
+            wall_s=time.monotonic() - began,
+            client_cpu_s=cpu_s(library.pid) - client,
+            pebble_cpu_s=cpu_s(pid) - pebble,
+            requests=asked_of(self._pebble) - asked,
+            given_up=library.given_up - given_up,
+        )
+
+
+@asynccontextmanager
+async def a_lego(folder: Path, program: Path, *, workers: int) -> AsyncIterator[Lego]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    thumbprints = _thumbprints(folder, key)
+    async with servers.pebble_ca(bad_nonces_percent=0) as pebble:
+        web = responder(pebble.http01_port, source=thumbprints, log_path=folder / "web.log")
+        try:
+            web.start()
+            await web.wait_ready()
+            async with lego_library(
+                program,
+                folder,
+                directory_url=pebble.directory_url,
+                ca_file=pebble.ca_file,
+                key=key,
+                workers=workers,
+            ) as library:
+                yield Lego(pebble, library)
+        finally:
+            await web.stop()
+
+
 @asynccontextmanager
 async def a_bare_client(
     folder: Path, *, threads: int = 16, bad_nonces_percent: int = 0, validates_within_s: int = 0
@@ -96,7 +143,7 @@ async def a_bare_client(
             await web.stop()
 
 
-async def in_turns(batches: Sequence[Seat | Bare], certificates: int, *, turns: int = _TURNS) -> list[Cost]:
+async def in_turns(batches: Sequence[Seat | Bare | Lego], certificates: int, *, turns: int = _TURNS) -> list[Cost]:
     """The same number at each, one after the other, so that none has the quieter machine."""
     for one in batches:
         await one.batch(_names(_WARM_UP))
@@ -128,6 +175,8 @@ class Table:
         self._lines.append(f"{measure:56} {seen:8.2f} {limit:>8} {'' if kept else 'NOT KEPT'}")
 
     def print(self) -> None:
+        if not self._lines:
+            return
         print(f"{'measure':56} {'seen':>8} {'limit':>8}")
         print("\n".join(self._lines))
 
@@ -180,7 +229,19 @@ async def two(folder: Path, certificates: int, table: Table) -> None:
     table.least("two processes: rate beside one", both.rate / one.rate, 1.5)
 
 
-_PARTS: Final = {"quick": quick, "slow": slow, "nonces": nonces, "two": two}
+async def lego(folder: Path, certificates: int, table: Table) -> None:
+    del table
+    try:
+        program = await asyncio.to_thread(built_lego, print)
+    except PartMissingError as error:
+        print(f"lego's library, not measured: {error}")
+        return
+    async with a_lego(folder / "lego", program, workers=_LEGO_WORKERS) as library:
+        (cost,) = await in_turns([library], min(certificates, _LEGO_CERTIFICATES), turns=1)
+    print(cost.told(f"lego's library, quick CA, {_LEGO_WORKERS} workers"))
+
+
+_PARTS: Final = {"quick": quick, "slow": slow, "nonces": nonces, "lego": lego, "two": two}
 
 
 async def _measured(part: str, certificates: int, table: Table) -> None:

@@ -9,9 +9,10 @@ from issuer.cas.acme.ca import AcmeCa
 from issuer.cas.acme.settings import CaSettings
 from issuer.domain.account import AccountRecord
 from issuer.domain.ca_order import ChallengeKind
-from tests.integration.issuer.scripted_ca import ScriptedCa
+from tests.acme_ca.calls import Reply, replied
+from tests.acme_ca.server import ScriptedCa
 
-__all__ = ["SAFE", "Book", "a_record", "client_of"]
+__all__ = ["SAFE", "Book", "a_record", "an_order", "client_of", "opened_order"]
 
 SAFE: Final = AccountSafe(bytes(range(32)))
 
@@ -45,7 +46,7 @@ def client_of(scripted: ScriptedCa, folder: Path, *, book: Book, **fields: Any) 
     settings = CaSettings(
         **{
             "name": "scripted",
-            "directory_url": f"{scripted.url}/dir",
+            "directory_url": scripted.directory_url,
             "challenges": (ChallengeKind.HTTP_01,),
             "answer_limit_s": 2.0,
             **fields,
@@ -62,5 +63,14 @@ def client_of(scripted: ScriptedCa, folder: Path, *, book: Book, **fields: Any) 
 
 
 def a_record(scripted: ScriptedCa, account: str) -> AccountRecord:
-    sealed = SAFE.seal(new_account_key(), ca="scripted", directory_url=f"{scripted.url}/dir")
+    sealed = SAFE.seal(new_account_key(), ca="scripted", directory_url=scripted.directory_url)
     return replace(sealed, url=f"{scripted.url}/account/{account}")
+
+
+def an_order(scripted: ScriptedCa, status: str = "pending") -> Reply:
+    """What is told of an order that isn't in the CA's books."""
+    return replied({"status": status, "finalize": f"{scripted.url}/finalize/1", "authorizations": []})
+
+
+def opened_order(scripted: ScriptedCa) -> Reply:
+    return replace(an_order(scripted), status=201).telling(Location=f"{scripted.url}/order/1")

@@ -16,13 +16,15 @@ from certcore.events import FailureCode, MustAct, RevisionFailed, RevisionIssued
 from certcore.inspection import X509Certificate, read_chain
 from certcore.placements import PLATFORM
 from certlocal.tools import Tell
+from tests.acme_ca import acts
+from tests.acme_ca.calls import Endpoint
+from tests.acme_ca.server import ScriptedCa, plain_ca
 from tests.authority import Authority, key_pem
 from tests.integration.issuer.acme_book import Book
 from tests.integration.issuer.bus_peer import an_order
 from tests.integration.issuer.recipients import opened
 from tests.integration.issuer.revoke_command import begun, revoke, status_at
 from tests.integration.issuer.scene import Scene, a_scene, until
-from tests.integration.issuer.scripted_ca import ScriptedCa, scripted_ca
 from tests.integration.issuer.test_acme_pebble import Leaf, client, issued
 from tests.patience import HANG_S
 
@@ -34,14 +36,15 @@ KEY_COMPROMISE, SUPERSEDED = 1, 4
 @pytest.fixture(scope="module")
 def mute() -> Iterator[ScriptedCa]:
     """Its directory has no revokeCert."""
-    with scripted_ca() as ca:
+    with plain_ca() as ca:
+        ca.script.tell(Endpoint.DIRECTORY, acts.without("revokeCert"))
         yield ca
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory: pytest.TempPathFactory, mute: ScriptedCa, tell: Tell) -> AsyncIterator[Scene]:
     folder = tmp_path_factory.mktemp("issuer")
-    cas = ({"name": "mute", "directory_url": f"{mute.url}/dir", "challenges": ["http-01"]},)
+    cas = ({"name": "mute", "directory_url": mute.directory_url, "challenges": ["http-01"]},)
     settings = {"renewal_windows_every_s": 0.3}
     async with a_scene(folder, tell=tell, more_cas=cas, orders_every_s=0.3, more_settings=settings) as ready:
         yield ready
@@ -252,7 +255,7 @@ async def test_a_ca_without_an_endpoint_for_it_is_named(
     at_mute = (certificate, "--reason", "superseded", "--ca", "mute", "--key-file", key)
     code, told = await revoke(scene.issuer, *at_mute)
     assert code == 1
-    assert f"mute revokes nothing by ACME: {mute.url}/dir has no revokeCert" in told
+    assert f"mute revokes nothing by ACME: {mute.directory_url} has no revokeCert" in told
 
 
 async def test_killed_between_the_answer_and_the_journal_it_is_repeated_without_harm(scene: Scene) -> None:

@@ -23,7 +23,7 @@ from tests.acme_ca import acts
 from tests.acme_ca.calls import Endpoint
 from tests.acme_ca.conduct import Conduct, LeafFault
 from tests.acme_ca.jws import text
-from tests.acme_ca.server import ScriptedCa, acme_ca, deaf_server
+from tests.acme_ca.server import TlsCa, acme_ca, deaf_server
 from tests.acme_ca.signing import ari_id
 from tests.ports import free_port
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def ca(tmp_path: Path) -> Iterator[ScriptedCa]:
+def ca(tmp_path: Path) -> Iterator[TlsCa]:
     with acme_ca(tmp_path, free_port()) as running:
         yield running
 
@@ -40,7 +40,7 @@ def a_key() -> JWKEC:
     return JWKEC(key=ec.generate_private_key(ec.SECP256R1()))
 
 
-def a_client(ca: ScriptedCa, key: JWKEC | None = None) -> ClientV2:
+def a_client(ca: TlsCa, key: JWKEC | None = None) -> ClientV2:
     """Of the acme package, as it comes; without an account."""
     key = key or a_key()
     network = ClientNetwork(key, alg=ES256, verify_ssl=True, user_agent="conformance")
@@ -51,7 +51,7 @@ def a_client(ca: ScriptedCa, key: JWKEC | None = None) -> ClientV2:
 
 
 @pytest.fixture
-def client(ca: ScriptedCa) -> Iterator[ClientV2]:
+def client(ca: TlsCa) -> Iterator[ClientV2]:
     client = a_client(ca)
     client.new_account(messages.NewRegistration.from_data(email="tls@example.org", terms_of_service_agreed=True))
     with contextlib.closing(client.net.session):
@@ -77,7 +77,7 @@ def issue(client: ClientV2, *names: str) -> messages.OrderResource:
     return client.poll_and_finalize(order)
 
 
-def test_a_bare_client_gets_a_certificate(ca: ScriptedCa, client: ClientV2) -> None:
+def test_a_bare_client_gets_a_certificate(ca: TlsCa, client: ClientV2) -> None:
     issued = issue(client, "a.example.org", "*.b.example.org")
     leaf, issuing = read_chain(issued.fullchain_pem.encode())
     assert set(leaf.dns_names) == {"a.example.org", "*.b.example.org"}
@@ -89,7 +89,7 @@ def test_a_bare_client_gets_a_certificate(ca: ScriptedCa, client: ClientV2) -> N
     assert len(ca.asked(Endpoint.NEW_ORDER, "a.example.org")) == 1
 
 
-def test_an_account_is_found_by_its_key_and_bound_to_a_customer(ca: ScriptedCa, client: ClientV2) -> None:
+def test_an_account_is_found_by_its_key_and_bound_to_a_customer(ca: TlsCa, client: ClientV2) -> None:
     again = messages.NewRegistration.from_data(terms_of_service_agreed=True)
     client.net.account = None
     with pytest.raises(errors.ConflictError) as conflict:
@@ -113,7 +113,7 @@ def test_an_account_is_found_by_its_key_and_bound_to_a_customer(ca: ScriptedCa, 
     assert [account.customer for account in ca.books.accounts.values()] == [None, "customer-1"]
 
 
-def test_a_renewal_says_what_it_replaces_and_may_do_so_once(ca: ScriptedCa, client: ClientV2) -> None:
+def test_a_renewal_says_what_it_replaces_and_may_do_so_once(ca: TlsCa, client: ClientV2) -> None:
     issue(client, "a.example.org")
     (first,) = ca.finalized()
     assert first.leaf is not None
@@ -141,7 +141,7 @@ def _new_order(client: ClientV2, name: str, **fields: Any) -> requests.Response:
     return client._post(client.directory["newOrder"], body)  # noqa: SLF001 # newOrder with fields that it doesn't know
 
 
-def test_a_certificate_is_revoked_once_by_account_or_key(ca: ScriptedCa, client: ClientV2) -> None:
+def test_a_certificate_is_revoked_once_by_account_or_key(ca: TlsCa, client: ClientV2) -> None:
     issue(client, "a.example.org")
     (order,) = ca.finalized()
     assert order.leaf is not None
@@ -151,7 +151,7 @@ def test_a_certificate_is_revoked_once_by_account_or_key(ca: ScriptedCa, client:
         client.revoke(order.leaf, 4)
 
 
-def test_what_is_another_accounts_is_not_shown(ca: ScriptedCa, client: ClientV2) -> None:
+def test_what_is_another_accounts_is_not_shown(ca: TlsCa, client: ClientV2) -> None:
     order = client.new_order(a_request("a.example.org"))
     other = a_client(ca)
     with contextlib.closing(other.net.session):
@@ -160,7 +160,7 @@ def test_what_is_another_accounts_is_not_shown(ca: ScriptedCa, client: ClientV2)
             other._post_as_get(order.uri)  # noqa: SLF001 # the library asks only for its own
 
 
-def test_a_nonce_is_good_once_and_a_signature_binds_the_url(ca: ScriptedCa, client: ClientV2) -> None:
+def test_a_nonce_is_good_once_and_a_signature_binds_the_url(ca: TlsCa, client: ClientV2) -> None:
     ca.service.nonces.refused = 1.0
     with pytest.raises(messages.Error, match="badNonce"):
         client.new_order(a_request("a.example.org"))
@@ -173,14 +173,14 @@ def test_a_nonce_is_good_once_and_a_signature_binds_the_url(ca: ScriptedCa, clie
     assert requests.post(url, data=b"{}", verify=str(ca.ca_file), timeout=10).status_code == 415
 
 
-def test_a_slow_order_is_processing_until_it_is_signed(ca: ScriptedCa, client: ClientV2) -> None:
+def test_a_slow_order_is_processing_until_it_is_signed(ca: TlsCa, client: ClientV2) -> None:
     ca.books.conduct["slow.example.org"] = Conduct(signing_looks=1, retry_after="1")
     issue(client, "slow.example.org")
     assert len(ca.finalized("slow.example.org")) == 1
 
 
 @pytest.mark.parametrize("fault", LeafFault)
-def test_a_wrong_leaf_is_wrong_once(ca: ScriptedCa, client: ClientV2, fault: LeafFault) -> None:
+def test_a_wrong_leaf_is_wrong_once(ca: TlsCa, client: ClientV2, fault: LeafFault) -> None:
     name = "a.example.org"
     ca.books.conduct[name] = Conduct(faults=(fault,))
     for _ in range(2):
@@ -190,7 +190,7 @@ def test_a_wrong_leaf_is_wrong_once(ca: ScriptedCa, client: ClientV2, fault: Lea
     assert read_chain(right.chain)[0].dns_names == (name,)
 
 
-def test_a_refused_proof_ends_authorization_and_order(ca: ScriptedCa, client: ClientV2) -> None:
+def test_a_refused_proof_ends_authorization_and_order(ca: TlsCa, client: ClientV2) -> None:
     ca.books.conduct["caa.example.org"] = Conduct(verdict={"type": "urn:ietf:params:acme:error:caa", "detail": "no"})
     with pytest.raises(errors.ValidationError):
         issue(client, "caa.example.org")
@@ -198,7 +198,7 @@ def test_a_refused_proof_ends_authorization_and_order(ca: ScriptedCa, client: Cl
     assert ca.finalized() == []
 
 
-def test_rules_hit_the_calls_that_they_name(ca: ScriptedCa, client: ClientV2) -> None:
+def test_rules_hit_the_calls_that_they_name(ca: TlsCa, client: ClientV2) -> None:
     rule = ca.script.add(acts.refuse("serverInternal", 500), Endpoint.ORDER, per_order=True, first=2)
     order = client.new_order(a_request("a.example.org"))
     assert client._post_as_get(order.uri).ok  # noqa: SLF001
@@ -216,14 +216,14 @@ def test_rules_hit_the_calls_that_they_name(ca: ScriptedCa, client: ClientV2) ->
     assert ca.pending("c.example.org") == []
 
 
-def test_a_silent_answer_holds_up_nobody_else(ca: ScriptedCa, client: ClientV2) -> None:
+def test_a_silent_answer_holds_up_nobody_else(ca: TlsCa, client: ClientV2) -> None:
     ca.script.add(acts.silence(), Endpoint.DIRECTORY)
     with pytest.raises(requests.ReadTimeout):
         requests.get(ca.directory_url, verify=str(ca.ca_file), timeout=0.3)
     issue(client, "a.example.org")
 
 
-def test_a_limit_is_told_with_the_time_that_is_left(ca: ScriptedCa, client: ClientV2) -> None:
+def test_a_limit_is_told_with_the_time_that_is_left(ca: TlsCa, client: ClientV2) -> None:
     ca.script.add(acts.limited(0.5, wait=lambda left: str(int(left) + 1)), Endpoint.NEW_ORDER, times=None)
     with pytest.raises(messages.Error, match="rateLimited"):
         client.new_order(a_request("a.example.org"))

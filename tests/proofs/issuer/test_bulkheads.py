@@ -1,10 +1,7 @@
 """A CA that is silent, slow, or limits: what that costs its own jobs, and those of others."""
 
-import socket
 import time
 from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 
 import httpx
 import pytest
@@ -12,10 +9,13 @@ import pytest_asyncio
 
 from certcore.events import RevisionFailed, RevisionIssued, RevisionStarted
 from certlocal.tools import Tell
+from tests.acme_ca import acts
+from tests.acme_ca.calls import Call, Endpoint, problem
+from tests.acme_ca.conduct import Conduct
+from tests.acme_ca.server import ScriptedCa, deaf_server, plain_ca
 from tests.integration.issuer.bus_peer import an_order
-from tests.integration.issuer.order_desk import OrderDesk, no_fault
 from tests.integration.issuer.scene import Scene, a_scene, until
-from tests.integration.issuer.scripted_ca import Answer, Asked, problem, serving
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -24,25 +24,20 @@ RETRY_AFTER_S = 5
 SILENT = 200
 
 
-@contextmanager
-def _silent_ca() -> Iterator[str]:
-    """It accepts TCP and says nothing."""
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/dir"
-
-
 @pytest.fixture(scope="module")
-def running_desk() -> Iterator[OrderDesk]:
-    with serving(OrderDesk) as ca:
+def running_desk() -> Iterator[ScriptedCa]:
+    with plain_ca() as ca:
+        ca.books.usual = Conduct(validation_looks=2, signing_s=0.01)
         yield ca
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(
-    tmp_path_factory: pytest.TempPathFactory, tell: Tell, running_desk: OrderDesk
+    tmp_path_factory: pytest.TempPathFactory, tell: Tell, running_desk: ScriptedCa
 ) -> AsyncIterator[Scene]:
-    with _silent_ca() as silent:
-        urls = {"desk": f"{running_desk.url}/dir", "silent": silent}
+    silent = free_port()
+    with deaf_server(silent):
+        urls = {"desk": running_desk.directory_url, "silent": f"http://127.0.0.1:{silent}/dir"}
         cas = tuple(
             {
                 "name": name,
@@ -62,11 +57,9 @@ async def scene(
 
 
 @pytest.fixture
-def desk(running_desk: OrderDesk) -> OrderDesk:
-    running_desk.fault = no_fault
-    running_desk.proves_after = None
-    running_desk.opened.clear()
-    running_desk.finalized.clear()
+def desk(running_desk: ScriptedCa) -> ScriptedCa:
+    running_desk.script.clear()
+    running_desk.forget_calls()
     return running_desk
 
 
@@ -75,35 +68,28 @@ async def _order(scene: Scene, names: Collection[str], issuer: str) -> None:
         await scene.peer.order(an_order(name, f"{name}.example.org", issuer=issuer))
 
 
-async def test_one_rate_limit_teaches_all_jobs_of_its_ca(scene: Scene, desk: OrderDesk, tell: Tell) -> None:
-    limited_at: list[float] = []
-
-    def limits_once(asked: Asked, _: int) -> Answer | None:
-        if asked.path != "/newOrder" or limited_at:
-            return None
-        limited_at.append(time.monotonic())
-        return problem("rateLimited", 429, headers={"Retry-After": str(RETRY_AFTER_S)})
-
-    desk.fault = limits_once
+async def test_one_rate_limit_teaches_all_jobs_of_its_ca(scene: Scene, desk: ScriptedCa, tell: Tell) -> None:
+    limit = problem("rateLimited", 429).telling(Retry_After=str(RETRY_AFTER_S))
+    desk.script.add(acts.told(limit), Endpoint.NEW_ORDER)
     names = [f"l{number}" for number in range(60)]
     await _order(scene, names, "desk")
     await scene.peer.wait_for(RevisionIssued, certificate_ids=names)
-    until_then = [at for at in desk.opened if at < limited_at[0] + RETRY_AFTER_S]
+    opened = [call.at for call in desk.asked(Endpoint.NEW_ORDER)]
+    until_then = [at for at in opened if at < opened[0] + RETRY_AFTER_S]
     reports = [failed for failed in scene.peer.reports(RevisionFailed) if failed.certificate_id in names]
     tell(f"one 429, {len(names)} jobs: {len(until_then)} newOrders until its time, {len(reports)} failure reports")
     assert len(until_then) <= 3
     assert len(reports) == 1
-    assert len(desk.finalized) == len(names)
+    assert len(desk.asked(Endpoint.FINALIZE)) == len(names)
 
 
-async def test_a_limit_of_one_domain_holds_back_no_other(scene: Scene, desk: OrderDesk) -> None:
-    def limits_domain(asked: Asked, _: int) -> Answer | None:
-        if asked.path != "/newOrder" or not asked.payload["identifiers"][0]["value"].endswith("full.example"):
-            return None
-        told = 'too many certificates (50) already issued for "full.example" in the last 168h0m0s'
-        return problem("rateLimited", 429, detail=told, headers={"Retry-After": "86400"})
+async def test_a_limit_of_one_domain_holds_back_no_other(scene: Scene, desk: ScriptedCa) -> None:
+    def of_the_domain(call: Call) -> bool:
+        return call.names[0].endswith("full.example")
 
-    desk.fault = limits_domain
+    detail = 'too many certificates (50) already issued for "full.example" in the last 168h0m0s'
+    limit = problem("rateLimited", 429, detail).telling(Retry_After="86400")
+    desk.script.add(acts.told(limit), Endpoint.NEW_ORDER, times=None, when=of_the_domain)
     await scene.peer.order(an_order("full-1", "a.full.example", issuer="desk"))
     await scene.peer.wait_for(RevisionFailed, certificate_ids=["full-1"])
     await scene.peer.order(an_order("full-2", "b.full.example", issuer="desk"))
@@ -116,20 +102,15 @@ async def test_a_limit_of_one_domain_holds_back_no_other(scene: Scene, desk: Ord
 
     await until(waits, what="the other job of that domain waits")
     assert waits() == ["ca_limits"]
-    assert len(desk.opened) == 2
+    assert len(desk.asked(Endpoint.NEW_ORDER)) == 2
 
 
-async def test_a_new_order_that_takes_long_is_one_order(scene: Scene, desk: OrderDesk) -> None:
-    def slow(asked: Asked, _: int) -> Answer | None:
-        if asked.path != "/newOrder" or asked.payload["identifiers"][0]["value"] != "slow.example.org":
-            return None
-        # Longer than any other question may take.
-        return replace(desk.opened_for(asked), slow_s=6.0)
-
-    desk.fault = slow
+async def test_a_new_order_that_takes_long_is_one_order(scene: Scene, desk: ScriptedCa) -> None:
+    # Longer than any other question may take.
+    desk.script.add(acts.slow(6.0), Endpoint.NEW_ORDER, name="slow.example.org", times=None)
     await _order(scene, ["slow"], "desk")
     await scene.peer.wait_for(RevisionIssued, certificate_ids=["slow"])
-    assert (len(desk.opened), len(desk.finalized)) == (1, 1)
+    assert (len(desk.asked(Endpoint.NEW_ORDER)), len(desk.asked(Endpoint.FINALIZE))) == (1, 1)
     assert scene.peer.reports(RevisionFailed, "slow") == []
 
 
@@ -138,18 +119,18 @@ def _started(scene: Scene, names: Collection[str]) -> set[str]:
 
 
 async def test_a_ca_that_takes_up_to_three_seconds_is_asked_nine_times_a_certificate(
-    scene: Scene, desk: OrderDesk, tell: Tell
+    scene: Scene, desk: ScriptedCa, tell: Tell
 ) -> None:
-    desk.proves_after = lambda number: number * 7 % 30 / 10
-    desk.asked.clear()
     names = [f"t{number}" for number in range(60)]
+    for number, name in enumerate(names):
+        desk.books.conduct[f"{name}.example.org"] = Conduct(validation_s=number * 7 % 30 / 10, signing_s=0.01)
     began = time.monotonic()
     await _order(scene, names, "desk")
     await scene.peer.wait_for(RevisionIssued, certificate_ids=names)
-    rate, each = len(names) / (time.monotonic() - began), len(desk.asked) / len(names)
+    rate, each = len(names) / (time.monotonic() - began), len(desk.posted()) / len(names)
     tell(f"a CA of 0 to 3 s, {IN_FLIGHT} in flight: {each:.1f} requests a certificate, {rate:.1f}/s")
     assert each <= 9
-    assert len(desk.finalized) == len(names)
+    assert len(desk.asked(Endpoint.FINALIZE)) == len(names)
 
 
 @pytest.mark.usefixtures("desk")

@@ -60,10 +60,11 @@ def test_a_tool_is_built_once_and_kept(bench: Workbench) -> None:
     assert "building pebble from source" in bench.told[0]
 
 
-def test_other_sources_make_another_program(bench: Workbench) -> None:
+@pytest.mark.parametrize("source", ["go.sum", "main.go"])
+def test_other_sources_make_another_program(bench: Workbench, source: str) -> None:
     bench.go()
     first = bench.toolbox().find(PEBBLE)
-    (bench.module / "go.sum").write_text("two\n")
+    (bench.module / source).write_text("two\n")
 
     assert bench.toolbox().find(PEBBLE) != first
     assert len(bench.builds) == 2

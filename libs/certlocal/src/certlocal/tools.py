@@ -37,7 +37,10 @@ _ASSETS: Final = "KUBEBUILDER_ASSETS"
 
 @dataclass(frozen=True)
 class GoTool:
-    """A program of deploy/local/go.mod. `asset` tells that a kubebuilder assets folder may have it ready."""
+    """A program of a module, by default of deploy/local/go.mod; the package `.` is the module's own.
+
+    `asset` tells that a kubebuilder assets folder may have it ready.
+    """
 
     name: str
     package: str
@@ -45,9 +48,9 @@ class GoTool:
     ldflags: str = "-s -w"
     asset: bool = False
 
-    def key(self, go_sum: bytes) -> str:
-        """Changes with whatever changes the program: sources, their versions, or how it is built."""
-        facts = "\0".join((hashlib.sha256(go_sum).hexdigest(), self.package, *self.build_flags))
+    def key(self, pinned: bytes) -> str:
+        """Changes with whatever changes the program: its sources, or how it is built."""
+        facts = "\0".join((hashlib.sha256(pinned).hexdigest(), self.package, *self.build_flags))
         return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
     @property
@@ -112,7 +115,8 @@ class Toolbox:
                 raise PartMissingError(f"{_ASSETS} names {assets}, and there is no {tool.name} in it")
             return ready
         module = self._module or module_folder()
-        program = self._cache / tool.key((module / "go.sum").read_bytes()) / tool.name
+        sources = [module / "go.sum", *sorted(module.glob("*.go"))]
+        program = self._cache / tool.key(b"".join(file.read_bytes() for file in sources)) / tool.name
         if program.exists():
             return program
         program.parent.mkdir(parents=True, exist_ok=True)

@@ -1,3 +1,4 @@
+import os
 import sys
 
 from certcore.errors import SealingError
@@ -11,12 +12,18 @@ from issuer.foresee import main as foresee
 from issuer.rehearse import main as rehearse
 from issuer.revoke import main as revoke
 from issuer.settings import Settings
+from issuer.usage import USAGE, is_configured
 
 
 def main() -> None:
     match sys.argv[1:]:
         case []:
+            if not is_configured(os.environ):
+                # What the service lacks is printed below it, setting by setting.
+                print(USAGE, end="\n\n", file=sys.stderr)  # noqa: T201 # logging isn't set up yet
             _issue()
+        case ["-h" | "--help" | "help"]:
+            print(USAGE)  # noqa: T201 # it is what was asked for
         case ["test", *arguments]:
             sys.exit(rehearse(arguments))
         case ["forecast", *arguments]:
@@ -28,7 +35,8 @@ def main() -> None:
         case ["escrow", "init"]:
             _print_escrow_public_key()
         case _:
-            sys.exit("usage: python -m issuer [escrow [init] | forecast NAMES… | revoke CERTIFICATE.pem | test NAME]")
+            print(USAGE, file=sys.stderr)  # noqa: T201 # as above
+            sys.exit(2)
 
 
 def _issue() -> None:
