@@ -22,7 +22,6 @@ from certkit.database import NAMING, SEQUENCE, StoredJson, UtcDateTime
 
 metadata: Final = MetaData(naming_convention=NAMING)
 
-
 _ID: Final = String(36)
 
 certificate: Final = Table(
@@ -276,8 +275,7 @@ token: Final = Table(
 event: Final = Table(
     "event",
     metadata,
-    # The outbox and the log of events in one: what the registry publishes has sent_at empty until it was stored on
-    # the bus; what others published and the registry heard (alerts) arrives with it.
+    # Outbox and log in one: sent_at is empty until the bus stored it; what others published (alerts) comes with it.
     Column("sequence", SEQUENCE, primary_key=True, autoincrement=True),
     Column("id", String(128), nullable=False, unique=True),
     Column("type", String(128), nullable=False),
@@ -311,9 +309,7 @@ stream_epoch: Final = Table(
     "stream_epoch",
     metadata,
     Column("stream", String(80), primary_key=True),
-    # As the broker writes it.
     Column("created", String(40), nullable=False),
-    # The highest that was ever seen or acknowledged.
     Column("last_sequence", BigInteger, nullable=False),
     # When it was found to be lost; empty where all of it was published again.
     Column("lost_at", UtcDateTime),
