@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -39,9 +38,10 @@ class TraceFile(SpanExporter):
         self._descriptor: int | None = None
         self._size = 0
         self._failing = False
+        self._resource: tuple[Resource | None, str] = (None, "null")
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        lines = b"".join(_line(span) for span in spans)
+        lines = "".join(self._line(span) for span in spans).encode()
         with self._turn:
             try:
                 self._write(lines)
@@ -52,6 +52,12 @@ class TraceFile(SpanExporter):
                 return SpanExportResult.FAILURE
             self._failing = False
         return SpanExportResult.SUCCESS
+
+    def _line(self, span: ReadableSpan) -> str:
+        # The resource is the process's own, and the same object in each span: it is written once.
+        if self._resource[0] is not span.resource:
+            self._resource = (span.resource, span.resource.to_json(indent=None))
+        return f'{json.dumps(_form(span))[:-1]}, "resource": {self._resource[1]}}}\n'
 
     def shutdown(self) -> None:
         with self._turn:
@@ -100,12 +106,12 @@ class TraceFile(SpanExporter):
             self._descriptor = None
 
 
-def _line(span: ReadableSpan) -> bytes:
-    """As `ReadableSpan.to_json`, which writes the resource and reads it again for each span."""
+def _form(span: ReadableSpan) -> dict[str, object]:
+    """As `ReadableSpan.to_json`, but for the resource."""
     status = {"status_code": span.status.status_code.name}
     if span.status.description:
         status["description"] = span.status.description
-    form = {
+    return {
         "name": span.name,
         "context": _context(span.context) if span.context else None,
         "kind": str(span.kind),
@@ -121,9 +127,7 @@ def _line(span: ReadableSpan) -> bytes:
         "links": [
             {"context": _context(item.context), "attributes": dict(item.attributes or {})} for item in span.links
         ],
-        "resource": _resource(span.resource),
     }
-    return json.dumps(form).encode() + _NEWLINE
 
 
 def _context(context: SpanContext) -> dict[str, str]:
@@ -138,8 +142,3 @@ def _instant(nanoseconds: int | None) -> str | None:
     if not nanoseconds:
         return None
     return datetime.fromtimestamp(nanoseconds / 1e9, tz=UTC).replace(tzinfo=None).isoformat("T", "microseconds") + "Z"
-
-
-@lru_cache(maxsize=1)
-def _resource(resource: Resource) -> object:
-    return json.loads(resource.to_json())
