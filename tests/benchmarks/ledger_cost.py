@@ -17,7 +17,7 @@ from rich.table import Table
 from sqlalchemy import Connection, Engine, event, insert
 
 import issuer
-from certkit.database import make_sync_engine, upgrade_schema
+from certkit.database import make_engine, upgrade_schema
 from issuer.adapters.ledger import Ledger
 from issuer.adapters.ledger_rows import put_buckets
 from issuer.adapters.ledger_tables import ticket
@@ -89,7 +89,7 @@ def main(buckets: int = 100_000, waiting: int = 10_000) -> None:
     ledger = Ledger([AskedCa("roomy", _DIRECTORY, roomy), AskedCa("crowded", _DIRECTORY, budget)])
     table = Table("what", "p50 ms", "p99 ms", "CPU ms", "statements")
     with tempfile.TemporaryDirectory() as folder:
-        engine = make_sync_engine(f"sqlite:///{folder}/ledger.db")
+        engine = make_engine(f"sqlite:///{folder}/ledger.db")
         _fill(engine, ledger, buckets, waiting)
         clocked = _Clocked(engine)
 

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest_asyncio
 
-import monitor
-from certkit.database import make_engine, upgrade
 from certlocal.process import ChildProcess
 from monitor.adapters.store import Store
 from tests import servers
 from tests.authority import Authority
 from tests.fork_server import fork_server
+from tests.integration.monitor.monitor_database import monitor_database
 from tests.integration.monitor.watch import Watch
 from tests.ports import free_port
 from tests.registry_standin import registry_standin
@@ -62,7 +61,5 @@ registry = {{ url = "{registry.url}", token_file = "{registry.settings(tmp_path)
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    engine = make_engine(f"sqlite+aiosqlite:///{tmp_path}/monitor.db")
-    await upgrade(engine, Path(monitor.__file__).parent / "migrations")
-    yield Store(engine)
-    await engine.dispose()
+    async with monitor_database(tmp_path) as database:
+        yield Store(database)

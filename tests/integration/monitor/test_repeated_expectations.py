@@ -9,10 +9,8 @@ import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
-import monitor
 from certcore.cloudevents import Envelope
 from certcore.errors import TransientError
-from certkit.database import make_engine, upgrade
 from certkit.registry_client import RegistryClient
 from monitor.adapters.gauges import Gauges
 from monitor.adapters.store import Store
@@ -21,6 +19,7 @@ from monitor.domain.schedule import Periods
 from monitor.domain.watched import Expected
 from monitor.handlers.alerts import AlertRelay
 from monitor.handlers.expectations import Expectations
+from tests.integration.monitor.monitor_database import monitor_database
 from tests.integration.monitor.test_alerts import Bus
 from tests.registry_standin import registry_standin
 from tests.unit.monitor.expectations import NOON, expectation
@@ -78,11 +77,12 @@ class Watching:
 
 @pytest_asyncio.fixture
 async def watching(tmp_path: Path) -> AsyncIterator[Watching]:
-    engine = make_engine(f"sqlite+aiosqlite:///{tmp_path}/monitor.db")
-    await upgrade(engine, Path(monitor.__file__).parent / "migrations")
-    async with registry_standin() as registry, RegistryClient(registry.settings(tmp_path)) as client:
-        yield Watching(CountingStore(engine), client)
-    await engine.dispose()
+    async with (
+        registry_standin() as registry,
+        RegistryClient(registry.settings(tmp_path)) as client,
+        monitor_database(tmp_path) as database,
+    ):
+        yield Watching(CountingStore(database), client)
 
 
 async def test_what_is_known_is_asked_for_again_and_not_stored_again(watching: Watching) -> None:

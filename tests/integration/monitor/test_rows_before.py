@@ -11,21 +11,19 @@ import pytest_asyncio
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, insert
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-import monitor
 from certcore.events import AlertRaised, AlertResolved, AlertUpdated, EndpointsExpectedV1, ServingVerdict, Severity
-from certkit.database import make_engine, upgrade
+from certkit.database import make_engine
 from monitor.adapters.store import Store
 from monitor.adapters.tables import announcement, endpoint, expectation
 from monitor.domain.alerting import Reason, decide
 from monitor.domain.roster import News, Roster
 from monitor.domain.watched import Rollout
+from tests.integration.monitor.monitor_database import MIGRATIONS, monitor_database
 from tests.unit.monitor.expectations import NOON, URL, look
 
 pytestmark = pytest.mark.integration
 
-MIGRATIONS: Final = Path(monitor.__file__).parent / "migrations"
 ROWS: Final[dict[str, list[dict[str, Any]]]] = json.loads(
     (Path(__file__).parent / "before" / "rows.json").read_text()
 )
@@ -35,7 +33,7 @@ GRACE: Final = timedelta(minutes=5)
 
 
 @pytest_asyncio.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
     def fill(connection: Connection) -> None:
         configuration = Config()
         configuration.set_main_option("script_location", str(MIGRATIONS))
@@ -44,16 +42,16 @@ async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
         for table in (expectation, endpoint, announcement):
             connection.execute(insert(table), ROWS[table.name])
 
-    engine = make_engine(f"sqlite+aiosqlite:///{tmp_path}/monitor.db")
-    async with engine.begin() as connection:
-        await connection.run_sync(fill)
-    await upgrade(engine, MIGRATIONS)
-    yield engine
-    await engine.dispose()
+    engine = make_engine(f"sqlite:///{tmp_path}/monitor.db")
+    with engine.begin() as connection:
+        fill(connection)
+    engine.dispose()
+    async with monitor_database(tmp_path) as database:
+        yield Store(database)
 
 
-async def test_expectations_become_those_of_today(engine: AsyncEngine) -> None:
-    expected, _ = await Store(engine).load()
+async def test_expectations_become_those_of_today(store: Store) -> None:
+    expected, _ = await store.load()
     bodies = [row["body"] for row in ROWS["expectation"]]
     assert [item.event for item in expected] == [
         EndpointsExpectedV1.model_validate(body["event"]).upgraded() for body in bodies
@@ -64,8 +62,8 @@ async def test_expectations_become_those_of_today(engine: AsyncEngine) -> None:
     }
 
 
-async def test_a_proof_is_not_made_again(engine: AsyncEngine) -> None:
-    expected, records = await Store(engine).load()
+async def test_a_proof_is_not_made_again(store: Store) -> None:
+    expected, records = await store.load()
     roster = Roster()
     roster.remember(expected, records, now=NOON)
     watch = roster.watch(("c1", URL))
@@ -80,8 +78,8 @@ async def test_a_proof_is_not_made_again(engine: AsyncEngine) -> None:
     assert now.rollouts[URL].generation == watch.record.proven_generation == 2
 
 
-async def test_an_open_alert_goes_on_under_its_id_and_ends_once(engine: AsyncEngine) -> None:
-    expected, records = await Store(engine).load()
+async def test_an_open_alert_goes_on_under_its_id_and_ends_once(store: Store) -> None:
+    expected, records = await store.load()
     [record] = [record for record in records if record.alert is not None]
     assert (record.url, record.bad_looks) == (OTHER_URL, 2)
     steps = []
@@ -100,8 +98,8 @@ async def test_an_open_alert_goes_on_under_its_id_and_ends_once(engine: AsyncEng
     assert record.alert is None
 
 
-async def test_alerts_that_were_not_published_yet_leave_under_their_event_ids(engine: AsyncEngine) -> None:
-    unsent = await Store(engine).unsent()
+async def test_alerts_that_were_not_published_yet_leave_under_their_event_ids(store: Store) -> None:
+    unsent = await store.unsent()
     assert [item.event_id for item in unsent] == [row["event_id"] for row in ROWS["announcement"]]
     raised, resolved = (item.event for item in unsent)
     assert isinstance(raised, AlertRaised)

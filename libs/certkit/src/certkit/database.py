@@ -24,7 +24,6 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from certcore.errors import OwnFaultError
 from certkit.prepared import driven
@@ -42,10 +41,8 @@ __all__ = [
     "folder_of",
     "is_newest",
     "make_engine",
-    "make_sync_engine",
     "pages_before_checkpoint",
     "run_migrations",
-    "upgrade",
     "upgrade_schema",
     "was_overtaken",
 ]
@@ -111,7 +108,7 @@ def was_overtaken(error: DBAPIError) -> bool:
 def busy(error: DBAPIError) -> DatabaseBusyError | None:
     """What may pass, without the statement and its values; None where the statement is at fault."""
     cause = str(error.orig).partition("\n")[0][:120]
-    sqlite = type(error.orig).__module__.startswith(("sqlite3", "aiosqlite"))
+    sqlite = type(error.orig).__module__.startswith("sqlite3")
     if error.connection_invalidated or (sqlite and any(word in cause.lower() for word in _PASSES)):
         return DatabaseBusyError(f"the database takes no writes now: {cause}")
     # Classes 08 (connection), 53 (resources), 55P03 (lock not available), 57P (shutdown) of PostgreSQL.
@@ -143,25 +140,14 @@ class StoredJson(TypeDecorator[Any]):
         return tolerant
 
 
-def make_engine(url: str) -> AsyncEngine:
-    """An engine for `sqlite:///…` or `postgresql://…`, whatever driver the URL names.
+def make_engine(url: str, *, read_only: bool = False, pool_size: int = 4) -> Engine:
+    """An engine for `sqlite:///…` or `postgresql://…`, whatever driver the URL names, for threads.
 
     SQLite gets WAL, synchronous=FULL (what is committed survives a power cut), foreign keys, and write
-    transactions that take their lock at the start, so that two never deadlock on an upgrade.
+    transactions that take their lock at the start, so that two never deadlock on an upgrade. Each transaction sees
+    one state of the database. With `read_only` it waits for no writer and can write nothing.
     """
-    wanted = _with_driver(url, sqlite="sqlite+aiosqlite")
-    engine = create_async_engine(wanted, pool_pre_ping=not _is_sqlite(wanted))
-    if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", _on_connect)
-        event.listen(engine.sync_engine, "begin", _begin_awaited)
-    return engine
-
-
-def make_sync_engine(url: str, *, read_only: bool = False, pool_size: int = 4) -> Engine:
-    """The same, for threads; each transaction sees one state of the database. With `read_only` it waits for no writer
-    and can write nothing.
-    """
-    wanted = _with_driver(url, sqlite="sqlite")
+    wanted = _with_driver(url)
     if not _is_sqlite(wanted):
         return create_engine(
             wanted,
@@ -177,9 +163,9 @@ def make_sync_engine(url: str, *, read_only: bool = False, pool_size: int = 4) -
     return engine
 
 
-def _with_driver(url: str, *, sqlite: str) -> URL:
+def _with_driver(url: str) -> URL:
     parsed = make_url(url)
-    return parsed.set(drivername=sqlite if _is_sqlite(parsed) else "postgresql+psycopg")
+    return parsed.set(drivername="sqlite" if _is_sqlite(parsed) else "postgresql+psycopg")
 
 
 def _is_sqlite(url: URL) -> bool:
@@ -231,22 +217,12 @@ def _on_connect_reading(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-def _begin_awaited(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
 def _begin_writing(connection: Connection) -> None:
     driven(connection, "BEGIN IMMEDIATE")
 
 
 def _begin_reading(connection: Connection) -> None:
     driven(connection, "BEGIN")
-
-
-async def upgrade(engine: AsyncEngine, migrations: Path) -> None:
-    """As `upgrade_schema`, for an engine of asyncio."""
-    async with engine.begin() as connection:
-        await connection.run_sync(upgrade_schema, migrations)
 
 
 def upgrade_schema(connection: Connection, migrations: Path) -> None:

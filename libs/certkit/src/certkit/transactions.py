@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from certkit.database import DatabaseBusyError, busy, make_sync_engine, upgrade_schema
+from certkit.database import DatabaseBusyError, busy, make_engine, upgrade_schema
 
 __all__ = ["Database", "undo"]
 
@@ -44,8 +44,8 @@ class Database:
     """
 
     def __init__(self, url: str, *, metrics: CollectorRegistry) -> None:
-        self._writing = make_sync_engine(url, pool_size=_WRITERS)
-        self._reading = make_sync_engine(url, read_only=True, pool_size=_READERS)
+        self._writing = make_engine(url, pool_size=_WRITERS)
+        self._reading = make_engine(url, read_only=True, pool_size=_READERS)
         self._commits = Counter(
             "certbus_database_commits", "Write transactions that were committed.", registry=metrics
         )

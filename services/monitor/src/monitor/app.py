@@ -14,7 +14,7 @@ from certcore.events import EndpointsExpected, EndpointsExpectedV1
 from certcore.identities import HUB, Service, durable, source
 from certkit.background import Background
 from certkit.bus import EventPublisher, make_broker, subscribe, upgrading
-from certkit.database import folder_of, make_engine, upgrade
+from certkit.database import folder_of
 from certkit.health import service_readiness
 from certkit.heartbeat import Heartbeat
 from certkit.lifecycle import ServiceApp, service_app
@@ -22,6 +22,7 @@ from certkit.readiness import asked
 from certkit.registry_client import RegistryClient
 from certkit.reports import StatusReports
 from certkit.telemetry import configure_telemetry
+from certkit.transactions import Database
 from certprobe.handshake import Prober
 from monitor.adapters.gauges import Gauges
 from monitor.adapters.reports import Reports
@@ -57,10 +58,10 @@ def create_app(settings: Settings) -> ServiceApp:
     broker = make_broker(settings.bus, place=HUB, service=_SERVICE, telemetry=telemetry, metrics=metrics)
     publisher = EventPublisher(broker=broker, source=source(HUB, _SERVICE), clock=system_clock)
     registry = RegistryClient(settings.registry)
-    engine = make_engine(settings.database_url)
+    database = Database(settings.database_url, metrics=metrics)
     closing = AsyncExitStack()
-    closing.push_async_callback(engine.dispose)
-    store, roster, gauges = Store(engine), Roster(), Gauges(metrics)
+    closing.push_async_callback(database.close)
+    store, roster, gauges = Store(database), Roster(), Gauges(metrics)
     status = StatusReports(publisher=publisher, place=HUB, service=_SERVICE)
     reports = Reports(status)
     relay = AlertRelay(store=store, publisher=publisher)
@@ -136,7 +137,7 @@ def create_app(settings: Settings) -> ServiceApp:
     background.add_round("probe_round", settings.period_s, rounds.complete)
 
     async def bring_up() -> None:
-        await upgrade(engine, _MIGRATIONS)
+        await database.upgrade(_MIGRATIONS)
         await patrol.remember()
 
     async def finish_looks() -> None:

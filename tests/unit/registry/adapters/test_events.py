@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Connection, Engine, event, insert, update
 
-from certkit.database import make_sync_engine
+from certkit.database import make_engine
 from registry.adapters import tables
 from registry.adapters.store import Transaction
 from registry.adapters.unsent import Room, find_unsent
@@ -16,7 +16,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    engine = make_sync_engine(f"sqlite:///{tmp_path_factory.mktemp('events') / 'registry.db'}")
+    engine = make_engine(f"sqlite:///{tmp_path_factory.mktemp('events') / 'registry.db'}")
     tables.metadata.create_all(engine)
     with engine.begin() as connection:
         connection.execute(insert(tables.epoch).values(database_id="d", number=0, waiting=False, reason=""))

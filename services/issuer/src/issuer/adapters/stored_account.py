@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from certkit.database import make_sync_engine
+from certkit.database import make_engine
 from issuer.adapters.account_book import find_account
 
 __all__ = ["no_journal_at", "stored_account_url"]
@@ -22,7 +22,7 @@ def stored_account_url(database_url: str, ca: str, directory_url: str) -> str | 
     """None where the CA hasn't made one yet, and where there is no journal that could tell."""
     if no_journal_at(database_url) is not None:
         return None
-    engine = make_sync_engine(database_url, read_only=True)
+    engine = make_engine(database_url, read_only=True)
     try:
         with engine.connect() as connection:
             record = find_account(connection, ca, directory_url)

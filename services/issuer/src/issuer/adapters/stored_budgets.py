@@ -8,7 +8,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from certcore.errors import TransientError
-from certkit.database import make_sync_engine
+from certkit.database import make_engine
 from issuer.adapters.ledger import Ledger
 from issuer.domain.budget_ask import AskedCa
 from issuer.domain.budget_forecast import BudgetState
@@ -24,7 +24,7 @@ def stored_budgets(database_url: str, cas: Iterable[AskedCa], now: datetime) -> 
     ledger, where = Ledger(cas), make_url(database_url)
     if where.get_backend_name() == "sqlite" and not Path(where.database or "").exists():
         raise TransientError(f"there is no journal at {where.database}")
-    engine = make_sync_engine(database_url, read_only=True)
+    engine = make_engine(database_url, read_only=True)
     try:
         with engine.connect() as connection:
             return ledger.state(connection, ledger.cas, now)
