@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
+from psycopg import sql
 
 from certlocal.debian import debian_program
 from certlocal.process import ChildProcess
@@ -27,25 +26,24 @@ class PostgresServer:
 
     async def database(self, name: str) -> str:
         """Make an empty database; returns its URL."""
-        engine = create_async_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
-        async with engine.connect() as connection:
-            await connection.execute(text(f'CREATE DATABASE "{name}"'))
-        await engine.dispose()
-        return self._url(name)
+        async with await self._connected() as connection:
+            await connection.set_autocommit(True)
+            await connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return f"postgresql+psycopg://certbus@127.0.0.1:{self.port}/{name}"
 
     async def answers(self) -> bool:
         """Whether it takes statements: it listens before that."""
         try:
-            connection = await psycopg.AsyncConnection.connect(
-                host="127.0.0.1", port=self.port, user="certbus", dbname="postgres"
-            )
+            connection = await self._connected()
         except psycopg.OperationalError:
             return False
         await connection.close()
         return True
 
-    def _url(self, database: str) -> str:
-        return f"postgresql+psycopg://certbus@127.0.0.1:{self.port}/{database}"
+    async def _connected(self) -> psycopg.AsyncConnection:
+        return await psycopg.AsyncConnection.connect(
+            host="127.0.0.1", port=self.port, user="certbus", dbname="postgres"
+        )
 
 
 @asynccontextmanager

@@ -61,7 +61,7 @@ class RegistryProcess:
             "bus": {"url": nats_url, "identity": "registry", "plain_text": True},
             "http": {"host": "127.0.0.1", "port": port, "plain_text": True},
             "telemetry": {"trace_file": str(folder / "traces.jsonl")},
-            "database_url": f"sqlite+aiosqlite:///{self.database}",
+            "database_url": f"sqlite:///{self.database}",
             "state_folder": str(folder / "state"),
             "issuers": list(issuers),
             "renewal_sweep_every_s": renewal_sweep_every_s,

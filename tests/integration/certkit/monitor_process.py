@@ -34,7 +34,7 @@ async def start_monitor(
         "BUS": json.dumps({"url": url, "identity": "monitor", "plain_text": True, "monitor_url": monitor_url}),
         "HTTP": json.dumps({"port": port, "plain_text": True}),
         "REGISTRY": json.dumps({"url": "http://127.0.0.1:1", "token_file": str(token), "plain_text": True}),
-        "DATABASE_URL": f"sqlite+aiosqlite:///{folder}/monitor.db",
+        "DATABASE_URL": f"sqlite:///{folder}/monitor.db",
     }
     return await asyncio.create_subprocess_exec(
         sys.executable,

@@ -290,7 +290,7 @@ async def test_a_running_service_serves_by_its_new_certificate(declared_bus: str
     (tmp_path / "token").write_text("none")
     (tmp_path / "monitor.toml").write_text(
         f"""
-database_url = "sqlite+aiosqlite:///{tmp_path}/monitor.db"
+database_url = "sqlite:///{tmp_path}/monitor.db"
 bus = {{ url = "{declared_bus}", identity = "monitor", plain_text = true }}
 http = {{ port = {port}, certificate_file = "{certificate}", key_file = "{key}" }}
 registry = {{ url = "https://127.0.0.1:1", token_file = "{tmp_path}/token" }}

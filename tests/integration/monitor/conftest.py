@@ -30,7 +30,7 @@ async def watch(declared_bus: str, pebble: servers.Pebble, tmp_path: Path) -> As
         http_port = free_port()
         (tmp_path / "monitor.toml").write_text(
             f"""
-database_url = "sqlite+aiosqlite:///{tmp_path}/monitor.db"
+database_url = "sqlite:///{tmp_path}/monitor.db"
 ca_file = "{tmp_path}/roots.pem"
 dns_servers = ["{pebble.dns}"]
 period_s = 0.3

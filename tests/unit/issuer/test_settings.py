@@ -25,7 +25,7 @@ def settings(**fields: Any) -> Settings:
             "bus": {"identity": "issuer"},
             "http": {"plain_text": True},
             "registry": {"token_file": Path("token")},
-            "database_url": "sqlite+aiosqlite:///journal.db",
+            "database_url": "sqlite:///journal.db",
             "state_folder": Path("state"),
             "cas": [ACME],
             "policy": POLICY,
@@ -164,7 +164,7 @@ REST = """
 bus = {identity = "issuer"}
 http = {plain_text = true}
 registry = {token_file = "FOLDER/token"}
-database_url = "sqlite+aiosqlite:///journal.db"
+database_url = "sqlite:///journal.db"
 state_folder = "/state"
 """
 

@@ -127,5 +127,5 @@ def _configure_logging(level: str, service: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(number)
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "aiosqlite", "alembic"):
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

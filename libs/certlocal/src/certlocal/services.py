@@ -153,7 +153,7 @@ class _Maker:
 def _database(home: Home, name: str) -> str:
     folder = home.path(name)
     folder.mkdir(exist_ok=True, mode=0o700)
-    return f"sqlite+aiosqlite:///{folder / name}.db"
+    return f"sqlite:///{folder / name}.db"
 
 
 def _registry(home: Home) -> dict[str, Value]:
