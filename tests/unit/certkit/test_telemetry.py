@@ -44,3 +44,29 @@ def test_a_traceback_shows_where_it_broke_and_never_what_lay_in_the_variables() 
     assert [line["exception"][0]["exc_value"] for line in lines] == ["broke off", "broke off"]
     assert [line["exception"][0]["frames"][-1]["name"] for line in lines] == ["work", "work"]
     assert "kept-secret" not in told
+
+
+_WRITING = """
+import json, logging, structlog, sys
+from certkit.settings import TelemetrySettings
+from certkit.telemetry import configure_telemetry
+
+class Output:
+    parts = []
+    def write(self, part):
+        self.parts.append(part)
+    def flush(self):
+        pass
+
+sys.stdout = Output()
+configure_telemetry("test", TelemetrySettings())
+structlog.get_logger().info("one")
+logging.getLogger("library").warning("two")
+json.dump(Output.parts, sys.__stdout__)
+"""
+
+
+def test_a_line_is_written_as_a_whole_so_that_a_killed_process_leaves_no_half_one() -> None:
+    told = subprocess.run([sys.executable, "-c", _WRITING], capture_output=True, text=True, check=True).stdout
+    parts = json.loads(told)
+    assert [part.endswith("}\n") for part in parts] == [True, True]
