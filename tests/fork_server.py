@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -37,6 +38,7 @@ _LOADED: Final = ("registry.app", "issuer.app", "issuer.escrow_app", "syncer.app
 _SERVICES: Final = frozenset({"registry", "issuer", "syncer", "cdn_pusher", "monitor"})
 _ROOT: Final = Path(__file__).parents[1]
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_LOOK_S: Final = 0.01
 _ORDER_BYTES: Final = 128 * 1024
 _INHERITED: Final = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 """The variables of Python's own that may be set: they change nothing of a process whose modules are loaded."""
@@ -108,6 +110,8 @@ class _Forked:
     def __init__(self, pid: int, ends: int) -> None:
         self.pid = pid
         self._ends = ends
+        # A scripted CA kills in a thread of its own.
+        self._turn = threading.Lock()
         self._code: int | None = None
 
     def poll(self) -> int | None:
@@ -116,13 +120,18 @@ class _Forked:
         return None
 
     def wait(self, timeout: float | None = None) -> int:
-        if self._code is None:
-            if not select.select([self._ends], [], [], timeout)[0]:
+        deadline = time.monotonic() + timeout if timeout is not None else None
+        while True:
+            with self._turn:
+                if self._code is None and select.select([self._ends], [], [], 0.0)[0]:
+                    # Nothing is told where the server itself was ended: that kills what it forked.
+                    self._code = int(os.read(self._ends, 16) or -signal.SIGKILL)
+                    os.close(self._ends)
+                if self._code is not None:
+                    return self._code
+            if deadline is not None and time.monotonic() >= deadline:
                 raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
-            # Nothing is told where the server itself was ended: that kills what it forked.
-            self._code = int(os.read(self._ends, 16) or -signal.SIGKILL)
-            os.close(self._ends)
-        return self._code
+            time.sleep(_LOOK_S)
 
 
 def _serve(door: socket.socket) -> Mapping[str, Any] | None:

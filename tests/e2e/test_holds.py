@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.fork_server import fork_server
 from tests.holds.figures import show
 from tests.holds.fleet import Fleet, running_fleet
 from tests.holds.scenarios.lost_streams import missing_stream, rotten_store, wiped_store
@@ -26,7 +27,7 @@ def seed() -> int:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
-    async with running_fleet(tmp_path_factory.mktemp("home")) as running:
+    async with running_fleet(tmp_path_factory.mktemp("home"), start=fork_server()) as running:
         yield running
 
 

@@ -21,11 +21,10 @@ from certcore.conditions import Health
 from certcore.tokens import TokenOrder
 from certlocal.home import Home
 from certlocal.ports import free_port
-from certlocal.process import ChildProcess
+from certlocal.process import ChildProcess, Start, execute
 from certlocal.services import SITES
 from certlocal.system import LocalSystem
 from tests.e2e.rounds import in_files
-from tests.fork_server import fork_server
 from tests.patience import HANG_S
 
 __all__ = ["TEAMS", "Fleet", "running_fleet"]
@@ -260,10 +259,14 @@ def _told(item: CertificateSummary | None) -> str:
 
 @asynccontextmanager
 async def running_fleet(
-    folder: Path, *, certificates: int = 0, before: Callable[[LocalSystem], None] | None = None
+    folder: Path,
+    *,
+    certificates: int = 0,
+    before: Callable[[LocalSystem], None] | None = None,
+    start: Start = execute,
 ) -> AsyncIterator[Fleet]:
-    """A whole system with so many live certificates; `before` is called before it starts."""
-    system = LocalSystem(Home(folder), kubernetes=False, tell=print, owners=TEAMS, start=fork_server())
+    """A whole system with so many live certificates; `before` is called before it starts, `start` starts services."""
+    system = LocalSystem(Home(folder), kubernetes=False, tell=print, owners=TEAMS, start=start)
     if before is not None:
         before(system)
     fleet = Fleet(system, {site: free_port() for site in SITES})
@@ -275,8 +278,8 @@ async def running_fleet(
             await fleet.set_monitor_period(certificates + certificates // 5)
             names = [f"first-{number:04}" for number in range(certificates)]
             began = time.monotonic()
-            for start in range(0, certificates, 50):
-                await fleet.request_all(names[start : start + 50], team=TEAMS[start // 50 % len(TEAMS)])
+            for first in range(0, certificates, 50):
+                await fleet.request_all(names[first : first + 50], team=TEAMS[first // 50 % len(TEAMS)])
             await fleet.live(names, every_s=1.0)
             print(f"  {certificates} certificates live after {time.monotonic() - began:.0f} s", flush=True)
         yield fleet

@@ -156,6 +156,8 @@ class _Kept:
     def drop(self) -> None:
         """The next one is made anew where this one is in doubt, or nobody needs it any more."""
         if self._connection is not None:
+            # Its pool must not give it out again: a commit that failed may have left its transaction open.
+            self._connection.invalidate()
             self._connection.close()
             self._connection = None
 
@@ -350,7 +352,7 @@ class _GroupWriter:
 
     def _commit_each(self, jobs: Sequence[_Job[Any]], error: IntegrityError) -> None:
         # SQLite leaves the transaction open: the next one begins on a new connection.
-        self._faulty = True
+        self._kept.drop()
         if len(jobs) == 1:
             _answer([(jobs[0], None, error)])
             return
