@@ -17,7 +17,7 @@ space := $(empty) $(empty)
 LIBRARIES := $(filter-out certbus,$(notdir $(wildcard libs/*)))
 MODULES := certbus-cli=certbus$(subst $(space),,$(foreach name,$(LIBRARIES),,certbus-$(name)=$(name)))
 # Longer than this, in seconds, `make test` may not take on two cores. Give a slower machine more.
-LIMIT_S ?= 1500
+LIMIT_S ?= 1200
 PARTS := $(notdir $(patsubst %/,%,$(filter-out %__pycache__/,$(wildcard tests/proofs/*/))))
 # A seed of one's own choice, or a fresh one: printed, and to be given again.
 seeded = seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
@@ -45,7 +45,7 @@ help: ## print this help
 	@echo "  make run KNOT=0             take the CA's test server for all DNS, even where Knot is installed"
 	@echo "  make run CERTBUS_HOME=DIR   keep the state there instead of in .certbus"
 	@echo "  make test T='tests/unit -k name'   run only what is named"
-	@echo "  make test LIMIT_S=1800      let all of it take that many seconds; 1500 by default"
+	@echo "  make test LIMIT_S=1800      let all of it take that many seconds; 1200 by default"
 	@echo "  make fuzz SEED=N EXAMPLES=N T=FILE   the same examples again, more of them, only of one file"
 	@echo "  make prove PART=NAME SEED=N one of: $(PARTS); T=NAME for those of its tests whose names hold that"
 
