@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,21 @@ def test_what_is_killed_tells_the_signal_and_may_be_started_again(tmp_path: Path
         assert Path(f"/proc/{process.pid}/cmdline").read_bytes().count(b"fork_server") == 1
         process.kill()
         assert process.returncode == -signal.SIGKILL
+
+
+def test_any_thread_may_ask_for_the_end(tmp_path: Path) -> None:
+    process = lasting_syncer(tmp_path)
+    process.start()
+
+    def code() -> int | None:
+        while process.alive:
+            pass
+        return process.returncode
+
+    with ThreadPoolExecutor(8) as threads:
+        asking = [threads.submit(code) for _ in range(8)]
+        process.kill()
+        assert {asked.result(HANG_S) for asked in asking} == {-signal.SIGKILL}
 
 
 def test_what_was_forked_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
