@@ -40,8 +40,6 @@ _ROOT: Final = Path(__file__).parents[1]
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _LOOK_S: Final = 0.01
 _ORDER_BYTES: Final = 128 * 1024
-_INHERITED: Final = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
-"""The variables of Python's own that may be set: they change nothing of a process whose modules are loaded."""
 
 
 def fork_server() -> Start:
@@ -83,8 +81,12 @@ class _ForkServer:
     def start(self, program: Program) -> Started:
         """Fork it where it is one of our services in this interpreter, else execute it."""
         python, *arguments = program.argv
-        own = {name for name in program.env if name.startswith("PYTHON") and program.env[name]} - _INHERITED
-        if python != sys.executable or arguments[0] != "-m" or arguments[1] not in _SERVICES or own:
+        if (
+            python != sys.executable
+            or arguments[0] != "-m"
+            or arguments[1] not in _SERVICES
+            or _has_python_settings(program.env)
+        ):
             return execute(program)
         with Path(os.devnull).open("rb") as nothing, program.log_path.open("ab") as log:
             return self.fork(arguments[1:], program.env, program.cwd, nothing, log, log)
@@ -102,6 +104,11 @@ class _ForkServer:
             os.close(ends)
             raise ChildProcessError(f"the fork server ended with {self._server.wait()}")
         return _Forked(int(answer), ends)
+
+
+def _has_python_settings(env: Mapping[str, str]) -> bool:
+    """Whether Python itself would be started otherwise than the fork server was."""
+    return any(name.startswith("PYTHON") and env[name] not in {"", os.environ.get(name)} for name in env)
 
 
 class _Forked:

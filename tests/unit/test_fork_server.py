@@ -70,6 +70,21 @@ def test_what_is_killed_tells_the_signal_and_may_be_started_again(tmp_path: Path
         assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.parametrize(("folder", "forked"), [(None, True), ("plugins", False)])
+def test_what_python_would_start_with_other_settings_is_executed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, folder: str | None, forked: bool
+) -> None:
+    # As images of containers have it.
+    monkeypatch.setenv("PYTHON_VERSION", "3.11")
+    process = lasting_syncer(tmp_path)
+    if folder is not None:
+        process.env["PYTHONPATH"] = folder
+    process.start()
+    arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    process.kill()
+    assert (b"fork_server" in arguments) is forked
+
+
 def test_any_thread_may_ask_for_the_end(tmp_path: Path) -> None:
     process = lasting_syncer(tmp_path)
     process.start()
