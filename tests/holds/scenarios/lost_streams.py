@@ -15,6 +15,7 @@ from tests.holds import broker
 from tests.holds.faces import readiness
 from tests.holds.figures import Figure
 from tests.holds.fleet import Fleet
+from tests.patience import HANG_S
 
 __all__ = ["missing_stream", "rotten_store", "wiped_store"]
 
@@ -121,7 +122,8 @@ async def _waiting_for_the_issuer(fleet: Fleet, prefix: str, count: int) -> list
 
 async def _messages(fleet: Fleet, subject: str) -> int:
     async with broker.connected(fleet.system, OPERATOR) as client:
-        info = await client.jetstream().stream_info(subjects.CERTS, subjects_filter=subject)
+        # The broker's disk may be busy with something else.
+        info = await client.jetstream(timeout=HANG_S).stream_info(subjects.CERTS, subjects_filter=subject)
     return sum((info.state.subjects or {}).values())
 
 
