@@ -7,7 +7,6 @@ from typing import Final
 
 import dns.exception
 import dns.name
-import dns.rdatatype
 
 from issuer.adapters.dns_zones import Zones
 from issuer.domain.caa import CaaAsker, CaaReason, CaaRecord, CaaVerdict, climbed, judge_caa
@@ -68,8 +67,6 @@ class ResolvedCaa:
         except dns.exception.DNSException as error:
             raise SolverError(f"{name} can't be looked up: {error}") from error
         async with self._free:
-            if await self._zones.has_none(at, dns.rdatatype.CAA):
-                return ()
             answer = await self._zones.lookup(at, "CAA")
         if answer is None:
             return ()

@@ -16,7 +16,6 @@ import dns.nameserver
 import dns.rdatatype
 import dns.resolver
 
-from issuer.adapters.dns_absence import Absence
 from issuer.adapters.dns_settings import DnsSettings, ViewSettings
 from issuer.domain.errors import SolverError
 from issuer.domain.server_address import server_address
@@ -57,10 +56,8 @@ class Zones:
         self._view = view
         self._settings = settings
         self._lifetime_s = 2 * timeout_s
-        self._patience_s = timeout_s / 2
         self._now = now
         self._resolver: dns.asyncresolver.Resolver | None = None
-        self._absence: Absence | None = None
         self._apexes: dict[dns.name.Name, tuple[float, dns.name.Name]] = {}
         self._zones: dict[dns.name.Name, tuple[float, Zone]] = {}
         self._pinned = {
@@ -114,23 +111,14 @@ class Zones:
             SolverError: none of the resolvers answers.
         """
         try:
-            answer = await self._asking().resolve(name, kind, raise_on_no_answer=False, search=False)
+            if self._resolver is None:
+                self._resolver = self._made()
+            answer = await self._resolver.resolve(name, kind, raise_on_no_answer=False, search=False)
         except dns.resolver.NXDOMAIN:
             return None
         except (dns.exception.DNSException, OSError) as error:
             raise SolverError(f"{self._where} don't answer for {kind} of {_told(name)}: {_why(error)}") from error
         return answer if answer.rrset is not None else None
-
-    async def has_none(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> bool:
-        """Whether a resolver says at once that there is no such record; else it is to be looked up."""
-        if self._absence is None:
-            first = self._asking().nameservers[0]
-            if isinstance(first, str):
-                first = dns.nameserver.Do53Nameserver(first, self._asking().port)
-            if not isinstance(first, dns.nameserver.Do53Nameserver):
-                return False
-            self._absence = Absence(first.address, first.port, patience_s=self._patience_s)
-        return await self._absence.sure(name, kind)
 
     async def _apex(self, name: dns.name.Name) -> dns.name.Name:
         kept = self._apexes.get(name)
@@ -154,11 +142,6 @@ class Zones:
             if answer is not None
             for record in answer
         ]
-
-    def _asking(self) -> dns.asyncresolver.Resolver:
-        if self._resolver is None:
-            self._resolver = self._made()
-        return self._resolver
 
     def _made(self) -> dns.asyncresolver.Resolver:
         own = [server_address(resolver) for resolver in self._settings.resolvers]
