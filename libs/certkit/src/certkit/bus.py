@@ -198,20 +198,12 @@ class EventPublisher:
             TransientError: as `publish`.
         """
         failures = (TimeoutError, nats.errors.Error, NoStreamResponseError, APIError)
-
-        async def store() -> None:
-            await self._broker.publish(
-                body, subject, headers=dict(headers), stream=stream, timeout=_PUBLISH_TIMEOUT_S
-            )
-
         try:
-            # Mostly the first try is the last: what looks after several costs more than a publish.
-            with suppress(*failures):
-                await store()
-                return
-            async for attempt in stamina.retry_context(on=failures, attempts=2, wait_initial=0.1, wait_max=1.0):
+            async for attempt in stamina.retry_context(on=failures, attempts=3, wait_initial=0.1, wait_max=1.0):
                 with attempt:
-                    await store()
+                    await self._broker.publish(
+                        body, subject, headers=dict(headers), stream=stream, timeout=_PUBLISH_TIMEOUT_S
+                    )
         except failures as error:
             raise TransientError(f"stream {stream} didn't store {subject}: {type(error).__name__}") from error
 
