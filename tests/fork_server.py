@@ -44,7 +44,7 @@ _ORDER_BYTES: Final = 128 * 1024
 
 def fork_server() -> Start:
     """The one of this process. It loads while others work, and ends with this process, as do all that it forked."""
-    return _server().start if sys.platform == "linux" else execute
+    return _server().start
 
 
 async def ended(*arguments: str, env: Mapping[str, str], given: str = "") -> tuple[int, str, str]:

@@ -14,8 +14,6 @@ from certlocal.process import ChildProcess
 from tests.fork_server import ended, fork_server
 from tests.patience import HANG_S
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere everything is executed")
-
 
 def _syncer(folder: Path, **settings: object) -> ChildProcess:
     return ChildProcess(

@@ -260,6 +260,9 @@ async def test_that_a_record_was_shown_is_stored_with_who_showed_it(tmp_path: Pa
         assert [(one.solver, one.shown) for one in await journal.records(mine.id)] == [("by-update", False)]
         at = await journal.advance(at, at, records=[replace(told, shown=True)])
         assert [(one.solver, one.shown) for one in await journal.records(mine.id)] == [("by-update", True)]
+        # Where it is shown stays known, whoever is chosen for it the next time.
+        await journal.advance(at, at, records=[replace(told, shown=True, solver="another")])
+        assert [(one.solver, one.shown) for one in await journal.records(mine.id)] == [("by-update", True)]
 
 
 async def test_a_step_writes_what_it_changed_and_nothing_else(tmp_path: Path) -> None:

@@ -307,6 +307,11 @@ def test_a_name_that_is_paused_is_held_back_alone(documented: Book) -> None:
     assert documented.spend(ask("job-3", "b.one.org")) == Granted()
 
 
+def test_only_what_has_limits_is_counted() -> None:
+    ledger = Ledger([ca(new_orders=_LIMITS), replace(ca(), name="free")])
+    assert [ledger.counts(name) for name in ("le", "free", "unknown", None)] == [True, False, False, False]
+
+
 def test_accounts_are_counted_like_orders() -> None:
     book = Book(ca(1.0, new_accounts={"count": 1, "period": 3600}))
     assert book.spend(NewAccount("le", "1")) == Granted()

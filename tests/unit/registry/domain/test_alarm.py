@@ -153,6 +153,11 @@ def test_the_same_number_again_is_the_same_standstill_and_another_is_told_anew()
     assert (other.stood_still_s, other.stood_still_at) == (20.1, NOW)
 
 
+@pytest.mark.parametrize(("said", "kept"), [(1e308, 2_592_000.0), (float("inf"), 2_592_000.0), (float("nan"), None)])
+def test_what_no_process_can_have_stood_still_is_bounded(said: float, kept: float | None) -> None:
+    assert heard_from(SEEN, heartbeat(stood_still_s=said), now=NOW).stood_still_s == kept
+
+
 def test_how_long_a_standstill_must_be_to_be_told_can_be_set() -> None:
     seen = heard_from(None, heartbeat(stood_still_s=4.0), now=NOW, stood_still_after=4 * SECOND)
     assert judged(seen) == [("service_stood_still", "site1/syncer")]

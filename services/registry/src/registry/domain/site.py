@@ -32,6 +32,7 @@ STOOD_STILL_AFTER: Final = timedelta(seconds=10)
 _VERSION: Final = 64
 _NOT_READY: Final = 1000
 _LONGEST_S: Final = 30 * 86400.0
+"""What a service says of itself is believed up to here."""
 
 Carried = Mapping[tuple[str, str], frozenset[str]]
 """The kinds of targets that a service delivers to, by place and service. An older one is missing, since it
@@ -96,8 +97,9 @@ def heard_from(
         told = timedelta(seconds=event.not_ready_s if 0.0 <= event.not_ready_s <= _LONGEST_S else 0.0)
         seen = replace(seen, not_ready_since=min(since or now, now - told))
     told_before = before.stood_still_s if before is not None else None
-    if event.stood_still_s >= stood_still_after.total_seconds() and event.stood_still_s != told_before:
-        seen = replace(seen, stood_still_s=event.stood_still_s, stood_still_at=now)
+    pause_s = min(event.stood_still_s, _LONGEST_S)
+    if pause_s >= stood_still_after.total_seconds() and pause_s != told_before:
+        seen = replace(seen, stood_still_s=pause_s, stood_still_at=now)
     elif before is not None:
         seen = replace(seen, stood_still_s=before.stood_still_s, stood_still_at=before.stood_still_at)
     if before is None:

@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 _BATCH = 500
 _REMEMBERED: Final = 4096
-"""Certificates of a service whose order is kept as it was built."""
+"""Orders of all services that are kept as they were built."""
 
 
 Facts = tuple[tuple[object, ...], ...]
