@@ -27,7 +27,7 @@ def _syncer(folder: Path, **settings: object) -> ChildProcess:
 
 def lasting_syncer(folder: Path) -> ChildProcess:
     """It waits for its bus."""
-    (folder / "token").touch()
+    (folder / "token").write_text("none")
     generate_recipient_key("site1-syncer", folder / "key")
     return _syncer(
         folder,

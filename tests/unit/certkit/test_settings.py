@@ -133,3 +133,21 @@ def test_a_settings_file_that_can_not_be_read_is_told_by_its_path(
     assert left.value.code == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"CERTBUS_CONFIG_FILE {file}: {problem}")
+
+
+@pytest.mark.parametrize("content", ["", "two words", "zwölf", "cb_a\nb"])
+def test_a_file_that_holds_no_token_is_told_without_what_it_holds(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "token").write_text(content)
+    monkeypatch.setenv("CERTBUS_TEST_BUS", '{"identity": "test", "url": "nats://127.0.0.1:9", "plain_text": true}')
+    monkeypatch.setenv("CERTBUS_TEST_HTTP__PLAIN_TEXT", "true")
+    monkeypatch.setenv("CERTBUS_TEST_REGISTRY__TOKEN_FILE", str(tmp_path / "token"))
+    with pytest.raises(SystemExit) as left:
+        load_settings(Settings)
+    assert left.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"setting registry.token_file: {tmp_path}/token: holds no token: one line, as given"
+        " (set CERTBUS_TEST_REGISTRY__TOKEN_FILE, or registry.token_file in $CERTBUS_CONFIG_FILE)"
+    )

@@ -175,7 +175,7 @@ def test_three_lines_are_enough_for_a_first_certificate(tmp_path: Path, monkeypa
     assert lines == _documented("docs", "cas.md")[0]
     file = tmp_path / "issuer.toml"
     file.write_text(REST.replace("FOLDER", str(tmp_path)) + lines)
-    (tmp_path / "token").touch()
+    (tmp_path / "token").write_text("none")
     monkeypatch.setenv("CERTBUS_CONFIG_FILE", str(file))
 
     read = load_settings(Settings)

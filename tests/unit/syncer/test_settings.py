@@ -18,7 +18,7 @@ recipient = { name = "site1-syncer", key_file = "FOLDER/key" }
 def _load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str = "") -> SyncerSettings:
     file = tmp_path / "syncer.toml"
     file.write_text(BASE.replace("FOLDER", str(tmp_path)) + more)
-    (tmp_path / "token").touch()
+    (tmp_path / "token").write_text("none")
     generate_recipient_key("site1-syncer", tmp_path / "key")
     monkeypatch.setenv("CERTBUS_CONFIG_FILE", str(file))
     return load_settings(SyncerSettings)

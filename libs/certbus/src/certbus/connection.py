@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from certbus.errors import CommandError
 from certbus.exit_codes import ExitCode
+from certcore.bearer import is_bearer
 from certcore.loopback import is_loopback
 
 __all__ = ["DEFAULT_HOME", "Connection", "Options", "find_connection"]
@@ -17,8 +18,6 @@ __all__ = ["DEFAULT_HOME", "Connection", "Options", "find_connection"]
 DEFAULT_HOME: Final = ".certbus"
 _DEFAULT_NAME: Final = "admin"
 _TOKEN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-"""RFC 6750 §2.1. Anything else would end up in the words of an HTTP library's error."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def _read_token(file: Path) -> str:
         ) from None
     except UnicodeDecodeError:
         token = ""
-    if not _BEARER.fullmatch(token):
+    if not is_bearer(token):
         raise CommandError(
             f"{file} doesn't hold a token",
             exit_code=ExitCode.INVALID,

@@ -18,6 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from certcore.bearer import is_bearer
 from certcore.errors import SealingError
 from certcore.loopback import is_loopback
 from certcore.names import Label
@@ -245,9 +246,12 @@ def _unusable_files(settings: SourcedSettings) -> Iterator[SettingFault]:
                 yield SettingFault((name, error.role), str(error))
         if isinstance(part, RegistrySettings):
             try:
-                part.token_file.read_bytes()
+                token = part.token_file.read_text(encoding="ascii", errors="replace").strip()
             except OSError as error:
                 yield SettingFault((name, "token_file"), f"{part.token_file}: can't be read: {error.strerror}")
+            else:
+                if not is_bearer(token):
+                    yield SettingFault((name, "token_file"), f"{part.token_file}: holds no token: one line, as given")
         if isinstance(part, RecipientSettings):
             try:
                 RecipientKey.load(part.name, part.key_file)
