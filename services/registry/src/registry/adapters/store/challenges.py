@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Row, Select, delete, select
 
 from certcore.challenges import ChallengeAction
 from certkit.upsert import put
-from registry.adapters.challenge_table import challenge
 from registry.adapters.store.statements import known_or_text
+from registry.adapters.tables import challenge
 from registry.domain.challenge import Challenge
 
 __all__ = ["Challenges"]

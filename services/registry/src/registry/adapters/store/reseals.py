@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, select
 from certcore.placements import PLATFORM
 from certkit.upsert import put_all
 from registry.adapters import tables
-from registry.adapters.reseal_table import reseal
+from registry.adapters.tables import reseal
 
 __all__ = ["Reseals"]
 

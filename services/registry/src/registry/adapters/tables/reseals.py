@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Column, ForeignKey, String, Table
 
 from certkit.database import UtcDateTime
-from registry.adapters.tables import metadata
+from registry.adapters.tables.schema import metadata
 
 __all__ = ["reseal"]
 

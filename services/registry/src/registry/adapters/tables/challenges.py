@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import Column, ForeignKey, Integer, String, Table, Text, UniqueConstraint
 
 from certkit.database import UtcDateTime
-from registry.adapters.tables import metadata
+from registry.adapters.tables.schema import metadata
 
 __all__ = ["challenge"]
 

@@ -1,0 +1,47 @@
+"""The registry's schema; migrations/versions brings it to a database."""
+
+from registry.adapters.tables.alerts import alert
+from registry.adapters.tables.certificates import (
+    approval,
+    bundle,
+    certificate,
+    reported_revision,
+    request,
+    revision,
+    signing_request,
+)
+from registry.adapters.tables.challenges import challenge
+from registry.adapters.tables.deliveries import endpoint, placement, probe_worker
+from registry.adapters.tables.events import epoch, event, inbox, stream_epoch
+from registry.adapters.tables.people import audit, token
+from registry.adapters.tables.reseals import reseal
+from registry.adapters.tables.schema import metadata
+from registry.adapters.tables.sites import recipient, run, service, site, site_secret
+
+__all__ = [
+    "alert",
+    "approval",
+    "audit",
+    "bundle",
+    "certificate",
+    "challenge",
+    "endpoint",
+    "epoch",
+    "event",
+    "inbox",
+    "metadata",
+    "placement",
+    "probe_worker",
+    "recipient",
+    "reported_revision",
+    "request",
+    "reseal",
+    "revision",
+    "run",
+    "service",
+    "signing_request",
+    "site",
+    "site_secret",
+    "stream_epoch",
+    "token",
+]

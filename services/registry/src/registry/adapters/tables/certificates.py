@@ -1,0 +1,148 @@
+"""What is wanted, asked for, approved and issued."""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+
+from certkit.database import StoredJson, UtcDateTime
+from registry.adapters.tables.schema import ID, metadata
+
+__all__ = ["approval", "bundle", "certificate", "reported_revision", "request", "revision", "signing_request"]
+
+certificate: Final = Table(
+    "certificate",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("name", String(63), nullable=False, unique=True),
+    Column("owner", String(63), nullable=False),
+    Column("requester", String(127), nullable=False),
+    Column("exposure", String(16), nullable=False),
+    Column("spec", StoredJson, nullable=False),
+    Column("spec_hash", String(80), nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state_since", UtcDateTime, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("ordered", Integer, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("generation_floor", BigInteger, nullable=False),
+    Column("approval_id", ID),
+    Column("next_try", UtcDateTime),
+    Column("traceparent", String(64)),
+    Column("health", String(16), nullable=False),
+    Column("health_reason", Text, nullable=False),
+    Column("conditions", StoredJson, nullable=False),
+    Column("due_at", UtcDateTime),
+    Column("version", Integer, nullable=False),
+    Index("ix_certificate_state_id", "state", "id"),
+    Index("ix_certificate_health_id", "health", "id"),
+    Index("ix_certificate_due_at_id", "due_at", "id"),
+    # Of the lists by name: one for each filter, and for two at once.
+    Index("ix_certificate_owner_name", "owner", "name"),
+    Index("ix_certificate_state_name", "state", "name"),
+    Index("ix_certificate_health_name", "health", "name"),
+    Index("ix_certificate_owner_state_name", "owner", "state", "name"),
+    Index("ix_certificate_owner_health_name", "owner", "health", "name"),
+    Index("ix_certificate_health_state_name", "health", "state", "name"),
+)
+
+request: Final = Table(
+    "request",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("certificate_id", ID, ForeignKey("certificate.id"), nullable=False, index=True),
+    Column("requester", String(127), nullable=False),
+    Column("owner", String(63), nullable=False),
+    Column("spec", StoredJson, nullable=False),
+    Column("spec_hash", String(80), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("traceparent", String(64)),
+    Column("decided_by", String(63)),
+    Column("decided_at", UtcDateTime),
+    Column("name", String(63), nullable=False),
+    Column("version", Integer, nullable=False),
+    Index("ix_request_created_at_id", "created_at", "id"),
+    Index("ix_request_owner_created_at_id", "owner", "created_at", "id"),
+    Index("ix_request_state_created_at_id", "state", "created_at", "id"),
+    Index("ix_request_owner_state_created_at_id", "owner", "state", "created_at", "id"),
+)
+
+approval: Final = Table(
+    "approval",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("certificate_id", ID, ForeignKey("certificate.id"), nullable=False, index=True),
+    Column("request_id", ID, ForeignKey("request.id"), nullable=False),
+    Column("spec_hash", String(80), nullable=False),
+    Column("approved_by", StoredJson, nullable=False),
+    Column("policy", String(64), nullable=False),
+    Column("granted_at", UtcDateTime, nullable=False),
+)
+
+revision: Final = Table(
+    "revision",
+    metadata,
+    Column("certificate_id", ID, ForeignKey("certificate.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("variant", String(63), primary_key=True),
+    Column("serial", String(64), nullable=False, index=True),
+    Column("fingerprint_sha256", String(64), nullable=False, unique=True),
+    Column("spki_sha256", String(64), nullable=False, index=True),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("not_after", UtcDateTime, nullable=False, index=True),
+    Column("chain_pem", Text, nullable=False),
+    Column("stored_at", UtcDateTime, nullable=False),
+    Column("ca", String(63), nullable=False),
+    Column("validation_method", String(32), nullable=False),
+    Column("ari_id", Text),
+    Column("announced", Boolean, nullable=False),
+    # All but the URL and what holds it up, or none.
+    Column("window_start", UtcDateTime),
+    Column("window_end", UtcDateTime),
+    Column("window_chosen", UtcDateTime),
+    Column("window_answered_at", UtcDateTime),
+    Column("window_explanation_url", Text),
+    Column("window_held_until", UtcDateTime),
+)
+
+bundle: Final = Table(
+    "bundle",
+    metadata,
+    Column("certificate_id", ID, ForeignKey("certificate.id"), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("variant", String(63), primary_key=True),
+    Column("recipient", String(127), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key_id", String(16)),
+)
+
+signing_request: Final = Table(
+    "signing_request",
+    metadata,
+    Column("certificate_id", ID, ForeignKey("certificate.id"), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("variant", String(63), primary_key=True),
+    Column("target", String(63), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("csr_pem", Text),
+    Column("spki_sha256", String(64)),
+    Column("failure", Text, nullable=False),
+    Index("ix_signing_request_state_certificate_id", "state", "certificate_id"),
+)
+
+reported_revision: Final = Table(
+    "reported_revision",
+    metadata,
+    # Also of certificates that are unknown here.
+    Column("certificate_id", ID, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("variant", String(63), primary_key=True),
+    Column("serial", String(64), nullable=False),
+    Column("fingerprint_sha256", String(64), nullable=False),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
+)

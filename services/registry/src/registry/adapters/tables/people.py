@@ -1,0 +1,34 @@
+"""Who may call, and what was done."""
+
+from typing import Final
+
+from sqlalchemy import Column, String, Table, Text
+
+from certkit.database import SEQUENCE, StoredJson, UtcDateTime
+from registry.adapters.tables.schema import metadata
+
+__all__ = ["audit", "token"]
+
+token: Final = Table(
+    "token",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("subject", String(63), nullable=False),
+    Column("owner", String(63), nullable=False),
+    Column("roles", StoredJson, nullable=False),
+    Column("site", String(63)),
+    Column("service", String(16)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+)
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("sequence", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("time", UtcDateTime, nullable=False),
+    Column("actor", String(127), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("object", String(255), nullable=False),
+    Column("detail", Text, nullable=False),
+)
