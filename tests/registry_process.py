@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -26,6 +26,7 @@ from certlocal.process import ChildProcess
 from certlocal.readiness import answers
 from tests import servers
 from tests.fork_server import fork_server
+from tests.policies import TOY_PLACES, open_policy, policy_file
 from tests.ports import free_port
 
 __all__ = ["OWNERS", "Person", "RegistryProcess", "Row", "RunningRegistry", "running_registry"]
@@ -45,13 +46,15 @@ class RegistryProcess:
         *,
         folder: Path,
         nats_url: str,
-        issuers: Sequence[str] = ("ca-one", "ca-two"),
         renewal_sweep_every_s: float = 60.0,
         health_sweep_every_s: float = 10.0,
         watch_every_s: float = 3600.0,
         plugins: Path | None = None,
+        policy: dict[str, Any] | None = None,
     ) -> None:
         """`plugins` is a folder of installed packages that it finds beside ours."""
+        if policy is None:
+            policy = open_policy(places=TOY_PLACES if plugins is not None else ())
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.folder = folder
@@ -63,7 +66,7 @@ class RegistryProcess:
             "telemetry": {"trace_file": str(folder / "traces.jsonl")},
             "database_url": f"sqlite:///{self.database}",
             "state_folder": str(folder / "state"),
-            "issuers": list(issuers),
+            "policy_file": str(policy_file(folder, policy)),
             "renewal_sweep_every_s": renewal_sweep_every_s,
             "health_sweep_every_s": health_sweep_every_s,
             "watch_every_s": watch_every_s,
@@ -213,6 +216,7 @@ async def running_registry(
     health_sweep_every_s: float = 10.0,
     watch_every_s: float = 3600.0,
     plugins: Callable[[Path], Path] | None = None,
+    policy: dict[str, Any] | None = None,
 ) -> AsyncIterator[RunningRegistry]:
     """A registry on a fresh broker, which is open to all. site1 has a syncer and a pusher, site2 only a syncer.
 
@@ -229,6 +233,7 @@ async def running_registry(
             health_sweep_every_s=health_sweep_every_s,
             watch_every_s=watch_every_s,
             plugins=plugins(installed) if plugins else None,
+            policy=policy,
         )
         stack.push_async_callback(process.stop)
         await process.start()

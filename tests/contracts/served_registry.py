@@ -27,6 +27,7 @@ from certcore.sealing import RecipientKey
 from tests.authority import Authority
 from tests.integration.certbus.reporting_services import ReportingServices
 from tests.integration.registry.toy_kinds import install
+from tests.policies import TOY_PLACES, open_policy
 from tests.registry_process import Person, RunningRegistry, running_registry
 from tests.registry_standin import ISSUER_TOKEN, registry_standin
 from tests.signing_requests import csr_pem
@@ -102,6 +103,9 @@ class Served:
         return {"authorization": f"Bearer {self.tokens[caller]}"} if caller else {}
 
 
+_POLICY: Final = open_policy(internal=["example.org"], public=["example.test"], places=TOY_PLACES)
+
+
 @asynccontextmanager
 async def the_standin() -> AsyncIterator[Served]:
     authority = Authority()
@@ -151,7 +155,7 @@ def _ordered(variant: str, csr: str | None, recipient: RecipientKey) -> IssueOrd
 
 @asynccontextmanager
 async def the_registry(folder: Path) -> AsyncIterator[Served]:
-    async with running_registry(plugins=install) as running:
+    async with running_registry(plugins=install, policy=_POLICY) as running:
         ana = await running.person("ana", Role.REQUESTER)
         callers = {
             "syncer": await running.service("site1-syncer", Role.DELIVERER, site="site1", kind="syncer"),

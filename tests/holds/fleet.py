@@ -22,10 +22,11 @@ from certcore.tokens import TokenOrder
 from certlocal.home import Home
 from certlocal.ports import free_port
 from certlocal.process import ChildProcess, Start, execute
-from certlocal.services import SITES
+from certlocal.services import INTERNAL_CA, PUBLIC_CA, SITES
 from certlocal.system import LocalSystem
 from tests.e2e.rounds import in_files
 from tests.patience import HANG_S
+from tests.policies import open_policy, policy_file
 
 __all__ = ["TEAMS", "Fleet", "running_fleet"]
 
@@ -267,6 +268,7 @@ async def running_fleet(
 ) -> AsyncIterator[Fleet]:
     """A whole system with so many live certificates; `before` is called before it starts, `start` starts services."""
     system = LocalSystem(Home(folder), kubernetes=False, tell=print, owners=TEAMS, start=start)
+    policy_file(folder, open_policy([*TEAMS, "platform"], cas=(INTERNAL_CA, PUBLIC_CA)))
     if before is not None:
         before(system)
     fleet = Fleet(system, {site: free_port() for site in SITES})

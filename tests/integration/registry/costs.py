@@ -16,7 +16,6 @@ from sqlalchemy import Connection, Engine, event
 
 from certcore import subjects
 from certcore.api import Role
-from certcore.certificate import CertificateSpec
 from certcore.door import RequestDoor
 from certcore.events import EndpointObserved, EndpointsExpected, ServingVerdict
 from certkit.standstill import Standstill
@@ -40,7 +39,7 @@ from registry.handlers.upkeep import Upkeep
 from registry.handlers.watch import Watch
 from registry.handlers.web.page import page_router
 from tests.integration.registry.many_rows import HOST, name_of
-from tests.integration.registry.world import Report, World
+from tests.integration.registry.world import ANA, Report, World
 
 __all__ = ["Cost", "QuietBus", "Step", "counting", "routed", "steps"]
 
@@ -135,7 +134,7 @@ def routed(made: World) -> tuple[FastAPI, set[str]]:
     app.state.authenticator = authenticator = Authenticator(store=made.store, clock=made.clock)
     for router in (
         requests_router(store=made.store, requests=made.requests, door=RequestDoor(made.kinds), bell=bell),
-        certificates_router(store=made.store, renewals=made.renewals, bell=bell),
+        certificates_router(store=made.store, requests=made.requests, renewals=made.renewals, bell=bell),
         sites_router(
             store=made.store,
             reviews=Reviews(store=made.store, clock=made.clock),
@@ -265,7 +264,7 @@ async def steps(made: World, number: int) -> list[Step]:
 
 async def _request(made: World) -> None:
     name = f"new-{uuid.uuid4().hex[:12]}"
-    spec = CertificateSpec.model_validate(
+    spec = made.door.model.model_validate(
         {
             "name": name,
             "dns_names": [f"{name}.{HOST}"],
@@ -274,9 +273,7 @@ async def _request(made: World) -> None:
             "endpoints": [{"url": f"https://{name}.{HOST}:8443", "target": "host"}],
         }
     )
-    await made.store.write(
-        lambda transaction: made.requests.submit(transaction, spec, owner="team-3", requester="ana")
-    )
+    await made.store.write(lambda transaction: made.requests.submit(transaction, spec, owner="team-3", by=ANA))
 
 
 async def _report(made: World, certificate_id: str, name: str) -> None:

@@ -27,7 +27,6 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from certcore.bundles import IssuedBundle, SealedKey
-from certcore.certificate import CertificateSpec
 from certcore.events import DeliverySucceeded, EndpointObserved, Event, ProbeRound, RevisionIssued, ServingVerdict
 from certkit.database import StoredJson
 from certkit.transactions import Database
@@ -35,7 +34,7 @@ from registry.adapters import tables
 from registry.adapters.store import Transaction
 from registry.domain.alert import AlertRecord
 from tests.authority import Authority
-from tests.integration.registry.world import Report, World
+from tests.integration.registry.world import ANA, Report, World, keep_policy
 
 __all__ = ["HOST", "OWNERS", "SITES", "UNDER_WAY", "ManyRows", "copyable", "name_of"]
 
@@ -88,6 +87,7 @@ class ManyRows:
         def enrol(transaction: Transaction) -> None:
             for site in (_SITE, *(f"site-{number}" for number in range(SITES))):
                 transaction.sites.enrol(site, {"syncer": "a", "pusher": "b"}, self._world.now)
+            keep_policy(transaction, self._world.now)
 
         await self._world.store.write(enrol)
         waiting = await self._ask("waiting", exposure="public")
@@ -132,8 +132,8 @@ class ManyRows:
 
     async def _ask(self, what: str, *, exposure: str = "internal") -> str:
         name = f"pattern-{what}"
-        host = f"{name}.{HOST}"
-        spec = CertificateSpec.model_validate(
+        host = f"{name}.internal.{HOST}" if exposure == "internal" else f"{name}.example.test"
+        spec = self._world.door.model.model_validate(
             {
                 "name": name,
                 "dns_names": [host],
@@ -149,7 +149,7 @@ class ManyRows:
             }
         )
         done = await self._world.store.write(
-            lambda transaction: self._world.requests.submit(transaction, spec, owner=_OWNER, requester="ana")
+            lambda transaction: self._world.requests.submit(transaction, spec, owner=_OWNER, by=ANA)
         )
         self._world.certificate_id = done.certificate.id
         return done.certificate.id

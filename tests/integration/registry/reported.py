@@ -29,7 +29,7 @@ def everywhere() -> Body:
         "targets": [
             {"kind": "files", "name": "host", "site": "site1"},
             {"kind": "haproxy", "name": "edge", "site": "site1"},
-            {"kind": "kubernetes", "name": "pods", "site": "site2", "namespaces": ["web"], "secret": "tls"},
+            {"kind": "kubernetes", "name": "pods", "site": "site2", "namespaces": ["web"], "secret": body["name"]},
         ],
         "endpoints": [
             {"url": f"https://{host}:8441", "target": "host"},

@@ -52,6 +52,9 @@ MAY_CALL: dict[tuple[str, str], set[Role] | None] = {
     ("GET", "/v1/expectations"): {Role.MONITOR},
     ("GET", "/v1/events"): LOOKING,
     ("POST", "/v1/events/replay"): {Role.OPERATOR},
+    ("POST", "/v1/certificates/{name}/approval"): ASKING,
+    ("GET", "/v1/policy"): {Role.AUDITOR, Role.OPERATOR},
+    ("POST", "/v1/policy/test"): ASKING,
     ("POST", "/v1/sign-in-codes"): {Role.OPERATOR},
 }
 OPEN_TO_ALL = {"/openapi.json", "/healthz", "/readyz", "/metrics", "/assets/page.css", "/assets/page.js"}
@@ -59,6 +62,7 @@ OPEN_TO_ALL = {"/openapi.json", "/healthz", "/readyz", "/metrics", "/assets/page
 # Bodies that pass a route's model and then meet something that isn't there.
 BODIES: dict[tuple[str, str], object] = {
     ("POST", "/v1/requests"): {},
+    ("POST", "/v1/policy/test"): {},
     ("POST", "/v1/requests/{request_id}/approve"): {},
     ("POST", "/v1/requests/{request_id}/deny"): {"reason": "no"},
     ("PUT", "/v1/sites/{name}"): {"recipients": []},

@@ -9,23 +9,24 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select
 
-from certcore.api import CertificateState
+from certcore.api import CertificateState, Role
 from certcore.certificate import CertificateSpec, Exposure
 from certcore.events import DeliverySucceeded, EndpointObserved, Event, RevisionIssued, ServingVerdict
 from certcore.rejection import RejectedError
 from registry.adapters import tables
 from registry.adapters.store import RowChangedError, Transaction
+from registry.domain.access import Principal
 from registry.domain.decision import Decision
 from registry.domain.errors import ConflictError
 from registry.handlers.changes import again_if_changed
 from tests.authority import Authority, Issued
-from tests.integration.registry.world import HOST, MIGRATIONS, NOON, PLACES, SPEC, Report, World, a_database
+from tests.integration.registry.world import ANA, HOST, MIGRATIONS, NOON, PLACES, SPEC, Report, World, a_database
 from tests.postgres_server import database
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 ROUNDS = 12
-PUBLIC = SPEC.model_copy(update={"exposure": Exposure.PUBLIC})
+PUBLIC = SPEC.model_copy(update={"exposure": Exposure.PUBLIC, "dns_names": ("app.example.test",)})
 
 Replicas = tuple[World, World]
 
@@ -154,6 +155,10 @@ async def test_work_is_done_again_with_what_was_saved_meanwhile(replicas: Replic
         await again_if_changed(story.first.store, hopeless)
 
 
+def person(name: str) -> Principal:
+    return Principal(name, "security", frozenset({Role.APPROVER}))
+
+
 async def test_of_two_approvals_at_once_one_counts(replicas: Replicas) -> None:
     for _ in range(ROUNDS):
         story = Story(replicas)
@@ -162,9 +167,9 @@ async def test_of_two_approvals_at_once_one_counts(replicas: Replicas) -> None:
             lambda transaction: transaction.requests.page(limit=1, state="waiting")
         )
         found = await at_once(
-            story.first.requests.approve(request.id, person="ben", comment=""),
-            story.second.requests.approve(request.id, person="eve", comment=""),
-            story.second.requests.deny(request.id, person="dan", reason="no"),
+            story.first.requests.approve(request.id, person=person("ben"), comment=""),
+            story.second.requests.approve(request.id, person=person("eve"), comment=""),
+            story.second.requests.deny(request.id, person=person("dan"), reason="no"),
         )
         refused = [item for item in found if not isinstance(item, Decision)]
         assert [type(item) for item in refused] == [ConflictError] * 2, refused
@@ -250,7 +255,7 @@ async def test_of_two_requests_for_one_name_at_once_one_counts(replicas: Replica
 
         async def submit(world: World, spec: CertificateSpec = spec) -> Decision:
             def work(transaction: Transaction) -> Decision:
-                return world.requests.submit(transaction, spec, owner="shop", requester="ana")
+                return world.requests.submit(transaction, spec, owner="shop", by=ANA)
 
             return await again_if_changed(world.store, work)
 

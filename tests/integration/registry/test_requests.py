@@ -39,7 +39,7 @@ async def test_an_internal_name_is_approved_by_policy_at_once(ana: Person) -> No
     assert (view.state, view.certificate_state) == (RequestState.APPROVED, CertificateState.APPROVED)
     assert "policy" in view.reason
     shown = await certificate(ana, body["name"])
-    assert shown.approval_policy == "internal-names-are-approved-by-policy"
+    assert shown.approval_policy == "internal-names"
     assert shown.approved_by == ()
     assert (shown.requester, shown.owner) == ("ana", "shop")
 
@@ -50,7 +50,7 @@ async def test_a_public_name_waits_and_says_for_whom(ana: Person) -> None:
     assert (view.state, view.certificate_state) == (RequestState.WAITING, CertificateState.WAITING_FOR_APPROVAL)
     shown = await certificate(ana, body["name"])
     assert shown.state is CertificateState.WAITING_FOR_APPROVAL
-    assert shown.reason == "a public name needs the approval of somebody other than the requester"
+    assert shown.reason == "needs 1 approver, other than the requester (rule public-names)"
     assert shown.revision is None
 
 

@@ -14,10 +14,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, Row, select
 
+from certcore.api import Role
 from certcore.bundles import IssuedBundle, SealedKey
 from certcore.certificate import CertificateSpec
 from certcore.cloudevents import Envelope
+from certcore.door import RequestDoor
 from certcore.events import Event, RevisionIssued
+from certcore.policy.document import Policy
+from certcore.policy.file import policy_digest
 from certcore.subjects import route
 from certcore.targets import FILES, HAPROXY, KUBERNETES, TargetKinds
 from certkit.transactions import Database
@@ -25,11 +29,13 @@ from registry import adapters
 from registry.adapters import tables
 from registry.adapters.outbox import Bell, Outbox
 from registry.adapters.store import Store, Transaction
+from registry.domain.access import Principal
 from registry.domain.rollout import Rollout
 from registry.handlers.bundles import Bundles
 from registry.handlers.changes import Changes
 from registry.handlers.deployments import Deployments
 from registry.handlers.health import HealthSweep
+from registry.handlers.policies import Policies
 from registry.handlers.renewals import Renewals
 from registry.handlers.reports.deliveries import DeliveryReports
 from registry.handlers.reports.observations import ObservationReports
@@ -37,13 +43,28 @@ from registry.handlers.reports.once import Once
 from registry.handlers.reports.revisions import RevisionReports
 from registry.handlers.requests import Requests
 from tests.authority import Authority, Issued
+from tests.policies import open_policy
 
-__all__ = ["HOST", "ISSUED", "MIGRATIONS", "NOON", "PLACES", "SPEC", "Report", "World", "schema", "world"]
+__all__ = [
+    "ANA",
+    "HOST",
+    "ISSUED",
+    "MIGRATIONS",
+    "NOON",
+    "PLACES",
+    "SPEC",
+    "Report",
+    "World",
+    "keep_policy",
+    "schema",
+    "world",
+]
 
 MIGRATIONS: Final = Path(adapters.__path__[0]).parent / "migrations"
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOST: Final = "app.internal.example.test"
-SPEC: Final = CertificateSpec.model_validate(
+KINDS: Final = TargetKinds([FILES, HAPROXY, KUBERNETES])
+SPEC: Final = RequestDoor(KINDS).model.model_validate(
     {
         "name": "app",
         "dns_names": [HOST],
@@ -60,6 +81,7 @@ SPEC: Final = CertificateSpec.model_validate(
         ],
     }
 )
+ANA: Final = Principal("ana", "shop", frozenset({Role.REQUESTER}))
 PLACES: Final = {"host": ("site1", "syncer"), "edge": ("site1", "pusher"), "far": ("site2", "syncer")}
 ISSUED: Final = {
     number: Authority().issue(HOST, not_before=NOON - timedelta(hours=1), not_after=NOON + timedelta(days=90))
@@ -94,16 +116,17 @@ class World:
     def __post_init__(self) -> None:
         self.store = Store(self.database)
         bell, tracer = Bell(), TracerProvider().get_tracer("test")
-        self.changes = Changes(outbox=Outbox(clock=self.clock, new_id=self.new_id), clock=self.clock)
-        self.kinds = TargetKinds([FILES, HAPROXY, KUBERNETES])
+        self.outbox = Outbox(clock=self.clock, new_id=self.new_id)
+        self.changes = Changes(outbox=self.outbox, clock=self.clock)
+        self.kinds, self.door = KINDS, RequestDoor(KINDS)
         self.requests = Requests(
             store=self.store,
             changes=self.changes,
             clock=self.clock,
             new_id=self.new_id,
             tracer=tracer,
-            issuers=frozenset(),
-            kinds=self.kinds,
+            door=self.door,
+            policies=Policies(store=self.store, clock=self.clock, file=None),
         )
         self.renewals = Renewals(store=self.store, changes=self.changes, bell=bell, clock=self.clock, tracer=tracer)
         self.health = HealthSweep(store=self.store, changes=self.changes, bell=bell, clock=self.clock)
@@ -126,6 +149,7 @@ class World:
         def work(transaction: Transaction) -> None:
             transaction.sites.enrol("site1", {"syncer": "a", "pusher": "b"}, NOON)
             transaction.sites.enrol("site2", {"syncer": "c"}, NOON)
+            keep_policy(transaction, NOON)
 
         await self.store.write(work)
 
@@ -137,7 +161,7 @@ class World:
     async def submit(self, spec: CertificateSpec) -> str:
         """Returns the certificate's id."""
         done = await self.store.write(
-            lambda transaction: self.requests.submit(transaction, spec, owner="shop", requester="ana")
+            lambda transaction: self.requests.submit(transaction, spec, owner="shop", by=ANA)
         )
         return done.certificate.id
 
@@ -179,6 +203,11 @@ class World:
         found, events = await self.database.read(_rows)
         told = (row for row in events if "health_changed" not in row.type)
         return found | {"events": Counter((row.type, row.subject, row.data) for row in told)}
+
+
+def keep_policy(transaction: Transaction, now: datetime) -> None:
+    policy = Policy.model_validate(open_policy())
+    transaction.policies.keep(policy_digest(policy), policy.model_dump_json(exclude_defaults=True), now=now)
 
 
 def _rows(connection: Connection) -> tuple[dict[str, Any], Sequence[Row[Any]]]:

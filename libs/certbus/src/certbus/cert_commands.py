@@ -83,6 +83,19 @@ def show(context: typer.Context, name: CertificateArgument, *, output: Output = 
 
 
 @app.command(epilog=GLOBAL_OPTIONS_HINT)
+def reapprove(context: typer.Context, name: CertificateArgument, *, output: Output = "table") -> None:
+    """Ask for a new approval of a certificate as it is, before the present one ends."""
+    from certbus.request_views import next_step, request_line  # noqa: PLC0415 # imports long
+
+    with connect(context) as registry:
+        request = registry.reapprove(name)
+    if output == "json":
+        print_json(request)
+    else:
+        say(request_line(request), next_step(request))
+
+
+@app.command(epilog=GLOBAL_OPTIONS_HINT)
 def renew(
     context: typer.Context,
     name: CertificateArgument,

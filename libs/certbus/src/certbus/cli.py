@@ -15,6 +15,7 @@ from certbus import (
     event_commands,
     issuer_commands,
     local_commands,
+    policy_commands,
     request_commands,
     restore_commands,
     service_commands,
@@ -43,6 +44,7 @@ app.add_typer(service_commands.app, name="service")
 app.add_typer(alert_commands.app, name="alert")
 app.add_typer(event_commands.app, name="event")
 app.add_typer(restore_commands.app, name="restore")
+app.add_typer(policy_commands.app, name="policy")
 app.add_typer(issuer_commands.app, name="issuer")
 local_commands.add_to(app)
 

@@ -33,6 +33,7 @@ from certcore.api import (
 )
 from certcore.certificate import CertificateSpec
 from certcore.instance import INSTANCE_HEADER
+from certcore.policy.verdict import PolicyVerdict, PolicyView
 from certcore.reading import ReadModel
 from certcore.replay import Replay, ReplayOrder
 from certcore.review import SiteReview
@@ -110,6 +111,14 @@ class Registry:
         path = f"/v1/requests/{_segment(request_id)}/{verdict}"
         return self._read(RequestView, self._call("POST", path, body=decision))
 
+    def try_policy(self, body: bytes, *, owner: str | None = None) -> PolicyVerdict:
+        """What policy says of a request; nothing is stored."""
+        query = {"owner": owner} if owner else {}
+        return self._read(PolicyVerdict, self._call("POST", "/v1/policy/test", query=query, body=body))
+
+    def policy(self) -> PolicyView:
+        return self._read(PolicyView, self._call("GET", "/v1/policy"))
+
     def certificates(self, *, owner: str | None = None, state: str | None = None) -> Iterator[CertificateSummary]:
         return self._all(Page[CertificateSummary], "/v1/certificates", owner=owner, state=state)
 
@@ -118,6 +127,9 @@ class Registry:
 
     def renew(self, name: str) -> RenewalAnswer:
         return self._read(RenewalAnswer, self._call("POST", f"/v1/certificates/{_segment(name)}/renew"))
+
+    def reapprove(self, name: str) -> RequestView:
+        return self._read(RequestView, self._call("POST", f"/v1/certificates/{_segment(name)}/approval"))
 
     def sites(self) -> Iterator[SiteView]:
         return self._all(Page[SiteView], "/v1/sites")

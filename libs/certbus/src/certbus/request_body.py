@@ -8,13 +8,13 @@ from pathlib import Path
 from certbus.errors import CommandError
 from certbus.exit_codes import ExitCode
 from certbus.target_option import read_endpoint, read_labels, read_targets
-from certcore.certificate import Proof
+from certcore.certificate import CertificateSpec, Proof
 from certcore.door import MAX_BODY_BYTES, RequestDoor
 from certcore.plugins import PluginError, load_target_kinds
 from certcore.rejection import RejectedError
 from certcore.targets import TargetKinds
 
-__all__ = ["body_of_options", "check_body", "installed_kinds", "read_file"]
+__all__ = ["body_of_options", "check_body", "installed_kinds", "read_file", "read_request"]
 
 
 def installed_kinds() -> TargetKinds:
@@ -55,17 +55,17 @@ def body_of_options(
     return json.dumps(body).encode()
 
 
-def read_file(file: Path) -> bytes:
-    """Read a file, or stdin where it is `-`.
+def read_file(file: Path, *, most: int = MAX_BODY_BYTES) -> bytes:
+    """Read a file, or stdin where it is `-`: one byte more than may be, at most.
 
     Raises:
         CommandError: it can't be read.
     """
     try:
         if str(file) == "-":
-            return sys.stdin.buffer.read(MAX_BODY_BYTES + 1)
+            return sys.stdin.buffer.read(most + 1)
         with file.open("rb") as body:
-            return body.read(MAX_BODY_BYTES + 1)
+            return body.read(most + 1)
     except OSError as error:
         raise CommandError(f"{file} can't be read: {error.strerror}", exit_code=ExitCode.INVALID) from None
 
@@ -81,15 +81,24 @@ def check_body(body: bytes, kinds: TargetKinds) -> list[str]:
     """
     if unknown := _unknown_kinds(body, kinds):
         return unknown
+    read_request(body, kinds)
+    return []
+
+
+def read_request(body: bytes, kinds: TargetKinds) -> CertificateSpec:
+    """Read a request, as the registry will read it.
+
+    Raises:
+        CommandError: with every field at fault.
+    """
     try:
-        RequestDoor(kinds).read(body)
+        return RequestDoor(kinds).read(body)
     except RejectedError as error:
         raise CommandError(
             "the request is invalid and was not sent",
             exit_code=ExitCode.INVALID,
             fields=[(rejection.field, rejection.message) for rejection in error.rejections],
         ) from None
-    return []
 
 
 def _unknown_kinds(body: bytes, kinds: TargetKinds) -> list[str]:

@@ -137,7 +137,9 @@ def create(
 def list_requests(
     context: typer.Context,
     *,
-    state: Annotated[Literal["waiting", "approved", "denied"] | None, typer.Option(help="Only these.")] = None,
+    state: Annotated[
+        Literal["waiting", "approved", "denied", "expired"] | None, typer.Option(help="Only these.")
+    ] = None,
     output: Output = "table",
 ) -> None:
     """List requests."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from certbus.output import Cell, Table
+from certbus.policy_views import needed_words
 from certbus.time_spans import from_now, instant
 from certcore.api import RequestState, RequestView
 from certcore.certificate import Proof
@@ -17,6 +18,7 @@ _STYLE: Final[Mapping[str, str]] = {
     RequestState.WAITING: "yellow",
     RequestState.APPROVED: "green",
     RequestState.DENIED: "red",
+    RequestState.EXPIRED: "red",
 }
 
 
@@ -63,6 +65,14 @@ def request_facts(request: RequestView, now: datetime) -> list[tuple[str, str]]:
         ("request", request.id),
         ("state", str(request.state)),
         ("why", request.reason),
+        ("still needs", needed_words(request.needed)),
+        ("approved by", ", ".join(request.approved_by)),
+        (
+            "expires",
+            f"{instant(request.expires_at)} ({from_now(request.expires_at, now)})"
+            if request.expires_at is not None and request.state == RequestState.WAITING
+            else "",
+        ),
         ("decided by", decided),
         ("certificate", f"{request.name}, {request.certificate_state}"),
         ("dns names", ", ".join(spec.dns_names)),

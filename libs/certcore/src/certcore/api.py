@@ -13,6 +13,7 @@ from certcore.conditions import Condition, Health
 from certcore.events import IssueOrder, RequestKind
 from certcore.intent import Intent
 from certcore.placements import PLATFORM
+from certcore.policy.verdict import NeededView
 from certcore.reading import Items, Open, ReadModel
 from certcore.rejection import Rejection
 
@@ -106,6 +107,7 @@ class RequestState(StrEnum):
     WAITING = "waiting"
     APPROVED = "approved"
     DENIED = "denied"
+    EXPIRED = "expired"
 
 
 class Role(StrEnum):
@@ -232,6 +234,8 @@ class CertificateView(_View):
     requester: str
     approved_by: tuple[str, ...]
     approval_policy: str | None
+    approval_ends_at: AwareDatetime | None = None
+    policy_digest: str = ""
     end_date: AwareDatetime | None
     renew_at: AwareDatetime | None
     renewal_reason: str = ""
@@ -245,6 +249,10 @@ class CertificateView(_View):
 
 
 class RequestView(_View):
+    """`needed` is what a waiting request still needs, `approved_by` who approved so far, `rules` are those of the
+    policy that asks for it.
+    """
+
     id: str
     kind: Open[RequestKind]
     certificate_id: str
@@ -258,6 +266,11 @@ class RequestView(_View):
     created_at: AwareDatetime
     decided_by: str | None
     decided_at: AwareDatetime | None
+    expires_at: AwareDatetime | None = None
+    needed: Items[NeededView] = ()
+    approved_by: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    policy_digest: str = ""
 
 
 class Decision(BaseModel):

@@ -19,6 +19,7 @@ __all__ = [
     "HAPROXY",
     "KUBERNETES",
     "Capabilities",
+    "Claim",
     "FilesTarget",
     "HaproxyTarget",
     "KeyHolder",
@@ -45,6 +46,17 @@ class Capabilities:
     slow: bool = False
 
 
+@dataclass(frozen=True)
+class Claim:
+    """Two claims of one key clash where their parts are the same, or one of them is `*`: all parts."""
+
+    key: str
+    part: str = "*"
+
+    def clashes(self, other: "Claim") -> bool:
+        return self.key == other.key and (self.part == other.part or "*" in {self.part, other.part})
+
+
 class TargetRequest(BaseModel):
     """The fields that every kind has. `site` is missing where the kind belongs to no site, as a CDN does."""
 
@@ -55,6 +67,29 @@ class TargetRequest(BaseModel):
     site: Label | None = Field(
         default=None, description="The site whose syncer or pusher carries the certificate there."
     )
+
+    @classmethod
+    def place_fields(cls) -> tuple[str, ...]:
+        """Names of what `place` tells: a policy has a pattern for each."""
+        own = (name for name in cls.model_fields if name not in {"name", "kind", "site"})
+        return (*(("site",) if cls.model_fields["site"].is_required() else ()), *own)
+
+    def place(self) -> dict[str, tuple[str, ...]]:
+        """Where the certificate goes, in words that policies are about. Each value is one that must be allowed."""
+        return {name: _texts(getattr(self, name)) for name in self.place_fields()}
+
+    def claims(self) -> tuple[Claim, ...]:
+        """What no other certificate may be delivered to as well; nothing where the certificate's own name is a part
+        of the place.
+        """
+        return ()
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """`*` for what is left open: only whoever may have all of it may leave it open."""
+    if isinstance(value, tuple | list | set | frozenset):
+        return tuple(str(item) for item in value) or ("*",)
+    return ("*",) if value is None else (str(value),)
 
 
 class _AtSite(TargetRequest):
@@ -68,6 +103,26 @@ class KubernetesTarget(_AtSite):
     namespaces: Annotated[tuple[KubernetesName, ...], Field(min_length=1, max_length=1000)]
     secret: KubernetesName = Field(description="Name of the Secret.")
     clusters: tuple[Label, ...] = Field(default=(), description="Empty: every cluster of the site.")
+
+    @classmethod
+    def place_fields(cls) -> tuple[str, ...]:
+        return ("site", "cluster", "namespace", "secret")
+
+    def place(self) -> dict[str, tuple[str, ...]]:
+        return {
+            "site": (self.site,),
+            "cluster": self.clusters or ("*",),
+            "namespace": self.namespaces,
+            "secret": (self.secret,),
+        }
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Each Secret, in each cluster."""
+        return tuple(
+            Claim(f"kubernetes/{self.site}/{namespace}/{self.secret}", cluster)
+            for namespace in self.namespaces
+            for cluster in self.clusters or ("*",)
+        )
 
 
 class FilesTarget(_AtSite):

@@ -12,6 +12,7 @@ from certlocal.home import Home
 from certlocal.local_ca import LocalCa
 from certlocal.local_dns import UpdatedDns
 from certlocal.nats_identities import NatsIdentities
+from certlocal.policy import policy_file
 from certlocal.process import ChildProcess, Start
 
 __all__ = ["INTERNAL_CA", "PUBLIC_CA", "SERVICES", "SITES", "Service", "Surroundings", "service_processes"]
@@ -160,7 +161,7 @@ def _registry(home: Home) -> dict[str, Value]:
     return {
         "database_url": _database(home, "registry"),
         "state_folder": str(home.folder),
-        "issuers": [INTERNAL_CA, PUBLIC_CA],
+        "policy_file": str(policy_file(home)),
         "renewal_sweep_every_s": 10,
         # Three heartbeats of the services here.
         "silent_after_s": 15,

@@ -22,6 +22,7 @@ from certcore.door import RequestDoor
 from certcore.events import Event
 from certcore.identities import ALERTS_DURABLE, HUB, READS_REPORTS, REQUESTS_DURABLES, Service
 from certcore.plugins import load_target_kinds
+from certcore.targets import TargetKinds
 from certkit.background import Background
 from certkit.bus import EventPublisher, Handler, make_broker
 from certkit.database import folder_of
@@ -37,12 +38,14 @@ from registry.adapters.anchors import AnchorFile, AnchorStream
 from registry.adapters.bus_state import BusWatch
 from registry.adapters.jetstream import JetStream
 from registry.adapters.outbox import SOURCE, Bell, Outbox
+from registry.adapters.policy_file import PolicyFile
 from registry.adapters.relay import Relay
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
 from registry.domain.alarm import Patience
 from registry.handlers.alarms import Alarms
 from registry.handlers.anchoring import Anchoring
+from registry.handlers.approval_watch import ApprovalWatch
 from registry.handlers.bundles import Bundles
 from registry.handlers.challenges import Challenges
 from registry.handlers.changes import Changes
@@ -58,6 +61,7 @@ from registry.handlers.http.events_api import events_router
 from registry.handlers.http.faults import Faults
 from registry.handlers.http.heartbeats_api import heartbeats_router
 from registry.handlers.http.issued_api import issued_router
+from registry.handlers.http.policy_api import policy_router
 from registry.handlers.http.problems import install_problems
 from registry.handlers.http.requests_api import requests_router
 from registry.handlers.http.reseals_api import reseals_router
@@ -66,6 +70,7 @@ from registry.handlers.http.sites_api import sites_router
 from registry.handlers.intake import Intake
 from registry.handlers.last_values import LastValues
 from registry.handlers.lost_certificates import LostCertificates
+from registry.handlers.policies import Policies
 from registry.handlers.renewals import Renewals
 from registry.handlers.replay import Replays
 from registry.handlers.reports.challenges import ChallengeReports
@@ -101,35 +106,35 @@ _REPORTS_AT_ONCE: Final = 16
 _UPKEEP_S: Final = 3600.0
 _CHALLENGES_EVERY_S: Final = 15.0
 _STREAMS_EVERY_S: Final = 15.0
+_POLICY_EVERY_S: Final = 15.0
 _UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/list", "/sign-in"})
 
 
 def create_app(settings: Settings) -> FastAPI:
     telemetry = configure_telemetry("registry", settings.telemetry)
     metrics = CollectorRegistry()
-    database = Database(settings.database_url, metrics=metrics)
-    store = Store(database)
-    bell, standstill = Bell(), Standstill()
+    store = Store(database := Database(settings.database_url, metrics=metrics))
+    bell, standstill, outbox = Bell(), Standstill(), Outbox(clock=system_clock, new_id=_new_id)
     background = Background(service=Service.REGISTRY, metrics=metrics, clock=system_clock)
     broker = make_broker(settings.bus, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=metrics)
     jetstream = JetStream(broker=broker)
-    outbox = Outbox(clock=system_clock, new_id=_new_id)
     changes = Changes(outbox=outbox, clock=system_clock)
-    kinds = load_target_kinds()
+    door = RequestDoor(load_target_kinds())
+    policies = _policies(settings, store, door.kinds)
     requests = Requests(
         store=store,
         changes=changes,
         clock=system_clock,
         new_id=_new_id,
         tracer=telemetry.tracer,
-        issuers=frozenset(settings.issuers),
-        kinds=kinds,
+        door=door,
+        policies=policies,
     )
     renewals = Renewals(store=store, changes=changes, bell=bell, clock=system_clock, tracer=telemetry.tracer)
     resealing = Resealing(store=store, changes=changes, bell=bell, clock=system_clock)
     challenges = Challenges(store=store, outbox=outbox, bell=bell, clock=system_clock)
     levels, reviews = Deployments(changes=changes), Reviews(store=store, clock=system_clock)
-    door, once = RequestDoor(kinds), Once(store=store, bell=bell, clock=system_clock)
+    once = Once(store=store, bell=bell, clock=system_clock)
     site_reports = SiteReports(
         once=once,
         deployments=levels,
@@ -137,13 +142,7 @@ def create_app(settings: Settings) -> FastAPI:
         clock=system_clock,
         stood_still_after=timedelta(seconds=settings.stood_still_after_s),
     )
-    reports = {
-        **RevisionReports(once=once, changes=changes, clock=system_clock).handlers(),
-        **DeliveryReports(once=once, changes=changes, clock=system_clock).handlers(),
-        **ObservationReports(once=once, changes=changes, clock=system_clock).handlers(),
-        **ChallengeReports(once=once, clock=system_clock).handlers(),
-        **site_reports.handlers(),
-    }
+    reports = _reports(once, changes, site_reports)
     intake = Intake(store=store, requests=requests, door=door, outbox=outbox, bell=bell, clock=system_clock)
     alarms = Alarms(outbox=outbox, clock=system_clock)
     watch = Watch(
@@ -183,6 +182,13 @@ def create_app(settings: Settings) -> FastAPI:
         background.add(name, loop)
     for name, every_s, work in (
         ("renewals", settings.renewal_sweep_every_s, renewals.sweep),
+        ("policy", _POLICY_EVERY_S, policies.look),
+        ("expiry", settings.renewal_sweep_every_s, requests.expire),
+        (
+            "approvals",
+            settings.renewal_sweep_every_s,
+            ApprovalWatch(store=store, alarms=alarms, bell=bell, clock=system_clock).look,
+        ),
         ("reseals", settings.renewal_sweep_every_s, resealing.sweep),
         ("challenges", _CHALLENGES_EVERY_S, challenges.sweep),
         ("upkeep", _UPKEEP_S, Upkeep(store=store, clock=system_clock).prune),
@@ -202,7 +208,7 @@ def create_app(settings: Settings) -> FastAPI:
         background=background,
         metrics=metrics,
         clock=system_clock,
-        checks=[discovery.findings, relay.findings, restoration.findings],
+        checks=[discovery.findings, relay.findings, restoration.findings, policies.findings],
         folders=[settings.state_folder, folder_of(settings.database_url)],
         listener=watch,
     )
@@ -216,6 +222,7 @@ def create_app(settings: Settings) -> FastAPI:
             await stack.enter_async_context(
                 watch.running(platform.node(), failed=lambda: background.gave_up is not None)
             )
+            await policies.load()
             await _make_first_token(store, settings.state_folder)
             await stack.enter_async_context(broker)
             await broker.start()
@@ -232,7 +239,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.gave_up = lambda: background.gave_up
     routers = (
         requests_router(store=store, requests=requests, door=door, bell=bell),
-        certificates_router(store=store, renewals=renewals, bell=bell),
+        policy_router(store=store, requests=requests, door=door),
+        certificates_router(store=store, requests=requests, renewals=renewals, bell=bell),
         sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
         services_router(
             store=store,
@@ -335,6 +343,21 @@ def _restoration(
         clock=system_clock,
     )
     return anchoring, restoration
+
+
+def _reports(once: Once, changes: Changes, sites: SiteReports) -> dict[type[Event], Handler]:
+    return {
+        **RevisionReports(once=once, changes=changes, clock=system_clock).handlers(),
+        **DeliveryReports(once=once, changes=changes, clock=system_clock).handlers(),
+        **ObservationReports(once=once, changes=changes, clock=system_clock).handlers(),
+        **ChallengeReports(once=once, clock=system_clock).handlers(),
+        **sites.handlers(),
+    }
+
+
+def _policies(settings: Settings, store: Store, kinds: TargetKinds) -> Policies:
+    file = PolicyFile(settings.policy_file, kinds) if settings.policy_file is not None else None
+    return Policies(store=store, clock=system_clock, file=file)
 
 
 def _patience(settings: Settings) -> Patience:

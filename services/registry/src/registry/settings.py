@@ -4,7 +4,6 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from certcore.names import Label
 from certkit.settings import ServiceSettings
 
 __all__ = ["Settings"]
@@ -15,7 +14,11 @@ class Settings(ServiceSettings):
 
     database_url: str = Field(description="sqlite:///… or postgresql://…")
     state_folder: Path = Field(description="Where the first token and the last anchor are put, mode 0600.")
-    issuers: tuple[Label, ...] = Field(default=(), description="Names of the issuer's CAs that a request may choose.")
+    policy_file: Path | None = Field(
+        default=None,
+        description="Who may have which name where: docs/policy.md. Read again when it changes. "
+        "Without it the policy that was kept last holds; without any, nothing is allowed.",
+    )
     health_sweep_every_s: Annotated[float, Field(gt=0)] = 10.0
     renewal_sweep_every_s: Annotated[float, Field(gt=0)] = 60.0
     anchor_every_s: Annotated[float, Field(gt=0)] = 60.0

@@ -1,43 +1,82 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certcore.certificate import Exposure
+from certcore.policy.document import ApprovalsNeeded, Policy
+from certcore.policy.quorum import Approver
 from certcore.rejection import RejectedError
-from registry.domain.approval import Policy, Refusal, check_reason, may_decide, need
-from tests.unit.registry.samples import request
+from registry.domain.access import Principal
+from registry.domain.approval import Refusal, check_reason, groups_of, may_decide
+from registry.domain.certificate import Request
+from registry.domain.terms import Terms
+from tests.unit.registry.samples import OWNER, request
 
 people = st.text(min_size=1, max_size=20)
 
 
-def test_an_internal_name_is_approved_by_policy() -> None:
-    found = need(Exposure.INTERNAL)
-    assert (found.policy, found.approvers) == (Policy.INTERNAL_BY_POLICY, 0)
-
-
-def test_a_public_name_needs_a_second_person_and_says_so() -> None:
-    found = need(Exposure.PUBLIC)
-    assert (found.policy, found.approvers) == (Policy.PUBLIC_BY_SECOND_PERSON, 1)
-    assert "other than the requester" in found.reason
-
-
-def test_every_exposure_has_a_policy() -> None:
-    assert {need(exposure).policy for exposure in Exposure} == set(Policy)
+def decides(
+    person: str = "ben", team: str = "security", *, of: Request | None = None, **groups: str
+) -> Refusal | None:
+    approver = Approver(person, frozenset(groups))
+    return may_decide(of or request(requester="ana"), approver, team=team, given=())
 
 
 def test_a_second_person_may_decide() -> None:
-    assert may_decide(request(requester="ana"), person="ben") is None
+    assert decides() is None
 
 
 @given(people)
 def test_nobody_decides_on_their_own_request(person: str) -> None:
-    assert may_decide(request(requester=person), person=person) is Refusal.OWN_REQUEST
+    assert decides(person, of=request(requester=person)) is Refusal.OWN_REQUEST
 
 
-@pytest.mark.parametrize("state", ["approved", "denied"])
+@pytest.mark.parametrize("state", ["approved", "denied", "expired"])
 @given(person=people)
 def test_nobody_decides_twice(state: str, person: str) -> None:
-    assert may_decide(request(state), person=person) is Refusal.ALREADY_DECIDED
+    assert decides(person, of=request(state)) is Refusal.ALREADY_DECIDED
+
+
+def test_nobody_decides_on_what_a_workload_of_the_own_team_asked() -> None:
+    asked = replace(request(requester="bus-shop"), by_workload=True)
+    assert decides(team=OWNER, of=asked) is Refusal.OWN_WORKLOAD
+    assert decides(team="bank", of=asked) is None
+    assert decides(team=OWNER) is None
+
+
+def test_nobody_approves_twice() -> None:
+    given = (Approver("ben"),)
+    assert may_decide(request(), Approver("ben"), team="x", given=given) is Refusal.ALREADY_APPROVED
+
+
+def test_only_the_groups_that_policy_asks_decide() -> None:
+    terms = Terms(policy="d", rules=("r",), needed=(ApprovalsNeeded(group="security"),))
+    asked = replace(request(), terms=terms)
+    assert decides(of=asked) is Refusal.NOT_ASKED
+    assert may_decide(asked, Approver("ben", frozenset({"network"})), team="x", given=()) is Refusal.NOT_ASKED
+    assert may_decide(asked, Approver("ben", frozenset({"security"})), team="x", given=()) is None
+
+
+def test_a_person_is_in_the_groups_of_the_policy_and_in_the_own_team_s() -> None:
+    policy = Policy.model_validate(
+        {
+            "version": 1,
+            "groups": {"security": ["eve"], "shop-people": ["ben"]},
+            "teams": {"shop": {"groups": ["shop-people"]}},
+        }
+    )
+    groups = {
+        subject: groups_of(policy, Principal(subject, team, frozenset()), owner="shop")
+        for subject, team in (("eve", "bank"), ("ben", "bank"), ("ana", "shop"), ("dan", "bank"))
+    }
+    assert groups == {
+        "eve": frozenset({"security"}),
+        "ben": frozenset({"shop-people", "own-team"}),
+        "ana": frozenset({"own-team"}),
+        "dan": frozenset(),
+    }
+    assert groups_of(None, Principal("eve", "shop", frozenset()), owner="shop") == frozenset()
 
 
 @pytest.mark.parametrize("reason", ["", "as agreed", "two\nlines\tand a tab", "für Ana 🎉", "x" * 2000])

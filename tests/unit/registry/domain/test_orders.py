@@ -22,7 +22,6 @@ from certcore.events import (
 )
 from certcore.placements import PLATFORM
 from certcore.subjects import Reporter
-from registry.domain.approval import Policy
 from registry.domain.change import Change
 from registry.domain.decision import Decision, grant
 from registry.domain.issuance import expire_csr, fail, issue, offer_csr, start
@@ -68,9 +67,7 @@ def with_cdn() -> Rollout:
 
 
 def granted(of: Rollout) -> Decision:
-    return grant(
-        request(), of, SITES, approval_id="a-1", approved_by=("ben",), policy=Policy.PUBLIC_BY_SECOND_PERSON, now=NOON
-    )
+    return grant(request(), of, SITES, approval_id="a-1", approved_by=("ben",), now=NOON)
 
 
 def applied(of: Rollout, change: Change) -> Rollout:

@@ -15,8 +15,10 @@ from certcore.events import (
     IssueOrder,
 )
 from certcore.placements import generation
+from registry.domain.access import Principal
 from registry.domain.recollection import Memory, Recollected, recollect, recreate
 from registry.domain.submission import Ids, Known, submit
+from registry.domain.terms import Terms
 from tests.unit.registry.samples import (
     KINDS,
     NOON,
@@ -98,9 +100,19 @@ def recreated(*events: Event, **changes: object) -> Recollected:
 )
 def test_a_recreated_certificate_is_what_was_requested(changes: dict[str, object]) -> None:
     of = spec(**changes)
-    known = Known(sites=[site()], kinds=KINDS, carried={}, issuers=())
+    known = Known(sites=[site()], kinds=KINDS, carried={})
     ids = Ids(certificate="c-1", request="r-1", approval="a-1")
-    original = submit(of, known, owner=OWNER, requester="ana", ids=ids, traceparent=None, now=NOON)
+    original = submit(
+        of,
+        known,
+        owner=OWNER,
+        by=Principal("ana", OWNER, frozenset()),
+        terms=Terms(policy="d", rules=("names",), needed=()),
+        pending=None,
+        ids=ids,
+        traceparent=None,
+        now=NOON,
+    )
     made = recreated(**changes).rollout
     for name in ("id", "name", "owner", "requester", "intent", "spec_hash", "created_at"):
         assert getattr(made.certificate, name) == getattr(original.certificate, name)

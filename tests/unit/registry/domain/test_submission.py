@@ -1,15 +1,19 @@
 from datetime import timedelta
 from typing import Any
 
-from certcore.api import CertificateState
-from certcore.certificate import CertificateSpec, approval_hash
+from certcore.api import CertificateState, Role
+from certcore.certificate import CertificateSpec, Exposure, approval_hash
 from certcore.events import CertificateApproved, CertificateRequested, CertificateWaiting
 from certcore.placements import PLATFORM
+from certcore.policy.document import ApprovalsNeeded
+from registry.domain.access import Principal
 from registry.domain.decision import Decision
 from registry.domain.site import Site
 from registry.domain.submission import Ids, Known, check, submit
+from registry.domain.terms import Terms
 from tests.unit.registry.samples import KINDS, NOON, OWNER, site, spec
 
+ANA = Principal("ana", OWNER, frozenset({Role.REQUESTER}))
 IDS = Ids(certificate="c-1", request="r-1", approval="a-1")
 WEB = {"kind": "files", "name": "web", "site": "site1"}
 CDN = {"kind": "cdn", "name": "cdn"}
@@ -17,7 +21,7 @@ ANY = [{"url": "https://checkout.example.org"}]
 
 
 def known(*sites: Site, **changes: Any) -> Known:
-    parts = {"sites": sites or (site(),), "kinds": KINDS, "carried": {}, "issuers": frozenset({"ours"})}
+    parts = {"sites": sites or (site(),), "kinds": KINDS, "carried": {}}
     return Known(**(parts | changes))
 
 
@@ -28,11 +32,23 @@ def rejected(of: CertificateSpec, *sites: Site, is_taken: bool = False, **change
 
 def submitted(of: CertificateSpec) -> Decision:
     sites = known(site(), site("hub", "pusher"))
-    return submit(of, sites, owner=OWNER, requester="ana", ids=IDS, traceparent="00-trace-span-01", now=NOON)
+    needed = (ApprovalsNeeded(),) if of.exposure is Exposure.PUBLIC else ()
+    terms = Terms(policy="d", rules=("names",), needed=needed)
+    return submit(
+        of,
+        sites,
+        owner=OWNER,
+        by=ANA,
+        terms=terms,
+        pending=timedelta(days=14),
+        ids=IDS,
+        traceparent="00-trace-span-01",
+        now=NOON,
+    )
 
 
 def test_a_request_that_keeps_to_everything_is_not_rejected() -> None:
-    assert rejected(spec(issuer="ours", end_date=NOON + timedelta(days=1))) == {}
+    assert rejected(spec(end_date=NOON + timedelta(days=1))) == {}
 
 
 def test_an_unknown_site_is_rejected_with_the_known_ones() -> None:
@@ -69,9 +85,8 @@ def test_a_target_without_a_site_belongs_to_the_hub() -> None:
 
 
 def test_everything_at_fault_is_told_at_once() -> None:
-    found = rejected(spec(issuer="other", end_date=NOON), site("site2"), is_taken=True)
-    assert set(found) == {"targets.0.site", "issuer", "end_date", "name"}
-    assert found["issuer"] == "is no known issuer (known: ours)"
+    found = rejected(spec(end_date=NOON), site("site2"), is_taken=True)
+    assert set(found) == {"targets.0.site", "end_date", "name"}
 
 
 def test_an_internal_name_is_approved_by_policy_at_once() -> None:
@@ -87,6 +102,8 @@ def test_a_public_name_waits_for_a_second_person() -> None:
     assert (done.certificate.state, done.request.state) == (CertificateState.WAITING_FOR_APPROVAL, "waiting")
     assert (done.approval, done.certificate.ordered) == (None, 0)
     assert done.certificate.reason == done.request.reason == done.reason
+    assert done.reason == "needs 1 approver, other than the requester (rule names)"
+    assert done.request.expires_at == NOON + timedelta(days=14)
     assert [type(event) for event in done.announced] == [CertificateRequested, CertificateWaiting]
 
 

@@ -11,7 +11,7 @@ from tests.unit.registry.samples import NOON, certificate, request, site
 
 @pytest.mark.parametrize("state", [*RequestState, "superseded"])
 def test_a_request_is_shown_in_whatever_state_it_was_stored(state: str) -> None:
-    assert request_view(request(state), certificate()).state == state
+    assert request_view(request(state), certificate(), ()).state == state
 
 
 def seen(service: str, *, seconds_ago: int, place: str = "site1") -> ServiceSeen:

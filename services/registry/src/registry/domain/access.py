@@ -21,6 +21,7 @@ class Principal:
     roles: frozenset[Role]
     site: str | None = None
     service: str | None = None
+    is_workload: bool = False
 
 
 def require(principal: Principal, *roles: Role) -> None:

@@ -1,54 +1,57 @@
-"""Which approvals a certificate needs before it is issued."""
+"""Which approvals a request needs, and who may give them."""
 
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
-from certcore.certificate import Exposure
+from certcore.policy.document import OWN_TEAM, Policy
+from certcore.policy.quorum import Approver
 from certcore.rejection import RejectedError, Rejection
+from registry.domain.access import Principal
 from registry.domain.certificate import Request
+from registry.domain.terms import BEFORE_POLICIES
 
-__all__ = ["ApprovalNeed", "Policy", "Refusal", "check_reason", "may_decide", "need"]
+__all__ = ["Refusal", "check_reason", "groups_of", "may_decide"]
 
 MAX_REASON: Final = 2000
 
 
-class Policy(StrEnum):
-    """The rule by which an approval was given, or is missing."""
-
-    INTERNAL_BY_POLICY = "internal-names-are-approved-by-policy"
-    PUBLIC_BY_SECOND_PERSON = "public-names-need-a-second-person"
-
-
-@dataclass(frozen=True)
-class ApprovalNeed:
-    policy: Policy
-    approvers: int
-    reason: str
-
-
-def need(exposure: Exposure) -> ApprovalNeed:
-    """What policy asks for. `approvers` people other than the requester; 0 means that policy itself approves."""
-    if exposure is Exposure.INTERNAL:
-        return ApprovalNeed(Policy.INTERNAL_BY_POLICY, 0, "internal names are approved by policy")
-    return ApprovalNeed(
-        Policy.PUBLIC_BY_SECOND_PERSON, 1, "a public name needs the approval of somebody other than the requester"
-    )
-
-
 class Refusal(StrEnum):
     OWN_REQUEST = "the requester can't decide on their own request: ask somebody else with the role approver"
+    OWN_WORKLOAD = "a workload of your own team asked: somebody of another team must decide"
     ALREADY_DECIDED = "the request was decided before"
+    ALREADY_APPROVED = "you approved the request before"
+    NOT_ASKED = "you are in none of the groups that policy asks"
 
 
-def may_decide(request: Request, *, person: str) -> Refusal | None:
-    """None where the person may approve or deny the request."""
+def may_decide(request: Request, approver: Approver, *, team: str, given: Sequence[Approver]) -> Refusal | None:
+    """None where the person may approve or deny the request. `team` is the person's, `given` are the approvals that
+    it has already.
+    """
     if request.state != "waiting":
         return Refusal.ALREADY_DECIDED
-    if person == request.requester:
+    if approver.person == request.requester:
         return Refusal.OWN_REQUEST
+    if request.by_workload and team == request.owner:
+        return Refusal.OWN_WORKLOAD
+    if any(item.person == approver.person for item in given):
+        return Refusal.ALREADY_APPROVED
+    terms = request.terms or BEFORE_POLICIES
+    if not any(item.group is None or item.group in approver.groups for item in terms.needed):
+        return Refusal.NOT_ASKED
     return None
+
+
+def groups_of(policy: Policy | None, person: Principal, *, owner: str) -> frozenset[str]:
+    """The groups that the person is in, as policy sees it for a certificate of this team."""
+    if policy is None:
+        return frozenset()
+    groups = {name for name, members in policy.groups.items() if person.subject in members}
+    owning = policy.teams.get(owner)
+    if owning is not None and (person.owner == owner or not groups.isdisjoint(owning.groups)):
+        groups.add(OWN_TEAM)
+    return frozenset(groups)
 
 
 def check_reason(reason: str) -> None:

@@ -1,14 +1,18 @@
 """The certificate as the registry stores it: the intent, who asked for it, and what holds of it now."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Self
+from datetime import datetime, timedelta
+from typing import Final, Self
 
 from certcore.api import CertificateState
 from certcore.conditions import Condition, Health
 from certcore.intent import Intent
+from registry.domain.terms import Terms
 
-__all__ = ["Approval", "Certificate", "Request"]
+__all__ = ["ENDED_STATES", "Approval", "Certificate", "Request"]
+
+ENDED_STATES: Final = frozenset({CertificateState.DENIED, CertificateState.REVOKED, CertificateState.RETIRED})
+"""Of certificates that are not managed, or not any more."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,14 @@ class Certificate:
     @property
     def active(self) -> bool:
         """Whether it is managed: it was not denied, revoked or retired."""
-        return self.state not in {CertificateState.DENIED, CertificateState.REVOKED, CertificateState.RETIRED}
+        return self.state not in ENDED_STATES
 
 
 @dataclass(frozen=True)
 class Request:
-    """`version` as that of a certificate."""
+    """`version` as that of a certificate. `terms` is what policy asks for, None where it was made before there were
+    policies; `expires_at` is when it ends if it waits until then.
+    """
 
     id: str
     certificate_id: str
@@ -79,11 +85,16 @@ class Request:
     decided_at: datetime | None = None
     kind: str = "new"
     version: int = 0
+    by_workload: bool = False
+    terms: Terms | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Approval:
-    """A standing permission: it covers every renewal of the intent with this hash."""
+    """A standing permission: it covers every renewal of the intent with this hash, until it ends. `policy` names the
+    rules by which it was given, of the policy with this digest.
+    """
 
     id: str
     certificate_id: str
@@ -92,3 +103,6 @@ class Approval:
     approved_by: tuple[str, ...]
     policy: str
     granted_at: datetime
+    policy_digest: str = ""
+    ends_at: datetime | None = None
+    renewals_apart: timedelta | None = None

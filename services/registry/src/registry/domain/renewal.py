@@ -18,7 +18,18 @@ from registry.domain.revision import Revision
 from registry.domain.rollout import Rollout
 from registry.domain.site import Site
 
-__all__ = ["Planned", "Renewal", "RenewalReason", "decide", "due_at", "first_due", "order", "planned", "renew_at"]
+__all__ = [
+    "Planned",
+    "Renewal",
+    "RenewalReason",
+    "decide",
+    "due_at",
+    "first_due",
+    "not_before",
+    "order",
+    "planned",
+    "renew_at",
+]
 
 _SHORT_LIVED: Final = timedelta(days=10)
 _LATEST_SHARE: Final = (5, 6)
@@ -44,6 +55,7 @@ class RenewalReason(StrEnum):
     IN_PROGRESS = "in_progress"
     ENDED = "ended"
     NOT_APPROVED = "not_approved"
+    APPROVAL_ENDED = "approval_ended"
     NOT_ACTIVE = "not_active"
     NOT_READABLE = "not_readable"
 
@@ -141,8 +153,8 @@ def _obstacle(
 ) -> RenewalReason | None:
     if not certificate.active or certificate.unreadable is not None:
         return RenewalReason.NOT_READABLE if certificate.active else RenewalReason.NOT_ACTIVE
-    if approval is None or approval.spec_hash != certificate.spec_hash:
-        return RenewalReason.NOT_APPROVED
+    if (unapproved := _unapproved(certificate, approval, now)) is not None:
+        return unapproved
     end_date = certificate.intent.end_date
     if end_date is not None and end_date <= now:
         return RenewalReason.ENDED
@@ -152,6 +164,19 @@ def _obstacle(
     if newest is None:
         return RenewalReason.NOTHING_ISSUED
     return RenewalReason.IN_PROGRESS if certificate.ordered > newest.number else None
+
+
+def _unapproved(certificate: Certificate, approval: Approval | None, now: datetime) -> RenewalReason | None:
+    if approval is None or approval.spec_hash != certificate.spec_hash:
+        return RenewalReason.NOT_APPROVED
+    return RenewalReason.APPROVAL_ENDED if approval.ends_at is not None and approval.ends_at <= now else None
+
+
+def not_before(newest: Revision | None, approval: Approval | None) -> datetime | None:
+    """When a person may order the next renewal, by the approval's bound on manual ones; None where there is none."""
+    if newest is None or approval is None or approval.renewals_apart is None:
+        return None
+    return newest.stored_at + approval.renewals_apart
 
 
 def order(

@@ -1,8 +1,8 @@
 """Submission: what a new request must keep to, and what it leads to."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from certcore.api import CertificateState
 from certcore.certificate import CertificateSpec, approval_hash, stored
@@ -12,7 +12,7 @@ from certcore.intent import Intent
 from certcore.placements import PLATFORM
 from certcore.rejection import Rejection
 from certcore.targets import KeyHolder, TargetKind, TargetKinds, TargetRequest
-from registry.domain import approval as approval_policy
+from registry.domain.access import Principal
 from registry.domain.certificate import Certificate, Request
 from registry.domain.decision import Decision, grant
 from registry.domain.endpoint import Endpoint
@@ -20,8 +20,9 @@ from registry.domain.lifecycle import Trigger, follow
 from registry.domain.placement import Placement
 from registry.domain.rollout import Rollout
 from registry.domain.site import Carried, Site
+from registry.domain.terms import Terms
 
-__all__ = ["Ids", "Known", "check", "submit"]
+__all__ = ["Ids", "Known", "check", "on_terms", "submit"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,6 @@ class Known:
     sites: Sequence[Site]
     kinds: TargetKinds
     carried: Carried
-    issuers: Collection[str]
 
 
 def check(spec: CertificateSpec, known: Known, *, is_taken: bool, now: datetime) -> list[Rejection]:
@@ -52,9 +52,6 @@ def check(spec: CertificateSpec, known: Known, *, is_taken: bool, now: datetime)
         if fault is not None:
             field, message = fault
             found.append(Rejection(field=f"targets.{number}.{field}", message=message))
-    if spec.issuer is not None and spec.issuer not in known.issuers:
-        names = ", ".join(sorted(known.issuers)) or "none configured"
-        found.append(Rejection(field="issuer", message=f"is no known issuer (known: {names})"))
     if spec.end_date is not None and spec.end_date <= now:
         found.append(Rejection(field="end_date", message="lies in the past"))
     if is_taken:
@@ -97,21 +94,22 @@ def submit(
     known: Known,
     *,
     owner: str,
-    requester: str,
+    by: Principal,
+    terms: Terms,
+    pending: timedelta | None,
     ids: Ids,
     traceparent: str | None,
     now: datetime,
 ) -> Decision:
-    """A new certificate and its request, which waits for people or is approved by policy at once."""
+    """A new certificate and its request, which waits for people so long, or is approved by policy at once."""
     spec = spec.model_copy(update={"owner": owner})
     spec_hash = approval_hash(spec, owner=owner)
     intent = Intent.model_validate(stored(spec))
-    need = approval_policy.need(spec.exposure)
     certificate = Certificate(
         id=ids.certificate,
         name=spec.name,
         owner=owner,
-        requester=requester,
+        requester=by.subject,
         intent=intent,
         spec_hash=spec_hash,
         state=CertificateState.REQUESTED,
@@ -124,15 +122,18 @@ def submit(
         id=ids.request,
         certificate_id=certificate.id,
         name=spec.name,
-        requester=requester,
+        requester=by.subject,
         owner=owner,
         intent=intent,
         spec_hash=spec_hash,
         state="waiting",
-        reason=need.reason,
+        reason="",
         created_at=now,
         traceparent=traceparent,
+        by_workload=by.is_workload,
     )
+    request = on_terms(request, terms, pending)
+    reason = request.reason
     rollout = Rollout(
         certificate,
         revisions=(),
@@ -144,22 +145,27 @@ def submit(
         name=certificate.name,
         owner=owner,
         request_id=request.id,
-        requester=requester,
+        requester=by.subject,
         dns_names=intent.dns_names,
         exposure=intent.exposure,
         intent=intent,
     )
-    if need.approvers == 0:
-        granted = grant(
-            request, rollout, known.sites, approval_id=ids.approval, approved_by=(), policy=need.policy, now=now
-        )
+    if not terms.needed:
+        granted = grant(request, rollout, known.sites, approval_id=ids.approval, approved_by=(), now=now)
         return granted.after(requested)
-    certificate = certificate.moved(follow(certificate.state, Trigger.APPROVAL_NEEDED), need.reason, now)
+    certificate = certificate.moved(follow(certificate.state, Trigger.APPROVAL_NEEDED), reason, now)
     waiting = CertificateWaiting(
         certificate_id=certificate.id,
         name=certificate.name,
         owner=owner,
         request_id=request.id,
-        reason=need.reason,
+        reason=reason,
     )
-    return Decision(request, rollout.with_certificate(certificate), need.reason, announced=(requested, waiting))
+    return Decision(request, rollout.with_certificate(certificate), reason, announced=(requested, waiting))
+
+
+def on_terms(request: Request, terms: Terms, pending: timedelta | None) -> Request:
+    """A request on the terms of policy, which waits so long for whom they name."""
+    reason = terms.reason if terms.needed else f"allowed by policy (rule {terms.rule})"
+    expires_at = request.created_at + pending if pending is not None and terms.needed else None
+    return replace(request, reason=reason, terms=terms, expires_at=expires_at)

@@ -84,15 +84,13 @@ class Intake:
 
     async def _accept(self, owner: str, event_id: str, body: bytes) -> None:
         # The requester is taken from the subject, which the broker binds to the publisher.
-        principal = Principal(subject=f"bus-{owner}", owner=owner, roles=frozenset())
+        principal = Principal(subject=f"bus-{owner}", owner=owner, roles=frozenset(), is_workload=True)
 
         def work(transaction: Transaction) -> None:
             if not transaction.inbox.first_time(f"request/{owner}", event_id, self._clock()):
                 return
             spec = self._door.read(body)
-            done = self._requests.submit(
-                transaction, spec, owner=owner_for(spec, principal), requester=principal.subject
-            )
+            done = self._requests.submit(transaction, spec, owner=owner_for(spec, principal), by=principal)
             answer = RequestAccepted(
                 request_event_id=event_id,
                 request_id=done.request.id,

@@ -1,7 +1,7 @@
 """Renewals, when due or requested by a person: carried out as the first issue."""
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -13,7 +13,7 @@ from registry.adapters.outbox import Bell
 from registry.adapters.store import RowChangedError, Store, Transaction
 from registry.domain.certificate import Certificate
 from registry.domain.errors import ConflictError, NotFoundError
-from registry.domain.renewal import Renewal, RenewalReason, decide, first_due, order
+from registry.domain.renewal import Renewal, RenewalReason, decide, first_due, not_before, order
 from registry.domain.rollout import Rollout
 from registry.handlers.changes import Changes, again_if_changed
 
@@ -54,10 +54,18 @@ class Renewals:
             if not decision.due:
                 why = certificate.unreadable or decision.reason.replace("_", " ")
                 raise ConflictError(f"{name} can't be renewed now: {why}")
+            self._check_pace(transaction, rollout)
             transaction.audit.note(person, "renew", name, decision.reason, self._clock())
             return self._order(transaction, rollout, decision), decision
 
         return await again_if_changed(self._store, work)
+
+    def _check_pace(self, transaction: Transaction, rollout: Rollout) -> None:
+        certificate = rollout.certificate
+        earliest = not_before(first_due(rollout), transaction.approvals.get(certificate.approval_id))
+        if earliest is not None and self._clock() < earliest:
+            when = f"{earliest.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+            raise ConflictError(f"{certificate.name} can't be renewed by hand before {when}: policy bounds how often")
 
     async def sweep(self) -> None:
         """Order every renewal that is due. One that is due and can't be ordered stays due, and is looked at again."""

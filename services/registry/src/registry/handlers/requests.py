@@ -1,24 +1,41 @@
 """Requests: taken once, decided once, whether they come over the API or over the bus."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import Final
 
 from opentelemetry import trace
+from pydantic import JsonValue
 
+from certcore.api import RequestState
 from certcore.certificate import CertificateSpec, stored
 from certcore.clock import Clock
-from certcore.rejection import RejectedError
-from certcore.targets import TargetKinds
+from certcore.door import RequestDoor
+from certcore.events import RequestKind
+from certcore.policy.judgement import Judgement, judge
+from certcore.policy.quorum import Approver
+from certcore.rejection import RejectedError, Rejection
 from certkit.telemetry import current_traceparent, parent_of
 from registry.adapters.store import Store, Transaction
-from registry.domain.certificate import Request
+from registry.domain.access import Principal
+from registry.domain.approval import groups_of
+from registry.domain.certificate import Certificate, Request
 from registry.domain.change import Change
-from registry.domain.decision import Decision, approve, deny
-from registry.domain.errors import NotFoundError
+from registry.domain.claim import claims_of, clashes
+from registry.domain.decision import Decision, approve, deny, expire, extend
+from registry.domain.errors import ConflictError, NotFoundError
 from registry.domain.rollout import Rollout
-from registry.domain.submission import Ids, Known, check, submit
+from registry.domain.submission import Ids, Known, check, on_terms, submit
+from registry.domain.terms import Terms
 from registry.handlers.changes import Changes, again_if_changed
+from registry.handlers.policies import NO_POLICY, Policies
 
 __all__ = ["Requests"]
+
+_BATCH: Final = 100
 
 
 class Requests:
@@ -30,22 +47,23 @@ class Requests:
         clock: Clock,
         new_id: Callable[[], str],
         tracer: trace.Tracer,
-        issuers: frozenset[str],
-        kinds: TargetKinds,
+        door: RequestDoor,
+        policies: Policies,
     ) -> None:
         self._store = store
         self._changes = changes
         self._clock = clock
         self._new_id = new_id
         self._tracer = tracer
-        self._issuers = issuers
-        self._kinds = kinds
+        self._door = door
+        self._kinds = door.kinds
+        self._policies = policies
 
-    def submit(self, transaction: Transaction, spec: CertificateSpec, *, owner: str, requester: str) -> Decision:
+    def submit(self, transaction: Transaction, spec: CertificateSpec, *, owner: str, by: Principal) -> Decision:
         """Store a new intent and let policy decide about it.
 
         Raises:
-            RejectedError: a site that does not exist, a name that is taken; nothing is stored.
+            RejectedError: policy doesn't allow it, a site does not exist, a name is taken; nothing is stored.
             WaitsForIssuerError: the registry was restored and doesn't know yet what it lost.
         """
         transaction.epochs.present().check()
@@ -54,47 +72,117 @@ class Requests:
             sites=transaction.sites.all(),
             kinds=self._kinds,
             carried=transaction.services.carried(),
-            issuers=self._issuers,
         )
         is_taken = transaction.certificates.named(spec.name) is not None
+        digest, judged = self._judged(transaction, spec, owner)
         found = check(spec, known, is_taken=is_taken, now=now)
+        told = {_part(rejection) for rejection in found}
+        found += [rejection for rejection in judged.refusals if _part(rejection) not in told]
+        found += clashes(spec, transaction.claims.held(claims_of(spec)))
+        if judged.most is not None and (held := transaction.certificates.held_by(owner)) >= judged.most:
+            message = f"has {held} certificates: policy allows {judged.most} (rule {'+'.join(judged.rules)})"
+            found.append(Rejection(field="owner", message=message))
         if found:
             raise RejectedError(found)
-        ids = Ids(certificate=self._new_id(), request=self._new_id(), approval=self._new_id())
-        traceparent = current_traceparent()
-        done = submit(spec, known, owner=owner, requester=requester, ids=ids, traceparent=traceparent, now=now)
+        done = submit(
+            spec,
+            known,
+            owner=owner,
+            by=by,
+            terms=Terms.of(judged, digest),
+            pending=judged.pending,
+            ids=Ids(certificate=self._new_id(), request=self._new_id(), approval=self._new_id()),
+            traceparent=current_traceparent(),
+            now=now,
+        )
         form = stored(spec.model_copy(update={"owner": owner}))
         transaction.certificates.add(done.certificate, form)
+        transaction.claims.add(done.certificate.id, claims_of(spec))
         transaction.rollouts.add(done.rollout)
         transaction.requests.add(done.request, form)
         detail = f"request {done.request.id} for {owner}"
-        transaction.audit.note(requester, "request", done.certificate.name, detail, now)
-        return self._finish(transaction, done)
+        transaction.audit.note(by.subject, "request", done.certificate.name, detail, now)
+        return self._finish(transaction, done, done.rollout)
 
-    async def approve(self, request_id: str, *, person: str, comment: str) -> Decision:
-        """Give a waiting request its approval.
+    def verdict(self, transaction: Transaction, spec: CertificateSpec, *, owner: str) -> tuple[str, Judgement]:
+        """What policy says of a request, and the digest of the policy; nothing else is looked at."""
+        return self._judged(transaction, spec, owner)
+
+    def ask_again(self, transaction: Transaction, certificate: Certificate, *, by: Principal) -> Decision:
+        """Ask for a new approval of a certificate as it is, before the present one ends; once, while it waits.
+
+        Raises:
+            ConflictError: it is not approved at all, or policy would refuse it now.
+        """
+        now, rollout = self._clock(), transaction.rollouts.of(certificate)
+        newest = transaction.requests.of_certificate(certificate.id)
+        if newest is None or certificate.approval_id is None or not certificate.active:
+            raise ConflictError(
+                f"{certificate.name} has no approval that could be renewed: it is {certificate.state}"
+            )
+        if newest.state == RequestState.WAITING:
+            return Decision(newest, rollout, newest.reason)
+        asked = replace(
+            newest,
+            id=self._new_id(),
+            kind=RequestKind.RENEW,
+            requester=by.subject,
+            by_workload=by.is_workload,
+            state=RequestState.WAITING,
+            created_at=now,
+            traceparent=current_traceparent(),
+            decided_by=None,
+            decided_at=None,
+            version=0,
+        )
+        form = transaction.requests.form(newest.id)
+        digest, judged = self._judged_anew(transaction, asked, form)
+        asked = on_terms(asked, Terms.of(judged, digest), judged.pending)
+        transaction.requests.add(asked, form)
+        transaction.audit.note(by.subject, "ask_again", certificate.name, f"request {asked.id}", now)
+        if asked.terms is not None and asked.terms.needed:
+            return Decision(asked, rollout, asked.reason)
+        done = extend(asked, rollout, approval_id=self._new_id(), approved_by=(), now=now)
+        transaction.requests.save(done.request)
+        return self._finish(transaction, done, rollout)
+
+    async def approve(self, request_id: str, *, person: Principal, comment: str) -> Decision:
+        """Give a waiting request an approval, on the terms of the policy that holds now.
 
         Raises:
             NotFoundError: there is no such request.
             ForbiddenError: the person may not decide on this one.
-            ConflictError: it was decided before, or its intent changed since.
+            ConflictError: it was decided before, or its intent changed since, or policy would refuse it now.
             WaitsForIssuerError: as `submit`.
         """
 
         def work(transaction: Transaction) -> Decision:
             now = self._clock()
             request, rollout = _load(transaction, request_id)
-            sites = transaction.sites.all()
-            done = approve(request, rollout, sites, person=person, approval_id=self._new_id(), now=now)
+            if request.state == "waiting":
+                request = self._on_present_terms(transaction, request)
+            approver = self._approver(transaction, person, request)
+            given = transaction.votes.given(request_id)
+            done = approve(
+                request,
+                rollout,
+                transaction.sites.all(),
+                person=approver,
+                team=person.owner,
+                given=given,
+                approval_id=self._new_id(),
+                now=now,
+            )
+            transaction.votes.add(request_id, approver, now=now)
             with self._tracer.start_as_current_span("request approved", context=parent_of(request.traceparent)):
                 transaction.requests.save(done.request)
-                done = self._finish(transaction, done)
-                transaction.audit.note(person, "approve", done.certificate.name, comment, now)
+                done = self._finish(transaction, done, rollout)
+                transaction.audit.note(person.subject, "approve", done.certificate.name, comment, now)
             return done
 
         return await again_if_changed(self._store, work)
 
-    async def deny(self, request_id: str, *, person: str, reason: str) -> Decision:
+    async def deny(self, request_id: str, *, person: Principal, reason: str) -> Decision:
         """Refuse a waiting request, for good.
 
         Raises:
@@ -107,20 +195,83 @@ class Requests:
         def work(transaction: Transaction) -> Decision:
             now = self._clock()
             request, rollout = _load(transaction, request_id)
-            done = deny(request, rollout, person=person, reason=reason, now=now)
-            transaction.requests.save(done.request)
-            done = self._finish(transaction, done)
-            transaction.audit.note(person, "deny", done.certificate.name, done.reason, now)
-            return done
+            approver = self._approver(transaction, person, request)
+            done = deny(request, rollout, person=approver, team=person.owner, reason=reason, now=now)
+            return self._ended(transaction, done, rollout, actor=person.subject, action="deny")
 
         return await again_if_changed(self._store, work)
 
-    def _finish(self, transaction: Transaction, done: Decision) -> Decision:
+    async def expire(self) -> None:
+        """End every request that waited too long; a round."""
+        now = self._clock()
+        while True:
+            ids = await self._store.read(lambda transaction: transaction.requests.expired(now=now, limit=_BATCH))
+            for request_id in ids:
+                await again_if_changed(self._store, partial(self._expire, request_id, now))
+            if len(ids) < _BATCH:
+                return
+
+    def _expire(self, request_id: str, now: datetime, transaction: Transaction) -> None:
+        request, rollout = _load(transaction, request_id)
+        if request.state == "waiting":
+            done = expire(request, rollout, now=now)
+            self._ended(transaction, done, rollout, actor="policy", action="expire")
+
+    def _ended(
+        self, transaction: Transaction, done: Decision, rollout: Rollout, *, actor: str, action: str
+    ) -> Decision:
+        transaction.requests.save(done.request)
+        if not done.certificate.active:
+            transaction.claims.release(done.certificate.id)
+        done = self._finish(transaction, done, rollout)
+        transaction.audit.note(actor, action, done.certificate.name, done.reason, self._clock())
+        return done
+
+    def _judged(self, transaction: Transaction, spec: CertificateSpec, owner: str) -> tuple[str, Judgement]:
+        present = self._policies.present(transaction)
+        if present is None:
+            return "", Judgement(refusals=(NO_POLICY,))
+        digest, policy = present
+        return digest, judge(policy, spec, owner=owner)
+
+    def _on_present_terms(self, transaction: Transaction, request: Request) -> Request:
+        """A request that was made under another policy is judged anew: nobody approves what it refuses now."""
+        digest = transaction.policies.digest()
+        if request.terms is not None and request.terms.policy == digest:
+            return request
+        digest, judged = self._judged_anew(transaction, request, transaction.requests.form(request.id))
+        return replace(request, terms=Terms.of(judged, digest))
+
+    def _judged_anew(
+        self, transaction: Transaction, request: Request, form: dict[str, JsonValue]
+    ) -> tuple[str, Judgement]:
+        try:
+            spec = self._door.read(json.dumps(form).encode())
+        except RejectedError as error:
+            raise ConflictError(f"{request.name} can't be judged by this version: {error}") from None
+        digest, judged = self._judged(transaction, spec, request.owner)
+        if judged.refusals:
+            told = str(RejectedError(list(judged.refusals)))
+            raise ConflictError(f"policy changed since, and refuses it now: {told}")
+        return digest, judged
+
+    def _approver(self, transaction: Transaction, person: Principal, request: Request) -> Approver:
+        present = self._policies.present(transaction)
+        policy = present[1] if present is not None else None
+        return Approver(person.subject, groups_of(policy, person, owner=request.owner))
+
+    def _finish(self, transaction: Transaction, done: Decision, rollout: Rollout) -> Decision:
+        """Save what was decided about the rollout, as it was stored before."""
         if done.approval is not None:
             transaction.approvals.add(done.approval)
         change = Change(done.reason, certificate=done.certificate, signing=done.signing, announced=done.announced)
-        certificate = self._changes.save(transaction, done.rollout, change)
+        certificate = self._changes.save(transaction, rollout, change)
         return done.saved(certificate)
+
+
+def _part(rejection: Rejection) -> str:
+    """The field, or the target, that a rejection is about."""
+    return ".".join(rejection.field.split(".")[:2])
 
 
 def _load(transaction: Transaction, request_id: str) -> tuple[Request, Rollout]:

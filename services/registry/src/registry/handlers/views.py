@@ -12,6 +12,7 @@ from certcore.api import (
     EndpointState,
     EndpointView,
     RenewalWindowView,
+    RequestState,
     RequestView,
     RevisionView,
     ServiceView,
@@ -21,6 +22,8 @@ from certcore.api import (
 )
 from certcore.events import DiscoveredSecret
 from certcore.identities import HUB
+from certcore.policy.quorum import Approver, missing
+from certcore.policy.verdict import NeededView
 from certcore.review import ReviewedSecret, SiteReview
 from registry.domain import renewal
 from registry.domain.alert import AlertRecord
@@ -31,6 +34,7 @@ from registry.domain.review import StoredReview
 from registry.domain.revision import Revision, SuggestedWindow
 from registry.domain.rollout import Rollout
 from registry.domain.site import ServiceSeen, Site, expected_services, is_silent
+from registry.domain.terms import BEFORE_POLICIES
 
 __all__ = [
     "alert_view",
@@ -69,6 +73,8 @@ def certificate_view(rollout: Rollout, approval: Approval | None, workers: Seque
         requester=certificate.requester,
         approved_by=approval.approved_by if approval else (),
         approval_policy=approval.policy if approval else None,
+        approval_ends_at=approval.ends_at if approval else None,
+        policy_digest=approval.policy_digest if approval else "",
         end_date=intent.end_date,
         renew_at=plan.at if plan else None,
         renewal_reason=plan.detail if plan else "",
@@ -164,7 +170,10 @@ def certificate_summary(rollout: Rollout) -> CertificateSummary:
     )
 
 
-def request_view(request: Request, certificate: Certificate) -> RequestView:
+def request_view(request: Request, certificate: Certificate, given: Sequence[Approver]) -> RequestView:
+    """`given` are the approvals that it has."""
+    terms = request.terms or BEFORE_POLICIES
+    needed = missing(terms.needed, given) if request.state == RequestState.WAITING else ()
     return RequestView(
         id=request.id,
         kind=request.kind,
@@ -179,6 +188,11 @@ def request_view(request: Request, certificate: Certificate) -> RequestView:
         created_at=request.created_at,
         decided_by=request.decided_by,
         decided_at=request.decided_at,
+        expires_at=request.expires_at,
+        needed=tuple(NeededView(group=item.group, count=item.count) for item in needed),
+        approved_by=tuple(item.person for item in given),
+        rules=terms.rules,
+        policy_digest=terms.policy,
     )
 
 

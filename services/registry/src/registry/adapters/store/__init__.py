@@ -14,11 +14,13 @@ from registry.adapters.store.approvals import Approvals
 from registry.adapters.store.audit import Audit
 from registry.adapters.store.certificates import Certificates
 from registry.adapters.store.challenges import Challenges
+from registry.adapters.store.claims import Claims
 from registry.adapters.store.endpoints import Endpoints
 from registry.adapters.store.epochs import Epochs, ReportedRevisions
 from registry.adapters.store.events import Events
 from registry.adapters.store.inbox import Inbox
 from registry.adapters.store.placements import Placements
+from registry.adapters.store.policies import Policies
 from registry.adapters.store.requests import Requests
 from registry.adapters.store.reseals import Reseals
 from registry.adapters.store.reviews import Reviews
@@ -29,6 +31,7 @@ from registry.adapters.store.sites import Sites
 from registry.adapters.store.statements import RowChangedError
 from registry.adapters.store.stream_epochs import StreamEpochs
 from registry.adapters.store.tokens import Tokens
+from registry.adapters.store.votes import Votes
 
 __all__ = ["RowChangedError", "Store", "Transaction"]
 
@@ -79,6 +82,9 @@ class Transaction:
         self.certificates = Certificates(connection)
         self.requests = Requests(connection)
         self.approvals = Approvals(connection)
+        self.votes = Votes(connection)
+        self.policies = Policies(connection)
+        self.claims = Claims(connection)
         self.revisions = Revisions(connection)
         self.reseals = Reseals(connection)
         self.challenges = Challenges(connection)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, insert, select
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, bindparam, insert, select
 from certkit.prepared import Prepared
 from registry.adapters import tables
 from registry.adapters.store.statements import OfIds
-from registry.domain.certificate import Approval
+from registry.domain.certificate import ENDED_STATES, Approval
 
 __all__ = ["Approvals"]
 
@@ -25,14 +26,30 @@ class Approvals:
         self._connection = connection
 
     def add(self, approval: Approval) -> None:
-        _ADD.change(self._connection, asdict(approval))
+        values = asdict(approval)
+        apart = values.pop("renewals_apart")
+        _ADD.change(self._connection, values | {"renewals_apart_s": int(apart.total_seconds()) if apart else None})
 
     def get(self, approval_id: str | None) -> Approval | None:
         if approval_id is None:
             return None
         for found in _BY_ID.rows(self._connection, {"approval_id": approval_id}):
-            return Approval(**{**found._asdict(), "approved_by": tuple(found.approved_by or ())})
+            values = found._asdict()
+            apart = values.pop("renewals_apart_s")
+            values["approved_by"] = tuple(found.approved_by or ())
+            return Approval(**values, renewals_apart=timedelta(seconds=apart) if apart is not None else None)
         return None
+
+    def ending(self, *, before: datetime) -> list[tuple[str, str, datetime]]:
+        """Name, owner and end of each managed certificate whose approval ends before an instant, the first first."""
+        row, of = tables.approval, tables.certificate
+        query = (
+            select(of.c.name, of.c.owner, row.c.ends_at)
+            .join(of, of.c.approval_id == row.c.id)
+            .where(row.c.ends_at < before, of.c.state.not_in([state.value for state in ENDED_STATES]))
+            .order_by(row.c.ends_at, of.c.name)
+        )
+        return [(found.name, found.owner, found.ends_at) for found in self._connection.execute(query)]
 
     def hashes(self, approval_ids: Iterable[str | None]) -> dict[str | None, str]:
         """What each approval covers, by its id."""

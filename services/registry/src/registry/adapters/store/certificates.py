@@ -27,7 +27,7 @@ from certkit.database import UtcDateTime
 from certkit.prepared import Prepared
 from registry.adapters import tables
 from registry.adapters.store.statements import RowChangedError, known_or_text
-from registry.domain.certificate import Certificate
+from registry.domain.certificate import ENDED_STATES, Certificate
 
 __all__ = ["Certificates", "Mark", "read_intent"]
 
@@ -191,6 +191,16 @@ class Certificates:
         """
         found = self._connection.execute(_UNJUDGED, {"ids": list(certificate_ids)})
         return [_certificate(item, ()) for item in found]
+
+    def held_by(self, owner: str) -> int:
+        """How many certificates a team has that are neither denied, revoked nor retired."""
+        row = tables.certificate
+        query = (
+            select(func.count())
+            .select_from(row)
+            .where(row.c.owner == owner, row.c.state.not_in([state.value for state in ENDED_STATES]))
+        )
+        return self._connection.execute(query).scalar_one()
 
     def names(self, certificate_ids: Iterable[str]) -> dict[str, str]:
         row = tables.certificate

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from pydantic import JsonValue, TypeAdapter, ValidationError
 from sqlalchemy import Connection, Row, insert, literal, select, tuple_, update
 
 from certkit.database import UtcDateTime
@@ -12,11 +13,13 @@ from registry.adapters import tables
 from registry.adapters.store.certificates import read_intent
 from registry.adapters.store.statements import RowChangedError
 from registry.domain.certificate import Request
+from registry.domain.terms import Terms
 
 __all__ = ["Requests"]
 
 
 _ADD: Final = Prepared(insert(tables.request))
+_TERMS: Final = TypeAdapter(Terms)
 
 
 class Requests:
@@ -43,6 +46,9 @@ class Requests:
                 "decided_by": request.decided_by,
                 "decided_at": request.decided_at,
                 "version": request.version,
+                "by_workload": request.by_workload,
+                "terms": _stored_terms(request.terms) if request.terms else None,
+                "expires_at": request.expires_at,
             },
         )
 
@@ -61,6 +67,7 @@ class Requests:
                 reason=request.reason,
                 decided_by=request.decided_by,
                 decided_at=request.decided_at,
+                terms=_stored_terms(request.terms) if request.terms else None,
                 version=request.version + 1,
             )
         )
@@ -101,8 +108,35 @@ class Requests:
             query = query.where(row.c.state == state)
         return [_request(found) for found in self._connection.execute(query)]
 
+    def expired(self, *, now: datetime, limit: int) -> list[str]:
+        """Ids of those that waited until they expired, the longest first."""
+        row = tables.request
+        query = select(row.c.id).where(row.c.state == "waiting", row.c.expires_at <= now)
+        return list(self._connection.execute(query.order_by(row.c.expires_at).limit(limit)).scalars())
+
+    def form(self, request_id: str) -> dict[str, Any]:
+        """The intent that was requested, as `certcore.certificate.stored` gave it."""
+        row = tables.request
+        found: dict[str, Any] = self._connection.execute(
+            select(row.c.spec).where(row.c.id == request_id)
+        ).scalar_one()
+        return found
+
 
 def _request(row: Row[Any]) -> Request:
     values = row._asdict()
     intent, _ = read_intent(row.name, values.pop("spec"))
-    return Request(intent=intent, **values)
+    return Request(intent=intent, terms=_read_terms(values.pop("terms")), **values)
+
+
+def _stored_terms(terms: Terms) -> JsonValue:
+    stored: JsonValue = _TERMS.dump_python(terms, mode="json")
+    return stored
+
+
+def _read_terms(stored: Any) -> Terms | None:
+    """What can't be read asks for what was asked before there were terms: one approver."""
+    try:
+        return None if stored is None else _TERMS.validate_python(stored)
+    except ValidationError:
+        return None

@@ -14,6 +14,7 @@ from registry.adapters.tables.challenges import challenge
 from registry.adapters.tables.deliveries import endpoint, placement, probe_worker
 from registry.adapters.tables.events import epoch, event, inbox, stream_epoch
 from registry.adapters.tables.people import audit, token
+from registry.adapters.tables.policies import claim, policy, vote
 from registry.adapters.tables.reseals import reseal
 from registry.adapters.tables.schema import metadata
 from registry.adapters.tables.sites import recipient, run, service, site, site_secret
@@ -25,12 +26,14 @@ __all__ = [
     "bundle",
     "certificate",
     "challenge",
+    "claim",
     "endpoint",
     "epoch",
     "event",
     "inbox",
     "metadata",
     "placement",
+    "policy",
     "probe_worker",
     "recipient",
     "reported_revision",
@@ -44,4 +47,5 @@ __all__ = [
     "site_secret",
     "stream_epoch",
     "token",
+    "vote",
 ]

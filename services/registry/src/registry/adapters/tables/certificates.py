@@ -2,7 +2,19 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    false,
+)
 
 from certkit.database import StoredJson, UtcDateTime
 from registry.adapters.tables.schema import ID, metadata
@@ -64,6 +76,11 @@ request: Final = Table(
     Column("decided_at", UtcDateTime),
     Column("name", String(63), nullable=False),
     Column("version", Integer, nullable=False),
+    Column("by_workload", Boolean, nullable=False, server_default=false()),
+    # Empty in those from before there were policies.
+    Column("terms", StoredJson(none_as_null=True)),
+    Column("expires_at", UtcDateTime),
+    Index("ix_request_state_expires_at", "state", "expires_at"),
     Index("ix_request_created_at_id", "created_at", "id"),
     Index("ix_request_owner_created_at_id", "owner", "created_at", "id"),
     Index("ix_request_state_created_at_id", "state", "created_at", "id"),
@@ -80,6 +97,9 @@ approval: Final = Table(
     Column("approved_by", StoredJson, nullable=False),
     Column("policy", String(64), nullable=False),
     Column("granted_at", UtcDateTime, nullable=False),
+    Column("policy_digest", String(80), nullable=False, server_default=""),
+    Column("ends_at", UtcDateTime, index=True),
+    Column("renewals_apart_s", Integer),
 )
 
 revision: Final = Table(

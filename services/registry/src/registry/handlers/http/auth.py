@@ -98,6 +98,7 @@ Viewer = Annotated[
 ]
 Requester = Annotated[Principal, Depends(having(Role.REQUESTER, Role.OPERATOR))]
 Approver = Annotated[Principal, Depends(having(Role.APPROVER))]
+Auditor = Annotated[Principal, Depends(having(Role.AUDITOR, Role.OPERATOR))]
 Operator = Annotated[Principal, Depends(having(Role.OPERATOR))]
 IssuerService = Annotated[Principal, Depends(having(Role.ISSUER))]
 DelivererService = Annotated[Principal, Depends(having(Role.DELIVERER))]

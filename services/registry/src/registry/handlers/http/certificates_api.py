@@ -3,22 +3,24 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, status
 
-from certcore.api import CertificateState, CertificateSummary, CertificateView, Page, RenewalAnswer, Role
+from certcore.api import CertificateState, CertificateSummary, CertificateView, Page, RenewalAnswer, RequestView, Role
 from certcore.conditions import Health
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal, owner_listed, sees
 from registry.domain.certificate import Certificate
 from registry.domain.errors import NotFoundError
+from registry.handlers.changes import again_if_changed
 from registry.handlers.http.auth import Requester, Viewer
 from registry.handlers.http.paging import After, Limit, cursor_of, read_cursor
 from registry.handlers.renewals import Renewals
-from registry.handlers.views import certificate_summary, certificate_view
+from registry.handlers.requests import Requests
+from registry.handlers.views import certificate_summary, certificate_view, request_view
 
 __all__ = ["certificates_router"]
 
 
-def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIRouter:
+def certificates_router(*, store: Store, requests: Requests, renewals: Renewals, bell: Bell) -> APIRouter:
     router = APIRouter(prefix="/v1/certificates", tags=["certificates"])
 
     @router.get("")
@@ -71,6 +73,21 @@ def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIR
             state=certificate.state,
             reason=decision.reason,
         )
+
+    @router.post("/{name}/approval", status_code=status.HTTP_202_ACCEPTED)
+    async def reapprove(name: str, caller: Requester) -> RequestView:
+        """Ask for a new approval of the certificate as it is; renewals cite it once it is given."""
+
+        def work(transaction: Transaction) -> RequestView:
+            certificate = _visible(transaction, name, caller)
+            if certificate.owner != caller.owner and Role.OPERATOR not in caller.roles:
+                raise NotFoundError(f"there is no certificate {name}")
+            done = requests.ask_again(transaction, certificate, by=caller)
+            return request_view(done.request, done.certificate, transaction.votes.given(done.request.id))
+
+        answer = await again_if_changed(store, work)
+        bell.ring()
+        return answer
 
     return router
 

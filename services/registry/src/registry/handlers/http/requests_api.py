@@ -43,7 +43,7 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
         owner = owner_for(spec, caller)
 
         def work(transaction: Transaction) -> Submitted:
-            done = requests.submit(transaction, spec, owner=owner, requester=caller.subject)
+            done = requests.submit(transaction, spec, owner=owner, by=caller)
             if dry_run:
                 transaction.roll_back()
             return done
@@ -51,10 +51,10 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
         done = await again_if_changed(store, work)
         if dry_run:
             response.status_code = status.HTTP_200_OK
-            return request_view(done.request, done.certificate)
+            return request_view(done.request, done.certificate, ())
         bell.ring()
         response.headers["location"] = f"/v1/requests/{done.request.id}"
-        return request_view(done.request, done.certificate)
+        return request_view(done.request, done.certificate, ())
 
     @router.get("")
     async def list_requests(
@@ -72,7 +72,10 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
             certificates = {
                 item.id: item for item in transaction.certificates.many({item.certificate_id for item in found})
             }
-            return found, tuple(request_view(item, certificates[item.certificate_id]) for item in found)
+            given = transaction.votes.given_to([item.id for item in found])
+            return found, tuple(
+                request_view(item, certificates[item.certificate_id], given.get(item.id, ())) for item in found
+            )
 
         found, items = await store.read(work)
         further = (
@@ -86,11 +89,11 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
 
     @router.post("/{request_id}/approve")
     async def approve(request_id: str, decision: Decision, caller: Approver) -> RequestView:
-        """Give a waiting request its approval; not for one's own."""
+        """Give a waiting request an approval; not for one's own. Where policy asks for more, it waits on."""
         check_reason(decision.reason)
-        done = await requests.approve(request_id, person=caller.subject, comment=decision.reason)
+        done = await requests.approve(request_id, person=caller, comment=decision.reason)
         bell.ring()
-        return request_view(done.request, done.certificate)
+        return await store.read(lambda transaction: _view(transaction, done.request))
 
     @router.post("/{request_id}/deny")
     async def deny(request_id: str, decision: Decision, caller: Approver) -> RequestView:
@@ -98,9 +101,9 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
         check_reason(decision.reason)
         if not decision.reason.strip():
             raise RejectedError([Rejection(field="reason", message="is missing: say why it is denied")])
-        done = await requests.deny(request_id, person=caller.subject, reason=decision.reason)
+        done = await requests.deny(request_id, person=caller, reason=decision.reason)
         bell.ring()
-        return request_view(done.request, done.certificate)
+        return await store.read(lambda transaction: _view(transaction, done.request))
 
     return router
 
@@ -122,4 +125,4 @@ def _visible(transaction: Transaction, request_id: str, caller: Principal) -> Ce
 def _view(transaction: Transaction, found: CertificateRequest) -> RequestView:
     certificate = transaction.certificates.get(found.certificate_id)
     assert certificate is not None, "a request and its certificate are stored together"
-    return request_view(found, certificate)
+    return request_view(found, certificate, transaction.votes.given(found.id))

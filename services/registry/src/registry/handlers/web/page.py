@@ -55,6 +55,7 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
             asked = {
                 item.id: item for item in transaction.certificates.many({item.certificate_id for item in waiting})
             }
+            given = transaction.votes.given_to([item.id for item in waiting])
             workers = transaction.probe_workers.all()
             sites, seen = transaction.sites.all(), transaction.services.all()
             counts = transaction.placements.counts()
@@ -66,7 +67,9 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
                     certificate_view(rollout, None, workers) for rollout in transaction.rollouts.many(found)
                 ],
                 "more": len(found) == _SHOWN,
-                "waiting": [request_view(item, asked[item.certificate_id]) for item in waiting],
+                "waiting": [
+                    request_view(item, asked[item.certificate_id], given.get(item.id, ())) for item in waiting
+                ],
                 "sites": [site_view(site, seen, counts, now) for site in sites if site.name != HUB],
                 "services": service_views(sites, seen, now),
             }

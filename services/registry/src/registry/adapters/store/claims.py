@@ -1,0 +1,44 @@
+"""Rows of claims: which certificate has a place that only one may have."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from sqlalchemy import Connection, delete, insert, select
+
+from certcore.targets import Claim
+from registry.adapters import tables
+from registry.domain.claim import Held
+
+__all__ = ["Claims"]
+
+_AT_ONCE: Final = 500
+
+
+class Claims:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, certificate_id: str, claims: Iterable[Claim]) -> None:
+        rows = [{"key": item.key, "part": item.part, "certificate_id": certificate_id} for item in set(claims)]
+        if rows:
+            self._connection.execute(insert(tables.claim), rows)
+
+    def held(self, claims: Sequence[Claim]) -> list[Held]:
+        """What is held already of the keys of these claims."""
+        row, certificate = tables.claim, tables.certificate
+        keys = sorted({item.key for item in claims})
+        query = (
+            select(row.c.key, row.c.part, certificate.c.name, certificate.c.owner)
+            .join(certificate, certificate.c.id == row.c.certificate_id)
+            .order_by(row.c.key, row.c.part)
+        )
+        found: list[Held] = []
+        for first in range(0, len(keys), _AT_ONCE):
+            some = query.where(row.c.key.in_(keys[first : first + _AT_ONCE]))
+            found += [
+                Held(Claim(item.key, item.part), item.name, item.owner) for item in self._connection.execute(some)
+            ]
+        return found
+
+    def release(self, certificate_id: str) -> None:
+        self._connection.execute(delete(tables.claim).where(tables.claim.c.certificate_id == certificate_id))

@@ -1,0 +1,54 @@
+"""Places and names that another certificate has already."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from certcore.certificate import CertificateSpec
+from certcore.rejection import Rejection
+from certcore.targets import Claim
+
+__all__ = ["Held", "claims_of", "clashes"]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A place, and the certificate that has it."""
+
+    claim: Claim
+    name: str
+    owner: str
+
+
+def claims_of(spec: CertificateSpec) -> list[Claim]:
+    return [claim for target in spec.targets for claim in target.claims()]
+
+
+def clashes(spec: CertificateSpec, held: Sequence[Held]) -> list[Rejection]:
+    """A rejection for each target whose place another certificate has, or another target of the same request."""
+    found: list[Rejection] = []
+    own: list[Claim] = []
+    for number, target in enumerate(spec.targets):
+        claims = target.claims()
+        if message := _taken(claims, held) or _twice(claims, own):
+            found.append(Rejection(field=f"targets.{number}", message=message))
+        own += claims
+    return found
+
+
+def _taken(claims: Collection[Claim], held: Sequence[Held]) -> str | None:
+    by_key: dict[str, list[Held]] = {}
+    for item in held:
+        by_key.setdefault(item.claim.key, []).append(item)
+    for claim in claims:
+        for other in by_key.get(claim.key, ()):
+            if claim.clashes(other.claim):
+                return f"{claim.key} is the place of certificate {other.name} of team {other.owner}"
+    return None
+
+
+def _twice(claims: Collection[Claim], own: Sequence[Claim]) -> str | None:
+    keys = {item.key for item in own}
+    for claim in claims:
+        if claim.key in keys and any(claim.clashes(other) for other in own):
+            return f"{claim.key} is the place of another target of this request"
+    return None

@@ -1,0 +1,105 @@
+"""A policy file is read strictly: what can't be meant is refused, with its field."""
+
+import json
+from typing import Any
+
+import pytest
+
+from certcore.policy.document import Policy
+from certcore.policy.file import policy_digest, read_policy
+from certcore.policy.text import parse_policy_text
+from certcore.rejection import RejectedError
+from tests.unit.certcore.policy.samples import KINDS, POLICY
+
+
+def faults(data: object) -> dict[str, str]:
+    with pytest.raises(RejectedError) as refused:
+        read_policy(data, KINDS)
+    return {item.field: item.message for item in refused.value.rejections}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    policy: dict[str, Any] = json.loads(json.dumps(POLICY))
+    *way, last = path.split(".")
+    at: Any = policy
+    for step in way:
+        at = at[int(step) if isinstance(at, list) else step]
+    at[int(last) if isinstance(at, list) else last] = value
+    return policy
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field", "message"),
+    [
+        ("version", 2, "version", ""),
+        ("zones.public", ["co.uk"], "zones.public.0", "is a public suffix"),
+        ("zones.public", ["github.io"], "zones.public.0", "is a public suffix"),
+        ("zones.public", ["*.example.org"], "zones.public.0", "has a wildcard"),
+        ("zones.public", ["münchen.example"], "zones.public.0", "is not ASCII"),
+        ("zones.public", ["a..b"], "zones.public.0", "is no DNS name"),
+        ("zones.public", ["10.0.0.1"], "zones.public.0", "is an address"),
+        ("zones.public", ["corp.example.org"], "zones", "is an internal and a public zone"),
+        ("zones.hidden", [], "zones.hidden", "is not a field of a policy"),
+        ("cas.private", ["other"], "cas.private", "is neither among internal nor among public"),
+        ("teams.shop.subtrees", ["org"], "teams.shop.subtrees.0", "is a public suffix"),
+        ("teams.shop.domains", ["*.co.uk"], "teams.shop.domains.0", "is a public suffix"),
+        ("teams.shop.groups", ["nobody"], "teams.shop.groups", "is no group of this policy"),
+        ("teams.shop.color", "red", "teams.shop.color", "is not a field of a policy"),
+        ("teams.shop.places.0.kind", "cdn", "teams.shop.places.0.kind", "must be one of files, haproxy, kubernetes"),
+        ("teams.shop.places.0.pod", "*", "teams.shop.places.0.pod", "is no field of a place of the kind kubernetes"),
+        ("teams.shop.places.0.namespace", "a*b", "teams.shop.places.0.namespace", "must be a name, `*`"),
+        ("teams.shop.places.2", {"kind": "files", "site": "*"}, "teams.shop.places.2.store", "is missing"),
+        ("rules.0.match.teams", ["press"], "rules.0.match.teams", "is no team of this policy"),
+        ("rules.0.match.cas", ["press"], "rules.0.match.cas", "is no CA of this policy"),
+        ("rules.0.match.target_kinds", ["cdn"], "rules.0.match.target_kinds", "is none of"),
+        ("rules.0.match.domains", [], "rules.0.match", ""),
+        ("rules.0.approvals", [{"group": "press"}], "rules.0.approvals", "is no group of this policy"),
+        ("rules.0.approvals", [{"group": "security", "count": 0}], "rules.0.approvals.0.count", ""),
+        ("rules.0.approvals", [{"count": 1}, {"count": 2}], "rules.0.approvals", "is given twice"),
+        ("rules.0.pending", "soon", "rules.0.pending", "is no span of time"),
+        ("rules.0.pending", 14, "rules.0.pending", "is no span of time"),
+        ("rules.0.name", "public", "rules", "is given twice"),
+        ("groups.own-team", ["eve"], "groups.own-team", "is reserved"),
+    ],
+)
+def test_what_can_not_be_meant_is_refused_with_its_field(path: str, value: Any, field: str, message: str) -> None:
+    found = faults(changed(path, value))
+    assert any(name.startswith(field) and message in told for name, told in found.items()), found
+
+
+def test_a_rule_without_approvals_must_say_so() -> None:
+    assert faults(changed("rules.0", {"name": "open"})) == {"rules.0.approvals": "is missing"}
+
+
+@pytest.mark.parametrize("data", [None, [], "policy", 7])
+def test_what_is_no_mapping_is_refused(data: object) -> None:
+    assert faults(data) == {"policy": "must be a mapping"} or "policy" in faults(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("teams: {shop: {}, shop: {}}", "a key is given twice at line 1 column 19"),
+        ("a: &x [1]\nb: *x", "an alias is not allowed at line 2 column 4"),
+        ("a: [", "is no YAML"),
+        ("!!python/object/apply:os.system ['true']", "is no YAML"),
+        ("\x00", "is no YAML"),
+    ],
+)
+def test_text_that_hides_something_is_refused(text: str, message: str) -> None:
+    with pytest.raises(RejectedError, match=message):
+        parse_policy_text(text.encode())
+
+
+def test_the_digest_is_of_what_the_policy_says() -> None:
+    policy = read_policy(POLICY, KINDS)
+    turned = dict(reversed([*POLICY.items()]))
+    assert policy_digest(policy) == policy_digest(read_policy(turned, KINDS))
+    assert policy_digest(policy) != policy_digest(read_policy(changed("rules.1.most", 51), KINDS))
+
+
+def test_what_is_kept_is_read_as_it_was() -> None:
+    policy = read_policy(POLICY, KINDS)
+    kept = Policy.model_validate_json(policy.model_dump_json(exclude_defaults=True))
+    assert kept == policy
+    assert policy_digest(kept) == policy_digest(policy)
