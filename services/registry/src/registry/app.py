@@ -1,6 +1,5 @@
 """The registry, put together: the only place that builds its objects."""
 
-import os
 import platform
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -16,7 +15,6 @@ from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
 from certcore import subjects
-from certcore.api import Role
 from certcore.clock import system_clock
 from certcore.door import RequestDoor
 from certcore.events import Event
@@ -38,8 +36,7 @@ from registry.adapters.bus_state import BusWatch
 from registry.adapters.jetstream import JetStream
 from registry.adapters.outbox import SOURCE, Bell, Outbox
 from registry.adapters.relay import Relay
-from registry.adapters.store import Store, Transaction
-from registry.domain.access import Principal
+from registry.adapters.store import Store
 from registry.domain.alarm import Patience
 from registry.handlers.alarms import Alarms
 from registry.handlers.anchoring import Anchoring
@@ -48,12 +45,14 @@ from registry.handlers.challenges import Challenges
 from registry.handlers.changes import Changes
 from registry.handlers.deployments import Deployments
 from registry.handlers.feed import Feed
+from registry.handlers.first_token import make_first_token
 from registry.handlers.health import HealthSweep
 from registry.handlers.http.alerts_api import alerts_router
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.certificates_api import certificates_router
 from registry.handlers.http.challenges_api import challenges_router
+from registry.handlers.http.described import DescribedApi
 from registry.handlers.http.events_api import events_router
 from registry.handlers.http.faults import Faults
 from registry.handlers.http.heartbeats_api import heartbeats_router
@@ -63,8 +62,10 @@ from registry.handlers.http.requests_api import requests_router
 from registry.handlers.http.reseals_api import reseals_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
+from registry.handlers.http.tokens_api import tokens_router
 from registry.handlers.intake import Intake
 from registry.handlers.last_values import LastValues
+from registry.handlers.logins import Logins
 from registry.handlers.lost_certificates import LostCertificates
 from registry.handlers.renewals import Renewals
 from registry.handlers.replay import Replays
@@ -79,6 +80,7 @@ from registry.handlers.resealing import Resealing
 from registry.handlers.restoration import Restoration
 from registry.handlers.reviews import Reviews
 from registry.handlers.stream_watch import StreamWatch
+from registry.handlers.tokens import Tokens
 from registry.handlers.upkeep import Upkeep
 from registry.handlers.watch import Watch
 from registry.handlers.web.page import page_router
@@ -89,11 +91,6 @@ __all__ = ["MIGRATIONS", "create_app"]
 log = structlog.get_logger()
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_FIRST_TOKEN: Final = Principal(
-    "admin",
-    "platform",
-    frozenset({Role.VIEWER, Role.REQUESTER, Role.APPROVER, Role.OPERATOR, Role.AUDITOR}),
-)
 # A bundle sealed to hundreds of sites is the largest that anybody sends.
 _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _REPORTS_AT_ONCE: Final = 16
@@ -112,8 +109,7 @@ def create_app(settings: Settings) -> FastAPI:
     bell, standstill = Bell(), Standstill()
     background = Background(service=Service.REGISTRY, metrics=metrics, clock=system_clock)
     broker = make_broker(settings.bus, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=metrics)
-    jetstream = JetStream(broker=broker)
-    outbox = Outbox(clock=system_clock, new_id=_new_id)
+    jetstream, outbox = JetStream(broker=broker), Outbox(clock=system_clock, new_id=_new_id)
     changes = Changes(outbox=outbox, clock=system_clock)
     kinds = load_target_kinds()
     requests = Requests(
@@ -145,7 +141,7 @@ def create_app(settings: Settings) -> FastAPI:
         **site_reports.handlers(),
     }
     intake = Intake(store=store, requests=requests, door=door, outbox=outbox, bell=bell, clock=system_clock)
-    alarms = Alarms(outbox=outbox, clock=system_clock)
+    alarms, feed = Alarms(outbox=outbox, clock=system_clock), Feed(store=store, bell=bell)
     watch = Watch(
         store=store,
         alarms=alarms,
@@ -167,7 +163,6 @@ def create_app(settings: Settings) -> FastAPI:
         alarms=alarms,
         folder=settings.state_folder,
     )
-    feed = Feed(store=store, bell=bell)
     relay = Relay(
         store=store, jetstream=jetstream, bell=bell, clock=system_clock, tracer=telemetry.tracer, metrics=metrics
     )
@@ -181,7 +176,9 @@ def create_app(settings: Settings) -> FastAPI:
     }
     for name, loop in loops.items():
         background.add(name, loop)
+    logins = Logins(store=store, clock=system_clock, metrics=metrics, longest_delay_s=settings.failed_login_delay_s)
     for name, every_s, work in (
+        ("logins", settings.logins_every_s, logins.keep),
         ("renewals", settings.renewal_sweep_every_s, renewals.sweep),
         ("reseals", settings.renewal_sweep_every_s, resealing.sweep),
         ("challenges", _CHALLENGES_EVERY_S, challenges.sweep),
@@ -216,11 +213,12 @@ def create_app(settings: Settings) -> FastAPI:
             await stack.enter_async_context(
                 watch.running(platform.node(), failed=lambda: background.gave_up is not None)
             )
-            await _make_first_token(store, settings.state_folder)
+            await make_first_token(store, settings.state_folder, clock=system_clock)
             await stack.enter_async_context(broker)
             await broker.start()
             # Before anything is decided, read or published.
             await restoration.begin()
+            stack.push_async_callback(logins.keep_at_the_end)
             stack.push_async_callback(anchoring.anchor_at_the_end)
             stack.push_async_callback(background.stop)
             await background.start()
@@ -228,12 +226,17 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     app = _fastapi(lifespan, telemetry, leave=bell.silence)
-    app.state.authenticator = authenticator = Authenticator(store=store, clock=system_clock)
+    app.state.authenticator = authenticator = Authenticator(store=store, clock=system_clock, logins=logins)
     app.state.gave_up = lambda: background.gave_up
     routers = (
         requests_router(store=store, requests=requests, door=door, bell=bell),
         certificates_router(store=store, renewals=renewals, bell=bell),
         sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
+        tokens_router(
+            store=store,
+            tokens=Tokens(store=store, clock=system_clock, new_token=new_token, hash_token=hash_token),
+            clock=system_clock,
+        ),
         services_router(
             store=store,
             bundles=Bundles(store=store, changes=changes, bell=bell, clock=system_clock),
@@ -266,7 +269,7 @@ def _fastapi(
     *,
     leave: Callable[[], None],
 ) -> FastAPI:
-    app = FastAPI(
+    app = DescribedApi(
         title="certbus registry",
         version="1",
         lifespan=lifespan,
@@ -347,23 +350,3 @@ def _patience(settings: Settings) -> Patience:
 
 def _new_id() -> str:
     return str(uuid.uuid4())
-
-
-async def _make_first_token(store: Store, folder: Path) -> None:
-    path = folder / "tokens" / "admin"
-
-    def work(transaction: Transaction) -> bool:
-        if transaction.tokens.exist():
-            return False
-        token = new_token()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Written before it is known: after a crash in between, the next start makes another.
-        path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(token + "\n")
-        transaction.tokens.add(hash_token(token), _FIRST_TOKEN, now=system_clock())
-        return True
-
-    if await store.write(work):
-        log.info("first_token_made", path=str(path))
