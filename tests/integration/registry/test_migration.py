@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,6 @@ from certcore.targets import FILES, HAPROXY, KUBERNETES, TargetKinds
 from certkit.transactions import Database
 from registry.adapters import tables
 from registry.adapters.store import Transaction
-from registry.domain.access import Principal
 from registry.domain.rollout import Rollout
 from registry.handlers.levels import expectations, issue_orders
 from tests.integration.registry.bodies import encoded
@@ -184,25 +182,6 @@ async def test_every_row_is_there_as_it_was(home: Home) -> None:
     assert {row["name"] for row in await home.rows("request")} == {
         row["name"] for row in home.stored.rows["certificate"]
     }
-
-
-async def test_tokens_go_on_and_are_known_by_who_made_them(home: Home) -> None:
-    found = {row["subject"]: row for row in await home.rows("token")}
-    assert found["admin"]["roles"] == ["admin", "operator"]
-    assert found["olga"]["roles"] == ["operator"]
-    assert (found["olga"]["kind"], found["olga"]["made_by"]) == ("person", ["admin"])
-    assert (found["site1-syncer"]["kind"], found["page"]["kind"]) == ("service", "session")
-    assert len({row["id"] for row in found.values()}) == len(found)
-    for row, stored in zip(await home.rows("token"), home.stored.rows["token"], strict=True):
-        assert (row["sha256"], row["expires_at"]) == (stored["sha256"], stored["expires_at"])
-        opened = await home.world.store.read(partial(opens, row["sha256"]))
-        assert opened is not None
-        assert (opened.subject, opened.owner, opened.token_id) == (stored["subject"], stored["owner"], row["id"])
-    assert await home.world.store.read(lambda transaction: transaction.tokens.chain("olga")) == {"admin"}
-
-
-def opens(sha256: str, transaction: Transaction) -> Principal | None:
-    return transaction.tokens.principal(sha256, NOON)
 
 
 async def test_the_secrets_of_a_site_are_rows_of_their_own(home: Home) -> None:
