@@ -1,5 +1,6 @@
 """What is kept of logins: failed ones, last uses, who made whose tokens; the registry's own objects, no process."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -9,21 +10,28 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Row, Table, select
 from starlette.requests import Request
+from starlette.types import Message
 
 from certcore.api import Role
 from registry.adapters import tables
+from registry.adapters.outbox import Bell
 from registry.adapters.store import Transaction
 from registry.domain.access import Party, Principal, same_person
 from registry.domain.errors import ConflictError, TooManyError
+from registry.handlers.feed import Feed
 from registry.handlers.first_token import make_first_token
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
+from registry.handlers.http.events_api import events_router
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.logins import Logins
+from registry.handlers.replay import Replays
 from registry.handlers.tokens import Tokens
 from tests.integration.registry.world import NOON, World, a_database, schema
+from tests.patience import HANG_S
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -46,6 +54,7 @@ class Seats:
             sleep=self._sleep,
         )
         self.authenticator = Authenticator(store=world.store, clock=world.clock, logins=self.logins)
+        self.acts = Tokens(store=world.store, clock=world.clock, new_token=new_token, hash_token=hash_token)
         self.meanwhile: list[str] = []
 
     async def _sleep(self, delay_s: float) -> None:
@@ -62,13 +71,15 @@ class Seats:
         )
 
     async def shown(self, token: str, address: str = "192.0.2.7") -> Principal:
-        scope = {
+        return await self.authenticator.caller(Request(self.scope(token, address)))
+
+    def scope(self, token: str, address: str = "192.0.2.7") -> dict[str, Any]:
+        return {
             "type": "http",
             "method": "GET",
             "client": (address, 1),
             "headers": [(b"authorization", f"Bearer {token}".encode())],
         }
-        return await self.authenticator.caller(Request(scope))
 
     async def fail(self, times: int, *, shown: str = GUESSED, address: str = "192.0.2.7") -> None:
         for _ in range(times):
@@ -191,13 +202,47 @@ async def test_a_first_token_is_made_where_no_other_could_make_tokens(seats: Sea
 
 
 async def test_two_admins_end_each_other_and_one_stays(seats: Seats) -> None:
-    acts = Tokens(store=seats.world.store, clock=seats.world.clock, new_token=new_token, hash_token=hash_token)
     await seats.add("one", replace(ROOT, subject="one"))
     await seats.add("two", replace(ROOT, subject="two"))
     one, two = await seats.shown("one"), await seats.shown("two")
-    await acts.revoke(two.token_id, one)
+    await seats.acts.revoke(two.token_id, one)
     with pytest.raises(ConflictError, match="last token"):
-        await acts.revoke(one.token_id, one)
+        await seats.acts.revoke(one.token_id, one)
     # Rotated, it may go: another one has come.
-    await acts.rotate(one.token_id, one)
-    await acts.revoke(one.token_id, one)
+    await seats.acts.rotate(one.token_id, one)
+    await seats.acts.revoke(one.token_id, one)
+
+
+async def test_who_follows_the_events_is_cut_off_when_the_token_has_ended(seats: Seats) -> None:
+    await seats.add("valid", replace(ROOT, roles=frozenset({Role.VIEWER})))
+    store, clock, bell = seats.world.store, seats.world.clock, Bell()
+    app, begun = FastAPI(), asyncio.Event()
+    app.state.authenticator = seats.authenticator
+    app.include_router(
+        events_router(
+            store=store,
+            feed=Feed(store=store, bell=bell),
+            bell=bell,
+            replays=Replays(store=store, bell=bell, clock=clock),
+            authenticator=seats.authenticator,
+            clock=clock,
+        )
+    )
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            assert message["status"] == 200
+            begun.set()
+
+    scope = seats.scope("valid") | {"path": "/v1/events", "query_string": b"since=now", "app": app}
+    async with asyncio.timeout(HANG_S):
+        following = asyncio.create_task(app(scope, receive, send))
+        await begun.wait()
+        found = await seats.shown("valid")
+        await seats.acts.revoke(found.token_id, found)
+        seats.world.now += timedelta(minutes=1)
+        await following

@@ -248,7 +248,14 @@ def create_app(settings: Settings) -> FastAPI:
         challenges_router(store=store, challenges=challenges),
         alerts_router(store=store),
         issued_router(restoration=restoration),
-        events_router(store=store, feed=feed, bell=bell, replays=Replays(store=store, bell=bell, clock=system_clock)),
+        events_router(
+            store=store,
+            feed=feed,
+            bell=bell,
+            replays=Replays(store=store, bell=bell, clock=system_clock),
+            authenticator=authenticator,
+            clock=system_clock,
+        ),
         page_router(store=store, authenticator=authenticator, clock=system_clock),
     )
     return _with_routes(app, routers, health_routes(readiness=readiness, metrics=metrics))

@@ -26,6 +26,7 @@ __all__ = [
     "owner_for",
     "owner_listed",
     "require",
+    "require_person",
     "same_person",
     "sees",
 ]
@@ -54,6 +55,11 @@ class Principal:
     made_by: tuple[str, ...] = ()
     token_id: str = ""
     groups: frozenset[str] = frozenset()
+
+    @property
+    def is_workload(self) -> bool:
+        """A program, of a team or one of ours: it never approves."""
+        return self.kind is not TokenKind.PERSON
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,16 @@ def require(principal: Principal, *roles: Role) -> None:
     if principal.roles.isdisjoint(roles):
         names = " or ".join(role.value for role in roles)
         raise ForbiddenError(f"{principal.subject} needs the role {names}")
+
+
+def require_person(principal: Principal) -> None:
+    """Check that somebody decides, and no program for them.
+
+    Raises:
+        ForbiddenError: it is a workload, whatever its roles.
+    """
+    if principal.is_workload:
+        raise ForbiddenError(f"{principal.subject} is a {principal.kind}: only people approve")
 
 
 def sees(principal: Principal, owner: str) -> bool:

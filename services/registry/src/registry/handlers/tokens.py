@@ -102,7 +102,7 @@ class Tokens:
 
 
 def _of(transaction: Transaction, token_id: str, caller: Principal) -> Token:
-    token = transaction.tokens.get(token_id)
+    token = transaction.tokens.hold(token_id)
     if token is None or not (Role.ADMIN in caller.roles or is_own_token(caller, token.principal)):
         raise NotFoundError(f"there is no token {token_id}")
     return token

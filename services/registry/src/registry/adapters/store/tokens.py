@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, literal, or_, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, literal, or_, select, tuple_, update
 
 from certcore.api import Role
 from certcore.tokens import TokenKind
@@ -79,7 +79,14 @@ class Tokens:
 
     def get(self, token_id: str) -> Token | None:
         """The token with this public id, also one that has ended."""
-        found = self._connection.execute(select(_ROW).where(_ROW.c.id == token_id).with_for_update()).one_or_none()
+        return self._one(select(_ROW).where(_ROW.c.id == token_id))
+
+    def hold(self, token_id: str) -> Token | None:
+        """Likewise, to change it: nobody else does before the end of the transaction."""
+        return self._one(select(_ROW).where(_ROW.c.id == token_id).with_for_update())
+
+    def _one(self, query: Select[Any]) -> Token | None:
+        found = self._connection.execute(query).one_or_none()
         return _token(found) if found is not None else None
 
     def page(

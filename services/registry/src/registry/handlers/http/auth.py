@@ -12,7 +12,7 @@ from certcore.api import Role
 from certcore.clock import Clock
 from certcore.tokens import TokenKind
 from registry.adapters.store import Store, Transaction
-from registry.domain.access import PAGE, Principal, require
+from registry.domain.access import PAGE, Principal, require, require_person
 from registry.domain.token import Unfit, fault_of
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.logins import Logins
@@ -71,6 +71,11 @@ class Authenticator:
         self._logins.succeeded(sha256, found, now)
         return found.principal
 
+    async def still_opens(self, caller: Principal) -> bool:
+        """Whether the caller's token still opens something, for an answer that goes on for long."""
+        found = await self._store.read(lambda transaction: transaction.tokens.get(caller.token_id))
+        return found is not None and fault_of(found, self._clock()) is None
+
     def new_code(self, maker: Principal) -> str:
         """A code for one sign-in to the page."""
         code, now = secrets.token_urlsafe(24), self._clock()
@@ -128,11 +133,17 @@ def having(*roles: Role) -> Callable[[Caller], Awaitable[Principal]]:
     return check
 
 
+async def _approver(caller: Caller) -> Principal:
+    require(caller, Role.APPROVER)
+    require_person(caller)
+    return caller
+
+
 Viewer = Annotated[
     Principal, Depends(having(Role.VIEWER, Role.OPERATOR, Role.APPROVER, Role.AUDITOR, Role.REQUESTER))
 ]
 Requester = Annotated[Principal, Depends(having(Role.REQUESTER, Role.OPERATOR))]
-Approver = Annotated[Principal, Depends(having(Role.APPROVER))]
+Approver = Annotated[Principal, Depends(_approver)]
 Admin = Annotated[Principal, Depends(having(Role.ADMIN))]
 Operator = Annotated[Principal, Depends(having(Role.OPERATOR))]
 IssuerService = Annotated[Principal, Depends(having(Role.ISSUER))]
