@@ -1,5 +1,6 @@
 import asyncio
 import json
+import stat
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -107,6 +108,34 @@ async def test_an_internal_request_needs_nobody_and_is_seen_everywhere(registry:
     table = await certbus("cert", "list")
     assert "plain" in table.out
     assert table.out.startswith("NAME")
+
+
+async def test_a_token_goes_into_a_file_and_is_ended_by_its_id(registry: RunningRegistry, tmp_path: Path) -> None:
+    file = tmp_path / "tess"
+    words = ("token", "make", "tess", "--owner", "team-shop", "--role", "viewer", "--days", "7", "--to", str(file))
+    made = await certbus(*words, "-o", "json")
+    assert (made.code, made.json["token"]) == (ExitCode.OK, "")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert (await certbus(*words)).code == ExitCode.INVALID
+    as_tess = ("--token-file", str(file), "--url", registry.url)
+    listed = await certbus("token", "list", *as_tess, "-o", "json")
+    assert [item["id"] for item in listed.json["items"]] == [made.json["id"]]
+    assert "tess" in (await certbus("token", "list")).out
+    # It takes the old one's place, in the file as well.
+    rotated = await certbus("token", "rotate", made.json["id"], "--to", str(file), *as_tess, "-o", "json")
+    assert (rotated.code, rotated.json["expires_at"]) == (ExitCode.OK, made.json["expires_at"])
+    assert (await certbus("token", "revoke", rotated.json["id"], *as_tess)).code == ExitCode.OK
+    assert (await certbus("token", "list", *as_tess)).code == ExitCode.NOT_ALLOWED
+    ended = await certbus("token", "list", "--ended", "-o", "json")
+    assert ended.json == api(registry, "/v1/tokens?ended=true&limit=500")
+    for refused, code in (
+        (("make", "eve", "--owner", "team-shop", "--role", "king", "--to", str(tmp_path / "eve")), ExitCode.INVALID),
+        (("make", "eve", "--owner", "team-shop", "--to", str(tmp_path / "no" / "eve")), ExitCode.INVALID),
+        (("make", "eve", "--owner", "team-shop", "--as", "ana", "--to", str(tmp_path / "eve")), ExitCode.NOT_ALLOWED),
+        (("revoke", "nothing"), ExitCode.NOT_FOUND),
+    ):
+        assert (await certbus("token", *refused)).code == code
+    assert not (tmp_path / "eve").exists()
 
 
 async def test_a_request_comes_from_a_file_or_stdin_too(tmp_path: Path) -> None:

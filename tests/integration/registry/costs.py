@@ -12,6 +12,7 @@ from typing import Any, Final
 import httpx
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, Engine, event
 
 from certcore import subjects
@@ -27,14 +28,17 @@ from registry.domain.access import Principal
 from registry.domain.alarm import Letters, Patience
 from registry.handlers.alarms import Alarms
 from registry.handlers.http.alerts_api import alerts_router
-from registry.handlers.http.auth import Authenticator, hash_token
+from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.certificates_api import certificates_router
 from registry.handlers.http.paging import cursor_of
 from registry.handlers.http.problems import install_problems
 from registry.handlers.http.requests_api import requests_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
+from registry.handlers.http.tokens_api import tokens_router
+from registry.handlers.logins import Logins
 from registry.handlers.reviews import Reviews
+from registry.handlers.tokens import Tokens
 from registry.handlers.upkeep import Upkeep
 from registry.handlers.watch import Watch
 from registry.handlers.web.page import page_router
@@ -131,7 +135,8 @@ def routed(made: World) -> tuple[FastAPI, set[str]]:
     """The application, and the paths that can be read."""
     bell, app, paths = Bell(), FastAPI(), set()
     install_problems(app)
-    app.state.authenticator = authenticator = Authenticator(store=made.store, clock=made.clock)
+    logins = Logins(store=made.store, clock=made.clock, metrics=CollectorRegistry(), longest_delay_s=0.0)
+    app.state.authenticator = authenticator = Authenticator(store=made.store, clock=made.clock, logins=logins)
     for router in (
         requests_router(store=made.store, requests=made.requests, door=RequestDoor(made.kinds), bell=bell),
         certificates_router(store=made.store, requests=made.requests, renewals=made.renewals, bell=bell),
@@ -142,6 +147,11 @@ def routed(made: World) -> tuple[FastAPI, set[str]]:
             enrolled=lambda: None,
         ),
         services_router(store=made.store, bundles=made.bundles, levels=made.levels, clock=made.clock),
+        tokens_router(
+            store=made.store,
+            tokens=Tokens(store=made.store, clock=made.clock, new_token=new_token, hash_token=hash_token),
+            clock=made.clock,
+        ),
         alerts_router(store=made.store),
         page_router(store=made.store, authenticator=authenticator, clock=made.clock),
     ):

@@ -109,12 +109,21 @@ def before(*, many: int) -> Before:
         {"name": f"{site}-{service}", "site": site, "service": service, "public_key": f"key of {site} {service}"}
         for site, service in (("site1", "syncer"), ("site1", "pusher"), ("site2", "syncer"))
     ]
-    rows["token"].append(
-        {"sha256": "a" * 64, "subject": "admin", "owner": "platform", "roles": ["operator"], "created_at": NOON}
+    rows["token"] += [
+        {"sha256": sign * 64, "subject": subject, "owner": owner, "roles": roles, "created_at": NOON}
         | dict.fromkeys(("site", "service", "expires_at"))
-    )
+        for sign, subject, owner, roles in (
+            ("a", "admin", "platform", ["operator"]),
+            ("b", "olga", "platform", ["operator"]),
+            ("c", "site1-syncer", "certbus", ["deliverer"]),
+            ("d", "page", "page", ["auditor", "viewer"]),
+        )
+    ]
     rows["inbox"].append({"source": "issuer", "event_id": "1", "handled_at": NOON})
-    rows["audit"].append({"time": NOON, "actor": "ana", "action": "request", "object": "x", "detail": ""})
+    rows["audit"] += [
+        {"time": NOON, "actor": "ana", "action": "request", "object": "x", "detail": ""},
+        {"time": NOON, "actor": "admin", "action": "make token", "object": "olga", "detail": "operator"},
+    ]
     _add(found, "waiting", state="waiting_for_approval", spec=spec_of("waiting", exposure="public"), approved=False)
     _add(found, "denied", state="denied", spec=spec_of("denied", exposure="public"), approved=False)
     _add(found, "approved", state="approved", ordered=1)

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,52 +12,71 @@ import pytest
 import pytest_asyncio
 
 from certcore.api import Problem, Role
+from tests.integration.registry.bodies import a_body
 from tests.registry_process import Person, RunningRegistry
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="package")]
 
 LOOKING = {Role.VIEWER, Role.REQUESTER, Role.APPROVER, Role.OPERATOR, Role.AUDITOR}
 ASKING = {Role.REQUESTER, Role.OPERATOR}
+SEEING_ALL = {Role.APPROVER, Role.OPERATOR, Role.AUDITOR}
+EVERYBODY = set(Role)
 
-# Who may call each route, written by hand. None: everybody with a token, who then finds only what is theirs.
-MAY_CALL: dict[tuple[str, str], set[Role] | None] = {
-    ("POST", "/v1/requests"): ASKING,
-    ("GET", "/v1/requests"): LOOKING,
-    ("GET", "/v1/requests/{request_id}"): LOOKING,
-    ("POST", "/v1/requests/{request_id}/approve"): {Role.APPROVER},
-    ("POST", "/v1/requests/{request_id}/deny"): {Role.APPROVER},
-    ("GET", "/v1/certificates"): LOOKING,
-    ("GET", "/v1/certificates/{name}"): LOOKING,
-    ("POST", "/v1/certificates/{name}/renew"): ASKING,
-    ("GET", "/v1/sites"): LOOKING,
-    ("PUT", "/v1/sites/{name}"): {Role.OPERATOR},
-    ("GET", "/v1/sites/{name}/review"): LOOKING,
-    ("PUT", "/v1/sites/{name}/review"): {Role.DELIVERER},
-    ("POST", "/v1/tokens"): {Role.OPERATOR},
-    ("PUT", "/v1/bundles/{certificate_id}/{revision}"): {Role.ISSUER},
-    ("GET", "/v1/bundles/{certificate_id}/{revision}"): None,
-    ("PUT", "/v1/bundles/{certificate_id}/{revision}/keys"): {Role.ESCROW},
-    ("GET", "/v1/reseals"): {Role.ESCROW},
-    ("POST", "/v1/heartbeats"): {Role.ESCROW},
-    ("GET", "/v1/challenges"): {Role.DELIVERER},
-    ("PUT", "/v1/challenges/{site}/{token}"): {Role.ISSUER},
-    ("GET", "/v1/challenges/{site}/{token}"): {Role.ISSUER},
-    ("DELETE", "/v1/challenges/{site}/{token}"): {Role.ISSUER},
-    ("GET", "/v1/orders"): {Role.ISSUER},
-    ("POST", "/v1/issued"): {Role.ISSUER},
-    ("GET", "/v1/restore"): LOOKING,
-    ("GET", "/v1/deployments"): {Role.DELIVERER},
-    ("GET", "/v1/csrs"): {Role.DELIVERER},
-    ("GET", "/v1/services"): LOOKING,
-    ("GET", "/v1/alerts"): LOOKING,
-    ("GET", "/v1/expectations"): {Role.MONITOR},
-    ("GET", "/v1/events"): LOOKING,
-    ("POST", "/v1/events/replay"): {Role.OPERATOR},
-    ("POST", "/v1/certificates/{name}/approval"): ASKING,
-    ("GET", "/v1/policy"): {Role.AUDITOR, Role.OPERATOR},
-    ("POST", "/v1/policy/test"): ASKING,
-    ("POST", "/v1/sign-in-codes"): {Role.OPERATOR},
+
+@dataclass(frozen=True)
+class Door:
+    """Who gets through where it is about what their own team has, or about nobody's; and, where a route is about
+    something that a team has, who gets through to that of another. None: everybody with a token, who then finds only
+    what is theirs.
+    """
+
+    own: set[Role] | None
+    foreign: set[Role] | None = None
+
+
+# Written by hand.
+MAY_CALL: dict[tuple[str, str], Door] = {
+    ("POST", "/v1/requests"): Door(ASKING),
+    ("GET", "/v1/requests"): Door(LOOKING),
+    ("GET", "/v1/requests/{request_id}"): Door(LOOKING, SEEING_ALL),
+    ("POST", "/v1/requests/{request_id}/approve"): Door({Role.APPROVER}, {Role.APPROVER}),
+    ("POST", "/v1/requests/{request_id}/deny"): Door({Role.APPROVER}, {Role.APPROVER}),
+    ("GET", "/v1/certificates"): Door(LOOKING),
+    ("GET", "/v1/certificates/{name}"): Door(LOOKING, SEEING_ALL),
+    ("POST", "/v1/certificates/{name}/renew"): Door(ASKING, {Role.OPERATOR}),
+    ("POST", "/v1/certificates/{name}/approval"): Door(ASKING, {Role.OPERATOR}),
+    ("GET", "/v1/policy"): Door({Role.AUDITOR, Role.OPERATOR}),
+    ("POST", "/v1/policy/test"): Door(ASKING),
+    ("GET", "/v1/sites"): Door(LOOKING),
+    ("PUT", "/v1/sites/{name}"): Door({Role.OPERATOR}),
+    ("GET", "/v1/sites/{name}/review"): Door(LOOKING),
+    ("PUT", "/v1/sites/{name}/review"): Door({Role.DELIVERER}),
+    ("GET", "/v1/tokens"): Door(EVERYBODY),
+    ("POST", "/v1/tokens"): Door({Role.ADMIN}),
+    ("POST", "/v1/tokens/{token_id}/rotate"): Door(EVERYBODY, {Role.ADMIN}),
+    ("DELETE", "/v1/tokens/{token_id}"): Door(EVERYBODY, {Role.ADMIN}),
+    ("PUT", "/v1/bundles/{certificate_id}/{revision}"): Door({Role.ISSUER}),
+    ("GET", "/v1/bundles/{certificate_id}/{revision}"): Door(None),
+    ("PUT", "/v1/bundles/{certificate_id}/{revision}/keys"): Door({Role.ESCROW}),
+    ("GET", "/v1/reseals"): Door({Role.ESCROW}),
+    ("POST", "/v1/heartbeats"): Door({Role.ESCROW}),
+    ("GET", "/v1/challenges"): Door({Role.DELIVERER}),
+    ("PUT", "/v1/challenges/{site}/{token}"): Door({Role.ISSUER}),
+    ("GET", "/v1/challenges/{site}/{token}"): Door({Role.ISSUER}),
+    ("DELETE", "/v1/challenges/{site}/{token}"): Door({Role.ISSUER}),
+    ("GET", "/v1/orders"): Door({Role.ISSUER}),
+    ("POST", "/v1/issued"): Door({Role.ISSUER}),
+    ("GET", "/v1/restore"): Door(LOOKING),
+    ("GET", "/v1/deployments"): Door({Role.DELIVERER}),
+    ("GET", "/v1/csrs"): Door({Role.DELIVERER}),
+    ("GET", "/v1/services"): Door(LOOKING),
+    ("GET", "/v1/alerts"): Door(LOOKING),
+    ("GET", "/v1/expectations"): Door({Role.MONITOR}),
+    ("GET", "/v1/events"): Door(LOOKING),
+    ("POST", "/v1/events/replay"): Door({Role.OPERATOR}),
+    ("POST", "/v1/sign-in-codes"): Door({Role.OPERATOR}),
 }
+OF_A_TEAM = [route for route, door in MAY_CALL.items() if door.foreign is not None]
 OPEN_TO_ALL = {"/openapi.json", "/healthz", "/readyz", "/metrics", "/assets/page.css", "/assets/page.js"}
 
 # Bodies that pass a route's model and then meet something that isn't there.
@@ -76,14 +96,18 @@ BODIES: dict[tuple[str, str], object] = {
 }
 
 
+NOTHING: Mapping[str, str] = {}
+
+
 @dataclass(frozen=True)
 class Route:
     method: str
     template: str
 
-    async def call(self, person: Person, **options: object) -> httpx.Response:
-        path = re.sub(r"\{revision\}", "1", self.template)
-        path = re.sub(r"\{\w+\}", "nowhere", path)
+    async def call(self, person: Person, about: Mapping[str, str] = NOTHING, **options: object) -> httpx.Response:
+        """What its path is `about`, by the names in braces; what isn't given is nowhere."""
+        named = {"revision": "1", **about}
+        path = re.sub(r"\{(\w+)\}", lambda part: named.get(part[1], "nowhere"), self.template)
         if self.template == "/v1/events":
             # It never ends: only its beginning is looked at.
             request = person.http.build_request(self.method, path, headers=person.headers)
@@ -99,10 +123,50 @@ class Route:
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def by_role(registry: RunningRegistry) -> dict[Role, Person]:
     people: dict[Role, Person] = {
-        role: await registry.person(f"only-{role.value}", role) for role in Role if role is not Role.DELIVERER
+        role: await registry.person(f"only-{role.value}", role, owner=Teams.ours)
+        for role in Role
+        if role is not Role.DELIVERER
     }
-    people[Role.DELIVERER] = await registry.service("site1-syncer", Role.DELIVERER, site="site1", kind="syncer")
+    people[Role.DELIVERER] = await registry.service("only-deliverer", Role.DELIVERER, site="site1", kind="syncer")
     return people
+
+
+class Teams:
+    """What two teams have, `ours` being that of `by_role`: a certificate each, and tokens as they are asked for."""
+
+    ours, theirs = "matrix", "matrix-neighbour"
+
+    def __init__(self, registry: RunningRegistry) -> None:
+        self._registry = registry
+        self._has: dict[str, dict[str, str]] = {}
+
+    async def start(self) -> None:
+        for team in (self.ours, self.theirs):
+            asker = await self._registry.person(f"{team}-asker", Role.REQUESTER, owner=team)
+            view = (await asker.post("/v1/requests", json=a_body(f"{team}-app"))).json()
+            self._has[team] = {"name": view["name"], "request_id": view["id"]}
+
+    async def own(self, role: Role, template: str) -> dict[str, str]:
+        if "{token_id}" in template:
+            return {"token_id": await self._token(f"only-{role.value}", self.ours)}
+        return self._has[self.ours]
+
+    async def foreign(self, template: str) -> dict[str, str]:
+        if "{token_id}" in template:
+            return {"token_id": await self._token("neighbour", self.theirs)}
+        return self._has[self.theirs]
+
+    async def _token(self, subject: str, owner: str) -> str:
+        order = {"subject": subject, "owner": owner, "roles": []}
+        made: str = (await self._registry.admin.post("/v1/tokens", json=order)).json()["id"]
+        return made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def teams(registry: RunningRegistry) -> Teams:
+    made = Teams(registry)
+    await made.start()
+    return made
 
 
 def status_of(response: httpx.Response, expected: int) -> Problem:
@@ -116,21 +180,26 @@ async def test_every_route_stands_in_the_table(registry: RunningRegistry) -> Non
     assert routes == set(MAY_CALL)
 
 
+def is_through(response: httpx.Response, *, found: bool) -> bool:
+    """Whether the caller was let through; where it is about something that is there, 404 means no."""
+    assert response.status_code < 500, response.text
+    return response.status_code not in ({401, 403, 404} if found else {401, 403})
+
+
 @pytest.mark.parametrize(("method", "template"), list(MAY_CALL))
 async def test_a_route_lets_through_its_roles_and_nobody_else(
     registry: RunningRegistry, by_role: dict[Role, Person], method: str, template: str
 ) -> None:
     route = Route(method, template)
-    allowed = MAY_CALL[method, template]
+    door = MAY_CALL[method, template]
     before = registry.process.counts()
     status_of(await route.call(registry.nobody), 401)
     for role, person in by_role.items():
         response = await route.call(person)
-        if allowed is None:
+        if door.own is None:
             status_of(response, 404)
-        elif role in allowed:
-            assert response.status_code not in {401, 403}, f"{role}: {response.text}"
-            assert response.status_code < 500, f"{role}: {response.text}"
+        elif role in door.own:
+            assert is_through(response, found=False), f"{role}: {response.text}"
             before = registry.process.counts()
         else:
             refused = status_of(response, 403)
@@ -138,18 +207,69 @@ async def test_a_route_lets_through_its_roles_and_nobody_else(
             assert registry.process.counts() == before
 
 
+@pytest.mark.parametrize(("method", "template"), OF_A_TEAM)
+async def test_what_a_team_has_is_for_itself_and_for_who_sees_all(
+    teams: Teams, by_role: dict[Role, Person], method: str, template: str
+) -> None:
+    route, door = Route(method, template), MAY_CALL[method, template]
+    assert door.own is not None
+    assert door.foreign is not None
+    for role, person in by_role.items():
+        own = await route.call(person, await teams.own(role, template))
+        assert is_through(own, found=True) == (role in door.own), f"{role}: {own.text}"
+        foreign = await route.call(person, await teams.foreign(template))
+        assert is_through(foreign, found=True) == (role in door.foreign), f"{role}: {foreign.text}"
+        if role in door.own - door.foreign:
+            status_of(foreign, 404)
+
+
+async def test_routes_about_something_of_a_team_are_all_tried() -> None:
+    of_teams = re.compile(r"/v1/(requests|certificates|tokens)/\{")
+    assert set(OF_A_TEAM) == {(method, path) for method, path in MAY_CALL if of_teams.match(path)}
+
+
+async def test_a_list_shows_what_others_have_to_who_sees_all(teams: Teams, by_role: dict[Role, Person]) -> None:
+    for role in LOOKING:
+        for path in ("/v1/requests", "/v1/certificates"):
+            page = (await by_role[role].get(path, params={"limit": 500})).json()["items"]
+            owners = {item["owner"] for item in page}
+            assert {teams.ours, teams.theirs} <= owners if role in SEEING_ALL else owners == {teams.ours}, (
+                role,
+                path,
+            )
+    for role, person in by_role.items():
+        page = (await person.get("/v1/tokens", params={"limit": 500})).json()["items"]
+        subjects = {item["subject"] for item in page}
+        assert len(subjects) > 1 if role is Role.ADMIN else len(subjects) == 1, role
+
+
 @pytest.mark.parametrize(("method", "template"), list(MAY_CALL))
 async def test_a_token_without_roles_opens_nothing(registry: RunningRegistry, method: str, template: str) -> None:
     powerless = await registry.person("powerless")
     response = await Route(method, template).call(powerless)
-    status_of(response, 404 if MAY_CALL[method, template] is None else 403)
+    own = MAY_CALL[method, template].own
+    if (method, template) == ("GET", "/v1/tokens"):
+        assert {item["subject"] for item in response.json()["items"]} == {"powerless"}
+    else:
+        status_of(response, 404 if own is None or own == EVERYBODY else 403)
+
+
+async def test_the_document_says_that_a_token_is_needed(registry: RunningRegistry) -> None:
+    document = (await registry.nobody.get("/openapi.json")).json()
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            schemes = ["token", "page"] if method == "get" else ["token"]
+            assert operation["security"] == [{scheme: []} for scheme in schemes], (method, path)
+            assert {"401", "403"} <= operation["responses"].keys()
 
 
 async def test_what_is_open_to_all_tells_nothing_of_anybody(registry: RunningRegistry) -> None:
+    await registry.person("quentin", Role.VIEWER)
     for path in OPEN_TO_ALL:
         response = await registry.nobody.get(path)
         assert response.status_code == 200
-        assert "admin" not in response.text
+        assert "quentin" not in response.text
     assert (await registry.nobody.get("/assets/list.html")).status_code == 404
     assert (await registry.nobody.get("/assets/..%2Fauth.py")).status_code == 404
 
@@ -247,7 +367,8 @@ async def test_a_session_only_looks(registry: RunningRegistry) -> None:
     opened = await registry.nobody.get(f"/sign-in?code={code}")
     session = {"cookie": f"certbus_session={opened.cookies['certbus_session']}"}
     assert (await registry.nobody.get("/v1/sites", headers=session)).status_code == 200
-    for (method, template), allowed in MAY_CALL.items():
+    for (method, template), door in MAY_CALL.items():
+        allowed = door.own
         if method != "GET":
             refused = await Route(method, template).call(registry.nobody, headers=session)
             status_of(refused, 401)

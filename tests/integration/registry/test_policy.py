@@ -13,6 +13,7 @@ from certcore.api import CertificateState, RequestState, Role
 from certcore.policy.document import Policy
 from certcore.policy.file import policy_digest
 from certcore.rejection import RejectedError
+from certcore.tokens import TokenKind
 from registry.adapters.outbox import SOURCE, Bell
 from registry.adapters.policy_file import PolicyFile
 from registry.adapters.store import Transaction
@@ -115,7 +116,7 @@ async def test_two_groups_approve_each_by_a_person_of_its_own(made: World) -> No
 
 
 async def test_what_a_workload_asked_is_decided_by_another_team(made: World) -> None:
-    bus = Principal("bus-shop", "shop", frozenset(), is_workload=True)
+    bus = Principal("bus-shop", "shop", frozenset(), kind=TokenKind.WORKLOAD)
     asked = (await ask(made, by=bus)).request
     with pytest.raises(ForbiddenError, match="workload of your own team"):
         await approve(made, asked, "ana", "shop")

@@ -54,6 +54,18 @@ async def test_a_public_name_waits_and_says_for_whom(ana: Person) -> None:
     assert shown.revision is None
 
 
+async def test_nobody_approves_with_a_token_that_they_made_for_another_subject(
+    registry: RunningRegistry, ana: Person, ben: Person
+) -> None:
+    """`ana` and `ben` have tokens that `admin` made."""
+    view = await requested(registry.admin, a_body(exposure="public", owner="shop"))
+    assert "somebody else" in problem(await ben.post(f"/v1/requests/{view.id}/approve", json={}), 403).detail
+    own = await requested(ana, a_body(exposure="public"))
+    assert (
+        "somebody else" in problem(await registry.admin.post(f"/v1/requests/{own.id}/approve", json={}), 403).detail
+    )
+
+
 async def test_who_asked_can_t_approve_and_a_second_person_can_once(ana: Person, ben: Person) -> None:
     body = a_body(exposure="public")
     view = await requested(ana, body)

@@ -20,6 +20,7 @@ from certbus import (
     restore_commands,
     service_commands,
     site_commands,
+    token_commands,
 )
 from certbus.connection import Options
 from certbus.errors import CommandError
@@ -43,6 +44,7 @@ app.add_typer(site_commands.app, name="site")
 app.add_typer(service_commands.app, name="service")
 app.add_typer(alert_commands.app, name="alert")
 app.add_typer(event_commands.app, name="event")
+app.add_typer(token_commands.app, name="token")
 app.add_typer(restore_commands.app, name="restore")
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(issuer_commands.app, name="issuer")

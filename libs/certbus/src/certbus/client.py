@@ -37,7 +37,7 @@ from certcore.policy.verdict import PolicyVerdict, PolicyView
 from certcore.reading import ReadModel
 from certcore.replay import Replay, ReplayOrder
 from certcore.review import SiteReview
-from certcore.tokens import SignInCode, TokenOrder, TokenView
+from certcore.tokens import SignInCode, TokenOrder, TokenSummary, TokenView
 
 __all__ = ["Registry"]
 
@@ -161,7 +161,18 @@ class Registry:
         self._call("PUT", f"/v1/sites/{_segment(site)}", body=body)
 
     def make_token(self, order: TokenOrder) -> TokenView:
-        return self._read(TokenView, self._call("POST", "/v1/tokens", body=order))
+        # As above.
+        body = order.model_dump_json(exclude_defaults=True).encode()
+        return self._read(TokenView, self._call("POST", "/v1/tokens", body=body))
+
+    def tokens(self, *, ended: bool = False) -> Iterator[TokenSummary]:
+        return self._all(Page[TokenSummary], "/v1/tokens", ended="true" if ended else None)
+
+    def rotate_token(self, token_id: str) -> TokenView:
+        return self._read(TokenView, self._call("POST", f"/v1/tokens/{_segment(token_id)}/rotate"))
+
+    def revoke_token(self, token_id: str) -> None:
+        self._call("DELETE", f"/v1/tokens/{_segment(token_id)}")
 
     def sign_in_code(self) -> str:
         """A code that opens the page once."""

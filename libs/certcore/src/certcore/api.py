@@ -111,13 +111,16 @@ class RequestState(StrEnum):
 
 
 class Role(StrEnum):
-    """What a token may do; the services' own roles are bound to their site and can do nothing else."""
+    """What a token may do. The services' own roles are bound to their site and can do nothing else; `admin` makes and
+    ends tokens, and can do nothing else either.
+    """
 
     VIEWER = "viewer"
     REQUESTER = "requester"
     APPROVER = "approver"
     OPERATOR = "operator"
     AUDITOR = "auditor"
+    ADMIN = "admin"
     ISSUER = "issuer"
     DELIVERER = "deliverer"
     MONITOR = "monitor"

@@ -1,18 +1,36 @@
 """Tokens of the registry's API: what makes one, and what is answered."""
 
-from typing import Literal
+from enum import StrEnum
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from certcore.api import Role
 from certcore.names import Label
-from certcore.reading import ReadModel
+from certcore.reading import Open, ReadModel
 
-__all__ = ["SignInCode", "TokenOrder", "TokenView"]
+__all__ = ["MOST_DAYS", "SERVICE_ROLES", "SignInCode", "TokenKind", "TokenOrder", "TokenSummary", "TokenView"]
+
+MOST_DAYS: Final = 366
+"""No token lives longer, but a service's that was made without an end."""
+
+SERVICE_ROLES: Final = frozenset({Role.ISSUER, Role.DELIVERER, Role.MONITOR, Role.ESCROW})
+"""Those of our own services; nobody else has one."""
+
+
+class TokenKind(StrEnum):
+    """Who stands behind a token: somebody, a program of a team, one of our own services, or somebody's open page."""
+
+    PERSON = "person"
+    WORKLOAD = "workload"
+    SERVICE = "service"
+    SESSION = "session"
 
 
 class TokenOrder(BaseModel):
-    """Body that makes a token; `site` and `service` bind a deliverer's."""
+    """Body that makes a token; `site` and `service` bind a deliverer's. Without `kind` it follows from the roles,
+    without `name` it is called as its subject, without `days` it lives as long as its kind usually does.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -21,6 +39,10 @@ class TokenOrder(BaseModel):
     roles: tuple[Role, ...]
     site: Label | None = None
     service: Literal["syncer", "pusher"] | None = None
+    name: Label | None = None
+    kind: Literal["person", "workload", "service"] | None = None
+    days: Annotated[int, Field(ge=1, le=MOST_DAYS)] | None = None
+    endless: bool = False
 
 
 class SignInCode(ReadModel):
@@ -30,7 +52,32 @@ class SignInCode(ReadModel):
 
 
 class TokenView(ReadModel):
-    """The token itself is told this once and never again."""
+    """The token itself is told this once and never again. `expires_at`: None for one without an end."""
 
     subject: str
     token: str
+    id: str = ""
+    name: str = ""
+    expires_at: AwareDatetime | None = None
+
+
+class TokenSummary(ReadModel):
+    """What is known of a token. `made_by` are the subjects that made it, and those that made theirs. `last_used_at`
+    is up to an hour behind.
+    """
+
+    id: str
+    name: str
+    issuer: str
+    subject: str
+    owner: str
+    kind: Open[TokenKind]
+    roles: tuple[Open[Role], ...]
+    site: str | None = None
+    service: str | None = None
+    made_by: tuple[str, ...] = ()
+    created_at: AwareDatetime
+    expires_at: AwareDatetime | None = None
+    last_used_at: AwareDatetime | None = None
+    revoked_at: AwareDatetime | None = None
+    revoked_by: str | None = None

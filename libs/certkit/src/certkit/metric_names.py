@@ -21,6 +21,7 @@ __all__ = [
     "ENDPOINT_NOT_AFTER",
     "ENDPOINT_SUCCESS",
     "ENDPOINT_VERDICTS",
+    "FAILED_LOGINS",
     "HEARTBEAT",
     "ISSUER_ABANDONED",
     "ISSUER_CA_AWAY",
@@ -80,6 +81,7 @@ ENDPOINT_NOT_AFTER: Final = Metric(
 )
 ENDPOINT_SUCCESS: Final = Metric("probe_success", "1 where every address serves an accepted revision.", ("url",))
 ENDPOINT_VERDICTS: Final = Metric("certbus_endpoint_verdict", "Endpoints by what the last look found.", ("verdict",))
+FAILED_LOGINS: Final = Metric("certbus_failed_logins", "Logins at the registry that failed, by why.", ("reason",))
 HEARTBEAT: Final = Metric(
     "certbus_heartbeat_timestamp_seconds", "When the service's last heartbeat was stored.", ("place", "service")
 )

@@ -313,7 +313,7 @@ class LocalSystem:
         """Sites, people and services get to know the registry; what is there from an earlier start stays."""
         orders = {**PEOPLE}
         for service, role in (("issuer", Role.ISSUER), (ESCROW, Role.ESCROW), ("monitor", Role.MONITOR)):
-            orders[service] = TokenOrder(subject=service, owner="certbus", roles=(role,))
+            orders[service] = TokenOrder(subject=service, owner="certbus", roles=(role,), endless=True)
         with self.connect() as registry:
             for site in SITES:
                 recipients = []
@@ -324,7 +324,14 @@ class LocalSystem:
                         RecipientEnrolment.model_validate({"service": kind, "public_key": key.public_key})
                     )
                     orders[name] = TokenOrder.model_validate(
-                        {"subject": name, "owner": "certbus", "roles": ["deliverer"], "site": site, "service": kind}
+                        {
+                            "subject": name,
+                            "owner": "certbus",
+                            "roles": ["deliverer"],
+                            "site": site,
+                            "service": kind,
+                            "endless": True,
+                        }
                     )
                 registry.enrol_site(site, SiteEnrolment(recipients=tuple(recipients)))
             for name, order in orders.items():

@@ -1,6 +1,5 @@
 """The registry, put together: the only place that builds its objects."""
 
-import os
 import platform
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -16,7 +15,6 @@ from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
 from certcore import subjects
-from certcore.api import Role
 from certcore.clock import system_clock
 from certcore.door import RequestDoor
 from certcore.events import Event
@@ -40,8 +38,7 @@ from registry.adapters.jetstream import JetStream
 from registry.adapters.outbox import SOURCE, Bell, Outbox
 from registry.adapters.policy_file import PolicyFile
 from registry.adapters.relay import Relay
-from registry.adapters.store import Store, Transaction
-from registry.domain.access import Principal
+from registry.adapters.store import Store
 from registry.domain.alarm import Patience
 from registry.handlers.alarms import Alarms
 from registry.handlers.anchoring import Anchoring
@@ -51,12 +48,14 @@ from registry.handlers.challenges import Challenges
 from registry.handlers.changes import Changes
 from registry.handlers.deployments import Deployments
 from registry.handlers.feed import Feed
+from registry.handlers.first_token import make_first_token
 from registry.handlers.health import HealthSweep
 from registry.handlers.http.alerts_api import alerts_router
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.certificates_api import certificates_router
 from registry.handlers.http.challenges_api import challenges_router
+from registry.handlers.http.described import DescribedApi
 from registry.handlers.http.events_api import events_router
 from registry.handlers.http.faults import Faults
 from registry.handlers.http.heartbeats_api import heartbeats_router
@@ -67,8 +66,10 @@ from registry.handlers.http.requests_api import requests_router
 from registry.handlers.http.reseals_api import reseals_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
+from registry.handlers.http.tokens_api import tokens_router
 from registry.handlers.intake import Intake
 from registry.handlers.last_values import LastValues
+from registry.handlers.logins import Logins
 from registry.handlers.lost_certificates import LostCertificates
 from registry.handlers.policies import Policies
 from registry.handlers.renewals import Renewals
@@ -84,6 +85,7 @@ from registry.handlers.resealing import Resealing
 from registry.handlers.restoration import Restoration
 from registry.handlers.reviews import Reviews
 from registry.handlers.stream_watch import StreamWatch
+from registry.handlers.tokens import Tokens
 from registry.handlers.upkeep import Upkeep
 from registry.handlers.watch import Watch
 from registry.handlers.web.page import page_router
@@ -94,11 +96,6 @@ __all__ = ["MIGRATIONS", "create_app"]
 log = structlog.get_logger()
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_FIRST_TOKEN: Final = Principal(
-    "admin",
-    "platform",
-    frozenset({Role.VIEWER, Role.REQUESTER, Role.APPROVER, Role.OPERATOR, Role.AUDITOR}),
-)
 # A bundle sealed to hundreds of sites is the largest that anybody sends.
 _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _REPORTS_AT_ONCE: Final = 16
@@ -117,8 +114,7 @@ def create_app(settings: Settings) -> FastAPI:
     bell, standstill, outbox = Bell(), Standstill(), Outbox(clock=system_clock, new_id=_new_id)
     background = Background(service=Service.REGISTRY, metrics=metrics, clock=system_clock)
     broker = make_broker(settings.bus, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=metrics)
-    jetstream = JetStream(broker=broker)
-    changes = Changes(outbox=outbox, clock=system_clock)
+    jetstream, changes = JetStream(broker=broker), Changes(outbox=outbox, clock=system_clock)
     door = RequestDoor(load_target_kinds())
     policies = _policies(settings, store, door.kinds)
     requests = Requests(
@@ -144,7 +140,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     reports = _reports(once, changes, site_reports)
     intake = Intake(store=store, requests=requests, door=door, outbox=outbox, bell=bell, clock=system_clock)
-    alarms = Alarms(outbox=outbox, clock=system_clock)
+    alarms, feed = Alarms(outbox=outbox, clock=system_clock), Feed(store=store, bell=bell)
     watch = Watch(
         store=store,
         alarms=alarms,
@@ -166,7 +162,6 @@ def create_app(settings: Settings) -> FastAPI:
         alarms=alarms,
         folder=settings.state_folder,
     )
-    feed = Feed(store=store, bell=bell)
     relay = Relay(
         store=store, jetstream=jetstream, bell=bell, clock=system_clock, tracer=telemetry.tracer, metrics=metrics
     )
@@ -180,7 +175,9 @@ def create_app(settings: Settings) -> FastAPI:
     }
     for name, loop in loops.items():
         background.add(name, loop)
+    logins = Logins(store=store, clock=system_clock, metrics=metrics, longest_delay_s=settings.failed_login_delay_s)
     for name, every_s, work in (
+        ("logins", settings.logins_every_s, logins.keep),
         ("renewals", settings.renewal_sweep_every_s, renewals.sweep),
         ("policy", _POLICY_EVERY_S, policies.look),
         ("expiry", settings.renewal_sweep_every_s, requests.expire),
@@ -223,11 +220,12 @@ def create_app(settings: Settings) -> FastAPI:
                 watch.running(platform.node(), failed=lambda: background.gave_up is not None)
             )
             await policies.load()
-            await _make_first_token(store, settings.state_folder)
+            await make_first_token(store, settings.state_folder, clock=system_clock)
             await stack.enter_async_context(broker)
             await broker.start()
             # Before anything is decided, read or published.
             await restoration.begin()
+            stack.push_async_callback(logins.keep_at_the_end)
             stack.push_async_callback(anchoring.anchor_at_the_end)
             stack.push_async_callback(background.stop)
             await background.start()
@@ -235,13 +233,18 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     app = _fastapi(lifespan, telemetry, leave=bell.silence)
-    app.state.authenticator = authenticator = Authenticator(store=store, clock=system_clock)
+    app.state.authenticator = authenticator = Authenticator(store=store, clock=system_clock, logins=logins)
     app.state.gave_up = lambda: background.gave_up
     routers = (
         requests_router(store=store, requests=requests, door=door, bell=bell),
         policy_router(store=store, requests=requests, door=door),
         certificates_router(store=store, requests=requests, renewals=renewals, bell=bell),
         sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
+        tokens_router(
+            store=store,
+            tokens=Tokens(store=store, clock=system_clock, new_token=new_token, hash_token=hash_token),
+            clock=system_clock,
+        ),
         services_router(
             store=store,
             bundles=Bundles(store=store, changes=changes, bell=bell, clock=system_clock),
@@ -253,7 +256,14 @@ def create_app(settings: Settings) -> FastAPI:
         challenges_router(store=store, challenges=challenges),
         alerts_router(store=store),
         issued_router(restoration=restoration),
-        events_router(store=store, feed=feed, bell=bell, replays=Replays(store=store, bell=bell, clock=system_clock)),
+        events_router(
+            store=store,
+            feed=feed,
+            bell=bell,
+            replays=Replays(store=store, bell=bell, clock=system_clock),
+            authenticator=authenticator,
+            clock=system_clock,
+        ),
         page_router(store=store, authenticator=authenticator, clock=system_clock),
     )
     return _with_routes(app, routers, health_routes(readiness=readiness, metrics=metrics))
@@ -274,7 +284,7 @@ def _fastapi(
     *,
     leave: Callable[[], None],
 ) -> FastAPI:
-    app = FastAPI(
+    app = DescribedApi(
         title="certbus registry",
         version="1",
         lifespan=lifespan,
@@ -370,23 +380,3 @@ def _patience(settings: Settings) -> Patience:
 
 def _new_id() -> str:
     return str(uuid.uuid4())
-
-
-async def _make_first_token(store: Store, folder: Path) -> None:
-    path = folder / "tokens" / "admin"
-
-    def work(transaction: Transaction) -> bool:
-        if transaction.tokens.exist():
-            return False
-        token = new_token()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Written before it is known: after a crash in between, the next start makes another.
-        path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(token + "\n")
-        transaction.tokens.add(hash_token(token), _FIRST_TOKEN, now=system_clock())
-        return True
-
-    if await store.write(work):
-        log.info("first_token_made", path=str(path))

@@ -34,3 +34,9 @@ class Settings(ServiceSettings):
     watch_every_s: Annotated[float, Field(gt=0)] = Field(
         default=5.0, description="Between two looks for silent services, dead letters and the state of the bus."
     )
+    logins_every_s: Annotated[float, Field(gt=0)] = Field(
+        default=60.0, description="Between two times that last uses of tokens, and failed logins, are noted."
+    )
+    failed_login_delay_s: Annotated[float, Field(ge=0)] = Field(
+        default=5.0, description="The longest that the answer to a failed login waits; 0: none does."
+    )

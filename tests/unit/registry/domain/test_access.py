@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -8,7 +9,8 @@ from certcore.api import Role
 from certcore.errors import PermanentError
 from certcore.rejection import RejectedError
 from certcore.subjects import Reporter
-from registry.domain.access import Principal, check_reporter, owner_for, require, sees
+from certcore.tokens import TokenKind
+from registry.domain.access import Principal, check_reporter, owner_for, require, require_person, sees
 from registry.domain.errors import ForbiddenError
 from tests.unit.registry.samples import spec
 
@@ -33,6 +35,13 @@ def test_nobody_passes_without_a_role() -> None:
     for role in Role:
         with pytest.raises(ForbiddenError):
             require(somebody(), role)
+
+
+def test_only_people_approve() -> None:
+    require_person(somebody(Role.APPROVER))
+    for kind in set(TokenKind) - {TokenKind.PERSON}:
+        with pytest.raises(ForbiddenError, match="only people approve"):
+            require_person(replace(somebody(Role.APPROVER), kind=kind))
 
 
 @pytest.mark.parametrize(("role", "owner"), list(product(Role, ["shop", "somebody-else"])))

@@ -8,6 +8,7 @@ from certcore.api import CertificateState
 from certcore.events import CertificateApproved, CertificateApprovedForCsr, CertificateDenied, IssueCause
 from certcore.policy.document import ApprovalsNeeded
 from certcore.policy.quorum import Approver
+from registry.domain.approval import Decider
 from registry.domain.decision import Decision, approve, deny, expire
 from registry.domain.errors import ConflictError, ForbiddenError
 from registry.domain.placement import Placement
@@ -28,7 +29,7 @@ def waiting(*placements: Placement, **changes: object) -> Rollout:
 
 
 def by(person: str, *groups: str) -> Any:
-    return {"person": Approver(person, frozenset(groups)), "team": "security"}
+    return {"person": Decider(Approver(person, frozenset(groups)), "security", asked=False)}
 
 
 def approved(of: Rollout, person: str = "ben") -> Decision:

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -12,7 +13,7 @@ from registry.domain.access import Principal
 from registry.domain.certificate import Request
 from registry.domain.terms import BEFORE_POLICIES
 
-__all__ = ["Refusal", "check_reason", "groups_of", "may_decide"]
+__all__ = ["Decider", "Refusal", "check_reason", "groups_of", "may_decide"]
 
 MAX_REASON: Final = 2000
 
@@ -25,15 +26,27 @@ class Refusal(StrEnum):
     NOT_ASKED = "you are in none of the groups that policy asks"
 
 
-def may_decide(request: Request, approver: Approver, *, team: str, given: Sequence[Approver]) -> Refusal | None:
-    """None where the person may approve or deny the request. `team` is the person's, `given` are the approvals that
-    it has already.
-    """
+@dataclass(frozen=True)
+class Decider:
+    """Who decides, as an approver and as a person of a team; `asked` where they may be who asked."""
+
+    approver: Approver
+    team: str
+    asked: bool
+
+    @property
+    def name(self) -> str:
+        return self.approver.person
+
+
+def may_decide(request: Request, decider: Decider, *, given: Sequence[Approver]) -> Refusal | None:
+    """None where the person may approve or deny the request; `given` are the approvals that it has already."""
+    approver = decider.approver
     if request.state != "waiting":
         return Refusal.ALREADY_DECIDED
-    if approver.person == request.requester:
+    if decider.asked or approver.person == request.requester:
         return Refusal.OWN_REQUEST
-    if request.by_workload and team == request.owner:
+    if request.by_workload and decider.team == request.owner:
         return Refusal.OWN_WORKLOAD
     if any(item.person == approver.person for item in given):
         return Refusal.ALREADY_APPROVED

@@ -9,7 +9,7 @@ from certcore.certificate import Exposure
 from certcore.events import CertificateApproved, CertificateApprovedForCsr, CertificateDenied, RequestKind
 from certcore.policy.quorum import Approver, missing, needed_text
 from certcore.policy.spans import span_text
-from registry.domain.approval import Refusal, may_decide
+from registry.domain.approval import Decider, Refusal, may_decide
 from registry.domain.certificate import Approval, Certificate, Request
 from registry.domain.change import Announced
 from registry.domain.errors import ConflictError, ForbiddenError
@@ -52,27 +52,25 @@ def approve(
     rollout: Rollout,
     sites: Sequence[Site],
     *,
-    person: Approver,
-    team: str,
+    person: Decider,
     given: Sequence[Approver],
     approval_id: str,
     now: datetime,
 ) -> Decision:
-    """A person of a team approves a waiting request, which has been `given` other approvals. Where more are needed it
-    waits on.
+    """A person approves a waiting request, which has been `given` other approvals. Where more are needed it waits on.
 
     Raises:
         ForbiddenError: the person may not decide on this one.
         ConflictError: it was decided before, or its intent changed since.
     """
-    _check_decidable(request, person, team, given)
+    _check_decidable(request, person, given)
     certificate = rollout.certificate
     if certificate.spec_hash != request.spec_hash:
         raise ConflictError(f"certificate {certificate.name} was changed after this request: ask again")
     if certificate.unreadable is not None or not isinstance(certificate.intent.exposure, Exposure):
         why = certificate.unreadable or f"its exposure {certificate.intent.exposure} is not known to this version"
         raise ConflictError(f"{certificate.name} can't be approved now: {why}")
-    everybody = [*given, person]
+    everybody = [*given, person.approver]
     names = tuple(item.person for item in everybody)
     if needed := missing((request.terms or BEFORE_POLICIES).needed, everybody):
         reason = f"approved by {', '.join(names)}; still needs {needed_text(needed)}"
@@ -89,8 +87,7 @@ def deny(
     request: Request,
     rollout: Rollout,
     *,
-    person: Approver,
-    team: str,
+    person: Decider,
     reason: str,
     now: datetime,
 ) -> Decision:
@@ -100,9 +97,9 @@ def deny(
         ForbiddenError: the person may not decide on this one.
         ConflictError: it was decided before.
     """
-    _check_decidable(request, person, team, ())
-    reason = f"denied by {person.person}: {reason}"
-    return _refused(request, rollout, state="denied", by=person.person, reason=reason, now=now)
+    _check_decidable(request, person, ())
+    reason = f"denied by {person.name}: {reason}"
+    return _refused(request, rollout, state="denied", by=person.name, reason=reason, now=now)
 
 
 def expire(request: Request, rollout: Rollout, *, now: datetime) -> Decision:
@@ -219,8 +216,8 @@ def _approved(
     )
 
 
-def _check_decidable(request: Request, person: Approver, team: str, given: Sequence[Approver]) -> None:
-    match may_decide(request, person, team=team, given=given):
+def _check_decidable(request: Request, person: Decider, given: Sequence[Approver]) -> None:
+    match may_decide(request, person, given=given):
         case Refusal.ALREADY_DECIDED as refusal:
             raise ConflictError(f"{refusal}: it is {request.state}")
         case Refusal.ALREADY_APPROVED as refusal:

@@ -27,6 +27,7 @@ from certcore.events import (
 )
 from certcore.names import is_label
 from certcore.rejection import RejectedError, Rejection
+from certcore.tokens import TokenKind
 from certkit.bus import Handler, parse_envelope, upgrading
 from registry.adapters.outbox import SOURCE, Bell, Outbox
 from registry.adapters.store import Store, Transaction
@@ -84,7 +85,7 @@ class Intake:
 
     async def _accept(self, owner: str, event_id: str, body: bytes) -> None:
         # The requester is taken from the subject, which the broker binds to the publisher.
-        principal = Principal(subject=f"bus-{owner}", owner=owner, roles=frozenset(), is_workload=True)
+        principal = Principal(subject=f"bus-{owner}", owner=owner, roles=frozenset(), kind=TokenKind.WORKLOAD)
 
         def work(transaction: Transaction) -> None:
             if not transaction.inbox.first_time(f"request/{owner}", event_id, self._clock()):

@@ -20,8 +20,8 @@ from certcore.policy.quorum import Approver
 from certcore.rejection import RejectedError, Rejection
 from certkit.telemetry import current_traceparent, parent_of
 from registry.adapters.store import Store, Transaction
-from registry.domain.access import Principal
-from registry.domain.approval import groups_of
+from registry.domain.access import Party, Principal, same_person
+from registry.domain.approval import Decider, groups_of
 from registry.domain.certificate import Certificate, Request
 from registry.domain.change import Change
 from registry.domain.claim import claims_of, clashes
@@ -161,19 +161,18 @@ class Requests:
             request, rollout = _load(transaction, request_id)
             if request.state == "waiting":
                 request = self._on_present_terms(transaction, request)
-            approver = self._approver(transaction, person, request)
+            decider = self._decider(transaction, person, request)
             given = transaction.votes.given(request_id)
             done = approve(
                 request,
                 rollout,
                 transaction.sites.all(),
-                person=approver,
-                team=person.owner,
+                person=decider,
                 given=given,
                 approval_id=self._new_id(),
                 now=now,
             )
-            transaction.votes.add(request_id, approver, now=now)
+            transaction.votes.add(request_id, decider.approver, now=now)
             with self._tracer.start_as_current_span("request approved", context=parent_of(request.traceparent)):
                 transaction.requests.save(done.request)
                 done = self._finish(transaction, done, rollout)
@@ -195,8 +194,8 @@ class Requests:
         def work(transaction: Transaction) -> Decision:
             now = self._clock()
             request, rollout = _load(transaction, request_id)
-            approver = self._approver(transaction, person, request)
-            done = deny(request, rollout, person=approver, team=person.owner, reason=reason, now=now)
+            decider = self._decider(transaction, person, request)
+            done = deny(request, rollout, person=decider, reason=reason, now=now)
             return self._ended(transaction, done, rollout, actor=person.subject, action="deny")
 
         return await again_if_changed(self._store, work)
@@ -255,10 +254,17 @@ class Requests:
             raise ConflictError(f"policy changed since, and refuses it now: {told}")
         return digest, judged
 
-    def _approver(self, transaction: Transaction, person: Principal, request: Request) -> Approver:
+    def _decider(self, transaction: Transaction, person: Principal, request: Request) -> Decider:
         present = self._policies.present(transaction)
         policy = present[1] if present is not None else None
-        return Approver(person.subject, groups_of(policy, person, owner=request.owner))
+        asker, decider = (
+            Party(subject, transaction.tokens.chain(subject)) for subject in (request.requester, person.subject)
+        )
+        return Decider(
+            Approver(person.subject, groups_of(policy, person, owner=request.owner)),
+            person.owner,
+            asked=same_person(asker, decider),
+        )
 
     def _finish(self, transaction: Transaction, done: Decision, rollout: Rollout) -> Decision:
         """Save what was decided about the rollout, as it was stored before."""

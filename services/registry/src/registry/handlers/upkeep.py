@@ -23,13 +23,13 @@ class Upkeep:
         self._clock = clock
 
     async def prune(self) -> None:
-        """Forget, in short transactions, which events were handled long ago."""
+        """Forget, in short transactions, which events were handled long ago, and which pages were open."""
         before, gone = self._clock() - _REMEMBERED, 0
 
         def work(transaction: Transaction) -> int:
-            return transaction.inbox.prune(before, _BATCH)
+            return transaction.inbox.prune(before, _BATCH) + transaction.tokens.prune_sessions(before, _BATCH)
 
         while (pruned := await self._store.write(work)) > 0:
             gone += pruned
         if gone:
-            log.info("inbox_pruned", forgotten=gone)
+            log.info("upkeep_pruned", forgotten=gone)

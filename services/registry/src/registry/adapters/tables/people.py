@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Column, String, Table, Text
+from sqlalchemy import Column, Index, String, Table, Text, UniqueConstraint
 
 from certkit.database import SEQUENCE, StoredJson, UtcDateTime
 from registry.adapters.tables.schema import metadata
@@ -13,6 +13,10 @@ token: Final = Table(
     "token",
     metadata,
     Column("sha256", String(64), primary_key=True),
+    Column("id", String(32), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("issuer", String(255), nullable=False),
+    Column("kind", String(16), nullable=False),
     Column("subject", String(63), nullable=False),
     Column("owner", String(63), nullable=False),
     Column("roles", StoredJson, nullable=False),
@@ -20,6 +24,13 @@ token: Final = Table(
     Column("service", String(16)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
+    Column("made_by", StoredJson, nullable=False),
+    Column("last_used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("revoked_by", String(127)),
+    UniqueConstraint("id"),
+    Index(None, "subject"),
+    Index(None, "created_at", "id"),
 )
 
 audit: Final = Table(

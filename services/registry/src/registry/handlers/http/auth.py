@@ -10,9 +10,12 @@ from fastapi import Depends, Request
 
 from certcore.api import Role
 from certcore.clock import Clock
-from registry.adapters.store import Store
-from registry.domain.access import Principal, require
+from certcore.tokens import TokenKind
+from registry.adapters.store import Store, Transaction
+from registry.domain.access import PAGE, Principal, require, require_person
+from registry.domain.token import Unfit, fault_of
 from registry.handlers.http.problems import UnauthorizedError
+from registry.handlers.logins import Logins
 
 __all__ = ["SESSION_COOKIE", "Authenticator", "Caller", "hash_token", "new_token"]
 
@@ -30,49 +33,86 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+_ASK: Final = {
+    Unfit.UNKNOWN: "send a valid token: Authorization: Bearer …",
+    Unfit.EXPIRED: "the token has expired: ask an admin for another one",
+    Unfit.REVOKED: "the token was revoked",
+}
+
+
 class Authenticator:
     """Of tokens only the hash is stored. One-time codes are kept in memory for half an hour."""
 
-    def __init__(self, *, store: Store, clock: Clock) -> None:
+    def __init__(self, *, store: Store, clock: Clock, logins: Logins) -> None:
         self._store = store
         self._clock = clock
-        self._codes: dict[str, datetime] = {}
+        self._logins = logins
+        self._codes: dict[str, tuple[datetime, Principal]] = {}
 
     async def caller(self, request: Request) -> Principal:
         """The caller of a request.
 
         Raises:
-            UnauthorizedError: its token or cookie is missing or unknown.
+            UnauthorizedError: its token or cookie is missing, or opens nothing.
         """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             # The cookie allows reading only: a form of another origin can change nothing with it.
             token = request.cookies.get(SESSION_COOKIE, "") if request.method == "GET" else ""
-        if token:
-            sha256, now = hash_token(token), self._clock()
-            principal = await self._store.read(lambda transaction: transaction.tokens.principal(sha256, now))
-            if principal is not None:
-                return principal
-        raise UnauthorizedError("send a valid token: Authorization: Bearer …")
+        if not token:
+            raise UnauthorizedError(_ASK[Unfit.UNKNOWN])
+        sha256, now = hash_token(token), self._clock()
+        found = await self._store.read(lambda transaction: transaction.tokens.find(sha256))
+        unfit = Unfit.UNKNOWN if found is None else fault_of(found, now)
+        if found is None or unfit is not None:
+            unfit = unfit or Unfit.UNKNOWN
+            await self._logins.failed(_address(request), unfit)
+            raise UnauthorizedError(_ASK[unfit])
+        self._logins.succeeded(sha256, found, now)
+        return found.principal
 
-    def new_code(self) -> str:
+    async def still_opens(self, caller: Principal) -> bool:
+        """Whether the caller's token still opens something, for an answer that goes on for long."""
+        found = await self._store.read(lambda transaction: transaction.tokens.get(caller.token_id))
+        return found is not None and fault_of(found, self._clock()) is None
+
+    def new_code(self, maker: Principal) -> str:
         """A code for one sign-in to the page."""
-        code = secrets.token_urlsafe(24)
-        self._codes[hash_token(code)] = self._clock() + _CODE
+        code, now = secrets.token_urlsafe(24), self._clock()
+        self._codes = {key: kept for key, kept in self._codes.items() if kept[0] > now}
+        self._codes[hash_token(code)] = now + _CODE, maker
         return code
 
-    async def redeem(self, code: str) -> str | None:
-        """The session that a code opens, once; None for a code that is unknown, used or too old."""
-        expires = self._codes.pop(hash_token(code), None)
+    async def redeem(self, code: str, request: Request) -> str:
+        """The session that a code opens, once.
+
+        Raises:
+            UnauthorizedError: the code is unknown, used or too old.
+        """
         now = self._clock()
-        if expires is None or expires <= now:
-            return None
+        expires, maker = self._codes.pop(hash_token(code), (now, None))
+        if expires <= now or maker is None:
+            await self._logins.failed(_address(request), "code")
+            raise UnauthorizedError("this sign-in link was used or is too old: make a new one")
         session = new_token()
-        page = Principal("page", "page", frozenset({Role.VIEWER, Role.AUDITOR}))
-        await self._store.write(
-            lambda transaction: transaction.tokens.add(hash_token(session), page, now=now, expires_at=now + _SESSION)
+        page = Principal(
+            PAGE,
+            PAGE,
+            frozenset({Role.VIEWER, Role.AUDITOR}),
+            kind=TokenKind.SESSION,
+            made_by=(maker.subject,),
         )
+
+        def work(transaction: Transaction) -> None:
+            transaction.tokens.add(hash_token(session), page, now=now, expires_at=now + _SESSION)
+            transaction.audit.note(maker.subject, "sign in", PAGE, "by a one-time code", now)
+
+        await self._store.write(work)
         return session
+
+
+def _address(request: Request) -> str | None:
+    return request.client.host if request.client is not None else None
 
 
 async def _caller(request: Request) -> Principal:
@@ -93,12 +133,19 @@ def having(*roles: Role) -> Callable[[Caller], Awaitable[Principal]]:
     return check
 
 
+async def _approver(caller: Caller) -> Principal:
+    require(caller, Role.APPROVER)
+    require_person(caller)
+    return caller
+
+
 Viewer = Annotated[
     Principal, Depends(having(Role.VIEWER, Role.OPERATOR, Role.APPROVER, Role.AUDITOR, Role.REQUESTER))
 ]
 Requester = Annotated[Principal, Depends(having(Role.REQUESTER, Role.OPERATOR))]
-Approver = Annotated[Principal, Depends(having(Role.APPROVER))]
 Auditor = Annotated[Principal, Depends(having(Role.AUDITOR, Role.OPERATOR))]
+Approver = Annotated[Principal, Depends(_approver)]
+Admin = Annotated[Principal, Depends(having(Role.ADMIN))]
 Operator = Annotated[Principal, Depends(having(Role.OPERATOR))]
 IssuerService = Annotated[Principal, Depends(having(Role.ISSUER))]
 DelivererService = Annotated[Principal, Depends(having(Role.DELIVERER))]

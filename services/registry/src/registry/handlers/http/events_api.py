@@ -2,26 +2,32 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Literal
+from datetime import timedelta
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from certcore.clock import Clock
 from certcore.replay import Replay, ReplayOrder
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.adapters.store.events import StoredEvent
 from registry.domain.access import sees
 from registry.handlers.feed import Feed
-from registry.handlers.http.auth import Operator, Viewer
+from registry.handlers.http.auth import Authenticator, Operator, Viewer
 from registry.handlers.replay import Replays
 
 __all__ = ["events_router"]
 
-_BATCH = 200
+_BATCH: Final = 200
+_LOOK_AGAIN: Final = timedelta(minutes=1)
+"""So long somebody may follow after their token has ended."""
 
 
-def events_router(*, store: Store, feed: Feed, bell: Bell, replays: Replays) -> APIRouter:
+def events_router(
+    *, store: Store, feed: Feed, bell: Bell, replays: Replays, authenticator: Authenticator, clock: Clock
+) -> APIRouter:
     router = APIRouter(prefix="/v1/events", tags=["events"])
 
     @router.get("", response_class=EventSourceResponse)
@@ -39,8 +45,13 @@ def events_router(*, store: Store, feed: Feed, bell: Bell, replays: Replays) -> 
             # An id without data: a client that loses the connection before the first event continues from here.
             yield ServerSentEvent(id=start.id)
         cursor = start.sequence if start else 0
+        looked = clock()
         with feed.following():
             while not bell.silenced:
+                if clock() - looked >= _LOOK_AGAIN:
+                    looked = clock()
+                    if not await authenticator.still_opens(caller):
+                        return
                 events = await feed.after(cursor, limit=_BATCH)
                 for event in events:
                     cursor = event.sequence

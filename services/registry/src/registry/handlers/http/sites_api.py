@@ -1,4 +1,4 @@
-"""Sites, and the tokens of people and services: an operator's business."""
+"""Sites, and what their services found there."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -15,13 +15,11 @@ from certcore.names import is_label
 from certcore.rejection import RejectedError, Rejection
 from certcore.review import SiteReview, SiteReviewUpdate
 from certcore.sealing import decode_public_key
-from certcore.tokens import TokenOrder, TokenView
 from registry.adapters.store import Store, Transaction
 from registry.adapters.store.reviews import Place
-from registry.domain.access import Principal
 from registry.domain.errors import ConflictError, NotFoundError
 from registry.domain.site import Site
-from registry.handlers.http.auth import DelivererService, Operator, Viewer, hash_token, new_token
+from registry.handlers.http.auth import DelivererService, Operator, Viewer
 from registry.handlers.http.paging import After, Limit, cursor_of, read_cursor, read_instant
 from registry.handlers.reviews import Reviews
 from registry.handlers.views import site_view
@@ -73,19 +71,6 @@ def sites_router(*, store: Store, reviews: Reviews, clock: Clock, enrolled: Call
         if (caller.site, caller.service) != (name, "syncer"):
             raise NotFoundError(f"there is no site {name}")
         await reviews.update(name, update)
-
-    @router.post("/tokens", status_code=status.HTTP_201_CREATED)
-    async def make_token(order: TokenOrder, caller: Operator) -> TokenView:
-        """Make a token. The answer alone has it; the registry stores only its hash."""
-        token = new_token()
-        principal = Principal(order.subject, order.owner, frozenset(order.roles), order.site, order.service)
-
-        def work(transaction: Transaction) -> None:
-            transaction.tokens.add(hash_token(token), principal, now=clock())
-            transaction.audit.note(caller.subject, "make token", order.subject, ", ".join(order.roles), clock())
-
-        await store.write(work)
-        return TokenView(subject=order.subject, token=token)
 
     return router
 

@@ -85,15 +85,13 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
         return Response((_FOLDER / "assets" / name).read_bytes(), media_type=kinds[name], headers=_headers())
 
     @router.post("/v1/sign-in-codes", status_code=201, tags=["page"])
-    async def make_code(_: Operator) -> SignInCode:
+    async def make_code(caller: Operator) -> SignInCode:
         """A code that opens the page once, as /sign-in?code=CODE."""
-        return SignInCode(code=authenticator.new_code())
+        return SignInCode(code=authenticator.new_code(caller))
 
     @router.get("/sign-in", include_in_schema=False)
     async def sign_in(request: Request, code: Annotated[str, Query()]) -> Response:
-        session = await authenticator.redeem(code)
-        if session is None:
-            raise UnauthorizedError("this sign-in link was used or is too old: make a new one")
+        session = await authenticator.redeem(code, request)
         response = RedirectResponse("/", status_code=303, headers=_headers())
         # Not over allowed plain text: browsers would not send it back.
         secure = request.url.scheme == "https"

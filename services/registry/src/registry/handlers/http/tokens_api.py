@@ -1,0 +1,64 @@
+"""Tokens over HTTP: an admin's business, and everybody's own."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, status
+
+from certcore.api import Page, Role
+from certcore.clock import Clock
+from certcore.tokens import TokenOrder, TokenSummary, TokenView
+from registry.adapters.store import Store
+from registry.handlers.http.auth import Admin, Caller
+from registry.handlers.http.paging import After, Limit, cursor_of, read_cursor, read_instant
+from registry.handlers.tokens import Tokens, token_summary
+
+__all__ = ["tokens_router"]
+
+
+def tokens_router(*, store: Store, tokens: Tokens, clock: Clock) -> APIRouter:
+    router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
+
+    @router.get("")
+    async def list_tokens(
+        caller: Caller, *, ended: Annotated[bool, Query()] = False, after: After = None, limit: Limit = 100
+    ) -> Page[TokenSummary]:
+        """Tokens, newest first: an admin sees everybody's, others their own. With `ended` also those that expired or
+        were revoked.
+        """
+        last, of = _read_cursor(after), None if Role.ADMIN in caller.roles else caller
+        found = await store.read(
+            lambda transaction: transaction.tokens.page(now=clock(), limit=limit, of=of, ended=ended, after=last)
+        )
+        further = cursor_of("tokens", found[-1].created_at.isoformat(), found[-1].id) if len(found) == limit else None
+        return Page[TokenSummary](items=tuple(map(token_summary, found)), next=further)
+
+    @router.post("", status_code=status.HTTP_201_CREATED)
+    async def make_token(order: TokenOrder, caller: Admin) -> TokenView:
+        """Make a token. The answer alone has it; the registry stores only its hash. It lives for 90 days, or as
+        many as are asked for, 366 at most; a service's for 366, or without an end where that is asked for.
+        """
+        return await tokens.make(order, caller)
+
+    @router.post("/{token_id}/rotate", status_code=status.HTTP_201_CREATED)
+    async def rotate_token(token_id: str, caller: Caller) -> TokenView:
+        """A new token for this one, which ends within an hour: an admin's act, and everybody's on their own. an
+        admin's gives it a new life; one's own ends when the old one would have.
+        """
+        return await tokens.rotate(token_id, caller)
+
+    @router.delete("/{token_id}", status_code=status.HTTP_204_NO_CONTENT)
+    async def revoke_token(token_id: str, caller: Caller) -> None:
+        """End a token at once: an admin's act, and everybody's on their own. The last one with the role
+        admin stays.
+        """
+        await tokens.revoke(token_id, caller)
+
+    return router
+
+
+def _read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+    if cursor is None:
+        return None
+    instant, token_id = read_cursor("tokens", cursor, parts=2)
+    return read_instant(instant), token_id

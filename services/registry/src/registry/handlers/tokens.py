@@ -1,0 +1,152 @@
+"""Tokens are made, rotated and ended here, each act with its note in the audit."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from certcore.api import Role
+from certcore.clock import Clock
+from certcore.rejection import RejectedError, Rejection
+from certcore.tokens import TokenKind, TokenOrder, TokenSummary, TokenView
+from registry.adapters.store import Store, Transaction
+from registry.domain.access import Principal, Refusal, is_own_token, may_make, may_revoke
+from registry.domain.errors import ConflictError, ForbiddenError, NotFoundError
+from registry.domain.token import Token, fault_of, ordered, rotated
+
+__all__ = ["Tokens", "token_summary"]
+
+
+class Tokens:
+    """`new_token` makes a secret, `hash_token` what is stored of it."""
+
+    def __init__(
+        self, *, store: Store, clock: Clock, new_token: Callable[[], str], hash_token: Callable[[str], str]
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._new_token = new_token
+        self._hash = hash_token
+
+    async def make(self, order: TokenOrder, caller: Principal) -> TokenView:
+        """Make a token; the answer alone has it.
+
+        Raises:
+            ForbiddenError: the caller may not give these roles.
+            RejectedError: there can be no such token.
+        """
+        secret, now = self._new_token(), self._clock()
+
+        def work(transaction: Transaction) -> Token:
+            token = ordered(order, maker=caller, chain=transaction.tokens.chain(caller.subject), now=now)
+            _check(may_make(caller, token.principal, endless=order.endless))
+            transaction.audit.note(caller.subject, "make token", order.subject, ", ".join(order.roles), now)
+            return self._add(transaction, secret, token)
+
+        return _told(await self._store.write(work), secret)
+
+    async def rotate(self, token_id: str, caller: Principal) -> TokenView:
+        """Make a token that takes the place of one, which ends soon.
+
+        Raises:
+            NotFoundError: there is none that the caller may rotate.
+            ConflictError: it has ended, or is an open page.
+        """
+        secret, now = self._new_token(), self._clock()
+
+        def work(transaction: Transaction) -> Token:
+            token = _of(transaction, token_id, caller)
+            if token.principal.kind is TokenKind.SESSION or caller.kind is TokenKind.SESSION:
+                raise ConflictError("an open page has no token to rotate")
+            unfit = fault_of(token, now)
+            if unfit is not None:
+                raise ConflictError(f"the token is {unfit}: make another one")
+            fresh, old = rotated(token, by=caller, chain=transaction.tokens.chain(caller.subject), now=now)
+            transaction.tokens.end(old)
+            made = self._add(transaction, secret, fresh)
+            detail = f"{token.id} by {made.id}"
+            transaction.audit.note(caller.subject, "rotate token", token.principal.subject, detail, now)
+            return made
+
+        return _told(await self._store.write(work), secret)
+
+    async def revoke(self, token_id: str, caller: Principal) -> None:
+        """End a token at once; once more is no error.
+
+        Raises:
+            NotFoundError: there is none that the caller may end.
+            ConflictError: nobody could make a token afterwards.
+        """
+        now = self._clock()
+
+        def work(transaction: Transaction) -> None:
+            token = _of(transaction, token_id, caller)
+            if token.revoked_at is not None:
+                return
+            admins = {admin.id for admin in transaction.tokens.admins(now)}
+            refusal = may_revoke(admins_left=len(admins - {token.id}), is_admin=_is_admin(token, now))
+            if refusal is not None:
+                raise ConflictError(refusal.value)
+            transaction.tokens.end(replace(token, revoked_at=now, revoked_by=caller.subject))
+            transaction.audit.note(caller.subject, "revoke token", token.principal.subject, token.id, now)
+
+        await self._store.write(work)
+
+    def _add(self, transaction: Transaction, secret: str, token: Token) -> Token:
+        return transaction.tokens.add(
+            self._hash(secret),
+            token.principal,
+            now=token.created_at,
+            expires_at=token.expires_at,
+            name=token.name,
+        )
+
+
+def _of(transaction: Transaction, token_id: str, caller: Principal) -> Token:
+    token = transaction.tokens.hold(token_id)
+    if token is None or not (Role.ADMIN in caller.roles or is_own_token(caller, token.principal)):
+        raise NotFoundError(f"there is no token {token_id}")
+    return token
+
+
+def _is_admin(token: Token, now: datetime) -> bool:
+    return Role.ADMIN in token.principal.roles and fault_of(token, now) is None
+
+
+def _check(found: tuple[str, Refusal] | None) -> None:
+    if found is None:
+        return
+    field, refusal = found
+    if not field:
+        raise ForbiddenError(refusal.value)
+    raise RejectedError([Rejection(field=field, message=refusal.value)])
+
+
+def _told(token: Token, secret: str) -> TokenView:
+    return TokenView(
+        subject=token.principal.subject,
+        token=secret,
+        id=token.id,
+        name=token.name,
+        expires_at=token.expires_at,
+    )
+
+
+def token_summary(token: Token) -> TokenSummary:
+    principal = token.principal
+    return TokenSummary(
+        id=token.id,
+        name=token.name,
+        issuer=principal.issuer,
+        subject=principal.subject,
+        owner=principal.owner,
+        kind=principal.kind,
+        roles=tuple(sorted(principal.roles)),
+        site=principal.site,
+        service=principal.service,
+        made_by=principal.made_by,
+        created_at=token.created_at,
+        expires_at=token.expires_at,
+        last_used_at=token.last_used_at,
+        revoked_at=token.revoked_at,
+        revoked_by=token.revoked_by,
+    )

@@ -1,0 +1,32 @@
+from datetime import timedelta
+
+from certbus.token_views import token_table
+from certcore.tokens import TokenSummary
+from tests.unit.certbus.samples import NOON
+
+
+def token(**changes: object) -> TokenSummary:
+    fields: dict[str, object] = {
+        "id": "t1",
+        "name": "laptop",
+        "issuer": "registry",
+        "subject": "ana",
+        "owner": "shop",
+        "kind": "person",
+        "roles": ["viewer", "of-a-later-version"],
+        "made_by": ["admin"],
+        "created_at": NOON,
+    }
+    return TokenSummary.model_validate(fields | changes)
+
+
+def test_a_token_says_whose_it_is_when_it_was_used_and_how_it_ends() -> None:
+    ends, used = NOON + timedelta(days=5, hours=1), NOON - timedelta(hours=3)
+    revoked = token(revoked_at=used, revoked_by="root", kind="of-a-later-version")
+    table = token_table([token(), token(expires_at=ends, last_used_at=used), revoked], NOON)
+    start = ["t1", "laptop", "ana", "shop", "person", "viewer, of-a-later-version"]
+    rows = [[cell.text for cell in row] for row in table.rows]
+    assert rows[0] == [*start, "never", "never", "admin"]
+    assert rows[1] == [*start, "3 h ago", "in 5 d", "admin"]
+    assert rows[2][7] == "revoked 3 h ago by root"
+    assert table.rows[1][7].style == "red"
