@@ -245,6 +245,8 @@ def _copied(connection: Connection, certificate_id: str, numbers: range) -> None
         key = {"certificate": "id", "event": "about"}.get(copied.name, "certificate_id")
         if copied is tables.audit:
             _copy_table(connection, copied, copied.c.object == name, words)
+        elif copied is tables.certificate_fact:
+            _copy_table(connection, copied, copied.c.name == name, words)
         elif key in copied.c and copied is not tables.reported_revision:
             _copy_table(connection, copied, copied.c[key] == certificate_id, words)
     connection.execute(_HEARD)
