@@ -83,7 +83,7 @@ def _of_facts(query: CertificateQuery) -> Iterator[Condition]:
 def _fact(kind: FactKind, *which: ColumnElement[bool], in_order: bool = True) -> Condition:
     of_kind = (_FACT.c.kind == str(kind), *which)
     return Condition(
-        test=exists().where(_FACT.c.name == _ROW.c.name, *of_kind),
+        test=exists().where(_FACT.c.name == _ROW.c.name, *of_kind).correlate(_ROW),
         found=select(_FACT.c.name).where(*of_kind),
         key=_FACT.c.name,
         in_order=in_order,
@@ -94,7 +94,7 @@ def _of_leaves(query: CertificateQuery) -> Iterator[Condition]:
     for column, value in ((_LEAF.c.serial, query.serial), (_LEAF.c.spki_sha256, query.spki)):
         if value is not None:
             yield Condition(
-                test=exists().where(_LEAF.c.certificate_id == _ROW.c.id, column == value),
+                test=exists().where(_LEAF.c.certificate_id == _ROW.c.id, column == value).correlate(_ROW),
                 found=select(_ROW.c.name).join(_LEAF, _LEAF.c.certificate_id == _ROW.c.id).where(column == value),
                 key=_ROW.c.name,
                 in_order=False,

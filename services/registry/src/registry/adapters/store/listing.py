@@ -81,8 +81,11 @@ class _Plan:
 
 
 class Listing:
-    def __init__(self, connection: Connection) -> None:
+    """Of what finds at most `few` rows the rows are sorted for a page."""
+
+    def __init__(self, connection: Connection, *, few: int = _FEW) -> None:
         self._connection = connection
+        self._few = few
 
     def page(
         self, query: CertificateQuery, *, owner: str | None = None, after: Place | None = None, limit: int
@@ -168,14 +171,14 @@ class Listing:
                 # An index has an owner's in this order.
                 return _Plan(None, (only,))
         sizes = [self._size(condition) for condition in conditions]
-        if min(sizes) <= _FEW or always:
+        if min(sizes) <= self._few or always:
             return _led_by(conditions, sizes.index(min(sizes)))
         in_order = [number for number, condition in enumerate(conditions) if condition.in_order and not by_end]
         return _led_by(conditions, in_order[0]) if in_order else _Plan(None, tuple(conditions))
 
     def _size(self, condition: Condition) -> int:
         """At most one more than few."""
-        some = condition.found.limit(_FEW + 1).subquery()
+        some = condition.found.limit(self._few + 1).subquery()
         size: int = self._connection.execute(select(func.count()).select_from(some)).scalar_one()
         return size
 
