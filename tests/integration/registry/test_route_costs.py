@@ -26,7 +26,7 @@ MOST: Final = 16
 """Statements of one answer, the look at the token among them."""
 
 SITE: Final = "site-3"
-LIVE: Final = name_of(13)
+LIVE: Final = name_of(14)
 """The first live one of that site."""
 TOKENS: Final = {
     "person": Principal("pat", "shop", frozenset({Role.VIEWER, Role.OPERATOR, Role.APPROVER, Role.AUDITOR})),
