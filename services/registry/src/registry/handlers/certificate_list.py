@@ -1,5 +1,6 @@
 """A page of the list of certificates: what a query finds, told by an ETag before it is built."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from certcore.api import CertificateSummary, FacetCounts
@@ -38,7 +39,7 @@ def list_page(
     further = found[-1].place if len(found) == limit else None
 
     def build() -> list[CertificateSummary]:
-        certificates = _certificates(transaction, [item.mark.certificate_id for item in found])
+        certificates = _in_order(transaction.certificates.unjudged, [item.mark.certificate_id for item in found])
         return [certificate_summary(rollout) for rollout in transaction.rollouts.many(certificates)]
 
     level = page_unless_known(
@@ -55,10 +56,10 @@ def certificates_on_page(
 ) -> tuple[list[Certificate], Place | None]:
     """The certificates themselves, and where the next page begins."""
     found = transaction.listing.page(query, owner=owner, after=after, limit=limit)
-    certificates = _certificates(transaction, [item.mark.certificate_id for item in found])
+    certificates = _in_order(transaction.certificates.many, [item.mark.certificate_id for item in found])
     return certificates, found[-1].place if len(found) == limit else None
 
 
-def _certificates(transaction: Transaction, ids: list[str]) -> list[Certificate]:
-    by_id = {certificate.id: certificate for certificate in transaction.certificates.many(ids)}
+def _in_order(read: Callable[[list[str]], list[Certificate]], ids: list[str]) -> list[Certificate]:
+    by_id = {certificate.id: certificate for certificate in read(ids)}
     return [by_id[certificate_id] for certificate_id in ids]
