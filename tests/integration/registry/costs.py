@@ -161,7 +161,7 @@ def routed(made: World) -> tuple[FastAPI, set[str]]:
 async def steps(made: World, number: int) -> list[Step]:
     """For a database with so many copies of `tests.integration.registry.many_rows`."""
 
-    def begin(transaction: Transaction) -> tuple[Rollout, str, str, str, int]:
+    def begin(transaction: Transaction) -> tuple[Rollout, Rollout, str, str, str, int]:
         for token, principal in _WHO.items():
             if transaction.tokens.principal(hash_token(token), made.now) is None:
                 transaction.tokens.add(hash_token(token), principal, now=made.now)
@@ -171,11 +171,13 @@ async def steps(made: World, number: int) -> list[Step]:
         last = transaction.events.last()
         assert asked is not None
         assert last is not None
-        rollout = transaction.rollouts.of(middle)
-        return rollout, asked.id, asked.created_at.isoformat(), last.id, last.sequence
+        live = transaction.certificates.named(name_of(number))
+        assert live is not None
+        rollouts = (transaction.rollouts.of(middle), transaction.rollouts.of(live))
+        return *rollouts, asked.id, asked.created_at.isoformat(), last.id, last.sequence
 
-    rollout, request_id, instant, event_id, sequence = await made.store.write(begin)
-    certificate_id, name, leaf = rollout.certificate.id, rollout.certificate.name, rollout.revisions[0]
+    rollout, live, request_id, instant, event_id, sequence = await made.store.write(begin)
+    certificate_id, name, leaf = rollout.certificate.id, rollout.certificate.name, live.revisions[0]
     by_end = cursor_at(Order.EXPIRES, Place(name, rollout.certificate.served_until or NEVER))
     app, _ = routed(made)
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://registry")

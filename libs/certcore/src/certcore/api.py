@@ -59,8 +59,8 @@ class Paged(ReadModel):
 
 
 class FacetCounts(ReadModel):
-    """How many items of the whole list have each value, the most frequent ones. Not `exact`: only the first so many
-    items were looked at.
+    """How many items of the whole list have each value, the most frequent ones. Where that is not `exact`, each is at
+    least so many, and rare values may be missing.
     """
 
     exact: bool

@@ -40,7 +40,7 @@ def list_page(
 
     def build() -> list[CertificateSummary]:
         certificates = _in_order(transaction.certificates.unjudged, [item.mark.certificate_id for item in found])
-        return [certificate_summary(rollout) for rollout in transaction.rollouts.many(certificates)]
+        return [certificate_summary(rollout) for rollout in transaction.rollouts.listed(certificates)]
 
     level = page_unless_known(
         [(form, counts), *(item.mark for item in found)],

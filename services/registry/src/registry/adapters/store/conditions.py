@@ -4,11 +4,12 @@ SQLite keeps no statistics. So the caller says which condition finds the rows, a
 that no index fits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 
 from certcore.certificate_list import CertificateQuery
 from registry.adapters import tables
@@ -25,13 +26,13 @@ _LAST: Final = "\x7f"
 
 @dataclass(frozen=True)
 class Condition:
-    """`test` is of a row of `certificate`. `found` selects the names of all rows that pass, in the order of names if
-    `in_order`; `key` is their column. A `grouped` one stands in an index with the others that are.
+    """`test` is of a row of `certificate`; its name is given as a column of what is read before the row, where that
+    is. `found` selects the names of all rows that pass, in the order of names if `in_order`. A `grouped` one stands
+    in an index with the others that are, as the `plain` condition.
     """
 
-    test: ColumnElement[bool]
+    test: Callable[[ColumnElement[str]], ColumnElement[bool]]
     found: Select[Any]
-    key: ColumnElement[str]
     in_order: bool = True
     plain: ColumnElement[bool] | None = None
     grouped: bool = False
@@ -54,9 +55,8 @@ def _of_columns(query: CertificateQuery, owner: str | None) -> Iterator[Conditio
         if value is not None:
             plain = column == str(value)
             yield Condition(
-                test=func.coalesce(column, "") == str(value),
+                test=partial(_equals, column, str(value)),
                 found=select(_ROW.c.name).where(plain),
-                key=_ROW.c.name,
                 plain=plain,
                 grouped=grouped,
             )
@@ -71,21 +71,37 @@ def _of_facts(query: CertificateQuery) -> Iterator[Condition]:
     )
     for kind, value in single:
         if value is not None:
-            yield _fact(kind, _FACT.c.value == value)
+            yield _fact(kind, partial(_is, value))
     if query.dns is not None:
         _, _, parent = query.dns.partition(".")
-        yield _fact(FactKind.DNS, or_(_FACT.c.value == query.dns, _FACT.c.value == f"*.{parent}"), in_order=False)
+        yield _fact(FactKind.DNS, partial(_is_either, query.dns, f"*.{parent}"), in_order=False)
     if query.q is not None:
-        begins = (_FACT.c.value >= query.q, _FACT.c.value < query.q + _LAST)
-        yield _fact(FactKind.WORD, *begins, in_order=False)
+        yield _fact(FactKind.WORD, partial(_begins, query.q), in_order=False)
 
 
-def _fact(kind: FactKind, *which: ColumnElement[bool], in_order: bool = True) -> Condition:
-    of_kind = (_FACT.c.kind == str(kind), *which)
+def _is(value: str, stored: ColumnElement[str]) -> ColumnElement[bool]:
+    return stored == value
+
+
+def _is_either(one: str, other: str, stored: ColumnElement[str]) -> ColumnElement[bool]:
+    return or_(stored == one, stored == other)
+
+
+def _begins(text: str, stored: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(stored >= text, stored < text + _LAST)
+
+
+def _fact(
+    kind: FactKind, which: Callable[[ColumnElement[str]], ColumnElement[bool]], *, in_order: bool = True
+) -> Condition:
+    own = _FACT.alias()
+
+    def test(name: ColumnElement[str]) -> ColumnElement[bool]:
+        return exists().where(own.c.name == name, own.c.kind == str(kind), which(own.c.value)).correlate_except(own)
+
     return Condition(
-        test=exists().where(_FACT.c.name == _ROW.c.name, *of_kind).correlate(_ROW),
-        found=select(_FACT.c.name).where(*of_kind),
-        key=_FACT.c.name,
+        test=test,
+        found=select(_FACT.c.name).where(_FACT.c.kind == str(kind), which(_FACT.c.value)),
         in_order=in_order,
     )
 
@@ -94,8 +110,15 @@ def _of_leaves(query: CertificateQuery) -> Iterator[Condition]:
     for column, value in ((_LEAF.c.serial, query.serial), (_LEAF.c.spki_sha256, query.spki)):
         if value is not None:
             yield Condition(
-                test=exists().where(_LEAF.c.certificate_id == _ROW.c.id, column == value).correlate(_ROW),
+                test=partial(_has_leaf, column == value),
                 found=select(_ROW.c.name).join(_LEAF, _LEAF.c.certificate_id == _ROW.c.id).where(column == value),
-                key=_ROW.c.name,
                 in_order=False,
             )
+
+
+def _equals(column: ColumnElement[str], value: str, _: ColumnElement[str]) -> ColumnElement[bool]:
+    return func.coalesce(column, "") == value
+
+
+def _has_leaf(which: ColumnElement[bool], _: ColumnElement[str]) -> ColumnElement[bool]:
+    return exists().where(_LEAF.c.certificate_id == _ROW.c.id, which).correlate(_ROW)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, func, literal, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Select, Subquery, and_, func, literal, select, tuple_
 
 from certcore.api import FacetCounts
 from certcore.certificate_list import CertificateQuery, Facet, Order
@@ -23,10 +23,12 @@ from registry.domain.facts import FactKind
 
 __all__ = ["Listed", "Listing", "Place"]
 
-_FEW: Final = 3000
+_FEW: Final = 2000
 """So many rows are sorted for a page; more are read in their order."""
-_COUNTED: Final = 2000
+_COUNTED: Final = 1000
 """So many rows at most are looked at to count by a facet."""
+_OF_A_VALUE: Final = 1000
+"""So many rows of one value at most are counted where nothing is filtered."""
 _VALUES: Final = 50
 """Of a facet, the most frequent ones."""
 
@@ -75,9 +77,8 @@ class _Plan:
     first: Condition | None
     rest: tuple[Condition, ...]
 
-    @property
-    def tests(self) -> list[ColumnElement[bool]]:
-        return [condition.test for condition in self.rest]
+    def tests(self, name: ColumnElement[str]) -> list[ColumnElement[bool]]:
+        return [condition.test(name) for condition in self.rest]
 
 
 class Listing:
@@ -105,8 +106,8 @@ class Listing:
         ]
 
     def counts(self, query: CertificateQuery, *, owner: str | None = None) -> dict[str, FacetCounts]:
-        """By each facet of the query. What has a column of its own is counted exactly where only the owner is
-        filtered by; all else in the first so many rows.
+        """By each facet of the query. What has a column of its own is counted up to a bound for each value where only
+        the owner is filtered by; all else in the first so many rows.
         """
         conditions = _conditions(query, owner, by_end=False)
         narrowed = len(conditions) > (owner is not None)
@@ -115,11 +116,20 @@ class Listing:
         others = [facet for facet in query.facets if facet not in whole]
         return found | (dict(self._looked_at(query, others, owner)) if others else {})
 
-    def _whole(self, column: ColumnElement[str], owner: str | None) -> FacetCounts:
-        query = select(column, func.count()).group_by(column)
-        if owner is not None:
-            query = query.where(_ROW.c.owner == owner)
-        return _most_frequent(_counter(self._connection.execute(query)), exact=True)
+    def _whole(self, column: Column[str], owner: str | None) -> FacetCounts:
+        """Each value is the next one in the index, which is read up to a bound."""
+        of_owner = [_ROW.c.owner == owner] if owner is not None else []
+        value = select(func.min(column).label("value")).where(*of_owner).cte("value", recursive=True)
+        following = select(func.min(column)).where(column > value.c.value, *of_owner).correlate(value)
+        value = value.union_all(select(following.scalar_subquery()).where(value.c.value.is_not(None)))
+        some = select(column).where(column == value.c.value, *of_owner).limit(_OF_A_VALUE + 1).correlate(value)
+        size = select(func.count()).select_from(some.subquery()).correlate(value).scalar_subquery()
+        rows = self._connection.execute(
+            select(value.c.value, size).where(value.c.value.is_not(None)).limit(_VALUES + 1)
+        )
+        sizes = _counter(rows)
+        exact = len(sizes) <= _VALUES and all(count <= _OF_A_VALUE for count in sizes.values())
+        return _most_frequent(sizes, exact=exact)
 
     def _looked_at(
         self, query: CertificateQuery, facets: Sequence[Facet], owner: str | None
@@ -144,7 +154,7 @@ class Listing:
 
     def _groups(self, columns: list[ColumnElement[str]], among: Subquery, plan: _Plan) -> Sequence[Any]:
         query = select(*columns, func.count()).join(among, among.c.name == _ROW.c.name)
-        return self._connection.execute(query.where(*plan.tests).group_by(*columns)).all()
+        return self._connection.execute(query.where(*plan.tests(among.c.name)).group_by(*columns)).all()
 
     def _facts(self, kind: FactKind, among: Subquery, plan: _Plan) -> Counter[str]:
         value = _FACT.c.value
@@ -153,7 +163,7 @@ class Listing:
             .select_from(among)
             .join(_ROW, _ROW.c.name == among.c.name)
             .join(_FACT, and_(_FACT.c.name == among.c.name, _FACT.c.kind == str(kind)))
-            .where(*plan.tests)
+            .where(*plan.tests(among.c.name))
             .group_by(value)
         )
         return _counter(self._connection.execute(query))
@@ -170,17 +180,17 @@ class Listing:
             if by_end and owner is not None and query.state is None and query.health is None:
                 # An index has an owner's in this order.
                 return _Plan(None, (only,))
-        sizes = [self._size(condition) for condition in conditions]
+        sizes = self._sizes(conditions)
         if min(sizes) <= self._few or always:
             return _led_by(conditions, sizes.index(min(sizes)))
         in_order = [number for number, condition in enumerate(conditions) if condition.in_order and not by_end]
         return _led_by(conditions, in_order[0]) if in_order else _Plan(None, tuple(conditions))
 
-    def _size(self, condition: Condition) -> int:
-        """At most one more than few."""
-        some = condition.found.limit(self._few + 1).subquery()
-        size: int = self._connection.execute(select(func.count()).select_from(some)).scalar_one()
-        return size
+    def _sizes(self, conditions: Sequence[Condition]) -> list[int]:
+        """How many rows each finds, at most one more than few."""
+        some = [condition.found.limit(self._few + 1).subquery() for condition in conditions]
+        query = select(*(select(func.count()).select_from(found).scalar_subquery() for found in some))
+        return list(self._connection.execute(query).one())
 
 
 def _conditions(query: CertificateQuery, owner: str | None, *, by_end: bool) -> list[Condition]:
@@ -193,9 +203,8 @@ def _conditions(query: CertificateQuery, owner: str | None, *, by_end: bool) -> 
         within = _within(query, _ROW.c.served_until)
         conditions.append(
             Condition(
-                test=and_(*_within(query, func.coalesce(_ROW.c.served_until, literal(NEVER, UtcDateTime)))),
+                test=lambda _: and_(*_within(query, func.coalesce(_ROW.c.served_until, literal(NEVER, UtcDateTime)))),
                 found=select(_ROW.c.name).where(*within),
-                key=_ROW.c.name,
                 in_order=False,
             )
         )
@@ -205,9 +214,8 @@ def _conditions(query: CertificateQuery, owner: str | None, *, by_end: bool) -> 
 def _together(grouped: Sequence[Condition]) -> Condition:
     plain = and_(*(condition.plain for condition in grouped if condition.plain is not None))
     return Condition(
-        test=and_(*(condition.test for condition in grouped)),
+        test=lambda name: and_(*(condition.test(name) for condition in grouped)),
         found=select(_ROW.c.name).where(plain),
-        key=_ROW.c.name,
         plain=plain,
         grouped=True,
     )
@@ -219,17 +227,17 @@ def _led_by(conditions: Sequence[Condition], number: int) -> _Plan:
 
 def _rows(plan: _Plan, *, sort: bool) -> tuple[Select[Any], ColumnElement[str]]:
     """What the plan finds, and the column by whose order it is found. With `sort` the order is another."""
-    shown, first = select(*_SHOWN).where(*plan.tests), plan.first
+    shown, first = select(*_SHOWN), plan.first
     if first is None:
-        return shown, _ROW.c.name
+        return shown.where(*plan.tests(_ROW.c.name)), _ROW.c.name
     if sort or not first.in_order:
         # DISTINCT keeps SQLite from looking at the rows in their order instead, all of them.
         among = first.found.distinct().subquery()
-        return shown.join(among, among.c.name == _ROW.c.name), _ROW.c.name
+        return shown.join(among, among.c.name == _ROW.c.name).where(*plan.tests(among.c.name)), _ROW.c.name
     if first.plain is not None:
-        return shown.where(first.plain), _ROW.c.name
+        return shown.where(first.plain, *plan.tests(_ROW.c.name)), _ROW.c.name
     among = first.found.subquery()
-    return shown.join(among, among.c.name == _ROW.c.name), among.c.name
+    return shown.join(among, among.c.name == _ROW.c.name).where(*plan.tests(among.c.name)), among.c.name
 
 
 def _ordered(found: Select[Any], name: ColumnElement[str], order: Order, after: Place | None) -> Select[Any]:

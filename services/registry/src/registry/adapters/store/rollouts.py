@@ -83,6 +83,22 @@ class Rollouts:
             parts.append(select(part.c.id))
         return self._certificates.marks(among=union(*parts).subquery(), after=after, limit=limit)
 
+    def listed(self, certificates: Sequence[Certificate]) -> list[Rollout]:
+        """As `many`, for lists, which show neither chains nor signing requests."""
+        ids = [certificate.id for certificate in certificates]
+        revisions = self._revisions.listed(ids)
+        placements = self._placements.of(ids)
+        endpoints = self._endpoints.of(ids)
+        return [
+            Rollout(
+                certificate,
+                revisions=tuple(revisions[certificate.id]),
+                placements=tuple(placements[certificate.id]),
+                endpoints=tuple(endpoints[certificate.id]),
+            )
+            for certificate in certificates
+        ]
+
     def many(self, certificates: Sequence[Certificate]) -> list[Rollout]:
         """In the order of the certificates."""
         ids = [certificate.id for certificate in certificates]
