@@ -92,17 +92,12 @@ class Revisions:
         }
         _SAVE.change(self._connection, {**values, **_window_row(revision.window), **key})
 
-    def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Revision]]:
-        """By certificate, newest first; those that the issuer has not reported yet among them."""
+    def of(self, certificate_ids: Sequence[str], *, listed: bool = False) -> dict[str, list[Revision]]:
+        """By certificate, newest first; those that the issuer has not reported yet among them. `listed`: without
+        their chains, which are most of what is stored.
+        """
         found: dict[str, list[Revision]] = defaultdict(list)
-        for item in _OF.rows(self._connection, certificate_ids):
-            found[item.certificate_id].append(_revision(item))
-        return found
-
-    def listed(self, certificate_ids: Sequence[str]) -> dict[str, list[Revision]]:
-        """As `of`, for lists: without the chains, which are most of what is stored."""
-        found: dict[str, list[Revision]] = defaultdict(list)
-        for item in _LISTED_OF.rows(self._connection, certificate_ids):
+        for item in (_LISTED_OF if listed else _OF).rows(self._connection, certificate_ids):
             found[item.certificate_id].append(_revision(item))
         return found
 
