@@ -46,8 +46,8 @@ UNDER_WAY: Final = 60
 _OWNER: Final = "team-of-pattern"
 _SITE: Final = "site-of-pattern"
 _NUMBER: Final[ColumnElement[int]] = column("n")
-# An odd factor: every number has another word, and they are in no order.
-_WORD: Final = func.printf("%08x", (_NUMBER * 2654435761) % 2**32)
+# An odd factor: every number has another word, and they are in no order. No serial number begins with a zero.
+_WORD: Final = func.printf("f%07x", (_NUMBER * 2654435761) % 2**28)
 
 _ID: Final = "p-00000000"
 """How every id of a copyable world begins."""
