@@ -25,8 +25,8 @@ TEAMS: Final = (
     "team-of-pattern",
     *(f"team-{n}" for n in range(20)),
 )
-_INTERNAL: Final = ("internal.example.test", "known.example.test")
-_PUBLIC: Final = ("example.test", "example.org")
+_INTERNAL: Final = ("internal.example.test", "known.example.test", "team-of-pattern.test")
+_PUBLIC: Final = ("example.test", "example.org", "pattern-waiting.team-of-pattern.test")
 _PLACES: Final = (
     {"kind": "files", "site": "*", "store": "*"},
     {"kind": "haproxy", "site": "*", "instance": "*"},

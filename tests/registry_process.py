@@ -142,7 +142,7 @@ class RegistryProcess:
     def dump(self) -> dict[str, list[Row]]:
         """Everything that is stored, by table."""
         return {
-            table: self.rows(f'SELECT * FROM "{table}" ORDER BY rowid')  # noqa: S608 # our tables
+            table: sorted(self.rows(f'SELECT * FROM "{table}"'), key=repr)  # noqa: S608 # our tables
             for table in self._tables()
         }
 

@@ -17,19 +17,23 @@ from sqlalchemy import Connection, Engine, event
 
 from certcore import subjects
 from certcore.api import Role
+from certcore.certificate_list import Order
 from certcore.door import RequestDoor
 from certcore.events import EndpointObserved, EndpointsExpected, ServingVerdict
 from certkit.standstill import Standstill
 from registry.adapters.outbox import Bell, Outbox
 from registry.adapters.store import Transaction
 from registry.adapters.store.events import Selection
+from registry.adapters.store.facts import NEVER
+from registry.adapters.store.listing import Place
 from registry.adapters.unsent import find_unsent
 from registry.domain.access import Principal
 from registry.domain.alarm import Letters, Patience
+from registry.domain.rollout import Rollout
 from registry.handlers.alarms import Alarms
 from registry.handlers.http.alerts_api import alerts_router
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
-from registry.handlers.http.certificates_api import certificates_router
+from registry.handlers.http.certificates_api import certificates_router, cursor_at
 from registry.handlers.http.paging import cursor_of
 from registry.handlers.http.problems import install_problems
 from registry.handlers.http.requests_api import requests_router
@@ -42,13 +46,15 @@ from registry.handlers.tokens import Tokens
 from registry.handlers.upkeep import Upkeep
 from registry.handlers.watch import Watch
 from registry.handlers.web.page import page_router
-from tests.integration.registry.many_rows import HOST, name_of
+from tests.integration.registry.many_rows import host_of, name_of
 from tests.integration.registry.world import ANA, Report, World
 
 __all__ = ["Cost", "QuietBus", "Step", "counting", "routed", "steps"]
 
 Work = Callable[[], Awaitable[object]]
 
+_OF_ONE: Final = frozenset({"after", "q", "dns", "serial", "spki", "expires_before"})
+"""Parameters whose values differ from run to run: they are told as `middle`."""
 _EVERY: Final = 100
 """Instructions of SQLite's virtual machine between two counts."""
 _WHO: Final = {
@@ -164,7 +170,7 @@ def routed(made: World) -> tuple[FastAPI, set[str]]:
 async def steps(made: World, number: int) -> list[Step]:
     """For a database with so many copies of `tests.integration.registry.many_rows`."""
 
-    def begin(transaction: Transaction) -> tuple[str, str, str, str, str, int]:
+    def begin(transaction: Transaction) -> tuple[Rollout, Rollout, str, str, str, int]:
         for token, principal in _WHO.items():
             if transaction.tokens.principal(hash_token(token), made.now) is None:
                 transaction.tokens.add(hash_token(token), principal, now=made.now)
@@ -174,18 +180,25 @@ async def steps(made: World, number: int) -> list[Step]:
         last = transaction.events.last()
         assert asked is not None
         assert last is not None
-        return middle.id, middle.name, asked.id, asked.created_at.isoformat(), last.id, last.sequence
+        live = transaction.certificates.named(name_of(number))
+        assert live is not None
+        rollouts = (transaction.rollouts.of(middle), transaction.rollouts.of(live))
+        return *rollouts, asked.id, asked.created_at.isoformat(), last.id, last.sequence
 
-    certificate_id, name, request_id, instant, event_id, sequence = await made.store.write(begin)
+    rollout, live, request_id, instant, event_id, sequence = await made.store.write(begin)
+    certificate_id, name, leaf = rollout.certificate.id, rollout.certificate.name, live.revisions[0]
+    by_end = cursor_at(Order.EXPIRES, Place(name, rollout.certificate.served_until or NEVER))
     app, _ = routed(made)
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://registry")
 
-    def get(path: str, who: str = "person", *, shown: str | None = None, **query: str | int) -> Step:
+    def get(path: str, who: str = "person", *, shown: str | None = None, **query: str | int | list[str]) -> Step:
         async def work() -> None:
             response = await client.get(path, params=query, headers={"authorization": f"Bearer {who}"})
             assert response.status_code == 200, response.text
 
-        told = "&".join(f"{name}={'middle' if name == 'after' else value}" for name, value in query.items())
+        told = "&".join(
+            f"{name}={'middle' if name in _OF_ONE and value != 'cert' else value}" for name, value in query.items()
+        )
         return Step(
             f"GET {shown or path}{'?' if told else ''}{told}" + ("" if who == "person" else f" ({who})"), work
         )
@@ -193,6 +206,9 @@ async def steps(made: World, number: int) -> list[Step]:
     def read(what: str, work: Callable[[Transaction], object]) -> Step:
         return Step(what, partial(made.store.read, work))
 
+    listed = partial(get, "/v1/certificates", limit=50)
+
+    later = (made.now + timedelta(days=91)).isoformat()
     in_certificates = cursor_of("certificates", name)
     in_requests = cursor_of("requests", instant, request_id)
     return [
@@ -209,6 +225,32 @@ async def steps(made: World, number: int) -> list[Step]:
         get("/v1/certificates", limit=50, health="degraded"),
         get("/v1/certificates", limit=50, health="ok", state="delivering"),
         get("/v1/certificates", limit=50, health="degraded", state="live"),
+        listed(site="site-3"),
+        listed(site="site-3", after=in_certificates),
+        listed(site="site-3", health="degraded"),
+        listed(site="site-3", owner="team-3", exposure="internal"),
+        listed(domain="team-3.test"),
+        listed(label=["team=team-3", "tier=gold"]),
+        listed(label=["tier=tin", "tier=gold"]),
+        listed(target="haproxy", key="ec-p256", ca="ca"),
+        listed(exposure="public"),
+        listed(q="cert"),
+        listed(q="cert", after=in_certificates),
+        listed(q=name[5:]),
+        listed(dns=host_of(name)),
+        listed(serial=leaf.serial),
+        listed(spki=leaf.spki_sha256),
+        listed(expires_before=later),
+        listed(sort="expires"),
+        listed(sort="expires", after=by_end),
+        listed(sort="expires", site="site-3"),
+        listed(sort="expires", site="site-3", after=by_end),
+        listed(sort="expires", q="cert", expires_before=later),
+        listed(sort="-expires", label="tier=gold"),
+        get("/v1/certificates", "member", limit=50, sort="expires"),
+        listed(facets="state,health"),
+        listed(facets="state,health,ca,site,domain", site="site-3"),
+        listed(format="csv", site="site-3"),
         get(f"/v1/certificates/{name}", shown="/v1/certificates/{name}"),
         get("/v1/requests", limit=50),
         get("/v1/requests", limit=50, after=in_requests),
@@ -277,10 +319,10 @@ async def _request(made: World) -> None:
     spec = made.door.model.model_validate(
         {
             "name": name,
-            "dns_names": [f"{name}.{HOST}"],
+            "dns_names": [f"{name}.internal.example.test"],
             "exposure": "internal",
             "targets": [{"kind": "files", "name": "host", "site": "site-3"}],
-            "endpoints": [{"url": f"https://{name}.{HOST}:8443", "target": "host"}],
+            "endpoints": [{"url": f"https://{name}.internal.example.test:8443", "target": "host"}],
         }
     )
     await made.store.write(lambda transaction: made.requests.submit(transaction, spec, owner="team-3", by=ANA))
@@ -289,7 +331,7 @@ async def _request(made: World) -> None:
 async def _report(made: World, certificate_id: str, name: str) -> None:
     seen = EndpointObserved(
         certificate_id=certificate_id,
-        url=f"https://{name}.{HOST}:8441",
+        url=f"https://{host_of(name)}:8441",
         verdict=ServingVerdict.UNREACHABLE,
         served_revision=None,
         served_fingerprint_sha256=None,

@@ -4,7 +4,6 @@ A copy has ids, a name, a host, an owner, a site, serials and fingerprints of it
 chain and its sealed keys are those of the certificate that it was copied from.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final
@@ -36,19 +35,18 @@ from registry.domain.alert import AlertRecord
 from tests.authority import Authority
 from tests.integration.registry.world import ANA, Report, World, keep_policy
 
-__all__ = ["HOST", "OWNERS", "SITES", "UNDER_WAY", "ManyRows", "copyable", "name_of"]
+__all__ = ["OWNERS", "SITES", "UNDER_WAY", "ManyRows", "copyable", "host_of", "name_of"]
 
 OWNERS: Final = 20
-SITES: Final = 10
+SITES: Final = 3
 UNDER_WAY: Final = 60
 """As many are not live in a large database as in a small one, unless that is what is measured."""
 
 _OWNER: Final = "team-of-pattern"
 _SITE: Final = "site-of-pattern"
-HOST: Final = "example.test"
 _NUMBER: Final[ColumnElement[int]] = column("n")
-# An odd factor: every number has another word, and they are in no order.
-_WORD: Final = func.printf("%08x", (_NUMBER * 2654435761) % 2**32)
+# An odd factor: every number has another word, and they are in no order. No serial number begins with a zero.
+_WORD: Final = func.printf("f%07x", (_NUMBER * 2654435761) % 2**28)
 
 _ID: Final = "p-00000000"
 """How every id of a copyable world begins."""
@@ -58,7 +56,7 @@ _HEARD: Final = text(
     " FROM copy_number, (SELECT 1 AS part UNION SELECT 2 UNION SELECT 3)"
 )
 
-Words = Mapping[str, ColumnElement[str]]
+Words = dict[str, ColumnElement[str]]
 """What is replaced in a row, and by what."""
 
 
@@ -70,6 +68,11 @@ def copyable(database: Database, *, now: datetime, first: int = 1) -> World:
 def name_of(number: int) -> str:
     """The name of a copy."""
     return f"cert-{number:07}"
+
+
+def host_of(name: str) -> str:
+    """The host of a copy of this name."""
+    return f"{name}.team-{int(name[-7:]) % OWNERS}.test"
 
 
 class ManyRows:
@@ -85,7 +88,7 @@ class ManyRows:
         """The sites, the certificates that are copied, and so many copies of each that isn't live."""
 
         def enrol(transaction: Transaction) -> None:
-            for site in (_SITE, *(f"site-{number}" for number in range(SITES))):
+            for site in (_SITE, *(f"site-{number + 1}" for number in range(SITES))):
                 transaction.sites.enrol(site, {"syncer": "a", "pusher": "b"}, self._world.now)
             keep_policy(transaction, self._world.now)
 
@@ -132,12 +135,13 @@ class ManyRows:
 
     async def _ask(self, what: str, *, exposure: str = "internal") -> str:
         name = f"pattern-{what}"
-        host = f"{name}.internal.{HOST}" if exposure == "internal" else f"{name}.example.test"
+        host = f"{name}.{_OWNER}.test"
         spec = self._world.door.model.model_validate(
             {
                 "name": name,
                 "dns_names": [host],
                 "exposure": exposure,
+                "labels": {"team": _OWNER, "tier": "gold" if what == "renewed" else "tin"},
                 "targets": [
                     {"kind": "files", "name": "host", "site": _SITE},
                     {"kind": "haproxy", "name": "edge", "site": _SITE},
@@ -245,6 +249,10 @@ def _copied(connection: Connection, certificate_id: str, numbers: range) -> None
         key = {"certificate": "id", "event": "about"}.get(copied.name, "certificate_id")
         if copied is tables.audit:
             _copy_table(connection, copied, copied.c.object == name, words)
+        elif copied is tables.certificate_fact:
+            # A name is found by the end of it, too.
+            _, _, end = name.partition("-")
+            _copy_table(connection, copied, copied.c.name == name, words | {end: func.printf("%07d", _NUMBER)})
         elif key in copied.c and copied is not tables.reported_revision:
             _copy_table(connection, copied, copied.c[key] == certificate_id, words)
     connection.execute(_HEARD)
@@ -260,8 +268,9 @@ def _copy_table(connection: Connection, copied: Table, of: ColumnElement[bool], 
 def _replaced(item: Column[Any], words: Words) -> ColumnElement[Any]:
     # As it is stored, whatever its type in Python is; instants and numbers have no such words.
     stored: ColumnElement[Any] = literal_column(f"{item.table.name}.{item.name}")
-    if item.name in {"created_at", "since"}:
-        return func.strftime("%Y-%m-%d %H:%M:%f000", stored, func.printf("-%d seconds", _NUMBER))
+    if item.name in {"created_at", "since", "served_until"}:
+        earlier = func.strftime("%Y-%m-%d %H:%M:%f000", stored, func.printf("-%d seconds", _NUMBER))
+        return func.iif(stored < "9999", earlier, stored)
     if not isinstance(item.type, String | StoredJson) or item.name in _SAME:
         return stored
     for word, other in words.items():
@@ -273,7 +282,7 @@ def _words(connection: Connection, certificate_id: str, name: str) -> Words:
     words: dict[str, ColumnElement[str]] = {
         name: func.printf("cert-%07d", _NUMBER),
         _OWNER: func.printf("team-%d", _NUMBER % OWNERS),
-        _SITE: func.printf("site-%d", _NUMBER % SITES),
+        _SITE: func.printf("site-%d", _NUMBER % SITES + 1),
         _ID: literal("p-").op("||")(_WORD),
     }
     revision = tables.revision

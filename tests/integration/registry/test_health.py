@@ -55,7 +55,7 @@ async def summary_of(services: StandIns, certificate: CertificateView) -> Certif
 
 async def page_of(services: StandIns, certificate: CertificateView) -> str:
     """The part of the page that shows a certificate."""
-    page = (await services.registry.admin.get("/list")).text
+    page = (await services.registry.admin.get(f"/list?q={certificate.name}")).text
     return page[page.index(certificate.name) :].partition("</tbody>")[0]
 
 

@@ -1,7 +1,10 @@
 """Lists in pages: to the end while rows come and go, and with as many statements however many rows there are."""
 
 import base64
+import csv
+import io
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sized
 from pathlib import Path
 from typing import TypeVar
@@ -11,8 +14,10 @@ import pytest_asyncio
 from pydantic import BaseModel
 
 from certcore.api import CertificateSummary, Problem, RequestView, Role
-from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder
+from certcore.certificate_list import CertificateQuery
+from certcore.events import CsrWanted, DeploymentOrdered, EndpointsExpected, IssueOrder, ServingVerdict
 from registry.adapters.store import Transaction
+from registry.handlers.certificate_list import certificates_on_page
 from registry.handlers.levels import LevelPage, expectations, issue_orders
 from tests.authority import Authority
 from tests.integration.registry.bodies import a_body
@@ -186,6 +191,81 @@ async def test_certificates_are_listed_by_owner_and_health(
     assert [error["field"] for error in refused.json()["errors"]] == ["health"]
 
 
+async def test_a_list_is_sent_again_only_where_something_of_it_changed(
+    team: Person, registry: RunningRegistry, services: StandIns
+) -> None:
+    live = await services.requested()
+    issued = await services.make_live(live)
+    for path in (f"/v1/certificates?q={live.name}", f"/v1/certificates/{live.name}"):
+        first = await registry.admin.get(path)
+        etag = first.headers["etag"]
+        assert etag.startswith('W/"')
+        for known in (etag, etag.removeprefix("W/"), f'"other", {etag}'):
+            again = await registry.admin.get(path, headers={"if-none-match": known})
+            assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+        await services.observed(live, live.endpoints[0].url, ServingVerdict.UNREACHABLE)
+        await services.settled()
+        changed = await registry.admin.get(path, headers={"if-none-match": etag})
+        assert (changed.status_code, changed.headers["etag"] == etag) == (200, False), path
+        assert changed.json() != first.json()
+        await services.served(live, live.endpoints[0].url, 1, issued)
+        await services.settled()
+    whole = await team.get("/v1/certificates")
+    for other in ("?format=csv", "?limit=2", "?facets=state", "?sort=-name"):
+        different = await team.get(f"/v1/certificates{other}", headers={"if-none-match": whole.headers["etag"]})
+        assert different.status_code == 200, other
+
+
+async def test_a_list_is_as_csv_what_it_is_as_json(team: Person) -> None:
+    whole = (await team.get("/v1/certificates?sort=expires")).json()["items"]
+    rows: list[dict[str, str]] = []
+    path = "/v1/certificates?sort=expires&limit=2"
+    while path:
+        answer = await team.get(path, headers={"accept": "text/csv"})
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        rows += csv.DictReader(io.StringIO(answer.text))
+        found = re.fullmatch(r'<(.+)>; rel="next"', answer.headers.get("link", ""))
+        path = found[1] if found else ""
+    assert [(row["name"], row["state"]) for row in rows] == [(item["name"], item["state"]) for item in whole]
+    assert [row["reason"].lstrip("'") for row in rows] == [item["reason"] for item in whole]
+
+
+async def test_a_parameter_that_nobody_knows_and_a_cursor_of_another_order_are_refused(team: Person) -> None:
+    page = (await team.get("/v1/certificates?limit=1&sort=expires")).json()
+    for query, field in (
+        ("colour=red", "colour"),
+        ("sort=colour", "sort"),
+        ("label=gold", "label.0"),
+        ("q=%07", "q"),
+        ("expires_before=soon", "expires_before"),
+        ("expires_before=0001-01-01T00:00:00%2B23:59", "expires_before"),
+        (f"after={page['next']}", "after"),
+        (f"after={page['next']}&sort=-expires", "after"),
+    ):
+        refused = await team.get(f"/v1/certificates?{query}")
+        assert refused.status_code == 422, query
+        problem = Problem.model_validate_json(refused.content)
+        assert [error.field for error in problem.errors] == [field]
+    assert (await team.get(f"/v1/certificates?after={page['next']}&sort=expires")).status_code == 200
+
+
+async def test_nobody_finds_or_counts_what_another_team_owns(team: Person, registry: RunningRegistry) -> None:
+    other = await registry.person("olga", Role.REQUESTER, owner="orchard")
+    assert (await other.post("/v1/requests", json=a_body("orchard-1", labels={"tier": "gold"}))).status_code == 202
+    for query in ("q=orchard", "label=tier%3Dgold", "dns=orchard-1.internal.example.test", "q=orchard&sort=expires"):
+        found = (await team.get(f"/v1/certificates?{query}&facets=owner,label")).json()
+        assert found["items"] == [], query
+        assert "orchard" not in found["counts"]["owner"]["values"]
+        assert "tier=gold" not in found["counts"]["label"]["values"]
+    counted = (await team.get("/v1/certificates?facets=owner")).json()["counts"]["owner"]
+    assert counted["exact"]
+    assert counted["values"].keys() == {"library"}
+    assert (await team.get("/v1/certificates?owner=orchard")).status_code == 404
+    assert (await team.get("/list?owner=orchard")).status_code == 404
+    assert "orchard-1" in (await registry.admin.get("/list?owner=orchard&q=&sort=expires")).text
+    assert "orchard-1" not in (await registry.admin.get("/list?owner=library")).text
+
+
 # ── statements ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -204,7 +284,9 @@ async def statements_of(made: World) -> dict[str, int]:
     """How many each list takes, for all that there is."""
     levels = made.levels
     lists: dict[str, Callable[[Transaction], Sized]] = {
-        "certificates": lambda transaction: transaction.rollouts.many(transaction.certificates.page(limit=500)),
+        "certificates": lambda transaction: transaction.rollouts.many(
+            certificates_on_page(transaction, CertificateQuery(), owner=None, after=None, limit=500)[0]
+        ),
         "requests": lambda transaction: transaction.certificates.many(
             {item.certificate_id for item in transaction.requests.page(limit=500)}
         ),

@@ -35,6 +35,8 @@ from certcore.targets import FILES, HAPROXY, KUBERNETES, TargetKinds
 from certkit.transactions import Database
 from registry.adapters import tables
 from registry.adapters.store import Transaction
+from registry.adapters.store.facts import NEVER
+from registry.domain.facts import facts_of
 from registry.domain.rollout import Rollout
 from registry.handlers.levels import expectations, issue_orders
 from tests.integration.registry.bodies import encoded
@@ -263,6 +265,22 @@ async def test_each_certificate_is_where_it_was(home: Home) -> None:
     # Where the new one wasn't seen, the one that was proven last is accepted still.
     rollout = await home.rollout("delivering")
     assert [item.number for item in rollout.accepted_at(rollout.endpoints[0])] == [2]
+
+
+async def test_each_certificate_is_found_by_what_it_is(home: Home) -> None:
+    stored = {(row["name"], row["kind"], row["value"]) for row in await home.rows("certificate_fact")}
+    columns = {row["name"]: row for row in await home.rows("certificate")}
+    expected, ended = set(), 0
+    for row in home.stored.rows["certificate"]:
+        rollout, shown = await home.rollout(row["name"]), columns[row["name"]]
+        intent, (seen, leaf) = rollout.certificate.intent, (rollout.served_until, rollout.shown)
+        expected |= {(row["name"], str(kind), value) for kind, value in facts_of(row["name"], intent)}
+        assert shown["served_until"] == (seen or NEVER), row["name"]
+        assert (shown["ca"], shown["key_algorithm"]) == (leaf.ca if leaf else "", intent.key_algorithm), row["name"]
+        ended += seen is not None
+    assert stored == expected
+    assert {value for name, kind, value in stored if (name, kind) == ("live", "site")} == {"site1", "site2"}
+    assert ended > FEW
 
 
 async def test_what_was_live_stays_live_and_is_not_issued_again(home: Home) -> None:

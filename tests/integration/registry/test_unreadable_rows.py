@@ -134,7 +134,7 @@ async def test_a_state_that_nobody_knows_is_shown_as_it_is_and_nothing_is_done_b
             shown = await services.shown(name)
             assert (shown.state, shown.health) == ("suspended", Health.UNKNOWN)
             assert shown.health_reason == "its state suspended is not known to this version"
-        assert "suspended" in (await registry.admin.get("/list")).text
+        assert "suspended" in (await registry.admin.get(f"/list?q={live.name}")).text
         await everything_goes_on(services, deliverers, other)
         for step in ("approve", "deny"):
             refused = await ben.post(f"/v1/requests/{request['id']}/{step}", json={"reason": "now"})

@@ -191,6 +191,7 @@ def summary(
     state: str | None = None,
     health: str = Health.OK,
     health_reason: str = "",
+    served_until: datetime | None = None,
 ) -> CertificateSummary:
     return CertificateSummary(
         id=f"c-{name}",
@@ -208,4 +209,5 @@ def summary(
         targets_total=2,
         endpoints_done=0,
         endpoints_total=1,
+        served_until=served_until,
     )

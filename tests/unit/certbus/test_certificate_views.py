@@ -12,6 +12,7 @@ from certbus.certificate_views import (
     expiry,
     health_cell,
     served_at,
+    soonest_first,
     state_cell,
     target_grid,
     variant_table,
@@ -22,16 +23,19 @@ from certcore.conditions import ConditionStatus, ConditionType, Health
 from tests.unit.certbus.samples import NOON, condition, endpoint, revision, summary, target, view
 
 
-def test_the_next_to_expire_stands_on_top() -> None:
-    table = certificate_table(
+def test_what_is_served_and_ends_next_stands_on_top() -> None:
+    far = NOON + timedelta(days=80)
+    ordered = soonest_first(
         [
             summary("unissued"),
             summary("later", not_after=NOON + timedelta(days=40)),
+            summary("old-one-served", not_after=far, served_until=NOON + timedelta(days=3)),
             summary("soon", not_after=NOON + timedelta(days=2)),
-        ],
-        NOON,
+        ]
     )
-    assert [row[0].text for row in table.rows] == ["soon", "later", "unissued"]
+    assert [one.name for one in ordered] == ["soon", "old-one-served", "later", "unissued"]
+    table = certificate_table(ordered, NOON)
+    assert [row[4].text for row in table.rows] == ["in 2 d", "in 3 d", "in 40 d", "-"]
 
 
 @given(st.lists(st.none() | st.datetimes().map(lambda at: at.replace(tzinfo=NOON.tzinfo)), max_size=5))

@@ -11,6 +11,8 @@ from certbus.errors import CommandError
 from certbus.event_stream import Message
 from certbus.exit_codes import ExitCode
 from certcore.api import CertificateSummary, Decision, Page, RequestView, ServiceView
+from certcore.certificate_list import CertificateQuery, Order
+from certcore.conditions import Health
 from tests.unit.certbus.samples import request, spec, summary, view
 
 _TOKEN = "cb_secret"
@@ -107,6 +109,28 @@ def test_a_list_is_followed_to_its_end() -> None:
     client, asked = pages([summary("a"), summary("b")], [], [summary("c")])
     assert [one.name for one in client.certificates()] == ["a", "b", "c"]
     assert asked == ["", "1", "2"]
+
+
+def test_a_filtered_list_keeps_its_filters_on_every_page() -> None:
+    query = CertificateQuery(site="site1", label=("tier=gold", "stage=prod"), sort=Order.EXPIRES)
+    asked: list[str] = []
+
+    def answer(call: httpx.Request) -> httpx.Response:
+        asked.append(call.url.query.decode())
+        page = Page[CertificateSummary](items=(summary(),), next="two" if len(asked) == 1 else None)
+        return httpx.Response(200, content=page.model_dump_json(), headers={"etag": 'W/"x"'})
+
+    assert len(list(registry(answer).certificates(query))) == 2
+    filters = "label=tier%3Dgold&label=stage%3Dprod&site=site1&sort=expires&limit=500"
+    assert asked == [filters, f"{filters}&after=two"]
+
+
+def test_an_older_registry_that_would_show_all_is_not_believed() -> None:
+    client, _ = pages([summary("a")])
+    assert len(list(client.certificates(CertificateQuery(owner="shop", health=Health.OK)))) == 1
+    with pytest.raises(CommandError, match="doesn't read site") as refused:
+        list(client.certificates(CertificateQuery(owner="shop", site="site1")))
+    assert refused.value.exit_code is ExitCode.INVALID
 
 
 def test_a_page_that_nobody_needs_is_not_asked_for() -> None:

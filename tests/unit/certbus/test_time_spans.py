@@ -14,7 +14,17 @@ _LENGTHS = {"d": 86400, "h": 3600, "min": 60, "s": 1}
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("5m", 300), ("1h", 3600), ("1h30m", 5400), ("1h30m5s", 5405), ("01m", 60)],
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("5m", 300),
+        ("1h", 3600),
+        ("1h30m", 5400),
+        ("1h30m5s", 5405),
+        ("01m", 60),
+        ("20d", 1728000),
+        ("1d12h", 129600),
+    ],
 )
 def test_a_span_is_read_as_people_type_it(text: str, seconds: int) -> None:
     assert read_span(text) == timedelta(seconds=seconds)

@@ -1,9 +1,28 @@
 """`certbus cert …`: what there is, where it is served, and renewal now."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from certbus.cert_filters import (
+    CaOption,
+    DnsOption,
+    DomainOption,
+    ExpiresOption,
+    ExposureOption,
+    HealthOption,
+    KeyOption,
+    LabelOption,
+    OwnerOption,
+    SearchOption,
+    SerialOption,
+    SiteOption,
+    SortOption,
+    SpkiOption,
+    StateOption,
+    TargetOption,
+    read_query,
+)
 from certbus.exit_codes import ExitCode
 from certbus.output import print_facts, print_json, print_page, print_table, say
 from certbus.session import GLOBAL_OPTIONS_HINT, Output, Timeout, connect, present
@@ -14,46 +33,65 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="See and renew certificates.", epilog=GLOBAL_OPTIONS_HINT)
 
 CertificateArgument = Annotated[str, typer.Argument(metavar="NAME", help="As `certbus cert list` shows it.")]
-StateOption = Annotated[
-    Literal[
-        "requested",
-        "waiting_for_approval",
-        "approved",
-        "issuing",
-        "issued",
-        "delivering",
-        "live",
-        "renewing",
-        "denied",
-        "failing",
-        "revoked",
-        "retired",
-    ]
-    | None,
-    typer.Option(metavar="STATE", help="Only these, such as live or failing."),
-]
 
 
 @app.command("list", epilog=GLOBAL_OPTIONS_HINT)
 def list_certificates(
     context: typer.Context,
     *,
-    owner: Annotated[str | None, typer.Option(metavar="TEAM", help="Only this team's.")] = None,
+    owner: OwnerOption = None,
     state: StateOption = None,
+    health: HealthOption = None,
+    search: SearchOption = None,
+    dns: DnsOption = None,
+    domain: DomainOption = None,
+    label: LabelOption = None,
+    exposure: ExposureOption = None,
+    ca: CaOption = None,
+    site: SiteOption = None,
+    target: TargetOption = None,
+    key: KeyOption = None,
+    serial: SerialOption = None,
+    spki: SpkiOption = None,
+    expires: ExpiresOption = None,
+    sort: SortOption = None,
     output: Output = "table",
 ) -> None:
     """List certificates, soonest expiry first.
 
-    REASON is that of the state or of the health, whichever is worse.
+    EXPIRES is the end of what is served, or of what will be. REASON is that of the state or of the health, whichever
+    is worse.
     """
+    query = read_query(
+        {
+            "owner": owner,
+            "state": state,
+            "health": health,
+            "q": search,
+            "dns": dns,
+            "domain": domain,
+            "label": label,
+            "exposure": exposure,
+            "ca": ca,
+            "site": site,
+            "target": target,
+            "key": key,
+            "serial": serial,
+            "spki": spki,
+            "sort": sort,
+        },
+        expires=expires,
+        now=present(),
+    )
     with connect(context) as registry:
-        certificates = list(registry.certificates(owner=owner, state=state))
+        certificates = list(registry.certificates(query))
     if output == "json":
         print_page(certificates)
         return
-    from certbus.certificate_views import certificate_table  # noqa: PLC0415 # imports long
+    from certbus.certificate_views import certificate_table, soonest_first  # noqa: PLC0415 # imports long
 
-    print_table(certificate_table(certificates, present()))
+    now = present()
+    print_table(certificate_table(certificates if sort else soonest_first(certificates), now))
 
 
 @app.command(epilog=GLOBAL_OPTIONS_HINT)

@@ -1,7 +1,7 @@
 """Certificates as people read them."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -28,12 +28,14 @@ __all__ = [
     "expiry",
     "health_cell",
     "served_at",
+    "soonest_first",
     "state_cell",
     "target_grid",
     "variant_table",
     "worse_reason",
 ]
 
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _GOOD: Final = "green"
 _UNDER_WAY: Final = "yellow"
 _BAD: Final = "red"
@@ -95,9 +97,17 @@ def expiry(not_after: datetime | None, now: datetime) -> Cell:
     return Cell(from_now(not_after, now), _BAD if days < 7 else _UNDER_WAY if days < 30 else "")
 
 
-def certificate_table(certificates: Iterable[CertificateSummary], now: datetime) -> Table:
+def soonest_first(certificates: Iterable[CertificateSummary]) -> list[CertificateSummary]:
     """Soonest expiry first; those that have none yet come last."""
-    ordered = sorted(certificates, key=lambda one: (one.not_after is None, one.not_after or now, one.name))
+    return sorted(certificates, key=lambda one: (_end(one) is None, _end(one) or _NEVER, one.name))
+
+
+def _end(one: CertificateSummary) -> datetime | None:
+    """Of what is served; until that is seen, of what will be."""
+    return one.served_until or one.not_after
+
+
+def certificate_table(certificates: Iterable[CertificateSummary], now: datetime) -> Table:
     return Table(
         ("NAME", "STATE", "HEALTH", "EXPOSURE", "EXPIRES", "REVISION", "TARGETS", "ENDPOINTS", "OWNER", "REASON"),
         tuple(
@@ -106,14 +116,14 @@ def certificate_table(certificates: Iterable[CertificateSummary], now: datetime)
                 state_cell(one.state),
                 health_cell(one.health),
                 Cell(str(one.exposure)),
-                expiry(one.not_after, now),
+                expiry(_end(one), now),
                 Cell(_number(one.revision)),
                 Cell(f"{one.targets_done}/{one.targets_total}"),
                 Cell(f"{one.endpoints_done}/{one.endpoints_total}"),
                 Cell(one.owner),
                 Cell(worse_reason(one)),
             )
-            for one in ordered
+            for one in certificates
         ),
         empty="no certificates; ask for one by `certbus request create`",
     )
@@ -142,6 +152,7 @@ def certificate_facts(view: CertificateView, now: datetime) -> list[tuple[str, s
         ("serial", revision.serial if revision else ""),
         ("sha256", revision.fingerprint_sha256 if revision else ""),
         ("expires", _moment(revision.not_after, now) if revision else ""),
+        ("served until", _moment(view.served_until, now)),
         ("renewal", _renewal(view, now)),
         ("ends", _moment(view.end_date, now)),
         ("trace", view.trace_id or ""),

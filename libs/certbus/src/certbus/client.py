@@ -2,10 +2,11 @@
 
 import re
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -32,6 +33,7 @@ from certcore.api import (
     SiteView,
 )
 from certcore.certificate import CertificateSpec
+from certcore.certificate_list import CertificateQuery, parameters
 from certcore.instance import INSTANCE_HEADER
 from certcore.policy.verdict import PolicyVerdict, PolicyView
 from certcore.reading import ReadModel
@@ -49,6 +51,8 @@ _SILENCE_S: Final = 60.0
 """An event stream that was silent for so long is taken for dead and opened again."""
 
 _PAGE: Final = 500
+
+_READ_BY_ALL: Final = frozenset({"owner", "state", "health"})
 
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -119,8 +123,11 @@ class Registry:
     def policy(self) -> PolicyView:
         return self._read(PolicyView, self._call("GET", "/v1/policy"))
 
-    def certificates(self, *, owner: str | None = None, state: str | None = None) -> Iterator[CertificateSummary]:
-        return self._all(Page[CertificateSummary], "/v1/certificates", owner=owner, state=state)
+    def certificates(self, query: CertificateQuery | None = None) -> Iterator[CertificateSummary]:
+        """Those that a query finds, in its order; all of them by name without one."""
+        given = parameters(query) if query is not None else []
+        pages = self._pages(Page[CertificateSummary], "/v1/certificates", given, read_by_all=_READ_BY_ALL)
+        return (item for page in pages for item in page.items)
 
     def certificate(self, name: str) -> CertificateView:
         return self._read(CertificateView, self._call("GET", f"/v1/certificates/{_segment(name)}"))
@@ -200,14 +207,32 @@ class Registry:
             raise self._unreachable("GET /v1/events", error) from None
 
     def _all(self, page_model: type[Page[ModelT]], path: str, **given: str | None) -> Iterator[ModelT]:
-        for page in self._pages(page_model, path, **given):
+        for page in self._pages(
+            page_model, path, [(name, value) for name, value in given.items() if value is not None]
+        ):
             yield from page.items
 
-    def _pages(self, page_model: type[PageT], path: str, **given: str | None) -> Iterator[PageT]:
-        query = {key: value for key, value in given.items() if value is not None} | {"limit": str(_PAGE)}
+    def _pages(
+        self,
+        page_model: type[PageT],
+        path: str,
+        given: Sequence[tuple[str, str]] = (),
+        *,
+        read_by_all: Collection[str] | None = None,
+    ) -> Iterator[PageT]:
+        """`read_by_all` are the parameters that also a registry reads which ignores all others, and has no ETags."""
+        query, after = [*given, ("limit", str(_PAGE))], list[tuple[str, str]]()
+        later = [name for name, _ in given if read_by_all is not None and name not in read_by_all]
         cursors: set[str] = set()
         while True:
-            page = self._read(page_model, self._call("GET", path, query=query))
+            answer = self._response("GET", path, query=[*query, *after])
+            if later and "etag" not in answer.headers:
+                raise CommandError(
+                    f"the registry is older than this command and doesn't read {', '.join(later)}: it shows all",
+                    exit_code=ExitCode.INVALID,
+                    next_step="leave that out, or update the registry",
+                )
+            page = self._read(page_model, answer.content)
             yield page
             if page.next is None:
                 return
@@ -217,7 +242,7 @@ class Registry:
                     exit_code=ExitCode.UNREACHABLE,
                 )
             cursors.add(page.next)
-            query["after"] = page.next
+            after = [("after", page.next)]
 
     def _read(self, model: type[ModelT], body: bytes) -> ModelT:
         try:
@@ -233,16 +258,21 @@ class Registry:
     def _call(
         self, method: str, path: str, *, query: dict[str, str] | None = None, body: BaseModel | bytes | None = None
     ) -> bytes:
+        return self._response(method, path, query=list((query or {}).items()), body=body).content
+
+    def _response(
+        self, method: str, path: str, *, query: list[tuple[str, str]], body: BaseModel | bytes | None = None
+    ) -> httpx.Response:
         self._recognise()
         headers = self._authorization | ({"content-type": "application/json"} if body is not None else {})
         content = body.model_dump_json().encode() if isinstance(body, BaseModel) else body
         try:
-            response = self._client.request(method, path, params=query, headers=headers, content=content)
+            response = self._client.request(method, path, params=urlencode(query), headers=headers, content=content)
         except httpx.HTTPError as error:
             raise self._unreachable(f"{method} {path}", error) from None
         if not response.is_success:
             raise refusal(response.status_code, response.content, call=f"{method} {path}")
-        return response.content
+        return response
 
     def _recognise(self) -> None:
         """Before the token is shown to whoever listens there now."""

@@ -9,12 +9,14 @@ from certbus.exit_codes import ExitCode
 
 __all__ = ["from_now", "instant", "read_span"]
 
-_SPAN: Final = re.compile(r"(?:(?P<hours>\d{1,4})h)?(?:(?P<minutes>\d{1,6})m)?(?:(?P<seconds>\d{1,8})s?)?", re.ASCII)
+_SPAN: Final = re.compile(
+    r"(?:(?P<days>\d{1,5})d)?(?:(?P<hours>\d{1,4})h)?(?:(?P<minutes>\d{1,6})m)?(?:(?P<seconds>\d{1,8})s?)?", re.ASCII
+)
 _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def read_span(text: str) -> timedelta:
-    """Read `90`, `90s`, `5m` or `1h30m`.
+    """Read `90`, `90s`, `5m`, `1h30m` or `20d`.
 
     Raises:
         CommandError: it is none of these, or no time at all.
@@ -24,7 +26,9 @@ def read_span(text: str) -> timedelta:
     span = timedelta(**parts)
     if not span:
         raise CommandError(
-            f"{text!r} is no span of time", exit_code=ExitCode.INVALID, next_step="give one such as 90s, 5m or 1h30m"
+            f"{text!r} is no span of time",
+            exit_code=ExitCode.INVALID,
+            next_step="give one such as 90s, 5m, 1h30m or 20d",
         )
     return span
 

@@ -24,6 +24,7 @@ __all__ = [
     "CertificateView",
     "Decision",
     "EndpointView",
+    "FacetCounts",
     "IssueOrders",
     "IssuedAnswer",
     "IssuedReport",
@@ -58,10 +59,20 @@ class Paged(ReadModel):
     next: str | None = None
 
 
+class FacetCounts(ReadModel):
+    """How many items of the whole list have each value, the most frequent ones. Where that is not `exact`, each is at
+    least so many, and rare values may be missing.
+    """
+
+    exact: bool
+    values: dict[str, int]
+
+
 class Page(Paged, Generic[ItemT]):
-    """Every list has this form."""
+    """Every list has this form. `counts` is there where it was asked for."""
 
     items: Items[ItemT]
+    counts: dict[str, FacetCounts] | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class CertificateState(StrEnum):
@@ -190,7 +201,11 @@ class EndpointView(_View):
 
 
 class CertificateSummary(_View):
-    """`state` is how far its lifecycle has come; `health` is what holds now, and `health_reason` why."""
+    """`state` is how far its lifecycle has come; `health` is what holds now, and `health_reason` why.
+
+    `not_after` is the end of what its targets should hold. `served_until` is the earliest end of what its endpoints
+    were seen serving and its targets hold; None while that is nothing, and of an older registry.
+    """
 
     id: str
     name: str
@@ -207,6 +222,9 @@ class CertificateSummary(_View):
     targets_total: int
     endpoints_done: int
     endpoints_total: int
+    served_until: AwareDatetime | None = None
+    ca: str | None = None
+    key_algorithm: Open[KeyAlgorithm] | None = None
 
 
 class CertificateView(_View):
@@ -246,6 +264,7 @@ class CertificateView(_View):
     trace_id: str | None
     revision: RevisionView | None
     variants: Items[RevisionView] = ()
+    served_until: AwareDatetime | None = None
     wanted_revision: int | None
     targets: Items[TargetView]
     endpoints: Items[EndpointView]

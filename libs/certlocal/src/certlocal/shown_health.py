@@ -21,7 +21,8 @@ def shown_health(system: LocalSystem, name: str) -> dict[str, str]:
 
 def _on_page(system: LocalSystem, name: str) -> str:
     with httpx.Client(verify=trusting(system.ca_file), trust_env=False, follow_redirects=True) as browser:
-        page = browser.get(system.sign_in_link()).text
+        browser.get(system.sign_in_link())
+        page = browser.get(f"{system.registry_url}/", params={"q": name}).text
     article = next((part for part in page.split("<article")[1:] if f"<h3>{name} " in part), "")
     badge = re.search(r'class="health (\w+)"', article)
     return badge[1] if badge else Health.UNKNOWN.value

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from registry.domain.endpoint import Endpoint
 from registry.domain.placement import Placement
 from registry.domain.revision import Revision
 from registry.domain.rollout import Rollout
-from tests.unit.registry.samples import certificate, endpoint, placement, revision, rollout
+from tests.unit.registry.samples import NOON, certificate, endpoint, placement, revision, rollout
 
 REVISIONS = (revision(2), revision(1))
+LATER = NOON + timedelta(days=7)
 
 
 def wanted(number: int, endpoints: tuple[Endpoint, ...], **of: Any) -> Rollout:
@@ -269,3 +271,20 @@ def test_where_nothing_should_be_held_nothing_is_proven() -> None:
     found = rollout(placements=(placement(action=Action.WITHDRAW),), endpoints=()).progress()
     assert not found.proven
     assert found.reason == "no target should hold anything"
+
+
+def test_what_is_served_ends_with_the_first_leaf_that_is_seen_or_held_anywhere() -> None:
+    early, late = replace(revision(1), not_after=NOON), replace(revision(2), not_after=LATER)
+    held = placement(wanted=2, holds=2)
+    for placements, endpoints, until in (
+        ((), (), None),
+        ((placement(wanted=2),), (), None),
+        ((held,), (), LATER),
+        ((held,), (endpoint(V.PREVIOUS, revision=1),), NOON),
+        ((held,), (endpoint(V.WANTED, revision=2),), LATER),
+        ((held,), (endpoint(V.UNREACHABLE),), LATER),
+        ((placement(wanted=2),), (endpoint(V.WANTED, revision=2),), LATER),
+        ((placement(wanted=2, holds=1), held), (endpoint(V.WANTED, revision=2),), NOON),
+    ):
+        found = rollout(revisions=(late, early), placements=placements, endpoints=endpoints)
+        assert found.served_until == until, (placements, endpoints)

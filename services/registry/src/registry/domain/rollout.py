@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Self
 
 from certcore.api import EndpointState, TargetState
@@ -103,6 +104,20 @@ class Rollout:
 
     def is_served(self, endpoint: Endpoint) -> bool:
         return self.served_at(endpoint) is not None
+
+    @property
+    def served_until(self) -> datetime | None:
+        """The earliest end of the leaves that endpoints were seen serving and that targets hold; None where no leaf
+        of ours is known to be anywhere.
+        """
+        seen = {item.served_fingerprint_sha256 for item in self.endpoints}
+        held = {(item.held, item.variant) for item in self.placements}
+        ends = [
+            item.not_after
+            for item in self.revisions
+            if item.fingerprint_sha256 in seen or (item.number, item.variant) in held
+        ]
+        return min(ends, default=None)
 
     def seen_at(self, endpoint: Endpoint) -> ServingVerdict | str | None:
         """The verdict by what is wanted now: a leaf that was wanted when it was seen may be a previous one now."""

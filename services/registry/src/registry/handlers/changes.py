@@ -79,7 +79,7 @@ class Changes:
         return certificate
 
     def judge(self, transaction: Transaction, rollout: Rollout) -> Certificate:
-        """The certificate with its conditions, health and due date as they are now."""
+        """The certificate with its conditions, health, and what else follows from the rollout, as they are now."""
         return self.judge_all(transaction, [rollout])[0]
 
     def judge_all(self, transaction: Transaction, rollouts: Sequence[Rollout]) -> list[Certificate]:
@@ -98,6 +98,8 @@ class Changes:
                     health_reason=found.reason,
                     conditions=found.conditions,
                     due_at=due_at(certificate, first_due(rollout)),
+                    served_until=rollout.served_until,
+                    ca=shown.ca if (shown := rollout.shown) else "",
                 )
             )
         return judged

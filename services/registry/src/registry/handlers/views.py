@@ -82,6 +82,7 @@ def certificate_view(rollout: Rollout, approval: Approval | None, workers: Seque
         trace_id=certificate.traceparent.split("-")[1] if certificate.traceparent else None,
         revision=_revision_view(shown) if shown else None,
         variants=tuple(_revision_view(item) for item in rollout.variants),
+        served_until=certificate.served_until,
         wanted_revision=rollout.wanted or None,
         targets=tuple(_target_view(rollout, item) for item in rollout.placements),
         endpoints=tuple(_endpoint_view(rollout, item, workers) for item in rollout.endpoints),
@@ -167,6 +168,9 @@ def certificate_summary(rollout: Rollout) -> CertificateSummary:
         targets_total=len(rollout.placements),
         endpoints_done=found.endpoints_done,
         endpoints_total=len(rollout.endpoints),
+        served_until=certificate.served_until,
+        ca=certificate.ca or None,
+        key_algorithm=certificate.intent.key_algorithm,
     )
 
 

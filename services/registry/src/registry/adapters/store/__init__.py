@@ -19,6 +19,7 @@ from registry.adapters.store.endpoints import Endpoints
 from registry.adapters.store.epochs import Epochs, ReportedRevisions
 from registry.adapters.store.events import Events
 from registry.adapters.store.inbox import Inbox
+from registry.adapters.store.listing import Listing
 from registry.adapters.store.placements import Placements
 from registry.adapters.store.policies import Policies
 from registry.adapters.store.requests import Requests
@@ -80,6 +81,7 @@ class Transaction:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.certificates = Certificates(connection)
+        self.listing = Listing(connection)
         self.requests = Requests(connection)
         self.approvals = Approvals(connection)
         self.votes = Votes(connection)

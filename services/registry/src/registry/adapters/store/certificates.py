@@ -26,6 +26,7 @@ from certcore.placements import Action
 from certkit.database import UtcDateTime
 from certkit.prepared import Prepared
 from registry.adapters import tables
+from registry.adapters.store.facts import NEVER, put_facts
 from registry.adapters.store.statements import RowChangedError, known_or_text
 from registry.domain.certificate import ENDED_STATES, Certificate
 
@@ -85,11 +86,13 @@ class Certificates:
             "owner": certificate.owner,
             "requester": certificate.requester,
             "exposure": str(certificate.intent.exposure),
+            "key_algorithm": str(certificate.intent.key_algorithm),
             "spec": spec,
             "created_at": certificate.created_at,
             "version": certificate.version,
         }
         _ADD.change(self._connection, values)
+        put_facts(self._connection, certificate.name, certificate.intent)
 
     def save(self, certificate: Certificate) -> Certificate:
         """Save what changes of a certificate; the intent stays as it was stored. Returns it with its new version.
@@ -113,23 +116,6 @@ class Certificates:
         for found in query.rows(self._connection, values):
             return _certificate(found, found.conditions)
         return None
-
-    def page(
-        self,
-        *,
-        after: str = "",
-        limit: int,
-        owner: str | None = None,
-        state: CertificateState | None = None,
-        health: Health | None = None,
-    ) -> list[Certificate]:
-        """By name, those that come after a name."""
-        row = tables.certificate
-        query = select(row).where(row.c.name > after).order_by(row.c.name).limit(limit)
-        for column, value in ((row.c.owner, owner), (row.c.state, state), (row.c.health, health)):
-            if value is not None:
-                query = query.where(column == str(value))
-        return [_certificate(found, found.conditions) for found in self._connection.execute(query)]
 
     def ids(self, *, health: Health | None = None, after: str = "", limit: int) -> list[str]:
         """Ids, in their own order, of all certificates, or of those of one health."""
@@ -237,6 +223,8 @@ def _values(certificate: Certificate) -> dict[str, Any]:
         "health_reason": certificate.health_reason,
         "conditions": [condition.model_dump(mode="json") for condition in certificate.conditions],
         "due_at": certificate.due_at,
+        "served_until": certificate.served_until or NEVER,
+        "ca": certificate.ca,
     }
 
 
@@ -267,6 +255,8 @@ def _certificate(row: Any, conditions: Any) -> Certificate:
         health_reason=row.health_reason if unreadable is None else unreadable,
         conditions=_conditions(conditions),
         due_at=row.due_at,
+        served_until=row.served_until if row.served_until < NEVER else None,
+        ca=row.ca,
         version=row.version,
         unreadable=unreadable,
     )

@@ -17,9 +17,18 @@ from sqlalchemy import (
 )
 
 from certkit.database import StoredJson, UtcDateTime
-from registry.adapters.tables.schema import ID, metadata
+from registry.adapters.tables.schema import ID, WORD, metadata
 
-__all__ = ["approval", "bundle", "certificate", "reported_revision", "request", "revision", "signing_request"]
+__all__ = [
+    "approval",
+    "bundle",
+    "certificate",
+    "certificate_fact",
+    "reported_revision",
+    "request",
+    "revision",
+    "signing_request",
+]
 
 certificate: Final = Table(
     "certificate",
@@ -45,6 +54,10 @@ certificate: Final = Table(
     Column("health_reason", Text, nullable=False),
     Column("conditions", StoredJson, nullable=False),
     Column("due_at", UtcDateTime),
+    # Of the lists: far in the future while nothing is served.
+    Column("served_until", UtcDateTime, nullable=False, server_default="9999-12-31 00:00:00.000000"),
+    Column("ca", String(63), nullable=False, server_default=""),
+    Column("key_algorithm", String(32), nullable=False, server_default=""),
     Column("version", Integer, nullable=False),
     Index("ix_certificate_state_id", "state", "id"),
     Index("ix_certificate_health_id", "health", "id"),
@@ -56,6 +69,22 @@ certificate: Final = Table(
     Index("ix_certificate_owner_state_name", "owner", "state", "name"),
     Index("ix_certificate_owner_health_name", "owner", "health", "name"),
     Index("ix_certificate_health_state_name", "health", "state", "name"),
+    Index("ix_certificate_exposure_name", "exposure", "name"),
+    Index("ix_certificate_ca_name", "ca", "name"),
+    Index("ix_certificate_key_algorithm_name", "key_algorithm", "name"),
+    Index("ix_certificate_served_until_name", "served_until", "name"),
+    Index("ix_certificate_owner_served_until_name", "owner", "served_until", "name"),
+)
+
+certificate_fact: Final = Table(
+    "certificate_fact",
+    metadata,
+    # What a certificate is found by that has several values, by value, then by the certificate's name.
+    Column("kind", String(8), primary_key=True),
+    Column("value", WORD, primary_key=True),
+    Column("name", String(63), ForeignKey("certificate.name"), primary_key=True),
+    Index("ix_certificate_fact_name", "name", "kind", "value"),
+    sqlite_with_rowid=False,
 )
 
 request: Final = Table(

@@ -10,11 +10,11 @@ from fastapi import Query
 
 from certcore.rejection import RejectedError, Rejection
 
-__all__ = ["After", "Limit", "cursor_of", "read_cursor", "read_instant"]
+__all__ = ["MOST", "After", "Limit", "cursor_of", "read_cursor", "read_instant"]
 
-_MOST: Final = 500
+MOST: Final = 500
 
-Limit = Annotated[int, Query(ge=1, le=_MOST, description="Items of one page.")]
+Limit = Annotated[int, Query(ge=1, le=MOST, description="Items of one page.")]
 After = Annotated[str | None, Query(description="The `next` of the page before.")]
 
 

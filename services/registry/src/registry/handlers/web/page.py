@@ -7,25 +7,32 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 
-from certcore.api import RequestState
+from certcore.api import CertificateState, RequestState
+from certcore.certificate_list import CertificateQuery, Order
 from certcore.clock import Clock
+from certcore.conditions import Health
 from certcore.identities import HUB
 from certcore.tokens import SignInCode
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal, owner_listed
+from registry.handlers.certificate_list import certificates_on_page
 from registry.handlers.http.auth import SESSION_COOKIE, Authenticator, Operator, Viewer
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.views import alert_view, certificate_view, request_view, service_views, site_view
+from registry.handlers.web.listed import Shown
 
 __all__ = ["page_router"]
 
 _POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'"
 )
+_ORDERS = {Order.NAME: "by name", Order.EXPIRES: "by the end of what is served"}
 _FOLDER = Path(__file__).parent
-_SHOWN = 200
+_SHOWN = 50
+_WAITING_SHOWN = 200
 """More than a person reads on one page; the command and the API list the rest."""
 _ALERTS_SHOWN = 20
+_CHOICES = {"states": tuple(CertificateState), "healths": tuple(Health), "orders": _ORDERS}
 
 
 def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> APIRouter:
@@ -39,7 +46,10 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
         except UnauthorizedError:
             return templates.TemplateResponse(request, "sign_in.html", status_code=401, headers=_headers())
         return templates.TemplateResponse(
-            request, "overview.html", {"list": await _list(request, caller)}, headers=_headers()
+            request,
+            "overview.html",
+            {"list": await _list(request, caller), "query": Shown.of(request.query_params).query, **_CHOICES},
+            headers=_headers(),
         )
 
     @router.get("/list", include_in_schema=False)
@@ -47,11 +57,15 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
         return HTMLResponse(await _list(request, caller), headers=_headers())
 
     async def _list(request: Request, caller: Principal) -> str:
-        listed, now = owner_listed(caller, None), clock()
+        shown, now = Shown.of(request.query_params), clock()
+        visible = owner_listed(caller, None)
+        listed = owner_listed(caller, shown.query.owner)
 
         def work(transaction: Transaction) -> dict[str, object]:
-            found = transaction.certificates.page(limit=_SHOWN, owner=listed)
-            waiting = transaction.requests.page(limit=_SHOWN, owner=listed, state=RequestState.WAITING)
+            found, further = certificates_on_page(
+                transaction, shown.query, owner=listed, after=shown.after, limit=_SHOWN
+            )
+            waiting = transaction.requests.page(limit=_WAITING_SHOWN, owner=visible, state=RequestState.WAITING)
             asked = {
                 item.id: item for item in transaction.certificates.many({item.certificate_id for item in waiting})
             }
@@ -59,14 +73,15 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
             workers = transaction.probe_workers.all()
             sites, seen = transaction.sites.all(), transaction.services.all()
             counts = transaction.placements.counts()
-            alerts = transaction.alerts.page(limit=_ALERTS_SHOWN, owner=listed, is_open=True)
+            alerts = transaction.alerts.page(limit=_ALERTS_SHOWN, owner=visible, is_open=True)
             return {
                 "alerts": [alert_view(record) for record in alerts],
-                "alert_count": transaction.alerts.count_open(owner=listed),
+                "alert_count": transaction.alerts.count_open(owner=visible),
                 "certificates": [
                     certificate_view(rollout, None, workers) for rollout in transaction.rollouts.many(found)
                 ],
-                "more": len(found) == _SHOWN,
+                "all_shown": shown.after is None and further is None,
+                "following": shown.following(further),
                 "waiting": [
                     request_view(item, asked[item.certificate_id], given.get(item.id, ())) for item in waiting
                 ],
@@ -74,8 +89,10 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
                 "services": service_views(sites, seen, now),
             }
 
-        shown = await store.read(work)
-        return templates.get_template("list.html").render(request=request, now=now, **shown)
+        rows = await store.read(work)
+        return templates.get_template("list.html").render(
+            request=request, now=now, filtered=shown.query != CertificateQuery(), **rows
+        )
 
     @router.get("/assets/{name}", include_in_schema=False)
     async def asset(name: str) -> Response:

@@ -8,7 +8,7 @@ async function refresh() {
   pending = true;
   await new Promise((resolve) => setTimeout(resolve, 150));
   pending = false;
-  const answer = await fetch("/list", { credentials: "same-origin" });
+  const answer = await fetch(`/list${location.search}`, { credentials: "same-origin" });
   if (answer.ok) list.innerHTML = await answer.text();
 }
 
