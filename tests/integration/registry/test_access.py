@@ -50,6 +50,8 @@ MAY_CALL: dict[tuple[str, str], set[Role] | None] = {
     ("GET", "/v1/services"): LOOKING,
     ("GET", "/v1/alerts"): LOOKING,
     ("GET", "/v1/expectations"): {Role.MONITOR},
+    ("GET", "/v1/audit"): {Role.AUDITOR},
+    ("GET", "/v1/audit/export"): {Role.AUDITOR},
     ("GET", "/v1/events"): LOOKING,
     ("POST", "/v1/events/replay"): {Role.OPERATOR},
     ("POST", "/v1/sign-in-codes"): {Role.OPERATOR},

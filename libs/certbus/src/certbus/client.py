@@ -4,6 +4,7 @@ import re
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
 
@@ -31,6 +32,7 @@ from certcore.api import (
     SiteEnrolment,
     SiteView,
 )
+from certcore.audit import AuditEntry
 from certcore.certificate import CertificateSpec
 from certcore.instance import INSTANCE_HEADER
 from certcore.reading import ReadModel
@@ -131,6 +133,47 @@ class Registry:
     def alerts(self, *, state: str | None = None, owner: str | None = None) -> Iterator[AlertView]:
         return self._all(Page[AlertView], "/v1/alerts", state=state, owner=owner)
 
+    def audit(
+        self,
+        *,
+        actor: str | None = None,
+        action: str | None = None,
+        about: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        page: int = _PAGE,
+    ) -> Iterator[AuditEntry]:
+        return self._all(
+            Page[AuditEntry],
+            "/v1/audit",
+            actor=actor,
+            action=action,
+            object=about,
+            since=since.isoformat() if since is not None else None,
+            until=until.isoformat() if until is not None else None,
+            limit=str(page),
+        )
+
+    @contextmanager
+    def audit_export(self) -> Iterator[Iterator[bytes]]:
+        """The whole audit, line by line.
+
+        Raises:
+            CommandError: also while it is read.
+        """
+        call = "GET /v1/audit/export"
+        self._recognise()
+        timeout = httpx.Timeout(_TIMEOUT_S, read=_SILENCE_S)
+        try:
+            with self._client.stream(
+                "GET", "/v1/audit/export", headers=self._authorization, timeout=timeout
+            ) as response:
+                if not response.is_success:
+                    raise refusal(response.status_code, response.read(), call=call)
+                yield _lines(response.iter_bytes())
+        except httpx.HTTPError as error:
+            raise self._unreachable(call, error) from None
+
     def review(self, site: str) -> SiteReview:
         """All pages of it as one."""
         path = f"/v1/sites/{_segment(site)}/review"
@@ -181,7 +224,7 @@ class Registry:
             yield from page.items
 
     def _pages(self, page_model: type[PageT], path: str, **given: str | None) -> Iterator[PageT]:
-        query = {key: value for key, value in given.items() if value is not None} | {"limit": str(_PAGE)}
+        query = {"limit": str(_PAGE)} | {key: value for key, value in given.items() if value is not None}
         cursors: set[str] = set()
         while True:
             page = self._read(page_model, self._call("GET", path, query=query))
@@ -279,6 +322,16 @@ def _segment(name: str) -> str:
             next_step="names hold only letters, digits and hyphens",
         )
     return name
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Only a line feed ends a line: the text in it may have other breaks."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line + b"\n" for line in whole)
+    if rest:
+        yield rest
 
 
 def _messages(response: httpx.Response) -> Iterator[Message]:

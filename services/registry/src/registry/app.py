@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from certcore import subjects
 from certcore.api import Role
+from certcore.audit import Way
 from certcore.clock import system_clock
 from certcore.door import RequestDoor
 from certcore.events import Event
@@ -43,6 +44,7 @@ from registry.domain.access import Principal
 from registry.domain.alarm import Patience
 from registry.handlers.alarms import Alarms
 from registry.handlers.anchoring import Anchoring
+from registry.handlers.audit import AuditReading
 from registry.handlers.bundles import Bundles
 from registry.handlers.challenges import Challenges
 from registry.handlers.changes import Changes
@@ -50,6 +52,7 @@ from registry.handlers.deployments import Deployments
 from registry.handlers.feed import Feed
 from registry.handlers.health import HealthSweep
 from registry.handlers.http.alerts_api import alerts_router
+from registry.handlers.http.audit_api import audit_router
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.certificates_api import certificates_router
@@ -157,7 +160,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
-    anchoring, restoration = _restoration(
+    anchoring, restoration, auditing = _restoration(
         store=store,
         changes=changes,
         bell=bell,
@@ -244,6 +247,7 @@ def create_app(settings: Settings) -> FastAPI:
         heartbeats_router(store=store, reports=site_reports),
         challenges_router(store=store, challenges=challenges),
         alerts_router(store=store),
+        audit_router(store=store, reading=auditing),
         issued_router(restoration=restoration),
         events_router(store=store, feed=feed, bell=bell, replays=Replays(store=store, bell=bell, clock=system_clock)),
         page_router(store=store, authenticator=authenticator, clock=system_clock),
@@ -316,11 +320,12 @@ def _restoration(
     door: RequestDoor,
     alarms: Alarms,
     folder: Path,
-) -> tuple[Anchoring, Restoration]:
+) -> tuple[Anchoring, Restoration, AuditReading]:
     publisher = EventPublisher(broker=broker, source=SOURCE, clock=system_clock)
     messages = StreamMessages(broker)
     places = (AnchorFile(folder), AnchorStream(publisher=publisher, messages=messages))
-    anchoring = Anchoring(store=store, places=places, clock=system_clock)
+    anchoring = Anchoring(store=store, places=places, alarms=alarms, bell=bell, clock=system_clock)
+    auditing = AuditReading(store=store, places=places, clock=system_clock)
     restoration = Restoration(
         store=store,
         changes=changes,
@@ -334,7 +339,7 @@ def _restoration(
         bell=bell,
         clock=system_clock,
     )
-    return anchoring, restoration
+    return anchoring, restoration, auditing
 
 
 def _patience(settings: Settings) -> Patience:
@@ -362,7 +367,9 @@ async def _make_first_token(store: Store, folder: Path) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(token + "\n")
-        transaction.tokens.add(hash_token(token), _FIRST_TOKEN, now=system_clock())
+        now, roles = system_clock(), ", ".join(sorted(_FIRST_TOKEN.roles))
+        transaction.tokens.add(hash_token(token), _FIRST_TOKEN, now=now)
+        transaction.audit.note("registry", "make token", _FIRST_TOKEN.subject, roles, now, way=Way.SYSTEM)
         return True
 
     if await store.write(work):

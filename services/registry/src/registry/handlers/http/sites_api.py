@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import APIRouter, status
 
 from certcore.api import Page, SiteEnrolment, SiteView
+from certcore.audit import Way
 from certcore.clock import Clock
 from certcore.errors import SealingError
 from certcore.events import Recipient
@@ -82,7 +83,15 @@ def sites_router(*, store: Store, reviews: Reviews, clock: Clock, enrolled: Call
 
         def work(transaction: Transaction) -> None:
             transaction.tokens.add(hash_token(token), principal, now=clock())
-            transaction.audit.note(caller.subject, "make token", order.subject, ", ".join(order.roles), clock())
+            transaction.audit.note(
+                caller.subject,
+                "make token",
+                order.subject,
+                ", ".join(order.roles),
+                clock(),
+                way=Way.TOKEN,
+                roles=caller.roles,
+            )
 
         await store.write(work)
         return TokenView(subject=order.subject, token=token)
@@ -102,11 +111,11 @@ def _enrol(transaction: Transaction, name: str, enrolment: SiteEnrolment, *, act
         replaced.append(recipient.service)
     keys: dict[str, str] = {recipient.service: recipient.public_key for recipient in enrolment.recipients}
     transaction.sites.enrol(name, keys, now)
-    transaction.audit.note(actor, "enrol site", name, ", ".join(sorted(keys)), now)
+    transaction.audit.note(actor, "enrol site", name, ", ".join(sorted(keys)), now, way=Way.TOKEN)
     for service in replaced:
         count = transaction.reseals.look_at_all(name, service, recipient_name(name, service), now)
         detail = f"{service}: keys of {count} certificates are to be sealed again"
-        transaction.audit.note(actor, "replace key", name, detail, now)
+        transaction.audit.note(actor, "replace key", name, detail, now, way=Way.TOKEN)
 
 
 def _read_place(cursor: str | None) -> Place | None:
