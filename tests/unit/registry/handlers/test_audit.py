@@ -112,12 +112,7 @@ async def test_no_statement_changes_an_entry(home: Home, change: str) -> None:
         ("UPDATE audit SET actor = 'ben' WHERE number = 7", FindingReason.EDITED, 7),
         ("DELETE FROM audit WHERE number IN (7, 8)", FindingReason.MISSING, 9),
         ("DELETE FROM audit WHERE number > 30", FindingReason.TRUNCATED, 40),
-        (
-            "UPDATE audit SET number = 1047 - number WHERE number IN (7, 40); UPDATE audit"
-            + " SET number = number - 1000 WHERE number > 1000",
-            FindingReason.EDITED,
-            7,
-        ),
+        ("UPDATE audit SET number = -number; UPDATE audit SET number = 41 + number", FindingReason.EDITED, 1),
     ],
 )
 async def test_what_was_done_to_the_rows_shows_in_an_export(
