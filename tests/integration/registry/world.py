@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, Row, select
 
+from certcore.audit_proof import AuditProof, prove
 from certcore.bundles import IssuedBundle, SealedKey
 from certcore.certificate import CertificateSpec
 from certcore.cloudevents import Envelope
@@ -26,6 +27,7 @@ from registry.adapters import tables
 from registry.adapters.outbox import Bell, Outbox
 from registry.adapters.store import Store, Transaction
 from registry.domain.rollout import Rollout
+from registry.handlers.audit import AuditReading
 from registry.handlers.bundles import Bundles
 from registry.handlers.changes import Changes
 from registry.handlers.deployments import Deployments
@@ -165,6 +167,11 @@ class World:
 
     async def hear(self, report: Report) -> None:
         await self.handlers[type(report.event)](report.event, report.envelope)
+
+    async def proof(self) -> AuditProof:
+        """Of the audit as it would be exported, without anchors."""
+        reading = AuditReading(store=self.store, places=[], clock=self.clock)
+        return prove(b"".join([part async for part in await reading.export()]).splitlines(keepends=True))
 
     async def rollout(self) -> Rollout:
         found = await self.store.read(lambda transaction: transaction.rollouts.get(self.certificate_id))
