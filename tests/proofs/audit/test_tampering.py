@@ -71,7 +71,7 @@ def _play(entries: list[Entry], seed: int) -> tuple[str, int | None]:
 
 
 def test_every_act_is_found_where_it_was(seed: int) -> None:
-    entries, count = chained(_LENGTH), int(os.environ.get("N") or 1000)
+    entries, count = chained(_LENGTH), int(os.environ.get("N") or 200)
     assert prove(exported(entries, anchors=[an_anchor(entries)])).holds()
     with ProcessPoolExecutor(2) as pool:
         played = list(pool.map(partial(_play, entries), range(seed, seed + count), chunksize=20))

@@ -147,6 +147,12 @@ def test_an_older_copy_is_told_before_and_after_its_restoration() -> None:
     assert not prove(exported(edited, anchors=[*ANCHORS, later], epoch=1)).holds(accept_restores=True)
 
 
+def test_a_line_that_says_two_things_at_once_is_no_line_of_an_export() -> None:
+    twice = LINES[3].replace(b'{"action"', b'{"actor":"nobody","action"')
+    found = prove([*LINES[:3], twice, *LINES[4:]]).findings[0]
+    assert (found.reason, found.line) == (FindingReason.UNREADABLE, 4)
+
+
 def test_what_else_is_no_proof() -> None:
     stranger = an_anchor(WHOLE, database="another")
     assert [found.reason for found in prove(LINES, [stranger]).findings] == [FindingReason.OTHER_DATABASE]
