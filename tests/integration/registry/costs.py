@@ -145,7 +145,7 @@ def routed(made: World) -> tuple[FastAPI, set[str]]:
     app.state.authenticator = authenticator = Authenticator(store=made.store, clock=made.clock, logins=logins)
     for router in (
         requests_router(store=made.store, requests=made.requests, door=RequestDoor(made.kinds), bell=bell),
-        certificates_router(store=made.store, requests=made.requests, renewals=made.renewals, bell=bell),
+        certificates_router(store=made.store, renewals=made.renewals, bell=bell),
         sites_router(
             store=made.store,
             reviews=Reviews(store=made.store, clock=made.clock),

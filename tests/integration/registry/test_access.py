@@ -45,6 +45,8 @@ MAY_CALL: dict[tuple[str, str], Door] = {
     ("GET", "/v1/certificates/{name}"): Door(LOOKING, SEEING_ALL),
     ("POST", "/v1/certificates/{name}/renew"): Door(ASKING, {Role.OPERATOR}),
     ("POST", "/v1/certificates/{name}/approval"): Door(ASKING, {Role.OPERATOR}),
+    ("GET", "/v1/audit"): Door({Role.AUDITOR}),
+    ("GET", "/v1/audit/export"): Door({Role.AUDITOR}),
     ("GET", "/v1/policy"): Door({Role.AUDITOR, Role.OPERATOR}),
     ("POST", "/v1/policy/test"): Door(ASKING),
     ("GET", "/v1/sites"): Door(LOOKING),

@@ -33,10 +33,15 @@ async def test_a_site_can_t_fetch_another_s_bundle_nor_learn_that_it_is_there(
         assert after.content == before.content
         assert after.headers.keys() == before.headers.keys()
     assert (await deliverers["site1-syncer"].get(path)).status_code == 200
-    fetches = registry.process.rows(
-        "SELECT actor FROM audit WHERE action = 'fetch bundle' AND object = ?", f"{certificate.id}/1/platform"
-    )
-    assert [row["actor"] for row in fetches] == ["site1-syncer"]
+    query = "SELECT action, actor, way, roles FROM audit WHERE object = ? AND action LIKE '%bundle' ORDER BY sequence"
+    noted = [tuple(row) for row in map(dict.values, registry.process.rows(query, f"{certificate.id}/1/platform"))]
+    assert noted == [
+        ("refused bundle", "site2-syncer", "token", "deliverer"),
+        *(("refused bundle", name, "token", "deliverer") for name in ("site2-syncer", "site1-pusher", "hub-pusher")),
+        ("refused bundle", "issuer", "token", "issuer"),
+        ("refused bundle", "admin", "token", "approver, auditor, operator, requester, viewer"),
+        ("fetch bundle", "site1-syncer", "token", "deliverer"),
+    ]
 
 
 async def test_a_bundle_that_was_not_ordered_so_is_refused(services: StandIns, registry: RunningRegistry) -> None:

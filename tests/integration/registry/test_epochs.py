@@ -1,10 +1,14 @@
 """The row of the database itself, and what the issuer reported, on both kinds of database."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from certcore.api import IssuedRevision
 from certcore.placements import generation
@@ -86,3 +90,29 @@ async def test_what_was_reported_is_kept_once_and_the_unknown_is_told(made: Worl
     # Another epoch begins with nothing reported.
     await made.store.write(lambda transaction: transaction.epochs.begin(9, reason="", now=NOON))
     assert await made.store.read(lambda transaction: transaction.reported.certificates(after="", limit=10)) == []
+
+
+async def test_many_writers_at_once_leave_chains_without_a_hole(made: World) -> None:
+    before = (await made.proof()).entries
+
+    def note(number: int, transaction: Transaction) -> None:
+        transaction.audit.note("ana", "look", f"x{number}", "", NOON)
+        if number % 4 == 0:
+            raise ValueError("changed its mind")
+
+    written = (made.store.write(partial(note, number)) for number in range(40))
+    done = await asyncio.gather(*written, return_exceptions=True)
+    assert done.count(None) == 30
+    proof = await made.proof()
+    assert proof.findings == ()
+    assert proof.entries == before + 30
+
+
+async def test_no_statement_changes_what_was_audited(made: World) -> None:
+    for statement in ("UPDATE audit SET actor = 'ben'", "DELETE FROM audit"):
+        with pytest.raises(DBAPIError, match="only appended to"):
+            await made.database.write(partial(_execute, statement))
+
+
+def _execute(statement: str, connection: Connection) -> None:
+    connection.execute(text(statement))

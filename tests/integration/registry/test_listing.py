@@ -16,13 +16,15 @@ from certcore.api import CertificateState, FacetCounts
 from certcore.certificate import CertificateSpec
 from certcore.certificate_list import CertificateQuery
 from certcore.conditions import Health
+from certcore.door import RequestDoor
 from certcore.names import matches, registered_domain
 from registry.adapters.store import Transaction
 from registry.adapters.store.facts import NEVER
 from registry.adapters.store.listing import Listing, Place
 from registry.domain.certificate import Certificate
 from tests.authority import Authority
-from tests.integration.registry.world import MIGRATIONS, NOON, SPEC, World, a_database
+from tests.integration.registry.world import ANA, KINDS, MIGRATIONS, NOON, SPEC, World, a_database, keep_policy
+from tests.policies import open_policy
 from tests.postgres_server import database
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
@@ -34,15 +36,19 @@ BOUNDS: Final = (3000, 0)
 ENDS: Final = [NOON + timedelta(days=days) for days in (-1, 3, 20, 60)]
 
 
+DOOR: Final = RequestDoor(KINDS)
+POLICY: Final = open_policy(internal=["internal.example.net"], public=["example.org", "example.co.uk"])
+
+
 def a_spec(number: int, dice: random.Random) -> CertificateSpec:
     name = dice.choice(["shop", "api-gate", "mail"]) + f"-{number}"
     zone = dice.choice(["example.org", "example.co.uk", "internal.example.net"])
     kinds = dice.sample(["files", "haproxy"], dice.randint(1, 2))
-    return CertificateSpec.model_validate(
+    return DOOR.model.model_validate(
         {
             "name": name,
             "dns_names": [f"{name}.{zone}", *dice.sample([f"*.{zone}", f"www.{zone}"], dice.randint(0, 2))],
-            "exposure": dice.choice(["internal", "public"]),
+            "exposure": "internal" if zone.startswith("internal") else "public",
             "key_algorithm": dice.choice(["ec-p256", "rsa-2048"]),
             "targets": [
                 {"kind": kind, "name": kind, "site": dice.choice(["site1", "site2"]) if kind == "files" else "site1"}
@@ -61,7 +67,7 @@ async def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     def work(transaction: Transaction) -> None:
         for number in range(NUMBER):
             owner = dice.choice(["shop", "bank"])
-            done = world.requests.submit(transaction, a_spec(number, dice), owner=owner, requester="ana")
+            done = world.requests.submit(transaction, a_spec(number, dice), owner=owner, by=ANA)
             transaction.certificates.save(
                 replace(
                     done.certificate,
@@ -78,6 +84,7 @@ async def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
             await stored.upgrade(MIGRATIONS)
             world = World(stored)
             await world.enrol()
+            await world.store.write(lambda transaction: keep_policy(transaction, NOON, POLICY))
             await world.store.write(work)
             yield world
         finally:

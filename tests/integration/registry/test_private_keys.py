@@ -88,7 +88,8 @@ async def test_a_key_in_the_database_would_be_found(registry: RunningRegistry, b
         assert scan([folder], forms) == []
         with closing(sqlite3.connect(copy)) as target, target:
             target.execute(
-                "INSERT INTO audit (time, actor, action, object, detail) VALUES ('2026', 'x', 'x', 'x', ?)",
+                "INSERT INTO audit (time, actor, action, object, detail, chain, number, way, roles, hash)"
+                " VALUES ('2026', 'x', 'x', 'x', ?, 9, 1, '', '', '')",
                 (content,),
             )
         assert scan([folder], forms), what

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from certcore.api import CertificateState, CertificateView, IssuedAnswer, IssuedReport, IssuedRevision, Role
+from certcore.audit_proof import FindingReason, prove
 from certcore.conditions import Health
 from certcore.events import DeploymentOrdered, RegistryAnchored
 from certcore.placements import epoch_of
@@ -264,6 +265,12 @@ async def test_one_of_the_two_places_is_enough(tmp_path: Path, lost: str) -> Non
             await here.bus.js.purge_stream("CERTS")
         await here.restart(copy=tmp_path / "copy.db")
         assert here.epoch() == (1, True)
+        # The audit tells what it lost, as long as there are the anchors of before, and holds all else.
+        exported = (await here.registry.admin.get("/v1/audit/export")).content
+        proof = prove(exported.splitlines(keepends=True))
+        told = {FindingReason.LOST_BY_RESTORE} if lost == "file" else set()
+        assert {finding.reason for finding in proof.findings} == told
+        assert proof.holds(accept_restores=True)
 
 
 async def test_an_ordinary_restart_begins_no_epoch() -> None:

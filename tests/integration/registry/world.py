@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, Row, select
 
 from certcore.api import Role
+from certcore.audit_proof import AuditProof, prove
 from certcore.bundles import IssuedBundle, SealedKey
 from certcore.certificate import CertificateSpec
 from certcore.cloudevents import Envelope
@@ -31,6 +32,7 @@ from registry.adapters.outbox import Bell, Outbox
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
 from registry.domain.rollout import Rollout
+from registry.handlers.audit import AuditReading
 from registry.handlers.bundles import Bundles
 from registry.handlers.changes import Changes
 from registry.handlers.deployments import Deployments
@@ -190,6 +192,11 @@ class World:
     async def hear(self, report: Report) -> None:
         await self.handlers[type(report.event)](report.event, report.envelope)
 
+    async def proof(self) -> AuditProof:
+        """Of the audit as it would be exported, without anchors."""
+        reading = AuditReading(store=self.store, places=[], clock=self.clock)
+        return prove(b"".join([part async for part in await reading.export()]).splitlines(keepends=True))
+
     async def rollout(self) -> Rollout:
         found = await self.store.read(lambda transaction: transaction.rollouts.get(self.certificate_id))
         assert found is not None
@@ -205,8 +212,9 @@ class World:
         return found | {"events": Counter((row.type, row.subject, row.data) for row in told)}
 
 
-def keep_policy(transaction: Transaction, now: datetime) -> None:
-    policy = Policy.model_validate(open_policy())
+def keep_policy(transaction: Transaction, now: datetime, said: dict[str, Any] | None = None) -> None:
+    """The policy that holds from now on; without one, that which is open to the tests' names."""
+    policy = Policy.model_validate(said or open_policy())
     transaction.policies.keep(policy_digest(policy), policy.model_dump_json(exclude_defaults=True), now=now)
 
 

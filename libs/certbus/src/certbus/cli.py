@@ -11,6 +11,7 @@ import typer
 
 from certbus import (
     alert_commands,
+    audit_commands,
     cert_commands,
     event_commands,
     issuer_commands,
@@ -43,6 +44,7 @@ app.add_typer(cert_commands.app, name="cert")
 app.add_typer(site_commands.app, name="site")
 app.add_typer(service_commands.app, name="service")
 app.add_typer(alert_commands.app, name="alert")
+app.add_typer(audit_commands.app, name="audit")
 app.add_typer(event_commands.app, name="event")
 app.add_typer(token_commands.app, name="token")
 app.add_typer(restore_commands.app, name="restore")

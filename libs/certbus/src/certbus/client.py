@@ -4,6 +4,7 @@ import re
 import ssl
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
 from urllib.parse import urlencode
@@ -32,6 +33,7 @@ from certcore.api import (
     SiteEnrolment,
     SiteView,
 )
+from certcore.audit import AuditEntry
 from certcore.certificate import CertificateSpec
 from certcore.certificate_list import CertificateQuery, parameters
 from certcore.instance import INSTANCE_HEADER
@@ -150,6 +152,47 @@ class Registry:
     def alerts(self, *, state: str | None = None, owner: str | None = None) -> Iterator[AlertView]:
         return self._all(Page[AlertView], "/v1/alerts", state=state, owner=owner)
 
+    def audit(
+        self,
+        *,
+        actor: str | None = None,
+        action: str | None = None,
+        about: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        page: int = _PAGE,
+    ) -> Iterator[AuditEntry]:
+        return self._all(
+            Page[AuditEntry],
+            "/v1/audit",
+            actor=actor,
+            action=action,
+            object=about,
+            since=since.isoformat() if since is not None else None,
+            until=until.isoformat() if until is not None else None,
+            limit=str(page),
+        )
+
+    @contextmanager
+    def audit_export(self) -> Iterator[Iterator[bytes]]:
+        """The whole audit, line by line.
+
+        Raises:
+            CommandError: also while it is read.
+        """
+        call = "GET /v1/audit/export"
+        self._recognise()
+        timeout = httpx.Timeout(_TIMEOUT_S, read=_SILENCE_S)
+        try:
+            with self._client.stream(
+                "GET", "/v1/audit/export", headers=self._authorization, timeout=timeout
+            ) as response:
+                if not response.is_success:
+                    raise refusal(response.status_code, response.read(), call=call)
+                yield _lines(response.iter_bytes())
+        except httpx.HTTPError as error:
+            raise self._unreachable(call, error) from None
+
     def review(self, site: str) -> SiteReview:
         """All pages of it as one."""
         path = f"/v1/sites/{_segment(site)}/review"
@@ -207,10 +250,8 @@ class Registry:
             raise self._unreachable("GET /v1/events", error) from None
 
     def _all(self, page_model: type[Page[ModelT]], path: str, **given: str | None) -> Iterator[ModelT]:
-        for page in self._pages(
-            page_model, path, [(name, value) for name, value in given.items() if value is not None]
-        ):
-            yield from page.items
+        query = [(name, value) for name, value in given.items() if value is not None]
+        return (item for page in self._pages(page_model, path, query) for item in page.items)
 
     def _pages(
         self,
@@ -221,7 +262,8 @@ class Registry:
         read_by_all: Collection[str] | None = None,
     ) -> Iterator[PageT]:
         """`read_by_all` are the parameters that also a registry reads which ignores all others, and has no ETags."""
-        query, after = [*given, ("limit", str(_PAGE))], list[tuple[str, str]]()
+        limit = [] if "limit" in dict(given) else [("limit", str(_PAGE))]
+        query, after = [*given, *limit], list[tuple[str, str]]()
         later = [name for name, _ in given if read_by_all is not None and name not in read_by_all]
         cursors: set[str] = set()
         while True:
@@ -332,6 +374,16 @@ def _segment(name: str) -> str:
             next_step="names hold only letters, digits and hyphens",
         )
     return name
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Only a line feed ends a line: the text in it may have other breaks."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line + b"\n" for line in whole)
+    if rest:
+        yield rest
 
 
 def _messages(response: httpx.Response) -> Iterator[Message]:

@@ -43,6 +43,7 @@ from registry.domain.alarm import Patience
 from registry.handlers.alarms import Alarms
 from registry.handlers.anchoring import Anchoring
 from registry.handlers.approval_watch import ApprovalWatch
+from registry.handlers.audit import AuditReading
 from registry.handlers.bundles import Bundles
 from registry.handlers.challenges import Challenges
 from registry.handlers.changes import Changes
@@ -51,6 +52,8 @@ from registry.handlers.feed import Feed
 from registry.handlers.first_token import make_first_token
 from registry.handlers.health import HealthSweep
 from registry.handlers.http.alerts_api import alerts_router
+from registry.handlers.http.approvals_api import approvals_router
+from registry.handlers.http.audit_api import audit_router
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.certificates_api import certificates_router
@@ -152,7 +155,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
-    anchoring, restoration = _restoration(
+    anchoring, restoration, auditing = _restoration(
         store=store,
         changes=changes,
         bell=bell,
@@ -238,7 +241,8 @@ def create_app(settings: Settings) -> FastAPI:
     routers = (
         requests_router(store=store, requests=requests, door=door, bell=bell),
         policy_router(store=store, requests=requests, door=door),
-        certificates_router(store=store, requests=requests, renewals=renewals, bell=bell),
+        approvals_router(store=store, requests=requests, bell=bell),
+        certificates_router(store=store, renewals=renewals, bell=bell),
         sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
         tokens_router(
             store=store,
@@ -255,6 +259,7 @@ def create_app(settings: Settings) -> FastAPI:
         heartbeats_router(store=store, reports=site_reports),
         challenges_router(store=store, challenges=challenges),
         alerts_router(store=store),
+        audit_router(store=store, reading=auditing),
         issued_router(restoration=restoration),
         events_router(
             store=store,
@@ -334,11 +339,12 @@ def _restoration(
     door: RequestDoor,
     alarms: Alarms,
     folder: Path,
-) -> tuple[Anchoring, Restoration]:
+) -> tuple[Anchoring, Restoration, AuditReading]:
     publisher = EventPublisher(broker=broker, source=SOURCE, clock=system_clock)
     messages = StreamMessages(broker)
     places = (AnchorFile(folder), AnchorStream(publisher=publisher, messages=messages))
-    anchoring = Anchoring(store=store, places=places, clock=system_clock)
+    anchoring = Anchoring(store=store, places=places, alarms=alarms, bell=bell, clock=system_clock)
+    auditing = AuditReading(store=store, places=places, clock=system_clock)
     restoration = Restoration(
         store=store,
         changes=changes,
@@ -352,7 +358,7 @@ def _restoration(
         bell=bell,
         clock=system_clock,
     )
-    return anchoring, restoration
+    return anchoring, restoration, auditing
 
 
 def _reports(once: Once, changes: Changes, sites: SiteReports) -> dict[type[Event], Handler]:

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime
 
+from certcore.audit import AuditHead
 from certcore.events.event import Event
 
 __all__ = ["RegistryAnchored"]
@@ -12,7 +13,8 @@ __all__ = ["RegistryAnchored"]
 class RegistryAnchored(Event):
     """How far the registry's database had come. One that lags behind an anchor of its own was restored from a copy.
 
-    `epoch` counts the restores, `event_sequence` the events and `audit_sequence` the entries of the audit.
+    `epoch` counts the restores, `event_sequence` the events and `audit_sequence` the entries of the audit;
+    `audit_heads` are the last entries of its chains, so that none of before can be changed unnoticed.
     """
 
     type: ClassVar = "certbus.registry.anchored.v1"
@@ -22,3 +24,4 @@ class RegistryAnchored(Event):
     event_sequence: int
     audit_sequence: int
     anchored_at: AwareDatetime
+    audit_heads: tuple[AuditHead, ...] = ()

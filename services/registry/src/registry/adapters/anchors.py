@@ -1,6 +1,7 @@
 """The places outside of the database where its position is anchored: a stream, and a file in the state folder."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -13,7 +14,7 @@ from certcore.private_files import replace_private
 from certkit.bus import EventPublisher
 from certkit.stream_messages import StoredMessage, StreamMessages
 
-__all__ = ["AnchorFile", "AnchorPlace", "AnchorStream"]
+__all__ = ["AnchorFile", "AnchorHistory", "AnchorPlace", "AnchorStream"]
 
 log = structlog.get_logger()
 
@@ -39,7 +40,24 @@ class AnchorPlace(Protocol):
         """
 
 
+class AnchorHistory(Protocol):
+    """`name` is what people call the place."""
+
+    name: str
+
+    async def until_now(self, database_id: str) -> AsyncIterator[RegistryAnchored]:
+        """The anchors of this database that are kept when this is called, oldest first.
+
+        Raises:
+            TransientError: the place can't be read now; also while they are read.
+            OSError: likewise.
+        """
+        ...
+
+
 class AnchorStream:
+    name = f"stream {subjects.ANCHOR}"
+
     def __init__(self, *, publisher: EventPublisher, messages: StreamMessages) -> None:
         self._publisher = publisher
         self._messages = messages
@@ -50,6 +68,20 @@ class AnchorStream:
             for subject in (subjects.anchor(database_id), subjects.ANY_ANCHOR)
         ]
         return [anchor for message in last if message and (anchor := _read(message.body, _where(message)))]
+
+    async def until_now(self, database_id: str) -> AsyncIterator[RegistryAnchored]:
+        subject = subjects.anchor(database_id)
+        last = await self._messages.last(subjects.ANCHOR, subject)
+        return self._history(subject, last.sequence if last is not None else 0)
+
+    async def _history(self, subject: str, last: int) -> AsyncIterator[RegistryAnchored]:
+        if last == 0:
+            return
+        async for message in self._messages.all(subjects.ANCHOR, subject):
+            if message.sequence > last:
+                return
+            if (anchor := _read(message.body, _where(message))) is not None:
+                yield anchor
 
     async def keep(self, anchor: RegistryAnchored) -> None:
         await self._publisher.publish(
@@ -63,6 +95,8 @@ class AnchorStream:
 class AnchorFile:
     """Replaced as a whole; readable by its owner only."""
 
+    name = "anchor file"
+
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
 
@@ -70,6 +104,9 @@ class AnchorFile:
         body = await asyncio.to_thread(self._content)
         anchor = _read(body, str(self._path)) if body is not None else None
         return [anchor] if anchor is not None else []
+
+    async def until_now(self, database_id: str) -> AsyncIterator[RegistryAnchored]:
+        return _each([anchor for anchor in await self.found(database_id) if anchor.database_id == database_id])
 
     async def keep(self, anchor: RegistryAnchored) -> None:
         await asyncio.to_thread(replace_private, self._path, anchor.model_dump_json().encode())
@@ -79,6 +116,11 @@ class AnchorFile:
             return self._path.read_bytes()
         except FileNotFoundError:
             return None
+
+
+async def _each(anchors: list[RegistryAnchored]) -> AsyncIterator[RegistryAnchored]:
+    for anchor in anchors:
+        yield anchor
 
 
 def _read(body: bytes, where: str) -> RegistryAnchored | None:

@@ -5,6 +5,7 @@ from typing import Final
 
 import structlog
 
+from certcore.audit import Way
 from certcore.bundles import IssuedBundle, SealedBundle, StoredBundle
 from certcore.clock import Clock
 from certcore.errors import InspectionError, PermanentError
@@ -28,6 +29,8 @@ __all__ = ["Bundles"]
 log = structlog.get_logger()
 
 _KEY_MARK: Final = b"PRIVATE KEY"
+_TOGETHER_S: Final = 0.05
+"""So long a fetch may wait for company: many sites fetch the same bundle at once. It is given when it is audited."""
 
 
 class Bundles:
@@ -63,7 +66,8 @@ class Bundles:
                 self._look_at_stale(transaction, revision, issued)
                 sealed_to = ", ".join(sorted(key.recipient for key in issued.keys)) or "nobody"
                 detail = f"serial {leaf.serial}, sealed to {sealed_to}"
-                transaction.audit.note(actor, "store bundle", f"{name}/{number}/{variant}", detail, self._clock())
+                what = f"{name}/{number}/{variant}"
+                transaction.audit.note(actor, "store bundle", what, detail, self._clock(), way=Way.TOKEN)
                 rollout = rollout.with_revision(revision)
             elif present.fingerprint_sha256 != leaf.fingerprint_sha256:
                 raise ConflictError(f"revision {number} of {name} is stored already, with another leaf")
@@ -126,32 +130,50 @@ class Bundles:
         return True
 
     async def fetch(self, certificate_id: str, number: int, variant: str, principal: Principal) -> SealedBundle:
-        """The bundle sealed to the caller, or without a key where its target made its own; every fetch is audited.
+        """The bundle sealed to the caller, or without a key where its target made its own. Every fetch is audited,
+        and every refusal.
 
         Raises:
             NotFoundError: unknown or not the caller's, with the same answer.
         """
-        missing = NotFoundError(f"there is no bundle {certificate_id}/{number}")
-        if principal.site is None or principal.service is None:
-            raise missing
-        name = recipient_name(principal.site, principal.service)
+        recipient = (
+            recipient_name(principal.site, principal.service) if principal.site and principal.service else None
+        )
+        what = f"{certificate_id}/{number}/{variant}"
 
-        def work(transaction: Transaction) -> SealedBundle:
-            rollout = transaction.rollouts.get(certificate_id)
-            revision = rollout.revision(number, variant) if rollout else None
-            if rollout is None or revision is None:
-                raise missing
-            keys = transaction.revisions.sealed_keys([(certificate_id, number, variant)], recipient=name)
-            key = keys.get(certificate_id, {}).get((number, variant, name))
-            if key is None and not _takes_without_key(rollout, variant, name):
-                raise missing
-            what = f"{certificate_id}/{number}/{variant}"
-            transaction.audit.note(name, "fetch bundle", what, "", self._clock())
-            return SealedBundle(
-                certificate_id=certificate_id, revision=number, chain_pem=revision.chain_pem, key=key, variant=variant
+        def work(transaction: Transaction) -> SealedBundle | None:
+            found = _sealed_to(transaction, certificate_id, number, variant, recipient) if recipient else None
+            transaction.audit.note(
+                recipient or principal.subject,
+                "fetch bundle" if found is not None else "refused bundle",
+                what,
+                "",
+                self._clock(),
+                way=Way.TOKEN,
+                roles=principal.roles,
             )
+            return found
 
-        return await self._store.write(work)
+        found = await self._store.write(work, patience_s=_TOGETHER_S)
+        if found is None:
+            raise NotFoundError(f"there is no bundle {certificate_id}/{number}")
+        return found
+
+
+def _sealed_to(
+    transaction: Transaction, certificate_id: str, number: int, variant: str, recipient: str
+) -> SealedBundle | None:
+    rollout = transaction.rollouts.get(certificate_id)
+    revision = rollout.revision(number, variant) if rollout else None
+    if rollout is None or revision is None:
+        return None
+    keys = transaction.revisions.sealed_keys([(certificate_id, number, variant)], recipient=recipient)
+    key = keys.get(certificate_id, {}).get((number, variant, recipient))
+    if key is None and not _takes_without_key(rollout, variant, recipient):
+        return None
+    return SealedBundle(
+        certificate_id=certificate_id, revision=number, chain_pem=revision.chain_pem, key=key, variant=variant
+    )
 
 
 def _takes_without_key(rollout: Rollout, variant: str, recipient: str) -> bool:

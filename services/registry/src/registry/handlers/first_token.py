@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 
 from certcore.api import Role
+from certcore.audit import Way
 from certcore.clock import Clock
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
@@ -39,7 +40,9 @@ async def make_first_token(store: Store, folder: Path, *, clock: Clock) -> None:
         with os.fdopen(descriptor, "w") as file:
             file.write(token + "\n")
         transaction.tokens.add(hash_token(token), _FIRST, now=now)
-        transaction.audit.note("registry", "make token", _FIRST.subject, "the first: no other can make tokens", now)
+        transaction.audit.note(
+            "registry", "make token", _FIRST.subject, "the first: no other can make tokens", now, way=Way.SYSTEM
+        )
         return True
 
     if await store.write(work):

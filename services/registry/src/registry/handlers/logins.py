@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry
 
+from certcore.audit import Way
 from certcore.clock import Clock
 from certcore.errors import TransientError
 from certkit import metric_names
@@ -95,7 +96,7 @@ class Logins:
         def work(transaction: Transaction) -> None:
             transaction.tokens.used(used)
             for noted in failed:
-                transaction.audit.note("nobody", "failed login", noted.place, noted.detail, now)
+                transaction.audit.note("nobody", "failed login", noted.place, noted.detail, now, way=Way.TOKEN)
 
         await self._store.write(work, patience_s=patience_s)
         self._failed = []

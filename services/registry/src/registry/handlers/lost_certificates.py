@@ -12,6 +12,7 @@ import structlog
 from pydantic import ValidationError
 
 from certcore import subjects
+from certcore.audit import Way
 from certcore.certificate import stored
 from certcore.clock import Clock
 from certcore.cloudevents import time_of
@@ -150,7 +151,7 @@ class LostCertificates:
         transaction.rollouts.add(made.rollout)
         transaction.requests.add(made.request, form)
         what = made.rollout.certificate.name
-        transaction.audit.note(_ACTOR, "recreate", what, f"request {made.request.id}", self._clock())
+        transaction.audit.note(_ACTOR, "recreate", what, f"request {made.request.id}", self._clock(), way=Way.SYSTEM)
         return True
 
 

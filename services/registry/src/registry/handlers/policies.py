@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from certcore.audit import Way
 from certcore.clock import Clock
 from certcore.policy.document import Policy
 from certcore.policy.file import policy_digest
@@ -77,7 +78,7 @@ class Policies:
                 return False
             now = self._clock()
             transaction.policies.keep(digest, document, now=now)
-            transaction.audit.note(_ACTOR, "policy", str(file)[:255], digest, now)
+            transaction.audit.note(_ACTOR, "policy", str(file)[:255], digest, now, way=Way.SYSTEM)
             return True
 
         if await self._store.write(work):

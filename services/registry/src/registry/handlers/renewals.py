@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 from opentelemetry import trace
 
+from certcore.audit import Way
 from certcore.clock import Clock
 from certkit.telemetry import current_traceparent
 from registry.adapters.outbox import Bell
@@ -21,6 +22,7 @@ __all__ = ["Renewals"]
 
 log = structlog.get_logger()
 
+_ACTOR = "registry"
 _BATCH = 50
 """Each renewal is a work of its own; those of a batch are committed together."""
 
@@ -55,7 +57,7 @@ class Renewals:
                 why = certificate.unreadable or decision.reason.replace("_", " ")
                 raise ConflictError(f"{name} can't be renewed now: {why}")
             self._check_pace(transaction, rollout)
-            transaction.audit.note(person, "renew", name, decision.reason, self._clock())
+            transaction.audit.note(person, "renew", name, decision.reason, self._clock(), way=Way.TOKEN)
             return self._order(transaction, rollout, decision), decision
 
         return await again_if_changed(self._store, work)
@@ -89,6 +91,8 @@ class Renewals:
                 # Each renewal is a trace of its own: from the decision to the last handshake.
                 with self._tracer.start_as_current_span("renewal due"):
                     self._order(transaction, rollout, decision)
+                name, now = rollout.certificate.name, self._clock()
+                transaction.audit.note(_ACTOR, "renew", name, decision.why, now, way=Way.SYSTEM)
             else:
                 self._changes.correct(transaction, rollout)
             return decision.due

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+from certcore.audit import Way
 from certcore.clock import Clock
 from certcore.rejection import RejectedError, Rejection
 from certcore.replay import Replay, ReplayedEvent, ReplayOrder
@@ -64,7 +65,7 @@ class Replays:
     def _note(self, order: ReplayOrder, total: int, person: str, transaction: Transaction) -> None:
         what = f"{total} events: {order.model_dump_json(exclude_defaults=True)}"[:1000]
         about = order.stream or order.certificate or ""
-        transaction.audit.note(person, "replay events", about, what, self._clock())
+        transaction.audit.note(person, "replay events", about, what, self._clock(), way=Way.TOKEN)
 
 
 def _again(sequences: Sequence[int], transaction: Transaction) -> None:

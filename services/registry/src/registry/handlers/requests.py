@@ -11,6 +11,7 @@ from opentelemetry import trace
 from pydantic import JsonValue
 
 from certcore.api import RequestState
+from certcore.audit import Way
 from certcore.certificate import CertificateSpec, stored
 from certcore.clock import Clock
 from certcore.door import RequestDoor
@@ -101,7 +102,9 @@ class Requests:
         transaction.rollouts.add(done.rollout)
         transaction.requests.add(done.request, form)
         detail = f"request {done.request.id} for {owner}"
-        transaction.audit.note(by.subject, "request", done.certificate.name, detail, now)
+        transaction.audit.note(
+            by.subject, "request", done.certificate.name, detail, now, way=_way(by), roles=by.roles
+        )
         return self._finish(transaction, done, done.rollout)
 
     def verdict(self, transaction: Transaction, spec: CertificateSpec, *, owner: str) -> tuple[str, Judgement]:
@@ -139,7 +142,9 @@ class Requests:
         digest, judged = self._judged_anew(transaction, asked, form)
         asked = on_terms(asked, Terms.of(judged, digest), judged.pending)
         transaction.requests.add(asked, form)
-        transaction.audit.note(by.subject, "ask_again", certificate.name, f"request {asked.id}", now)
+        transaction.audit.note(
+            by.subject, "ask_again", certificate.name, f"request {asked.id}", now, way=_way(by), roles=by.roles
+        )
         if asked.terms is not None and asked.terms.needed:
             return Decision(asked, rollout, asked.reason)
         done = extend(asked, rollout, approval_id=self._new_id(), approved_by=(), now=now)
@@ -176,7 +181,9 @@ class Requests:
             with self._tracer.start_as_current_span("request approved", context=parent_of(request.traceparent)):
                 transaction.requests.save(done.request)
                 done = self._finish(transaction, done, rollout)
-                transaction.audit.note(person.subject, "approve", done.certificate.name, comment, now)
+                transaction.audit.note(
+                    person.subject, "approve", done.certificate.name, comment, now, way=Way.TOKEN, roles=person.roles
+                )
             return done
 
         return await again_if_changed(self._store, work)
@@ -196,7 +203,7 @@ class Requests:
             request, rollout = _load(transaction, request_id)
             decider = self._decider(transaction, person, request)
             done = deny(request, rollout, person=decider, reason=reason, now=now)
-            return self._ended(transaction, done, rollout, actor=person.subject, action="deny")
+            return self._ended(transaction, done, rollout, action="deny", by=person)
 
         return await again_if_changed(self._store, work)
 
@@ -214,16 +221,24 @@ class Requests:
         request, rollout = _load(transaction, request_id)
         if request.state == "waiting":
             done = expire(request, rollout, now=now)
-            self._ended(transaction, done, rollout, actor="policy", action="expire")
+            self._ended(transaction, done, rollout, action="expire", by=None)
 
     def _ended(
-        self, transaction: Transaction, done: Decision, rollout: Rollout, *, actor: str, action: str
+        self, transaction: Transaction, done: Decision, rollout: Rollout, *, action: str, by: Principal | None
     ) -> Decision:
         transaction.requests.save(done.request)
         if not done.certificate.active:
             transaction.claims.release(done.certificate.id)
         done = self._finish(transaction, done, rollout)
-        transaction.audit.note(actor, action, done.certificate.name, done.reason, self._clock())
+        transaction.audit.note(
+            by.subject if by is not None else "policy",
+            action,
+            done.certificate.name,
+            done.reason,
+            self._clock(),
+            way=_way(by) if by is not None else Way.POLICY,
+            roles=by.roles if by is not None else (),
+        )
         return done
 
     def _judged(self, transaction: Transaction, spec: CertificateSpec, owner: str) -> tuple[str, Judgement]:
@@ -273,6 +288,10 @@ class Requests:
         change = Change(done.reason, certificate=done.certificate, signing=done.signing, announced=done.announced)
         certificate = self._changes.save(transaction, rollout, change)
         return done.saved(certificate)
+
+
+def _way(by: Principal) -> Way:
+    return Way.BUS if by.subject.startswith("bus-") else Way.TOKEN
 
 
 def _part(rejection: Rejection) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from certcore.audit import Way
 from certcore.bundles import ResealedKeys, ResealWanted
 from certcore.clock import Clock
 from certcore.errors import InspectionError
@@ -31,6 +32,7 @@ log = structlog.get_logger()
 Noticed = Mapping[str, datetime]
 """Since when each recipient of a certificate is looked at."""
 
+_ACTOR: Final = "registry"
 _BATCH: Final = 50
 """Of one round: where there is no escrow, so many revisions are ordered at once at most."""
 _NOTED_S: Final = 0.5
@@ -65,7 +67,9 @@ class Resealing:
             for item in items:
                 what = f"{item.certificate_id}/{item.revision}/{item.variant}"
                 names = ", ".join(recipient.name for recipient in item.recipients)
-                transaction.audit.note(actor, "fetch escrow copy", what, f"to be sealed to {names}", now)
+                transaction.audit.note(
+                    actor, "fetch escrow copy", what, f"to be sealed to {names}", now, way=Way.TOKEN
+                )
 
         await self._store.write(note, patience_s=0.0 if items else _NOTED_S)
         return page
@@ -93,7 +97,7 @@ class Resealing:
             transaction.revisions.reseal(revision, resealed.keys)
             self._changes.save(transaction, standing.rollout, change)
             what = f"{standing.rollout.certificate.name}/{number}/{variant}"
-            transaction.audit.note(actor, "reseal key", what, change.reason, now)
+            transaction.audit.note(actor, "reseal key", what, change.reason, now, way=Way.TOKEN)
             self._forget_done(transaction, certificate_id)
 
         await again_if_changed(self._store, work)
@@ -141,6 +145,7 @@ class Resealing:
         sites, reason = transaction.sites.all(), RenewalReason.RECIPIENT_KEY
         change = order(rollout, approval, sites, reason, traceparent=current_traceparent(), now=now)
         self._changes.save(transaction, rollout, change)
+        transaction.audit.note(_ACTOR, "renew", rollout.certificate.name, reason, now, way=Way.SYSTEM)
         return True
 
     def _decision(self, transaction: Transaction, standing: Standing, noticed: Noticed) -> Decision:

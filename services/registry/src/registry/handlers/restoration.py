@@ -12,6 +12,7 @@ import structlog
 
 from certcore import subjects
 from certcore.api import BundleWanted, IssuedAnswer, IssuedReport, IssuedRevision, RestoreView
+from certcore.audit import Way
 from certcore.clock import Clock
 from certcore.cloudevents import time_of
 from certcore.errors import PermanentError
@@ -119,7 +120,7 @@ class Restoration:
         now = self._clock()
         if not transaction.epochs.begin(standing.epoch, reason=standing.detail, now=now):
             return False
-        transaction.audit.note(_ACTOR, "restored", f"epoch {standing.epoch}", standing.detail, now)
+        transaction.audit.note(_ACTOR, "restored", f"epoch {standing.epoch}", standing.detail, now, way=Way.SYSTEM)
         if self._alarms is not None:
             summary = f"the registry runs on an older copy of its database: {standing.detail}"
             self._alarms.raise_(
@@ -237,7 +238,7 @@ class Restoration:
             return
         certificates = len({item.certificate_id for item in unknown})
         detail = f"{wanted} revisions are wanted from the issuer; {certificates} of its certificates are unknown here"
-        transaction.audit.note(actor, "report issued", f"epoch {epoch}", detail, self._clock())
+        transaction.audit.note(actor, "report issued", f"epoch {epoch}", detail, self._clock(), way=Way.TOKEN)
         if self._alarms is not None:
             self._alarms.resolve(transaction, reason=ALARM, subject=_ACTOR)
         log.info("issuer_reported", epoch=epoch, wanted=wanted, unknown=certificates)

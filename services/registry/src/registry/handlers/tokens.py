@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from certcore.api import Role
+from certcore.audit import Way
 from certcore.clock import Clock
 from certcore.rejection import RejectedError, Rejection
 from certcore.tokens import TokenKind, TokenOrder, TokenSummary, TokenView
@@ -39,7 +40,15 @@ class Tokens:
         def work(transaction: Transaction) -> Token:
             token = ordered(order, maker=caller, chain=transaction.tokens.chain(caller.subject), now=now)
             _check(may_make(caller, token.principal, endless=order.endless))
-            transaction.audit.note(caller.subject, "make token", order.subject, ", ".join(order.roles), now)
+            transaction.audit.note(
+                caller.subject,
+                "make token",
+                order.subject,
+                ", ".join(order.roles),
+                now,
+                way=Way.TOKEN,
+                roles=caller.roles,
+            )
             return self._add(transaction, secret, token)
 
         return _told(await self._store.write(work), secret)
@@ -64,7 +73,15 @@ class Tokens:
             transaction.tokens.end(old)
             made = self._add(transaction, secret, fresh)
             detail = f"{token.id} by {made.id}"
-            transaction.audit.note(caller.subject, "rotate token", token.principal.subject, detail, now)
+            transaction.audit.note(
+                caller.subject,
+                "rotate token",
+                token.principal.subject,
+                detail,
+                now,
+                way=Way.TOKEN,
+                roles=caller.roles,
+            )
             return made
 
         return _told(await self._store.write(work), secret)
@@ -87,7 +104,15 @@ class Tokens:
             if refusal is not None:
                 raise ConflictError(refusal.value)
             transaction.tokens.end(replace(token, revoked_at=now, revoked_by=caller.subject))
-            transaction.audit.note(caller.subject, "revoke token", token.principal.subject, token.id, now)
+            transaction.audit.note(
+                caller.subject,
+                "revoke token",
+                token.principal.subject,
+                token.id,
+                now,
+                way=Way.TOKEN,
+                roles=caller.roles,
+            )
 
         await self._store.write(work)
 

@@ -13,6 +13,7 @@ from certcore.placements import generation
 from certkit.prepared import Prepared
 from certkit.upsert import put
 from registry.adapters import tables
+from registry.adapters.store.audit import Audit
 from registry.adapters.store.statements import OfIds
 from registry.domain.epoch import Epoch
 
@@ -69,6 +70,7 @@ class Epochs:
             event_sequence=self._connection.execute(select(func.max(tables.event.c.sequence))).scalar() or 0,
             audit_sequence=self._connection.execute(select(func.max(tables.audit.c.sequence))).scalar() or 0,
             anchored_at=now,
+            audit_heads=tuple(Audit(self._connection).heads()),
         )
 
 

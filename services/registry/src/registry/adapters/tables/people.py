@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Column, Index, String, Table, Text, UniqueConstraint
+from sqlalchemy import Column, Index, Integer, String, Table, Text, UniqueConstraint
 
 from certkit.database import SEQUENCE, StoredJson, UtcDateTime
 from registry.adapters.tables.schema import metadata
@@ -42,4 +42,13 @@ audit: Final = Table(
     Column("action", String(64), nullable=False),
     Column("object", String(255), nullable=False),
     Column("detail", Text, nullable=False),
+    Column("chain", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("way", String(16), nullable=False),
+    Column("roles", String(127), nullable=False),
+    Column("previous", String(64)),
+    Column("hash", String(64), nullable=False),
+    UniqueConstraint("chain", "number"),
+    Index("ix_audit_object_sequence", "object", "sequence"),
 )
+"""Only appended to: triggers refuse every other change."""

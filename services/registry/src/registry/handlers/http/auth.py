@@ -9,6 +9,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 
 from certcore.api import Role
+from certcore.audit import Way
 from certcore.clock import Clock
 from certcore.tokens import TokenKind
 from registry.adapters.store import Store, Transaction
@@ -105,7 +106,7 @@ class Authenticator:
 
         def work(transaction: Transaction) -> None:
             transaction.tokens.add(hash_token(session), page, now=now, expires_at=now + _SESSION)
-            transaction.audit.note(maker.subject, "sign in", PAGE, "by a one-time code", now)
+            transaction.audit.note(maker.subject, "sign in", PAGE, "by a one-time code", now, way=Way.TOKEN)
 
         await self._store.write(work)
         return session
@@ -143,7 +144,7 @@ Viewer = Annotated[
     Principal, Depends(having(Role.VIEWER, Role.OPERATOR, Role.APPROVER, Role.AUDITOR, Role.REQUESTER))
 ]
 Requester = Annotated[Principal, Depends(having(Role.REQUESTER, Role.OPERATOR))]
-Auditor = Annotated[Principal, Depends(having(Role.AUDITOR, Role.OPERATOR))]
+Auditor = Annotated[Principal, Depends(having(Role.AUDITOR))]
 Approver = Annotated[Principal, Depends(_approver)]
 Admin = Annotated[Principal, Depends(having(Role.ADMIN))]
 Operator = Annotated[Principal, Depends(having(Role.OPERATOR))]

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Query, Request, Response, status
 from pydantic import Field
 
-from certcore.api import CertificateSummary, CertificateView, Page, RenewalAnswer, RequestView, Role
+from certcore.api import CertificateSummary, CertificateView, Page, RenewalAnswer, Role
 from certcore.certificate_list import CertificateQuery, Order
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
@@ -14,14 +14,12 @@ from registry.domain.access import Principal, owner_listed, sees
 from registry.domain.certificate import Certificate
 from registry.domain.errors import NotFoundError
 from registry.handlers.certificate_list import list_page
-from registry.handlers.changes import again_if_changed
 from registry.handlers.http.auth import Requester, Viewer
 from registry.handlers.http.csv_lists import as_csv
 from registry.handlers.http.level_pages import KnownETags
 from registry.handlers.http.paging import MOST, cursor_of, read_cursor, read_instant
 from registry.handlers.renewals import Renewals
-from registry.handlers.requests import Requests
-from registry.handlers.views import certificate_view, request_view
+from registry.handlers.views import certificate_view
 
 __all__ = ["certificates_router", "cursor_at", "read_place"]
 
@@ -36,7 +34,7 @@ class PagedQuery(CertificateQuery):
     format: Literal["json", "csv"] | None = Field(default=None, description="By default what `Accept` asks for.")
 
 
-def certificates_router(*, store: Store, requests: Requests, renewals: Renewals, bell: Bell) -> APIRouter:
+def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIRouter:
     router = APIRouter(prefix="/v1/certificates", tags=["certificates"])
 
     @router.get("", response_model=Page[CertificateSummary], responses=_AS_CSV)
@@ -101,21 +99,6 @@ def certificates_router(*, store: Store, requests: Requests, renewals: Renewals,
             state=certificate.state,
             reason=decision.reason,
         )
-
-    @router.post("/{name}/approval", status_code=status.HTTP_202_ACCEPTED)
-    async def reapprove(name: str, caller: Requester) -> RequestView:
-        """Ask for a new approval of the certificate as it is; renewals cite it once it is given."""
-
-        def work(transaction: Transaction) -> RequestView:
-            certificate = _visible(transaction, name, caller)
-            if certificate.owner != caller.owner and Role.OPERATOR not in caller.roles:
-                raise NotFoundError(f"there is no certificate {name}")
-            done = requests.ask_again(transaction, certificate, by=caller)
-            return request_view(done.request, done.certificate, transaction.votes.given(done.request.id))
-
-        answer = await again_if_changed(store, work)
-        bell.ring()
-        return answer
 
     return router
 

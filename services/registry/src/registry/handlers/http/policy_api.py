@@ -3,17 +3,20 @@
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
+from certcore.api import Role
 from certcore.door import RequestDoor
 from certcore.policy.verdict import PolicyVerdict, PolicyView, verdict_of
 from registry.adapters.store import Store, Transaction
-from registry.domain.access import owner_for
+from registry.domain.access import Principal, owner_for
 from registry.domain.errors import NotFoundError
-from registry.handlers.http.auth import Auditor, Requester
+from registry.handlers.http.auth import Requester, having
 from registry.handlers.requests import Requests
 
 __all__ = ["policy_router"]
+
+_Reader = Annotated[Principal, Depends(having(Role.AUDITOR, Role.OPERATOR))]
 
 
 def policy_router(*, store: Store, requests: Requests, door: RequestDoor) -> APIRouter:
@@ -22,7 +25,7 @@ def policy_router(*, store: Store, requests: Requests, door: RequestDoor) -> API
     body = {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
     @router.get("")
-    async def show(_: Auditor) -> PolicyView:
+    async def show(_: _Reader) -> PolicyView:
         """The whole policy: who may have which names where."""
 
         def work(transaction: Transaction) -> PolicyView:

@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import APIRouter, status
 
 from certcore.api import Page, SiteEnrolment, SiteView
+from certcore.audit import Way
 from certcore.clock import Clock
 from certcore.errors import SealingError
 from certcore.events import Recipient
@@ -87,11 +88,11 @@ def _enrol(transaction: Transaction, name: str, enrolment: SiteEnrolment, *, act
         replaced.append(recipient.service)
     keys: dict[str, str] = {recipient.service: recipient.public_key for recipient in enrolment.recipients}
     transaction.sites.enrol(name, keys, now)
-    transaction.audit.note(actor, "enrol site", name, ", ".join(sorted(keys)), now)
+    transaction.audit.note(actor, "enrol site", name, ", ".join(sorted(keys)), now, way=Way.TOKEN)
     for service in replaced:
         count = transaction.reseals.look_at_all(name, service, recipient_name(name, service), now)
         detail = f"{service}: keys of {count} certificates are to be sealed again"
-        transaction.audit.note(actor, "replace key", name, detail, now)
+        transaction.audit.note(actor, "replace key", name, detail, now, way=Way.TOKEN)
 
 
 def _read_place(cursor: str | None) -> Place | None:
