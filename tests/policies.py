@@ -22,6 +22,10 @@ TEAMS: Final = (
     "late",
     "library",
     "archive",
+    "orchard",
+    "museum",
+    "matrix",
+    "matrix-neighbour",
     "team-of-pattern",
     *(f"team-{n}" for n in range(20)),
 )

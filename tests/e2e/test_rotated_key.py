@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from certbus.client import Registry
-from certcore.api import CertificateState, RecipientEnrolment, SiteEnrolment
+from certcore.api import CertificateState
+from certcore.enrolment import RecipientEnrolment, SiteEnrolment
 from certcore.identities import recipient_name
 from certcore.sealing import generate_recipient_key
 from certlocal.requests import orders_request

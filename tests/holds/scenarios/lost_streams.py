@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from certbus.client import Registry
 from certcore import subjects
-from certcore.api import CertificateState, CertificateSummary, RecipientEnrolment, SiteEnrolment
+from certcore.api import CertificateState, CertificateSummary
+from certcore.enrolment import RecipientEnrolment, SiteEnrolment
 from certcore.identities import OPERATOR, recipient_name
 from certcore.sealing import generate_recipient_key
 from certlocal.services import SITES

@@ -269,11 +269,11 @@ async def test_no_path_query_or_header_breaks_anything(registry: RunningRegistry
     for text in odd:
         for path in (f"/v1/certificates/{text}", f"/v1/requests/{text}", f"/v1/sites/{text}/review"):
             assert (await ana.get(path)).status_code in {200, 307, 404, 405}, path
-        if text == "%00":
-            refused = problem(await ana.get(f"/v1/certificates?owner={text}"))
-            assert [error.field for error in refused.errors] == ["query"]
+        listed = await ana.get(f"/v1/certificates?owner={text}")
+        if listed.status_code == 200:
+            assert listed.json()["items"] == []
         else:
-            assert (await ana.get(f"/v1/certificates?owner={text}")).json()["items"] == []
+            assert [error.field for error in problem(listed).errors] == ["query" if text == "%00" else "owner"]
         for person in (ana, syncer):
             assert (await person.get(f"/v1/bundles/{text}/1")).status_code == 404
     chain = {"chain_pem": Authority().issue("a.example.org").chain_pem, "keys": []}

@@ -39,7 +39,7 @@ async def test_a_site_can_t_fetch_another_s_bundle_nor_learn_that_it_is_there(
         ("refused bundle", "site2-syncer", "token", "deliverer"),
         *(("refused bundle", name, "token", "deliverer") for name in ("site2-syncer", "site1-pusher", "hub-pusher")),
         ("refused bundle", "issuer", "token", "issuer"),
-        ("refused bundle", "admin", "token", "approver, auditor, operator, requester, viewer"),
+        ("refused bundle", "admin", "token", "admin, approver, auditor, operator, requester, viewer"),
         ("fetch bundle", "site1-syncer", "token", "deliverer"),
     ]
 

@@ -37,7 +37,9 @@ ENDS: Final = [NOON + timedelta(days=days) for days in (-1, 3, 20, 60)]
 
 
 DOOR: Final = RequestDoor(KINDS)
-POLICY: Final = open_policy(internal=["internal.example.net"], public=["example.org", "example.co.uk"])
+POLICY: Final = open_policy(
+    internal=["internal.example.net", "internal.example.test"], public=["example.org", "example.co.uk"]
+)
 
 
 def a_spec(number: int, dice: random.Random) -> CertificateSpec:

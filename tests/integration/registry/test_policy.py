@@ -160,6 +160,26 @@ async def test_a_request_expires_once_and_gives_its_place_back(made: World) -> N
     await ask(made, "other", by=somebody("lia", "treasury"))
 
 
+async def test_two_teams_share_a_name_only_where_policy_says_so(made: World) -> None:
+    lia = somebody("lia", "treasury")
+    pods = {"kind": "kubernetes", "name": "pods", "site": "site2", "namespaces": ["pay"], "secret": "second"}
+    same: dict[str, Any] = {"dns_names": ["other.example.test", "pay.example.test"], "targets": [pods]}
+    asked = (await ask(made)).request
+    with pytest.raises(RejectedError) as refused:
+        await ask(made, "other", by=lia, **same)
+    [rejection] = refused.value.rejections
+    assert rejection.field == "dns_names.1"
+    assert "certificate pay of team shop" in rejection.message
+    await hold(made, {**POLICY, "shared_names": ["pay.example.test"]})
+    await ask(made, "other", by=lia, **same)
+    await hold(made, POLICY)
+    await made.requests.deny(asked.id, person=somebody("ben"), reason="no")
+    third = {**same, "dns_names": ["pay.example.test"], "targets": [{**pods, "secret": "third"}]}
+    with pytest.raises(RejectedError, match="certificate other of team treasury"):
+        await ask(made, "third", **third)
+    await ask(made, "fourth", by=lia, **third)
+
+
 async def test_a_team_has_at_most_what_the_rule_lets_it(made: World) -> None:
     await hold(made, strict(most=2))
     await ask(made)

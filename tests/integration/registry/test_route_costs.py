@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 UNDER_WAY: Final = 1
 FEW: Final = 14
 MANY: Final = 1000
-MOST: Final = 16
+MOST: Final = 17
 """Statements of one answer, the look at the token among them."""
 
 SITE: Final = "site-3"

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
 from tests.integration.registry.first_schema import before, fill
-from tests.integration.registry.test_migration import of
+from tests.integration.registry.migrated_home import of
 from tests.integration.registry.world import MIGRATIONS, NOON, a_database
 
 pytestmark = pytest.mark.integration

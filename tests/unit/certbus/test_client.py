@@ -42,7 +42,7 @@ def test_a_call_says_who_asks_and_reads_the_answer() -> None:
 
     with registry(answer) as client:
         assert list(client.requests(state="waiting")) == [request()]
-    assert str(seen[0].url) == "http://registry.test/v1/requests?limit=500&state=waiting"
+    assert str(seen[0].url) == "http://registry.test/v1/requests?state=waiting&limit=500"
     assert seen[0].headers["authorization"] == f"Bearer {_TOKEN}"
 
 

@@ -30,12 +30,12 @@ from certcore.api import (
     RequestView,
     RestoreView,
     ServiceView,
-    SiteEnrolment,
     SiteView,
 )
 from certcore.audit import AuditEntry
 from certcore.certificate import CertificateSpec
 from certcore.certificate_list import CertificateQuery, parameters
+from certcore.enrolment import SiteEnrolment
 from certcore.instance import INSTANCE_HEADER
 from certcore.policy.verdict import PolicyVerdict, PolicyView
 from certcore.reading import ReadModel

@@ -4,7 +4,7 @@ Field names are stable: new ones may come, none is renamed.
 """
 
 from enum import StrEnum
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -40,7 +40,6 @@ __all__ = [
     "RevisionView",
     "Role",
     "ServiceView",
-    "SiteEnrolment",
     "SiteView",
     "TargetView",
 ]
@@ -309,25 +308,6 @@ class RenewalAnswer(_View):
     revision: int
     state: Open[CertificateState]
     reason: str
-
-
-class RecipientEnrolment(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    service: Literal["syncer", "pusher"]
-    public_key: str
-
-
-class SiteEnrolment(BaseModel):
-    """Body that enrols a site: only public halves of keys travel.
-
-    With `replace` a service may have another key than before: what it should hold is sealed to it again.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    recipients: tuple[RecipientEnrolment, ...]
-    replace: bool = False
 
 
 class SiteView(_View):

@@ -12,7 +12,8 @@ from nats.aio.client import Client
 
 from certbus.client import Registry
 from certbus.connection import Connection
-from certcore.api import RecipientEnrolment, Role, SiteEnrolment
+from certcore.api import Role
+from certcore.enrolment import RecipientEnrolment, SiteEnrolment
 from certcore.identities import ESCROW, OPERATOR, identity, recipient_name
 from certcore.permissions import accounts, grants
 from certcore.sealing import generate_recipient_key

@@ -18,7 +18,7 @@ __all__ = ["Judgement", "exposure_of", "judge"]
 @dataclass(frozen=True)
 class Judgement:
     """`rules` are those that apply, the strictest of each bound holds. `cas` may sign it, the preferred one first.
-    `because` says in a line for each rule what it was found for.
+    `because` says in a line for each rule what it was found for. `shared` are names that several teams may have.
     """
 
     refusals: tuple[Rejection, ...] = ()
@@ -30,6 +30,7 @@ class Judgement:
     renewals_apart: timedelta | None = None
     most: int | None = None
     because: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 class _Case(NamedTuple):
@@ -174,6 +175,7 @@ def _strictest(policy: Policy, ruled: dict[str, list[_Case]], cas: tuple[str, ..
         renewals_apart=max((rule.renewals_apart for rule in rules if rule.renewals_apart), default=None),
         most=min((rule.most for rule in rules if rule.most), default=None),
         because=tuple(_because(rule, ruled[rule.name]) for rule in rules),
+        shared=policy.shared_names,
     )
 
 

@@ -1,6 +1,6 @@
 """Places and names that another certificate has already."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from certcore.certificate import CertificateSpec
@@ -17,6 +17,28 @@ class Held:
     claim: Claim
     name: str
     owner: str
+
+
+@dataclass(frozen=True)
+class HeldName:
+    """A DNS name, and the certificate of another team that has it."""
+
+    dns_name: str
+    name: str
+    owner: str
+
+
+def shared_in_vain(spec: CertificateSpec, held: Iterable[HeldName], *, allowed: Collection[str]) -> list[Rejection]:
+    """A rejection for each name that another team has a certificate for, but for those that teams may share."""
+    by_name = {item.dns_name: item for item in held if item.dns_name not in allowed}
+    return [
+        Rejection(
+            field=f"dns_names.{number}",
+            message=f"is a name of certificate {other.name} of team {other.owner}: policy lets no two teams share it",
+        )
+        for number, name in enumerate(spec.dns_names)
+        if (other := by_name.get(name)) is not None
+    ]
 
 
 def claims_of(spec: CertificateSpec) -> list[Claim]:

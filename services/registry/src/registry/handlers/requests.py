@@ -25,7 +25,7 @@ from registry.domain.access import Party, Principal, same_person
 from registry.domain.approval import Decider, groups_of
 from registry.domain.certificate import Certificate, Request
 from registry.domain.change import Change
-from registry.domain.claim import claims_of, clashes
+from registry.domain.claim import claims_of, clashes, shared_in_vain
 from registry.domain.decision import Decision, approve, deny, expire, extend
 from registry.domain.errors import ConflictError, NotFoundError
 from registry.domain.rollout import Rollout
@@ -80,6 +80,8 @@ class Requests:
         told = {_part(rejection) for rejection in found}
         found += [rejection for rejection in judged.refusals if _part(rejection) not in told]
         found += clashes(spec, transaction.claims.held(claims_of(spec)))
+        others = transaction.claims.names_held(spec.dns_names, but=owner)
+        found += shared_in_vain(spec, others, allowed=judged.shared)
         if judged.most is not None and (held := transaction.certificates.held_by(owner)) >= judged.most:
             message = f"has {held} certificates: policy allows {judged.most} (rule {'+'.join(judged.rules)})"
             found.append(Rejection(field="owner", message=message))

@@ -1,13 +1,15 @@
 """Rows of claims: which certificate has a place that only one may have."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select
 
 from certcore.targets import Claim
 from registry.adapters import tables
-from registry.domain.claim import Held
+from registry.domain.certificate import ENDED_STATES
+from registry.domain.claim import Held, HeldName
+from registry.domain.facts import FactKind
 
 __all__ = ["Claims"]
 
@@ -39,6 +41,22 @@ class Claims:
                 Held(Claim(item.key, item.part), item.name, item.owner) for item in self._connection.execute(some)
             ]
         return found
+
+    def names_held(self, names: Collection[str], *, but: str) -> list[HeldName]:
+        """Which of the DNS names other teams than one have managed certificates for."""
+        row, certificate = tables.certificate_fact, tables.certificate
+        query = (
+            select(row.c.value, certificate.c.name, certificate.c.owner)
+            .join(certificate, certificate.c.name == row.c.name)
+            .where(
+                row.c.kind == FactKind.DNS.value,
+                row.c.value.in_(sorted(names)),
+                certificate.c.owner != but,
+                certificate.c.state.not_in([state.value for state in ENDED_STATES]),
+            )
+            .order_by(row.c.value, certificate.c.name)
+        )
+        return [HeldName(found.value, found.name, found.owner) for found in self._connection.execute(query)]
 
     def release(self, certificate_id: str) -> None:
         self._connection.execute(delete(tables.claim).where(tables.claim.c.certificate_id == certificate_id))

@@ -6,9 +6,10 @@ from typing import Final
 
 from fastapi import APIRouter, status
 
-from certcore.api import Page, SiteEnrolment, SiteView
+from certcore.api import Page, SiteView
 from certcore.audit import Way
 from certcore.clock import Clock
+from certcore.enrolment import SiteEnrolment
 from certcore.errors import SealingError
 from certcore.events import Recipient
 from certcore.identities import HUB, recipient_name
