@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from certcore.certificate import Exposure
+from certcore.certificate import CertificateSpec, Exposure
 from certcore.policy.document import ApprovalsNeeded
-from certcore.policy.judgement import exposure_of
-from tests.unit.certcore.policy.samples import a_policy, judged, refused
+from certcore.policy.judgement import exposure_of, judge
+from certcore.policy.zones import signable_in_public
+from tests.unit.certcore.policy.samples import REQUEST, a_policy, judged, refused
 
 PODS = {"kind": "kubernetes", "name": "pods", "site": "site1", "namespaces": ["shop-web"], "secret": "checkout-tls"}
 WEST = {**PODS, "site": "site2", "clusters": ["west"], "namespaces": ["shop"], "secret": "tls"}
@@ -88,6 +89,56 @@ def test_a_wildcard_that_is_given_as_it_is_stands_for_what_it_matches() -> None:
     shop = policy.teams["shop"].model_copy(update={"domains": ("*.shop.example.org",)})
     given = policy.model_copy(update={"teams": {**policy.teams, "shop": shop}})
     assert names("*.shop.example.org", policy=given) == {}
+
+
+@pytest.mark.parametrize("entry", ["domains", "subtrees", "wildcards"])
+def test_a_wildcard_stands_above_none_of_another_team_s_names_however_it_has_them(entry: str) -> None:
+    policy = a_policy()
+    bank = policy.teams["bank"].model_copy(update={"domains": (), "subtrees": (), entry: ("x.web.shop.example.org",)})
+    held = policy.model_copy(update={"teams": {**policy.teams, "bank": bank}})
+    why = "would also stand for x.web.shop.example.org, which belongs to team bank"
+    assert names("*.web.shop.example.org", policy=held) == {"dns_names.0": why}
+
+
+def test_a_shared_name_is_also_for_who_has_it_less_closely() -> None:
+    shared = a_policy(shared_names=["pay.shop.example.org"])
+    assert names("pay.shop.example.org", policy=shared) == {}
+    assert names("x.bank.shop.example.org", policy=shared) != {}
+
+
+@pytest.mark.parametrize(
+    ("name", "public"),
+    [
+        ("a.example.org", True),
+        ("*.example.co.uk", True),
+        ("a.local", False),
+        ("a.shop.local", False),
+        ("a.home.arpa", False),
+        ("a.corp", False),
+        ("*.a.internal", False),
+    ],
+)
+def test_what_no_public_ca_may_sign(name: str, *, public: bool) -> None:
+    assert signable_in_public(name) is public
+
+
+def test_a_target_whose_place_is_not_told_is_at_no_place() -> None:
+    bare = {**REQUEST, "targets": [{"kind": "files", "name": "host", "site": "site1"}]}
+    found = judge(a_policy(), CertificateSpec.model_validate(bare), owner="shop")
+    assert [item.field for item in found.refusals] == ["targets.0"]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_bounds_of_several_rules_are_the_shortest_approval_the_widest_pause_and_the_fewest(*, turned: bool) -> None:
+    few = {"approval_lasts": "10d", "renewals_apart": "1h", "most": 5}
+    many = {"approval_lasts": "20d", "renewals_apart": "2h", "most": 9}
+    first, second = (many, few) if turned else (few, many)
+    rules = [
+        {"name": "wild", "match": {"wildcard": True}, "approvals": [], **first},
+        {"name": "rest", "approvals": [], **second},
+    ]
+    found = judged(policy=a_policy(rules=rules), dns_names=["a.shop.example.org", "*.web.shop.example.org"])
+    assert (found.approval_lasts, found.renewals_apart, found.most) == (timedelta(days=10), timedelta(hours=2), 5)
 
 
 def test_two_teams_with_one_subtree_have_it_both() -> None:
