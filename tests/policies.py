@@ -22,6 +22,7 @@ TEAMS: Final = (
     "late",
     "library",
     "archive",
+    "team-shop",
     "orchard",
     "museum",
     "matrix",

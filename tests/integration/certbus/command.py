@@ -105,7 +105,7 @@ def request_words(name: str, *, exposure: str = "internal") -> list[str]:
         *("request", "create", name, "--as", "ana", "--exposure", exposure),
         *("--dns", f"{name}.example.org", "--dns", f"www.{name}.example.org"),
         *("--target", "files:site=site1,name=web"),
-        *("--target", "kubernetes:site=site2,namespaces=web+shop,secret=shop-tls,name=pods"),
+        *("--target", f"kubernetes:site=site2,namespaces=web+shop,secret={name}-tls,name=pods"),
         *("--endpoint", f"https://{name}.example.org:8443=web"),
         *("--endpoint", f"https://www.{name}.example.org=pods"),
     ]

@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -17,15 +17,19 @@ from certcore.events import DiscoveredSecret, SiteHeartbeat, SiteReviewed
 from tests.integration.certbus.command import Command, certbus, request_words, until
 from tests.integration.certbus.reporting_services import ReportingServices
 from tests.patience import HANG_S
+from tests.policies import open_policy
 from tests.registry_process import RunningRegistry, running_registry
 
 pytestmark = pytest.mark.integration
+
+_PUBLIC: Final = ("own", "patient", "left", "denied", "proven")
+_POLICY: Final = open_policy(internal=["example.org"], public=[f"{name}.example.org" for name in _PUBLIC])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def registry() -> AsyncIterator[RunningRegistry]:
     """A registry whose state folder is a home of the command: its URL, and the tokens of some people."""
-    async with running_registry() as running:
+    async with running_registry(policy=_POLICY) as running:
         people = {
             "ana": await running.person("ana", Role.REQUESTER, Role.APPROVER, owner="team-shop"),
             "ben": await running.person("ben", Role.APPROVER, owner="platform"),

@@ -37,14 +37,16 @@ ENDS: Final = [NOON + timedelta(days=days) for days in (-1, 3, 20, 60)]
 
 
 DOOR: Final = RequestDoor(KINDS)
-POLICY: Final = open_policy(
-    internal=["internal.example.net", "internal.example.test"], public=["example.org", "example.co.uk"]
-)
+ZONES: Final = ("example.org", "example.co.uk", "internal.example.net")
+POLICY: Final = {
+    **open_policy(internal=["internal.example.net", "internal.example.test"], public=ZONES[:2]),
+    "shared_names": [f"{first}.{zone}" for first in ("*", "www") for zone in ZONES],
+}
 
 
 def a_spec(number: int, dice: random.Random) -> CertificateSpec:
     name = dice.choice(["shop", "api-gate", "mail"]) + f"-{number}"
-    zone = dice.choice(["example.org", "example.co.uk", "internal.example.net"])
+    zone = dice.choice(ZONES)
     kinds = dice.sample(["files", "haproxy"], dice.randint(1, 2))
     return DOOR.model.model_validate(
         {
