@@ -13,6 +13,7 @@ from certcore.api import CertificateState, RequestState, Role
 from certcore.policy.document import Policy
 from certcore.policy.file import policy_digest
 from certcore.rejection import RejectedError
+from certcore.targets import Claim
 from certcore.tokens import TokenKind
 from registry.adapters.outbox import SOURCE, Bell
 from registry.adapters.policy_file import PolicyFile
@@ -158,6 +159,39 @@ async def test_a_request_expires_once_and_gives_its_place_back(made: World) -> N
     with pytest.raises(ConflictError, match="it is expired"):
         await approve(made, asked, "ben")
     await ask(made, "other", by=somebody("lia", "treasury"))
+
+
+async def test_a_request_that_can_not_be_ended_holds_up_no_other(made: World) -> None:
+    await hold(made, strict(pending="2d"))
+    broken = (await ask(made)).request
+    pods = {"kind": "kubernetes", "name": "pods", "site": "site2", "namespaces": ["pay"], "secret": "second"}
+    whole = (await ask(made, "second", targets=[pods])).request
+
+    def move(transaction: Transaction) -> None:
+        transaction._connection.exec_driver_sql("UPDATE certificate SET state = 'live' WHERE name = 'pay'")  # noqa: SLF001
+
+    await made.store.write(move)
+    made.now += timedelta(days=3)
+    await made.requests.expire()
+    assert (await present(made, broken)).state == RequestState.WAITING
+    assert (await present(made, whole)).state == RequestState.EXPIRED
+
+
+async def test_a_policy_that_a_later_version_kept_allows_nothing_here(made: World) -> None:
+    await made.store.write(lambda transaction: transaction.policies.keep("sha256:new", '{"version": 2}', now=NOON))
+    with pytest.raises(RejectedError) as refused:
+        await ask(made)
+    assert [item.field for item in refused.value.rejections] == ["policy"]
+
+
+async def test_a_certificate_that_is_made_again_takes_what_nobody_has(made: World) -> None:
+    def work(transaction: Transaction) -> list[str]:
+        held = Claim("kubernetes/site2/pay/tls")
+        transaction.claims.add_free(made.certificate_id, [held, Claim("free")])
+        return [item.name for item in transaction.claims.held([held, Claim("free")])]
+
+    await ask(made)
+    assert await made.store.write(work) == ["app", "pay"]
 
 
 async def test_two_teams_share_a_name_only_where_policy_says_so(made: World) -> None:

@@ -82,6 +82,8 @@ def test_what_is_no_mapping_is_refused(data: object) -> None:
         ("teams: {shop: {}, shop: {}}", "a key is given twice at line 1 column 19"),
         ("a: &x [1]\nb: *x", "an alias is not allowed at line 2 column 4"),
         ("a: [", "is no YAML"),
+        ("{[a]: 1}", "a key must be a plain word at line 1 column 2"),
+        ("teams: {<<: {shop: {}}}", "a key must be a plain word at line 1 column 9"),
         ("!!python/object/apply:os.system ['true']", "is no YAML"),
         ("\x00", "is no YAML"),
     ],

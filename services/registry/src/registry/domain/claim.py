@@ -7,7 +7,7 @@ from certcore.certificate import CertificateSpec
 from certcore.rejection import Rejection
 from certcore.targets import Claim
 
-__all__ = ["Held", "claims_of", "clashes"]
+__all__ = ["Held", "HeldName", "claims_of", "clashes", "shared_in_vain"]
 
 
 @dataclass(frozen=True)

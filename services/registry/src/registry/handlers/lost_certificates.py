@@ -24,6 +24,7 @@ from certkit.stream_messages import StoredMessage
 from registry.adapters.outbox import SOURCE
 from registry.adapters.store import RowChangedError, Store, Transaction
 from registry.domain.change import Change
+from registry.domain.claim import claims_of
 from registry.domain.recollection import TOLD_BY, Memory, recollect, recreate
 from registry.handlers.changes import Changes, again_if_changed
 
@@ -124,6 +125,8 @@ class LostCertificates:
         if found.approval is not None:
             transaction.approvals.add(found.approval)
         certificate = found.rollout.certificate
+        if not certificate.active:
+            transaction.claims.release(certificate_id)
         self._changes.save(transaction, rollout, Change(certificate.reason, certificate=certificate))
         for item in told:
             transaction.events.add(
@@ -148,6 +151,7 @@ class LostCertificates:
         made = recreate(memory, spec, self._door.kinds, floor=floor, now=self._clock())
         form = stored(spec.model_copy(update={"owner": memory.requested.owner}))
         transaction.certificates.add(made.rollout.certificate, form)
+        transaction.claims.add_free(made.rollout.certificate.id, claims_of(spec))
         transaction.rollouts.add(made.rollout)
         transaction.requests.add(made.request, form)
         what = made.rollout.certificate.name

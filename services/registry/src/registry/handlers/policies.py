@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import structlog
+from pydantic import ValidationError
 
 from certcore.audit import Way
 from certcore.clock import Clock
@@ -20,7 +21,7 @@ __all__ = ["NO_POLICY", "Policies"]
 log = structlog.get_logger()
 
 NO_POLICY: Final = Rejection(
-    field="policy", message="is missing here: without one nothing is allowed. The operator sets policy_file"
+    field="policy", message="is missing here, or can't be read: nothing is allowed. The operator sets policy_file"
 )
 _ACTOR: Final = "registry"
 
@@ -37,12 +38,17 @@ class Policies:
         self._any = False
 
     def present(self, transaction: Transaction) -> tuple[str, Policy] | None:
-        """The digest and the policy that hold; None where there is none."""
+        """The digest and the policy that hold; None where there is none, or none that this version can read."""
         digest = transaction.policies.digest()
         if digest is None:
             return None
         if self._read is None or self._read[0] != digest:
-            self._read = (digest, Policy.model_validate_json(transaction.policies.document(digest)))
+            try:
+                self._read = (digest, Policy.model_validate_json(transaction.policies.document(digest)))
+            except ValidationError:
+                # A later version kept it: what it says beside what is known here may be what it refuses.
+                log.warning("policy_not_readable", digest=digest)
+                return None
         return self._read
 
     async def load(self) -> None:

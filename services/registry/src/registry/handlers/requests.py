@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+import structlog
 from opentelemetry import trace
 from pydantic import JsonValue
 
@@ -20,7 +21,7 @@ from certcore.policy.judgement import Judgement, judge
 from certcore.policy.quorum import Approver
 from certcore.rejection import RejectedError, Rejection
 from certkit.telemetry import current_traceparent, parent_of
-from registry.adapters.store import Store, Transaction
+from registry.adapters.store import RowChangedError, Store, Transaction
 from registry.domain.access import Party, Principal, same_person
 from registry.domain.approval import Decider, groups_of
 from registry.domain.certificate import Certificate, Request
@@ -35,6 +36,8 @@ from registry.handlers.changes import Changes, again_if_changed
 from registry.handlers.policies import NO_POLICY, Policies
 
 __all__ = ["Requests"]
+
+log = structlog.get_logger()
 
 _BATCH: Final = 100
 
@@ -118,7 +121,9 @@ class Requests:
 
         Raises:
             ConflictError: it is not approved at all, or policy would refuse it now.
+            WaitsForIssuerError: as `submit`.
         """
+        transaction.epochs.present().check()
         now, rollout = self._clock(), transaction.rollouts.of(certificate)
         newest = transaction.requests.of_certificate(certificate.id)
         if newest is None or certificate.approval_id is None or not certificate.active:
@@ -210,14 +215,18 @@ class Requests:
         return await again_if_changed(self._store, work)
 
     async def expire(self) -> None:
-        """End every request that waited too long; a round."""
-        now = self._clock()
+        """End every request that waited too long; a round. What can't be ended stays, and holds up no other."""
+        now, after = self._clock(), None
         while True:
-            ids = await self._store.read(lambda transaction: transaction.requests.expired(now=now, limit=_BATCH))
-            for request_id in ids:
-                await again_if_changed(self._store, partial(self._expire, request_id, now))
-            if len(ids) < _BATCH:
+            found = await self._store.read(partial(_expired, now, after))
+            for _, request_id in found:
+                try:
+                    await again_if_changed(self._store, partial(self._expire, request_id, now))
+                except (ConflictError, NotFoundError, RowChangedError) as error:
+                    log.warning("request_not_expired", request_id=request_id, reason=str(error)[:300])
+            if len(found) < _BATCH:
                 return
+            after = found[-1]
 
     def _expire(self, request_id: str, now: datetime, transaction: Transaction) -> None:
         request, rollout = _load(transaction, request_id)
@@ -290,6 +299,17 @@ class Requests:
         change = Change(done.reason, certificate=done.certificate, signing=done.signing, announced=done.announced)
         certificate = self._changes.save(transaction, rollout, change)
         return done.saved(certificate)
+
+
+def _expired(
+    now: datetime, after: tuple[datetime, str] | None, transaction: Transaction
+) -> list[tuple[datetime, str]]:
+    # What waits in an older copy may be decided already.
+    return (
+        []
+        if transaction.epochs.present().waiting
+        else transaction.requests.expired(now=now, after=after, limit=_BATCH)
+    )
 
 
 def _way(by: Principal) -> Way:

@@ -25,6 +25,11 @@ class Claims:
         if rows:
             self._connection.execute(insert(tables.claim), rows)
 
+    def add_free(self, certificate_id: str, claims: Sequence[Claim]) -> None:
+        """As `add`, without what another certificate has already."""
+        taken = {item.claim for item in self.held(claims)}
+        self.add(certificate_id, [item for item in claims if item not in taken])
+
     def held(self, claims: Sequence[Claim]) -> list[Held]:
         """What is held already of the keys of these claims."""
         row, certificate = tables.claim, tables.certificate

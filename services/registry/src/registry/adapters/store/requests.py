@@ -108,11 +108,15 @@ class Requests:
             query = query.where(row.c.state == state)
         return [_request(found) for found in self._connection.execute(query)]
 
-    def expired(self, *, now: datetime, limit: int) -> list[str]:
-        """Ids of those that waited until they expired, the longest first."""
+    def expired(self, *, now: datetime, after: tuple[datetime, str] | None, limit: int) -> list[tuple[datetime, str]]:
+        """When and which waited until they expired, the longest first, those that come after one."""
         row = tables.request
-        query = select(row.c.id).where(row.c.state == "waiting", row.c.expires_at <= now)
-        return list(self._connection.execute(query.order_by(row.c.expires_at).limit(limit)).scalars())
+        place = (row.c.expires_at, row.c.id)
+        query = select(*place).where(row.c.state == "waiting", row.c.expires_at <= now).order_by(*place)
+        if after is not None:
+            instant, request_id = after
+            query = query.where(tuple_(*place) > tuple_(literal(instant, UtcDateTime), request_id))
+        return [(found.expires_at, found.id) for found in self._connection.execute(query.limit(limit))]
 
     def form(self, request_id: str) -> dict[str, Any]:
         """The intent that was requested, as `certcore.certificate.stored` gave it."""

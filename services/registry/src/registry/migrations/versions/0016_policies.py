@@ -88,13 +88,16 @@ def _places(spec: Any) -> list[tuple[str, str]]:
     found = []
     for target in targets if isinstance(targets, list) else ():
         if isinstance(target, dict) and target.get("kind") == "kubernetes":
-            clusters = target.get("clusters") or ["*"]
             found += [
                 (f"kubernetes/{target.get('site')}/{namespace}/{target.get('secret')}"[:600], str(cluster)[:63])
-                for namespace in target.get("namespaces") or ()
-                for cluster in clusters
+                for namespace in _items(target.get("namespaces"))
+                for cluster in _items(target.get("clusters")) or ["*"]
             ]
     return found
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def downgrade() -> None:
