@@ -1,7 +1,8 @@
 """The options by which `certbus cert list` is filtered and sorted: those of the API's list, under the same names."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -92,7 +93,7 @@ SortOption = Annotated[
 ]
 
 
-def read_query(given: dict[str, Any], *, expires: str | None, now: datetime) -> "CertificateQuery":
+def read_query(given: Mapping[str, object], *, expires: str | None, now: datetime) -> "CertificateQuery":
     """The query that these options stand for; those that weren't given are None.
 
     Raises:

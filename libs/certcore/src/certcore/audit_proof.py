@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from certcore.audit import AuditEntry, AuditHead, canonical, hash_of
+from certcore.audit import AuditEntry, AuditHead, Json, canonical, hash_of
 from certcore.audit_export import LineKind
 from certcore.events import RegistryAnchored
 from certcore.reading import ReadModel
@@ -106,6 +106,21 @@ def read_anchors(lines: Iterable[bytes]) -> list[RegistryAnchored]:
     return found
 
 
+class _Header(ReadModel):
+    """The first line."""
+
+    database_id: str
+    epoch: int
+
+
+class _End(ReadModel):
+    """The last line."""
+
+    heads: tuple[AuditHead, ...]
+    lines: int
+    sha256: str
+
+
 @dataclass
 class _Chain:
     hashes: dict[int, str] = field(default_factory=dict)
@@ -125,7 +140,7 @@ class _Astray:
     times: int = 1
 
 
-def _fields(line: bytes) -> dict[str, Any]:
+def _fields(line: bytes) -> dict[str, Json]:
     """Written in any other way, a line may say two things at once.
 
     Raises:
@@ -143,7 +158,7 @@ class _Reading:
         self._digest = hashlib.sha256()
         self._chains: dict[int, _Chain] = {}
         self._anchors: list[tuple[RegistryAnchored, int | None]] = []
-        self._header: dict[str, Any] = {}
+        self._header = _Header(database_id="", epoch=0)
         self._ended = False
         self._findings: list[Finding] = []
         self._found = 0
@@ -154,12 +169,12 @@ class _Reading:
         self._digest.update(line)
         try:
             fields = _fields(line)
-            kind = LineKind(fields["kind"])
+            kind = LineKind(str(fields["kind"]))
             if self._ended or (kind is LineKind.AUDIT) != (self._line == 1):
                 self._tell(FindingReason.OUT_OF_PLACE, f"a line of kind {kind} stands here", self._line)
             match kind:
                 case LineKind.AUDIT:
-                    self._header = {"database_id": str(fields["database_id"]), "epoch": int(fields["epoch"])}
+                    self._header = _Header.model_validate(fields)
                 case LineKind.ENTRY:
                     self._entry(AuditEntry.model_validate(fields), hash_of(fields))
                 case LineKind.ANCHOR:
@@ -167,7 +182,7 @@ class _Reading:
                 case LineKind.UNREAD:
                     self._tell(FindingReason.UNREAD, f"{fields['place']}: {fields['why']}", self._line)
                 case LineKind.END:
-                    self._end(fields, before)
+                    self._end(_End.model_validate(fields), before)
         except (ValueError, KeyError, TypeError, RecursionError):
             self._tell(FindingReason.UNREADABLE, "is no line that an export writes here", self._line)
 
@@ -192,12 +207,11 @@ class _Reading:
         chain.hashes[number] = entry.hash
         chain.last = number
 
-    def _end(self, fields: dict[str, Any], digest: str) -> None:
+    def _end(self, end: _End, digest: str) -> None:
         self._ended = True
-        heads = [AuditHead.model_validate(head) for head in fields["heads"]]
-        for stray in self._chains.keys() - {head.chain for head in heads}:
+        for stray in self._chains.keys() - {head.chain for head in end.heads}:
             self._tell(FindingReason.ALTERED, f"the export names no chain {stray}", self._line, stray)
-        for head in heads:
+        for head in end.heads:
             held = self._chains.get(head.chain)
             last = held.head(head.chain) if held is not None else AuditHead(chain=head.chain, number=0, hash="")
             if last.number < head.number:
@@ -206,7 +220,7 @@ class _Reading:
             elif last != head and not self._found:
                 detail = f"chain {head.chain} doesn't end with the entry that the export names"
                 self._tell(FindingReason.ALTERED, detail, self._line, head.chain, last.number)
-        if not self._found and (fields["sha256"], fields["lines"]) != (digest, self._line - 1):
+        if not self._found and (end.sha256, end.lines) != (digest, self._line - 1):
             self._tell(FindingReason.ALTERED, "a line was changed, taken out or put in", self._line)
 
     def end(self, known: Iterable[RegistryAnchored]) -> AuditProof:
@@ -215,8 +229,8 @@ class _Reading:
         self._anchors += [(anchor, None) for anchor in known]
         good = self._compare()
         return AuditProof(
-            database_id=self._header.get("database_id", ""),
-            epoch=self._header.get("epoch", 0),
+            database_id=self._header.database_id,
+            epoch=self._header.epoch,
             entries=sum(len(chain.hashes) for chain in self._chains.values()),
             heads=tuple(chain.head(number) for number, chain in sorted(self._chains.items())),
             anchors=len(self._anchors),
@@ -230,7 +244,7 @@ class _Reading:
         good: dict[int, AuditHead] = {}
         astray: dict[tuple[int, FindingReason], _Astray] = {}
         for anchor, line in self._anchors:
-            if anchor.database_id != self._header.get("database_id"):
+            if anchor.database_id != self._header.database_id:
                 self._tell(FindingReason.OTHER_DATABASE, f"an anchor is of database {anchor.database_id}", line)
                 continue
             for head in anchor.audit_heads:
@@ -250,7 +264,7 @@ class _Reading:
         held = self._chains.get(head.chain, _Chain()).hashes
         if held.get(head.number) == head.hash:
             return None
-        if anchor.epoch < self._header.get("epoch", 0):
+        if anchor.epoch < self._header.epoch:
             return FindingReason.LOST_BY_RESTORE
         return FindingReason.FORKED if head.number in held else FindingReason.TRUNCATED
 
