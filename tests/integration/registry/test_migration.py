@@ -201,17 +201,21 @@ async def test_each_certificate_is_where_it_was(home: Home) -> None:
 async def test_each_certificate_is_found_by_what_it_is(home: Home) -> None:
     stored = {(row["name"], row["kind"], row["value"]) for row in await home.rows("certificate_fact")}
     columns = {row["name"]: row for row in await home.rows("certificate")}
-    expected, ended = set(), 0
+    expected, ended, told = set(), 0, set()
     for row in home.stored.rows["certificate"]:
         rollout, shown = await home.rollout(row["name"]), columns[row["name"]]
         intent, (seen, leaf) = rollout.certificate.intent, (rollout.served_until, rollout.shown)
         expected |= {(row["name"], str(kind), value) for kind, value in facts_of(row["name"], intent)}
         assert shown["served_until"] == (seen or NEVER), row["name"]
         assert (shown["ca"], shown["key_algorithm"]) == (leaf.ca if leaf else "", intent.key_algorithm), row["name"]
+        assert rollout.certificate.overview == rollout.overview(), row["name"]
         ended += seen is not None
+        told.add(rollout.overview())
     assert stored == expected
     assert {value for name, kind, value in stored if (name, kind) == ("live", "site")} == {"site1", "site2"}
     assert ended > FEW
+    assert {(one.targets_done, one.endpoints_done) for one in told} >= {(0, 0), (1, 0)}
+    assert max(one.endpoints_done for one in told) > 0
 
 
 async def test_what_was_live_stays_live_and_is_not_issued_again(home: Home) -> None:

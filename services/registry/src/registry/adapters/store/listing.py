@@ -16,7 +16,6 @@ from certcore.api import FacetCounts
 from certcore.certificate_list import CertificateQuery, Facet, Order
 from certkit.database import UtcDateTime
 from registry.adapters import tables
-from registry.adapters.store.certificates import Mark
 from registry.adapters.store.conditions import Condition, conditions_of
 from registry.adapters.store.facts import NEVER
 from registry.domain.facts import FactKind
@@ -40,7 +39,6 @@ _SHOWN: Final = (
     _ROW.c.id,
     _ROW.c.version,
     select(tables.epoch.c.number).scalar_subquery(),
-    select(func.count()).where(tables.revision.c.certificate_id == _ROW.c.id).correlate(_ROW).scalar_subquery(),
 )
 _COLUMNS: Final = {
     Facet.STATE: _ROW.c.state,
@@ -66,8 +64,12 @@ class Place(NamedTuple):
 
 
 class Listed(NamedTuple):
+    """`version` and `epoch` change with everything that a list shows of it."""
+
     place: Place
-    mark: Mark
+    certificate_id: str
+    version: int
+    epoch: int
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ class Listing:
                 found = found.where(_ROW.c.owner == owner)
         rows = self._connection.execute(_ordered(found, name, query.sort, after).limit(limit))
         return [
-            Listed(Place(name, end), Mark(certificate_id, version, epoch, revisions))
-            for name, end, certificate_id, version, epoch, revisions in rows
+            Listed(Place(name, end), certificate_id, version, epoch)
+            for name, end, certificate_id, version, epoch in rows
         ]
 
     def counts(self, query: CertificateQuery, *, owner: str | None = None) -> dict[str, FacetCounts]:
