@@ -129,7 +129,14 @@ def create_app(settings: Settings) -> FastAPI:
         door=door,
         policies=policies,
     )
-    renewals = Renewals(store=store, changes=changes, bell=bell, clock=system_clock, tracer=telemetry.tracer)
+    renewals = Renewals(
+        store=store,
+        changes=changes,
+        policies=policies,
+        bell=bell,
+        clock=system_clock,
+        tracer=telemetry.tracer,
+    )
     resealing = Resealing(store=store, changes=changes, bell=bell, clock=system_clock)
     challenges = Challenges(store=store, outbox=outbox, bell=bell, clock=system_clock)
     levels, reviews = Deployments(changes=changes), Reviews(store=store, clock=system_clock)

@@ -98,7 +98,8 @@ class Request:
 @dataclass(frozen=True)
 class Approval:
     """A standing permission: it covers every renewal of the intent with this hash, until it ends. `policy` names the
-    rules by which it was given, of the policy with this digest.
+    rules by which it was given, of the policy with this digest. `cas` are the CAs that its orders name, the preferred
+    one first: those that policy allowed when the last one was made; None where the issuer chooses.
     """
 
     id: str
@@ -111,3 +112,4 @@ class Approval:
     policy_digest: str = ""
     ends_at: datetime | None = None
     renewals_apart: timedelta | None = None
+    cas: tuple[str, ...] | None = None

@@ -135,6 +135,7 @@ approval: Final = Table(
     Column("policy_digest", String(80), nullable=False, server_default=""),
     Column("ends_at", UtcDateTime, index=True),
     Column("renewals_apart_s", Integer),
+    Column("cas", StoredJson(none_as_null=True)),
 )
 
 revision: Final = Table(
