@@ -119,7 +119,8 @@ class World:
         self.store = Store(self.database)
         bell, tracer = Bell(), TracerProvider().get_tracer("test")
         self.outbox = Outbox(clock=self.clock, new_id=self.new_id)
-        self.changes = Changes(outbox=self.outbox, clock=self.clock)
+        self.policies = Policies(store=self.store, clock=self.clock, file=None)
+        self.changes = Changes(outbox=self.outbox, policies=self.policies, clock=self.clock)
         self.kinds, self.door = KINDS, RequestDoor(KINDS)
         self.requests = Requests(
             store=self.store,
@@ -128,9 +129,16 @@ class World:
             new_id=self.new_id,
             tracer=tracer,
             door=self.door,
-            policies=Policies(store=self.store, clock=self.clock, file=None),
+            policies=self.policies,
         )
-        self.renewals = Renewals(store=self.store, changes=self.changes, bell=bell, clock=self.clock, tracer=tracer)
+        self.renewals = Renewals(
+            store=self.store,
+            changes=self.changes,
+            policies=self.policies,
+            bell=bell,
+            clock=self.clock,
+            tracer=tracer,
+        )
         self.health = HealthSweep(store=self.store, changes=self.changes, bell=bell, clock=self.clock)
         self.levels = Deployments(changes=self.changes)
         self.bundles = Bundles(store=self.store, changes=self.changes, bell=bell, clock=self.clock)

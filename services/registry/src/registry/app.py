@@ -75,6 +75,8 @@ from registry.handlers.last_values import LastValues
 from registry.handlers.logins import Logins
 from registry.handlers.lost_certificates import LostCertificates
 from registry.handlers.policies import Policies
+from registry.handlers.renewal_plans import RenewalPlans
+from registry.handlers.renewal_watch import RenewalWatch
 from registry.handlers.renewals import Renewals
 from registry.handlers.replay import Replays
 from registry.handlers.reports.challenges import ChallengeReports
@@ -117,9 +119,9 @@ def create_app(settings: Settings) -> FastAPI:
     bell, standstill, outbox = Bell(), Standstill(), Outbox(clock=system_clock, new_id=_new_id)
     background = Background(service=Service.REGISTRY, metrics=metrics, clock=system_clock)
     broker = make_broker(settings.bus, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=metrics)
-    jetstream, changes = JetStream(broker=broker), Changes(outbox=outbox, clock=system_clock)
     door = RequestDoor(load_target_kinds())
     policies = _policies(settings, store, door.kinds)
+    jetstream, changes = JetStream(broker=broker), Changes(outbox=outbox, policies=policies, clock=system_clock)
     requests = Requests(
         store=store,
         changes=changes,
@@ -129,7 +131,9 @@ def create_app(settings: Settings) -> FastAPI:
         door=door,
         policies=policies,
     )
-    renewals = Renewals(store=store, changes=changes, bell=bell, clock=system_clock, tracer=telemetry.tracer)
+    renewals = Renewals(
+        store=store, changes=changes, policies=policies, bell=bell, clock=system_clock, tracer=telemetry.tracer
+    )
     resealing = Resealing(store=store, changes=changes, bell=bell, clock=system_clock)
     challenges = Challenges(store=store, outbox=outbox, bell=bell, clock=system_clock)
     levels, reviews = Deployments(changes=changes), Reviews(store=store, clock=system_clock)
@@ -183,6 +187,16 @@ def create_app(settings: Settings) -> FastAPI:
         ("logins", settings.logins_every_s, logins.keep),
         ("renewals", settings.renewal_sweep_every_s, renewals.sweep),
         ("policy", _POLICY_EVERY_S, policies.look),
+        (
+            "renewal_plans",
+            _POLICY_EVERY_S,
+            RenewalPlans(store=store, policies=policies, bell=bell, clock=system_clock).look,
+        ),
+        (
+            "late_renewals",
+            settings.renewal_sweep_every_s,
+            RenewalWatch(store=store, alarms=alarms, bell=bell, clock=system_clock).look,
+        ),
         ("expiry", settings.renewal_sweep_every_s, requests.expire),
         (
             "approvals",

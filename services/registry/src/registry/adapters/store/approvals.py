@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, insert, select
 
@@ -18,6 +18,7 @@ __all__ = ["Approvals"]
 _ADD: Final = Prepared(insert(tables.approval))
 _BY_ID: Final = Prepared(select(tables.approval).where(tables.approval.c.id == bindparam("approval_id")))
 
+_OF_IDS: Final = OfIds(tuple(tables.approval.c), tables.approval.c.id)
 _HASHES: Final = OfIds((tables.approval.c.id, tables.approval.c.spec_hash), tables.approval.c.id)
 
 
@@ -34,11 +35,13 @@ class Approvals:
         if approval_id is None:
             return None
         for found in _BY_ID.rows(self._connection, {"approval_id": approval_id}):
-            values = found._asdict()
-            apart = values.pop("renewals_apart_s")
-            values["approved_by"] = tuple(found.approved_by or ())
-            return Approval(**values, renewals_apart=timedelta(seconds=apart) if apart is not None else None)
+            return _approval(found)
         return None
+
+    def many(self, approval_ids: Iterable[str | None]) -> dict[str | None, Approval]:
+        """By id."""
+        ids = [approval_id for approval_id in approval_ids if approval_id is not None]
+        return {found.id: _approval(found) for found in _OF_IDS.rows(self._connection, ids)} if ids else {}
 
     def ending(self, *, before: datetime) -> list[tuple[str, str, datetime]]:
         """Name, owner and end of each managed certificate whose approval ends before an instant, the first first."""
@@ -55,3 +58,10 @@ class Approvals:
         """What each approval covers, by its id."""
         ids = [approval_id for approval_id in approval_ids if approval_id is not None]
         return {found.id: found.spec_hash for found in _HASHES.rows(self._connection, ids)} if ids else {}
+
+
+def _approval(found: Any) -> Approval:
+    values = found._asdict()
+    apart = values.pop("renewals_apart_s")
+    values["approved_by"] = tuple(found.approved_by or ())
+    return Approval(**values, renewals_apart=timedelta(seconds=apart) if apart is not None else None)
