@@ -191,7 +191,7 @@ def order(
     traceparent: str | None,
     now: datetime,
 ) -> Change:
-    """The next revision, or the one that is ordered once more, under its own number; `traceparent` names its trace."""
+    """The next revision, or once more the one that is ordered, under its number; `traceparent` names its trace."""
     certificate, newest = rollout.certificate, rollout.newest
     failing = certificate.state is CertificateState.FAILING
     again = failing or (newest is not None and certificate.ordered > newest.number)

@@ -103,7 +103,5 @@ class Renewals:
             .where(_ROW.c.renew_by <= now, _ROW.c.state.not_in([state.value for state in ENDED_STATES]))
             .order_by(_ROW.c.renew_by, _ROW.c.name)
         )
-        found = self._connection.execute(query)
-        return [
-            Unfollowed(*known[:-1], known.served_until if known.served_until < NEVER else None) for known in found
-        ]
+        found = (Unfollowed(*row) for row in self._connection.execute(query))
+        return [late._replace(served_until=None) if late.served_until == NEVER else late for late in found]
