@@ -2,7 +2,7 @@
 
 import platform
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -134,7 +134,6 @@ def create_app(settings: Settings) -> FastAPI:
     renewals = Renewals(
         store=store, changes=changes, policies=policies, bell=bell, clock=system_clock, tracer=telemetry.tracer
     )
-    plans = RenewalPlans(store=store, policies=policies, bell=bell, clock=system_clock)
     resealing = Resealing(store=store, changes=changes, bell=bell, clock=system_clock)
     challenges = Challenges(store=store, outbox=outbox, bell=bell, clock=system_clock)
     levels, reviews = Deployments(changes=changes), Reviews(store=store, clock=system_clock)
@@ -149,7 +148,6 @@ def create_app(settings: Settings) -> FastAPI:
     reports = _reports(once, changes, site_reports)
     intake = Intake(store=store, requests=requests, door=door, outbox=outbox, bell=bell, clock=system_clock)
     alarms, feed = Alarms(outbox=outbox, clock=system_clock), Feed(store=store, bell=bell)
-    late = RenewalWatch(store=store, alarms=alarms, bell=bell, clock=system_clock)
     watch = Watch(
         store=store,
         alarms=alarms,
@@ -189,8 +187,7 @@ def create_app(settings: Settings) -> FastAPI:
         ("logins", settings.logins_every_s, logins.keep),
         ("renewals", settings.renewal_sweep_every_s, renewals.sweep),
         ("policy", _POLICY_EVERY_S, policies.look),
-        ("renewal_plans", _POLICY_EVERY_S, plans.look),
-        ("late_renewals", settings.renewal_sweep_every_s, late.look),
+        *_of_renewals(store, policies, alarms, bell, settings.renewal_sweep_every_s),
         ("expiry", settings.renewal_sweep_every_s, requests.expire),
         (
             "approvals",
@@ -318,6 +315,13 @@ def _fastapi(
     app.add_middleware(Faults)
     install_problems(app)
     return app
+
+
+def _of_renewals(
+    store: Store, policies: Policies, alarms: Alarms, bell: Bell, every_s: float
+) -> Iterable[tuple[str, float, Callable[[], Awaitable[None]]]]:
+    yield "plans", _POLICY_EVERY_S, RenewalPlans(store=store, policies=policies, bell=bell, clock=system_clock).look
+    yield "late_renewals", every_s, RenewalWatch(store=store, alarms=alarms, bell=bell, clock=system_clock).look
 
 
 def _discovery(
