@@ -74,7 +74,9 @@ def next_renewal(rollout: Rollout, approval: Approval | None, calendar: Calendar
     end_date = certificate.intent.end_date
     if end_date is not None and end_date <= max(plan.at, now):
         return Next(None, RenewalReason.ENDED, f"it is to end at {minute(end_date)}")
-    plan = held(plan, newest, calendar, now=now)
+    if plan.reason is not RenewalReason.NOT_HEARD_OF:
+        # What is ordered stands in the issuer's list, in a freeze too.
+        plan = held(plan, newest, calendar, now=now)
     return Next(plan.at, plan.reason, plan.detail, by)
 
 

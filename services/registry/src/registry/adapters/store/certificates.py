@@ -210,6 +210,7 @@ def _values(certificate: Certificate) -> dict[str, Any]:
         "health_reason": certificate.health_reason,
         "conditions": [condition.model_dump(mode="json") for condition in certificate.conditions],
         "due_at": certificate.due_at,
+        "renews_at": certificate.due_at or NEVER,
         "renewal_reason": certificate.renewal_reason,
         "renew_by": certificate.renew_by,
         "ordered_at": certificate.ordered_at,

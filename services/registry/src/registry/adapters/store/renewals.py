@@ -24,7 +24,12 @@ _DUE: Final = Prepared(select(_ROW.c.renew_by, _ROW.c.id, _ROW.c.owner).where(_R
 _LATER: Final = Prepared(
     update(_ROW)
     .where(_ROW.c.id == bindparam("known_id"), _ROW.c.due_at <= bindparam("now", type_=UtcDateTime))
-    .values(version=_ROW.c.version + 1, due_at=bindparam("at"), renewal_reason=bindparam("told"))
+    .values(
+        version=_ROW.c.version + 1,
+        due_at=bindparam("at"),
+        renews_at=bindparam("at"),
+        renewal_reason=bindparam("told"),
+    )
 )
 _PLAN: Final = Prepared(
     update(_ROW)
@@ -32,6 +37,7 @@ _PLAN: Final = Prepared(
     .values(
         version=_ROW.c.version + 1,
         due_at=bindparam("at"),
+        renews_at=bindparam("shown"),
         renewal_reason=bindparam("told"),
         renew_by=bindparam("by"),
     )
@@ -69,8 +75,9 @@ class Renewals:
 
     def plan(self, certificate: Certificate, at: datetime | None, told: str, by: datetime | None) -> bool:
         """Store when it is renewed, and why then; False where somebody saved it since it was read."""
-        values = {"known_id": certificate.id, "known_version": certificate.version, "at": at, "told": told, "by": by}
-        return _PLAN.change(self._connection, values) == 1
+        key = {"known_id": certificate.id, "known_version": certificate.version}
+        values = {"at": at, "shown": at or NEVER, "told": told, "by": by}
+        return _PLAN.change(self._connection, key | values) == 1
 
     def note(self, owner: str, *, by_hand: bool, now: datetime) -> None:
         """A renewal of this team is ordered."""

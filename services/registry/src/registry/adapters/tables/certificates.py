@@ -55,6 +55,8 @@ certificate: Final = Table(
     Column("health_reason", Text, nullable=False),
     Column("conditions", StoredJson, nullable=False),
     Column("due_at", UtcDateTime),
+    # Of the lists: far in the future where nothing is due.
+    Column("renews_at", UtcDateTime, nullable=False, server_default="9999-12-31 00:00:00.000000"),
     Column("renewal_reason", Text, nullable=False, server_default=""),
     Column("renew_by", UtcDateTime, index=True),
     Column("ordered_at", UtcDateTime),
@@ -78,6 +80,7 @@ certificate: Final = Table(
     Index("ix_certificate_key_algorithm_name", "key_algorithm", "name"),
     Index("ix_certificate_served_until_name", "served_until", "name"),
     Index("ix_certificate_owner_served_until_name", "owner", "served_until", "name"),
+    Index("ix_certificate_renews_at_name", "renews_at", "name"),
 )
 
 ordered_renewal: Final = Table(

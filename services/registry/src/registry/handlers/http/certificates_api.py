@@ -123,7 +123,7 @@ def cursor_at(order: Order, place: Place) -> str:
     """A cursor of the list in this order."""
     if order in {Order.NAME, Order.NAME_DOWN}:
         return cursor_of(_list_in(order), place.name)
-    return cursor_of(_list_in(order), place.name, place.served_until.isoformat())
+    return cursor_of(_list_in(order), place.name, place.instant.isoformat())
 
 
 def read_place(order: Order, cursor: str | None) -> Place | None:

@@ -28,6 +28,16 @@ def upgrade() -> None:
         "ix_ordered_renewal_owner_by_hand_ordered_at", "ordered_renewal", ["owner", "by_hand", "ordered_at"]
     )
     op.add_column("certificate", sa.Column("renewal_reason", sa.Text(), server_default="", nullable=False))
+    op.add_column(
+        "certificate",
+        sa.Column(
+            "renews_at",
+            sa.DateTime(timezone=True),
+            server_default="9999-12-31 00:00:00.000000",
+            nullable=False,
+        ),
+    )
+    op.create_index("ix_certificate_renews_at_name", "certificate", ["renews_at", "name"])
     op.add_column("certificate", sa.Column("renew_by", sa.DateTime(timezone=True), nullable=True))
     op.add_column("certificate", sa.Column("ordered_at", sa.DateTime(timezone=True), nullable=True))
     op.create_index(op.f("ix_certificate_renew_by"), "certificate", ["renew_by"])
@@ -37,6 +47,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_column("policy", "planned_at")
     op.drop_index(op.f("ix_certificate_renew_by"), "certificate")
-    for column in ("ordered_at", "renew_by", "renewal_reason"):
+    op.drop_index("ix_certificate_renews_at_name", "certificate")
+    for column in ("ordered_at", "renew_by", "renews_at", "renewal_reason"):
         op.drop_column("certificate", column)
     op.drop_table("ordered_renewal")
