@@ -283,10 +283,8 @@ async def steps(made: World, number: int) -> list[Step]:
         ),
         Step("renewals sweep", made.renewals.sweep),
         read(
-            "renewals that are due, a page in the middle",
-            lambda transaction: transaction.certificates.due(
-                now=made.now + timedelta(days=80), after=(made.now + timedelta(days=59, hours=23), ""), limit=50
-            ),
+            "renewals that are due or late",
+            lambda transaction: (transaction.renewals.due(made.now), transaction.renewals.late(made.now)),
         ),
         Step("health sweep", made.health.sweep),
         Step("watch", _watch(made).look),

@@ -16,7 +16,8 @@ from certcore.api import CertificateState
 from certcore.events import DeliverySucceeded, DeploymentOrdered, IssueOrder, RevisionFailed
 from registry.adapters import tables
 from registry.adapters.store import Transaction
-from registry.domain.renewal import RenewalReason, order
+from registry.domain.planning import RenewalReason
+from registry.domain.renewal import order
 from registry.domain.revision import SigningRequest, SigningState
 from registry.domain.site import ServiceSeen
 from registry.handlers.deployments import Deployments

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from certcore.api import CertificateState, FacetCounts
 from certcore.certificate import CertificateSpec
-from certcore.certificate_list import CertificateQuery
+from certcore.certificate_list import CertificateQuery, Order
 from certcore.conditions import Health
 from certcore.door import RequestDoor
 from certcore.names import matches, registered_domain
@@ -78,6 +78,7 @@ async def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
                     state=dice.choice([CertificateState.LIVE, CertificateState.FAILING]),
                     health=dice.choice([Health.OK, Health.DEGRADED]),
                     served_until=dice.choice([None, *ENDS]),
+                    due_at=dice.choice([None, *ENDS]),
                     ca=dice.choice(["", "one", "two"]),
                 )
             )
@@ -119,6 +120,7 @@ TESTS: Final[dict[str, Callable[[Certificate, Any], bool]]] = {
     "key": lambda one, key: one.intent.key_algorithm == key,
     "expires_before": lambda one, instant: (one.served_until or NEVER) <= instant,
     "expires_after": lambda one, instant: (one.served_until or NEVER) > instant,
+    "renews_before": lambda one, instant: (one.due_at or NEVER) <= instant,
 }
 VALUES: Final[dict[str, list[Any]]] = {
     "q": ["shop", "gate-1", "example", "www", "nothing"],
@@ -135,6 +137,7 @@ VALUES: Final[dict[str, list[Any]]] = {
     "key": ["ec-p256", "rsa-2048"],
     "expires_before": ENDS,
     "expires_after": ENDS,
+    "renews_before": ENDS,
 }
 
 
@@ -147,13 +150,15 @@ def expected(everything: list[Certificate], query: CertificateQuery) -> list[str
     found = [one for one in everything if passes(one, query)]
     if "expires" in query.sort:
         found.sort(key=lambda one: (one.served_until or NEVER, one.name), reverse=query.sort.startswith("-"))
+    elif "renews" in query.sort:
+        found.sort(key=lambda one: (one.due_at or NEVER, one.name), reverse=query.sort.startswith("-"))
     else:
         found.sort(key=lambda one: one.name, reverse=query.sort.startswith("-"))
     return [one.name for one in found]
 
 
 def queries(dice: random.Random) -> Iterator[CertificateQuery]:
-    for sort in ("name", "-name", "expires", "-expires"):
+    for sort in Order:
         for name, values in VALUES.items():
             yield CertificateQuery.model_validate({name: dice.choice(values), "sort": sort})
         for _ in range(15):

@@ -102,14 +102,14 @@ async def test_the_next_renewal_and_why_are_shown_and_follow_the_window(services
     certificate = await services.requested()
     await services.make_live(certificate)
     before = await services.shown(certificate.name)
-    assert before.renewal_reason == "two thirds of its lifetime are over then"
+    assert before.renewal_reason.startswith("due: two thirds of its lifetime are over, and ")
     soon, later = (datetime.now(UTC) + timedelta(days=days) for days in (10, 22))
     for chosen, url in ((soon, None), (later, "https://ca.test/why")):
         await services.suggested(certificate, 1, chosen, explanation_url=url)
         await services.settled()
         present = await services.shown(certificate.name)
         assert present.renew_at == chosen
-        assert present.renewal_reason.startswith("the CA suggests a renewal between")
+        assert present.renewal_reason.startswith("suggested: the CA suggests a renewal between")
         assert present.renewal_reason.endswith("because https://ca.test/why") == (url is not None)
         assert present.revision is not None
         assert present.revision.renewal_window is not None

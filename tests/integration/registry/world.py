@@ -20,7 +20,7 @@ from certcore.bundles import IssuedBundle, SealedKey
 from certcore.certificate import CertificateSpec
 from certcore.cloudevents import Envelope
 from certcore.door import RequestDoor
-from certcore.events import Event, RevisionIssued
+from certcore.events import Event, RevisionFailed, RevisionIssued
 from certcore.policy.document import Policy
 from certcore.policy.file import policy_digest
 from certcore.subjects import route
@@ -119,9 +119,9 @@ class World:
         self.store = Store(self.database)
         bell, tracer = Bell(), TracerProvider().get_tracer("test")
         self.outbox = Outbox(clock=self.clock, new_id=self.new_id)
-        self.changes = Changes(outbox=self.outbox, clock=self.clock)
+        self.policies = Policies(store=self.store, clock=self.clock, file=None)
+        self.changes = Changes(outbox=self.outbox, policies=self.policies, clock=self.clock)
         self.kinds, self.door = KINDS, RequestDoor(KINDS)
-        policies = Policies(store=self.store, clock=self.clock, file=None)
         self.requests = Requests(
             store=self.store,
             changes=self.changes,
@@ -129,12 +129,12 @@ class World:
             new_id=self.new_id,
             tracer=tracer,
             door=self.door,
-            policies=policies,
+            policies=self.policies,
         )
         self.renewals = Renewals(
             store=self.store,
             changes=self.changes,
-            policies=policies,
+            policies=self.policies,
             bell=bell,
             clock=self.clock,
             tracer=tracer,
@@ -181,10 +181,10 @@ class World:
         bundle = IssuedBundle(chain_pem=(issued or ISSUED[revision]).chain_pem, keys=keys)
         await self.bundles.store(self.certificate_id, revision, "platform", bundle, actor="issuer")
 
-    async def issue(self, authority: Authority, revision: int = 1) -> Issued:
+    async def issue(self, authority: Authority, revision: int = 1, *, at: datetime = NOON) -> Issued:
         """The certificate's next revision is issued and announced."""
-        ends = NOON + timedelta(days=90)
-        issued = authority.issue(HOST, not_before=NOON - timedelta(hours=1), not_after=ends)
+        ends = at + timedelta(days=90)
+        issued = authority.issue(HOST, not_before=at - timedelta(hours=1), not_after=ends)
         await self.hand_over(revision, issued)
         event = RevisionIssued(
             certificate_id=self.certificate_id,
@@ -196,6 +196,12 @@ class World:
         )
         await self.hear(Report(event, "hub", "issuer", self.new_id()))
         return issued
+
+    async def fail(self, revision: int, *, next_try: datetime | None) -> None:
+        event = RevisionFailed(
+            certificate_id=self.certificate_id, revision=revision, reason="the CA is away", next_try=next_try
+        )
+        await self.hear(Report(event, "hub", "issuer", self.new_id()))
 
     async def hear(self, report: Report) -> None:
         await self.handlers[type(report.event)](report.event, report.envelope)

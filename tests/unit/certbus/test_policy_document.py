@@ -14,6 +14,7 @@ from certcore.policy.file import policy_digest, read_policy
 from certcore.policy.judgement import judge
 from certcore.policy.text import parse_policy_text
 from certcore.policy.verdict import verdict_of
+from certcore.policy.windows import Bounds
 from tests.unit.certcore.policy.samples import KINDS, a_request
 
 _TEXT: Final = (Path(__file__).parents[3] / "docs" / "policy.md").read_text()
@@ -22,13 +23,23 @@ _TOLD: Final = {"allowed", "CA", "asks", "because"}
 
 
 def the_policy() -> Policy:
-    [text] = [text for kind, text in _BLOCKS if kind == "yaml"]
+    """The file, with the part that stands by itself."""
+    text = "\n".join(text for kind, text in _BLOCKS if kind == "yaml")
     return read_policy(parse_policy_text(text.encode()), KINDS)
 
 
 def examples() -> list[tuple[str, str]]:
     blocks = [(kind, text.strip()) for kind, text in _BLOCKS]
     return [(text, told) for (kind, text), (other, told) in pairwise(blocks) if kind == "json" and other == ""]
+
+
+def test_the_windows_and_the_freeze_are_read_as_they_stand_there() -> None:
+    policy = the_policy()
+    assert [str(window) for window in policy.windows] == ["nights (mon, tue, wed, thu 22:00 to 04:00 Europe/Berlin)"]
+    assert [str(freeze) for freeze in policy.freeze] == ["freeze (the sale)"]
+    assert policy.renewals == Bounds()
+    kept = Policy.model_validate_json(policy.model_dump_json(exclude_defaults=True))
+    assert (kept, policy_digest(kept)) == (policy, policy_digest(policy))
 
 
 def test_there_are_ten_examples() -> None:

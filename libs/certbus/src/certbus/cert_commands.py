@@ -14,6 +14,7 @@ from certbus.cert_filters import (
     KeyOption,
     LabelOption,
     OwnerOption,
+    RenewsOption,
     SearchOption,
     SerialOption,
     SiteOption,
@@ -54,13 +55,14 @@ def list_certificates(
     serial: SerialOption = None,
     spki: SpkiOption = None,
     expires: ExpiresOption = None,
+    renews: RenewsOption = None,
     sort: SortOption = None,
     output: Output = "table",
 ) -> None:
     """List certificates, soonest expiry first.
 
-    EXPIRES is the end of what is served, or of what will be. REASON is that of the state or of the health, whichever
-    is worse.
+    EXPIRES is the end of what is served, or of what will be; RENEWS is when renewals do something about it. REASON is
+    that of the state or of the health, whichever is worse.
     """
     query = read_query(
         {
@@ -81,6 +83,7 @@ def list_certificates(
             "sort": sort,
         },
         expires=expires,
+        renews=renews,
         now=present(),
     )
     with connect(context) as registry:
@@ -139,11 +142,15 @@ def renew(
     name: CertificateArgument,
     *,
     wait: Annotated[bool, typer.Option("--wait", help="Follow it until it is live and its health is ok.")] = False,
+    even_in_freeze: Annotated[
+        bool, typer.Option("--even-in-freeze", help="Also where a freeze of the policy holds it; for operators.")
+    ] = False,
     timeout: Timeout = "5m",
     output: Output = "table",
 ) -> None:
     """Renew a certificate now. The old revision is served until the new one is there.
 
+    In a freeze of the policy it is refused, until the last sixth of its lifetime begins.
     With --wait it ends as soon as the new revision is live with health ok, or live and degraded.
     """
     from certbus.waiting import watch_roll_out  # noqa: PLC0415 # imports long
@@ -151,7 +158,7 @@ def renew(
     span = read_span(timeout)
     ended = ExitCode.OK
     with connect(context) as registry:
-        answer = registry.renew(name)
+        answer = registry.renew(name, even_in_freeze=even_in_freeze)
         say(f"{answer.name}: {answer.state}, revision {answer.revision} ({answer.reason})")
         if wait:
             ended = watch_roll_out(registry, answer.name, revision=answer.revision, timeout=span)

@@ -23,6 +23,7 @@ __all__ = [
     "KeyOption",
     "LabelOption",
     "OwnerOption",
+    "RenewsOption",
     "SearchOption",
     "SerialOption",
     "SiteOption",
@@ -87,13 +88,18 @@ SpkiOption = Annotated[
 ExpiresOption = Annotated[
     str | None, typer.Option(metavar="TIME", help="Only those of which what is served ends within, such as 20d.")
 ]
+RenewsOption = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only those whose renewal is due within, such as 7d.")
+]
 SortOption = Annotated[
-    Literal["name", "-name", "expires", "-expires"] | None,
-    typer.Option(metavar="ORDER", help="name or expires, the other way round with a hyphen before it."),
+    Literal["name", "-name", "expires", "-expires", "renews", "-renews"] | None,
+    typer.Option(metavar="ORDER", help="name, expires or renews, the other way round with a hyphen before it."),
 ]
 
 
-def read_query(given: Mapping[str, object], *, expires: str | None, now: datetime) -> "CertificateQuery":
+def read_query(
+    given: Mapping[str, object], *, expires: str | None, renews: str | None = None, now: datetime
+) -> "CertificateQuery":
     """The query that these options stand for; those that weren't given are None.
 
     Raises:
@@ -106,6 +112,8 @@ def read_query(given: Mapping[str, object], *, expires: str | None, now: datetim
     values = {name: value for name, value in given.items() if value is not None}
     if expires is not None:
         values["expires_before"] = now + read_span(expires)
+    if renews is not None:
+        values["renews_before"] = now + read_span(renews)
     try:
         return CertificateQuery.model_validate(values)
     except ValidationError as error:

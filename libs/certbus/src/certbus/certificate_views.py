@@ -109,7 +109,19 @@ def _end(one: CertificateSummary) -> datetime | None:
 
 def certificate_table(certificates: Iterable[CertificateSummary], now: datetime) -> Table:
     return Table(
-        ("NAME", "STATE", "HEALTH", "EXPOSURE", "EXPIRES", "REVISION", "TARGETS", "ENDPOINTS", "OWNER", "REASON"),
+        (
+            "NAME",
+            "STATE",
+            "HEALTH",
+            "EXPOSURE",
+            "EXPIRES",
+            "RENEWS",
+            "REVISION",
+            "TARGETS",
+            "ENDPOINTS",
+            "OWNER",
+            "REASON",
+        ),
         tuple(
             (
                 Cell(one.name),
@@ -117,6 +129,7 @@ def certificate_table(certificates: Iterable[CertificateSummary], now: datetime)
                 health_cell(one.health),
                 Cell(str(one.exposure)),
                 expiry(_end(one), now),
+                Cell(from_now(one.renew_at, now) if one.renew_at else "-"),
                 Cell(_number(one.revision)),
                 Cell(f"{one.targets_done}/{one.targets_total}"),
                 Cell(f"{one.endpoints_done}/{one.endpoints_total}"),
@@ -161,8 +174,7 @@ def certificate_facts(view: CertificateView, now: datetime) -> list[tuple[str, s
 
 
 def _renewal(view: CertificateView, now: datetime) -> str:
-    planned = _moment(view.renew_at, now)
-    return f"{planned}: {view.renewal_reason}" if planned and view.renewal_reason else planned
+    return ": ".join(part for part in (_moment(view.renew_at, now), view.renewal_reason) if part)
 
 
 def condition_table(view: CertificateView, now: datetime) -> Table:

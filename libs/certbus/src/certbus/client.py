@@ -134,8 +134,9 @@ class Registry:
     def certificate(self, name: str) -> CertificateView:
         return self._read(CertificateView, self._call("GET", f"/v1/certificates/{_segment(name)}"))
 
-    def renew(self, name: str) -> RenewalAnswer:
-        return self._read(RenewalAnswer, self._call("POST", f"/v1/certificates/{_segment(name)}/renew"))
+    def renew(self, name: str, *, even_in_freeze: bool = False) -> RenewalAnswer:
+        query = {"even_in_freeze": "true"} if even_in_freeze else {}
+        return self._read(RenewalAnswer, self._call("POST", f"/v1/certificates/{_segment(name)}/renew", query=query))
 
     def reapprove(self, name: str) -> RequestView:
         return self._read(RequestView, self._call("POST", f"/v1/certificates/{_segment(name)}/approval"))

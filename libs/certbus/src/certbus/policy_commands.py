@@ -26,11 +26,15 @@ PolicyFile = Annotated[Path, typer.Argument(metavar="FILE", help="A policy file;
 def check(file: PolicyFile) -> None:
     """Check a policy file, without a server. Prints its digest.
 
-    Leaves with 0 where it can be used, with 2 where it can't: then each field at fault is named.
+    Leaves with 0 where it can be used, with 2 where it can't: then each field at fault is named. What can be used
+    and may be meant otherwise is told.
     """
     from certcore.policy.file import policy_digest  # noqa: PLC0415 # imports long
+    from certcore.policy.windows import doubts  # noqa: PLC0415 # as above
 
     policy = _read(file)
+    for doubt in doubts(policy.windows, policy.freeze):
+        say(f"{doubt.field}: {doubt.message}")
     say(f"{len(policy.teams)} teams, {len(policy.rules)} rules, {len(policy.groups)} groups")
     print_facts([("digest", policy_digest(policy))])
 

@@ -203,7 +203,8 @@ class CertificateSummary(_View):
     """`state` is how far its lifecycle has come; `health` is what holds now, and `health_reason` why.
 
     `not_after` is the end of what its targets should hold. `served_until` is the earliest end of what its endpoints
-    were seen serving and its targets hold; None while that is nothing, and of an older registry.
+    were seen serving and its targets hold; None while that is nothing, and of an older registry. `renew_at` is when
+    renewals do something about it next, and `renewal_reason` why then.
     """
 
     id: str
@@ -224,14 +225,16 @@ class CertificateSummary(_View):
     served_until: AwareDatetime | None = None
     ca: str | None = None
     key_algorithm: Open[KeyAlgorithm] | None = None
+    renew_at: AwareDatetime | None = None
+    renewal_reason: str = ""
 
 
 class CertificateView(_View):
     """One certificate with its grid. `reason` says why it is in its state, and so why it is waiting.
 
     `revision` is the wanted one, `variants` are all of its X.509 certificates; `wanted_revision` is the highest that
-    any target should hold. `renewal_reason` says why the renewal is planned for `renew_at`. `trace_id` leads to the
-    trace of its latest rollout.
+    any target should hold. `renew_at` is when renewals do something about it next, and `renewal_reason` why then, or
+    why they don't. `trace_id` leads to the trace of its latest rollout.
     """
 
     id: str

@@ -21,12 +21,16 @@ _MOST_LABELS: Final = 8
 
 
 class Order(StrEnum):
-    """`expires`: by the end of what is served, soonest first; those of which nothing is served come last."""
+    """`expires`: by the end of what is served, soonest first; those of which nothing is served come last. `renews`:
+    by when renewals do something about them; those of which nothing is to be done come last.
+    """
 
     NAME = "name"
     NAME_DOWN = "-name"
     EXPIRES = "expires"
     EXPIRES_DOWN = "-expires"
+    RENEWS = "renews"
+    RENEWS_DOWN = "-renews"
 
 
 class Facet(StrEnum):
@@ -131,6 +135,9 @@ class CertificateQuery(BaseModel):
         default=None, description="What is served of it ends until then, or has ended."
     )
     expires_after: Instant | None = Field(default=None, description="What is served of it ends later.")
+    renews_before: Instant | None = Field(
+        default=None, description="Renewals do something about it until then, or should have."
+    )
     sort: Order = Order.NAME
     facets: Annotated[tuple[Facet, ...], BeforeValidator(_parts)] = Field(
         default=(), description="What is counted by, such as `state,health`."

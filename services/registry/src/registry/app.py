@@ -2,7 +2,7 @@
 
 import platform
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -75,6 +75,8 @@ from registry.handlers.last_values import LastValues
 from registry.handlers.logins import Logins
 from registry.handlers.lost_certificates import LostCertificates
 from registry.handlers.policies import Policies
+from registry.handlers.renewal_plans import RenewalPlans
+from registry.handlers.renewal_watch import RenewalWatch
 from registry.handlers.renewals import Renewals
 from registry.handlers.replay import Replays
 from registry.handlers.reports.challenges import ChallengeReports
@@ -117,9 +119,9 @@ def create_app(settings: Settings) -> FastAPI:
     bell, standstill, outbox = Bell(), Standstill(), Outbox(clock=system_clock, new_id=_new_id)
     background = Background(service=Service.REGISTRY, metrics=metrics, clock=system_clock)
     broker = make_broker(settings.bus, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=metrics)
-    jetstream, changes = JetStream(broker=broker), Changes(outbox=outbox, clock=system_clock)
     door = RequestDoor(load_target_kinds())
     policies = _policies(settings, store, door.kinds)
+    jetstream, changes = JetStream(broker=broker), Changes(outbox=outbox, policies=policies, clock=system_clock)
     requests = Requests(
         store=store,
         changes=changes,
@@ -190,6 +192,7 @@ def create_app(settings: Settings) -> FastAPI:
         ("logins", settings.logins_every_s, logins.keep),
         ("renewals", settings.renewal_sweep_every_s, renewals.sweep),
         ("policy", _POLICY_EVERY_S, policies.look),
+        *_of_renewals(store, policies, alarms, bell, settings.renewal_sweep_every_s),
         ("expiry", settings.renewal_sweep_every_s, requests.expire),
         (
             "approvals",
@@ -317,6 +320,13 @@ def _fastapi(
     app.add_middleware(Faults)
     install_problems(app)
     return app
+
+
+def _of_renewals(
+    store: Store, policies: Policies, alarms: Alarms, bell: Bell, every_s: float
+) -> Iterable[tuple[str, float, Callable[[], Awaitable[None]]]]:
+    yield "plans", _POLICY_EVERY_S, RenewalPlans(store=store, policies=policies, bell=bell, clock=system_clock).look
+    yield "late_renewals", every_s, RenewalWatch(store=store, alarms=alarms, bell=bell, clock=system_clock).look
 
 
 def _discovery(

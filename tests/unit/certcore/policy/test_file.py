@@ -11,6 +11,9 @@ from certcore.policy.text import parse_policy_text
 from certcore.rejection import RejectedError
 from tests.unit.certcore.policy.samples import KINDS, POLICY
 
+NIGHT = {"name": "night", "from": "22:00", "to": "04:00"}
+SALE = {"from": "2026-11-26T00:00:00Z", "to": "2026-12-01T00:00:00Z", "reason": "sale"}
+
 
 def faults(data: object) -> dict[str, str]:
     with pytest.raises(RejectedError) as refused:
@@ -60,6 +63,24 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("rules.0.pending", 14, "rules.0.pending", "is no span of time"),
         ("rules.0.name", "public", "rules", "is given twice"),
         ("groups.own-team", ["eve"], "groups.own-team", "is reserved"),
+        ("windows", [NIGHT | {"timezone": "Mars/Olympus"}], "windows.0.timezone", "is no timezone"),
+        ("windows", [NIGHT | {"timezone": "../passwd"}], "windows.0.timezone", "is no timezone"),
+        ("windows", [NIGHT | {"from": "25:00"}], "windows.0.from", "is no time of day"),
+        ("windows", [NIGHT | {"from": True}], "windows.0.from", "is no time of day"),
+        ("windows", [NIGHT | {"to": "24:01"}], "windows.0.to", "is no time of day"),
+        ("windows", [NIGHT | {"to": "22:00"}], "windows.0.to", "never opens"),
+        ("windows", [NIGHT | {"from": "24:00"}], "windows.0.to", "never opens"),
+        ("windows", [NIGHT | {"days": []}], "windows.0.days", ""),
+        ("windows", [NIGHT | {"days": ["mon", "mon"]}], "windows.0.days", "a day is given twice"),
+        ("windows", [NIGHT, NIGHT], "windows", "is given twice"),
+        ("windows", [NIGHT | {"match": {"teams": ["press"]}}], "windows.0.match.teams", "is no team of this policy"),
+        ("windows", [NIGHT | {"match": {"target_kinds": ["cdn"]}}], "windows.0.match.target_kinds", "is none of"),
+        ("windows", [NIGHT | {"match": {"sites": []}}], "windows.0.match.sites", ""),
+        ("freeze", [SALE | {"to": "2026-11-26T00:00:00Z"}], "freeze.0.to", "is not after from"),
+        ("freeze", [SALE | {"to": "2026-12-26T00:00:00"}], "freeze.0.to", ""),
+        ("freeze", [SALE | {"reason": ""}], "freeze.0.reason", ""),
+        ("freeze", [SALE | {"match": {"teams": ["press"]}}], "freeze.0.match.teams", "is no team of this policy"),
+        ("renewals", {"most_an_hour": 0}, "renewals.most_an_hour", ""),
     ],
 )
 def test_what_can_not_be_meant_is_refused_with_its_field(path: str, value: Any, field: str, message: str) -> None:

@@ -11,9 +11,10 @@ from certcore.certificate import stored
 from certcore.conditions import Health
 from registry.adapters.store.certificates import read_intent
 from registry.domain.health import assess
-from registry.domain.renewal import RenewalReason, decide
+from registry.domain.planning import RenewalReason
+from registry.domain.renewal import decide
 from registry.handlers.views import certificate_summary, certificate_view
-from tests.unit.registry.samples import NOON, approval, certificate, placement, revision, rollout, spec
+from tests.unit.registry.samples import NOON, approval, certificate, placement, rollout, spec
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -58,7 +59,7 @@ def test_by_an_intent_that_can_not_be_read_nothing_is_ordered_and_a_list_still_s
     assert place in unreadable
     assert "tomorrow" not in unreadable
     of = rollout(certificate(intent=intent, unreadable=unreadable), placements=(placement(holds=1),))
-    decision = decide(of.certificate, revision(), approval(), now=NOON, asked=True)
+    decision = decide(of, approval(), now=NOON, asked=True)
     assert decision.reason is RenewalReason.NOT_READABLE
     assert assess(of, [], approved=True, now=NOON).health is Health.UNKNOWN
     assert certificate_summary(of.certificate).name == "checkout"

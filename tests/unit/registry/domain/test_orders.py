@@ -27,7 +27,8 @@ from registry.domain.decision import Decision, grant
 from registry.domain.issuance import expire_csr, fail, issue, offer_csr, start
 from registry.domain.orders import order_revision, standing_orders
 from registry.domain.placement import Placement
-from registry.domain.renewal import RenewalReason, order
+from registry.domain.planning import RenewalReason
+from registry.domain.renewal import order
 from registry.domain.revision import SigningState
 from registry.domain.rollout import Rollout
 from registry.domain.terms import BEFORE_POLICIES

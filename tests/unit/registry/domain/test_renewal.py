@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from certcore.api import CertificateState
 from certcore.events import CertificateRenewalDue, CertificateRenewalDueForCsr, IssueCause
+from certcore.policy.openings import OPEN
 from registry.domain.certificate import Approval, Certificate
 from registry.domain.change import Change
-from registry.domain.renewal import Renewal, RenewalReason, decide, due_at, order, renew_at
+from registry.domain.planning import RenewalReason, planned, renew_at
+from registry.domain.renewal import Next, Renewal, decide, kept_turn, next_renewal, order, turn_told
 from registry.domain.revision import Revision, SigningState
 from registry.domain.rollout import Rollout
 from registry.domain.signing import WantedCsr
@@ -32,6 +34,14 @@ instants = st.timedeltas(min_value=timedelta(days=-1), max_value=timedelta(days=
 _INACTIVE = {CertificateState.DENIED, CertificateState.REVOKED, CertificateState.RETIRED}
 
 
+def of(certificate: Certificate, newest: Revision | None) -> Rollout:
+    return rollout(certificate, revisions=(newest,) if newest else (), placements=(placement(holds=1),))
+
+
+def due_at(certificate: Certificate, newest: Revision | None) -> datetime | None:
+    return next_renewal(of(certificate, newest), approval(), OPEN, now=NOON).at
+
+
 def decided(
     *,
     state: CertificateState = CertificateState.LIVE,
@@ -40,7 +50,7 @@ def decided(
     asked: bool = False,
 ) -> Renewal:
     """The decision so long after the certificate became valid."""
-    return decide(certificate(state), revision(lifetime=lifetime), approval(), now=NOON + after, asked=asked)
+    return decide(of(certificate(state), revision(lifetime=lifetime)), approval(), now=NOON + after, asked=asked)
 
 
 @pytest.mark.parametrize(
@@ -50,10 +60,12 @@ def decided(
 def test_a_certificate_is_renewed_by_its_share_of_lifetime(days: int, hours_until_renewal: int) -> None:
     lifetime, due = timedelta(days=days), timedelta(hours=hours_until_renewal)
     assert renew_at(NOON, NOON + lifetime) == NOON + due
-    assert decided(lifetime=lifetime, after=due - timedelta(seconds=1)) == Renewal(
+    at = planned(revision(lifetime=lifetime)).at - NOON
+    assert due < at < due + timedelta(days=1)
+    assert decided(lifetime=lifetime, after=at - timedelta(seconds=1)) == Renewal(
         due=False, reason=RenewalReason.NOT_DUE
     )
-    assert decided(lifetime=lifetime, after=due) == Renewal(due=True, reason=RenewalReason.DUE)
+    assert decided(lifetime=lifetime, after=at) == Renewal(due=True, reason=RenewalReason.DUE)
 
 
 @pytest.mark.parametrize(
@@ -75,42 +87,46 @@ def test_a_decision_tells_its_reason(state: CertificateState, asked: bool, reaso
 def test_nothing_is_renewed_after_its_end_date() -> None:
     ending = certificate(intent=intent(end_date=NOON + timedelta(days=10)))
     for day, reason in ((9, RenewalReason.ASKED), (10, RenewalReason.ENDED), (80, RenewalReason.ENDED)):
-        found = decide(ending, revision(), approval(), now=NOON + timedelta(days=day), asked=True)
+        found = decide(of(ending, revision()), approval(), now=NOON + timedelta(days=day), asked=True)
         assert found.reason is reason
 
 
 def test_nothing_is_renewed_after_its_intent_changed() -> None:
     changed = certificate(spec_hash="0" * 64)
     for asked in (True, False):
-        found = decide(changed, revision(), approval(), now=NOON + timedelta(days=80), asked=asked)
+        found = decide(of(changed, revision()), approval(), now=NOON + timedelta(days=80), asked=asked)
         assert found == Renewal(due=False, reason=RenewalReason.NOT_APPROVED)
 
 
 def test_nothing_is_renewed_where_policy_allows_no_ca_any_more() -> None:
     for cas, reason in (((), RenewalReason.NO_CA), (("ca-one",), RenewalReason.DUE), (None, RenewalReason.DUE)):
         allowed = replace(approval(), cas=cas)
-        assert decide(certificate(), revision(), allowed, now=NOON + timedelta(days=80), asked=False).reason is reason
+        assert (
+            decide(of(certificate(), revision()), allowed, now=NOON + timedelta(days=80), asked=False).reason
+            is reason
+        )
 
 
 def test_nothing_is_renewed_without_an_approval() -> None:
-    found = decide(certificate(), revision(), None, now=NOON + timedelta(days=80), asked=True)
+    found = decide(of(certificate(), revision()), None, now=NOON + timedelta(days=80), asked=True)
     assert found.reason is RenewalReason.NOT_APPROVED
 
 
 def test_what_was_never_issued_is_not_renewed() -> None:
     issuing = certificate(CertificateState.ISSUING)
-    assert decide(issuing, None, approval(), now=NOON, asked=True).reason is RenewalReason.NOTHING_ISSUED
+    assert decide(of(issuing, None), approval(), now=NOON, asked=True).reason is RenewalReason.NOTHING_ISSUED
 
 
 def test_what_failed_before_anything_was_issued_is_tried_again_when_asked() -> None:
     failing = certificate(CertificateState.FAILING)
-    assert decide(failing, None, approval(), now=NOON, asked=True) == Renewal(due=True, reason=RenewalReason.ASKED)
+    found = decide(of(failing, None), approval(), now=NOON, asked=True)
+    assert found == Renewal(due=True, reason=RenewalReason.ASKED)
 
 
 def test_what_is_being_renewed_is_not_renewed_again() -> None:
-    renewing = certificate(CertificateState.RENEWING, ordered=2)
+    renewing = certificate(CertificateState.RENEWING, ordered=2, state_since=NOON + timedelta(days=79, hours=1))
     for asked in (True, False):
-        found = decide(renewing, revision(1), approval(), now=NOON + timedelta(days=80), asked=asked)
+        found = decide(of(renewing, revision(1)), approval(), now=NOON + timedelta(days=80), asked=asked)
         assert found == Renewal(due=False, reason=RenewalReason.IN_PROGRESS)
 
 
@@ -123,8 +139,8 @@ def test_renewal_falls_into_the_lifetime_and_leaves_a_third_of_it(lifetime: time
 
 @given(lifetimes, instants, st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=400)))
 def test_what_is_due_stays_due(lifetime: timedelta, now: datetime, later: timedelta) -> None:
-    first = decide(certificate(), revision(lifetime=lifetime), approval(), now=now, asked=False)
-    second = decide(certificate(), revision(lifetime=lifetime), approval(), now=now + later, asked=False)
+    first = decide(of(certificate(), revision(lifetime=lifetime)), approval(), now=now, asked=False)
+    second = decide(of(certificate(), revision(lifetime=lifetime)), approval(), now=now + later, asked=False)
     assert first.due <= second.due
 
 
@@ -143,41 +159,43 @@ approvals = st.none() | st.just(approval()) | st.just(approval("f" * 64))
 
 @given(certificates, revisions, approvals, instants, st.booleans())
 def test_a_renewal_always_has_a_valid_approval_and_an_active_certificate(
-    of: Certificate,
+    drawn: Certificate,
     newest: Revision | None,
     given_by: Approval | None,
     now: datetime,
     asked: bool,  # noqa: FBT001 # drawn
 ) -> None:
-    found = decide(of, newest, given_by, now=now, asked=asked)
-    assert found.due == (found.reason in {RenewalReason.DUE, RenewalReason.ASKED})
+    found = decide(of(drawn, newest), given_by, now=now, asked=asked)
+    orders = {RenewalReason.DUE, RenewalReason.ASKED, RenewalReason.FAILED_BEFORE, RenewalReason.NOT_HEARD_OF}
+    assert found.due == (found.reason in orders)
     if found.due:
         assert given_by is not None
-        assert given_by.spec_hash == of.spec_hash
-        assert of.state not in _INACTIVE
-        assert of.unreadable is None
-        assert of.intent.end_date is None or now < of.intent.end_date
+        assert given_by.spec_hash == drawn.spec_hash
+        assert drawn.state not in _INACTIVE
+        assert drawn.unreadable is None
+        assert drawn.intent.end_date is None or now < drawn.intent.end_date
         assert (found.reason is RenewalReason.ASKED) == asked
 
 
 @given(certificates, revisions, approvals, instants)
 def test_nobody_needs_to_ask_for_what_is_due(
-    of: Certificate, newest: Revision | None, given_by: Approval | None, now: datetime
+    drawn: Certificate, newest: Revision | None, given_by: Approval | None, now: datetime
 ) -> None:
-    by_calendar = decide(of, newest, given_by, now=now, asked=False)
-    assert by_calendar.due <= decide(of, newest, given_by, now=now, asked=True).due
+    by_calendar = decide(of(drawn, newest), given_by, now=now, asked=False)
+    asked = decide(of(drawn, newest), given_by, now=now, asked=True)
+    assert by_calendar.due <= asked.due or by_calendar.reason is RenewalReason.NOT_HEARD_OF
 
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_nothing_is_ordered_by_an_intent_that_can_not_be_read(asked: bool) -> None:  # noqa: FBT001 # a column
-    of = certificate(unreadable="dns_names can't be read")
-    found = decide(of, revision(), approval(), now=NOON + timedelta(days=80), asked=asked)
+    unreadable = certificate(unreadable="dns_names can't be read")
+    found = decide(of(unreadable, revision()), approval(), now=NOON + timedelta(days=80), asked=asked)
     assert found == Renewal(due=False, reason=RenewalReason.NOT_READABLE)
 
 
-def ordered(of: Rollout) -> Change:
+def ordered(before: Rollout) -> Change:
     return order(
-        of,
+        before,
         approval(),
         [site()],
         RenewalReason.DUE,
@@ -204,11 +222,11 @@ def test_the_next_revision_is_ordered_or_the_failed_one_again(
 
 
 def test_where_every_target_makes_its_own_key_the_renewal_asks_for_their_requests() -> None:
-    of = certificate(
+    own_keys = certificate(
         intent=intent(targets=[{"kind": "cdn", "name": "cdn"}], endpoints=[{"url": "https://checkout.example.org"}])
     )
     cdn = placement("cdn", holds=1, own_key=True)
-    change = ordered(rollout(of, revisions=(revision(variant="cdn"),), placements=(cdn,)))
+    change = ordered(rollout(own_keys, revisions=(revision(variant="cdn"),), placements=(cdn,)))
     due, asked = change.announced
     assert isinstance(due, CertificateRenewalDueForCsr)
     assert (due.revision, due.targets) == (2, ("cdn",))
@@ -218,14 +236,14 @@ def test_where_every_target_makes_its_own_key_the_renewal_asks_for_their_request
 
 def test_the_next_revision_drops_an_unfinished_variant_unless_its_request_was_sent() -> None:
     targets = [{"kind": "files", "name": "web", "site": "site1"}, {"kind": "cdn", "name": "cdn"}]
-    of = certificate(intent=intent(targets=targets))
+    mixed = certificate(intent=intent(targets=targets))
     placed = (placement(holds=1), placement("cdn", wanted=None, own_key=True))
-    waits = ordered(rollout(of, placements=placed, signing=(signing(),)))
+    waits = ordered(rollout(mixed, placements=placed, signing=(signing(),)))
     assert [(item.revision, item.state) for item in waits.signing] == [
         (1, SigningState.DROPPED),
         (2, SigningState.WANTED),
     ]
-    sent = ordered(rollout(of, placements=placed, signing=(signing(SigningState.ORDERED),)))
+    sent = ordered(rollout(mixed, placements=placed, signing=(signing(SigningState.ORDERED),)))
     assert sent.signing == ()
     assert [type(item) for item in sent.announced] == [CertificateRenewalDue]
 
@@ -235,16 +253,81 @@ def test_a_renewal_that_was_given_up_is_ordered_again_before_what_is_served_expi
     newest = revision(lifetime=timedelta(days=90))
     due = due_at(failed, newest)
     assert due == NOON + timedelta(hours=6)
-    assert decide(failed, newest, approval(), now=due, asked=False) == Renewal(
+    assert decide(of(failed, newest), approval(), now=due, asked=False) == Renewal(
         due=True, reason=RenewalReason.FAILED_BEFORE
     )
-    assert not decide(failed, newest, approval(), now=due - timedelta(seconds=1), asked=False).due
+    assert not decide(of(failed, newest), approval(), now=due - timedelta(seconds=1), asked=False).due
 
 
-def test_the_issuer_is_left_alone_while_it_tries_by_itself() -> None:
-    trying = replace(certificate(CertificateState.FAILING), ordered=2, next_try=NOON)
-    assert due_at(trying, revision()) is None
-    assert due_at(replace(certificate(CertificateState.RENEWING), ordered=2), revision()) is None
+@pytest.mark.parametrize(
+    ("state", "changes", "heard"),
+    [
+        (CertificateState.FAILING, {"next_try": NOON + timedelta(days=1)}, NOON + timedelta(days=1)),
+        (CertificateState.RENEWING, {}, NOON),
+        (CertificateState.RENEWING, {"ordered_at": NOON + timedelta(hours=5)}, NOON + timedelta(hours=5)),
+    ],
+)
+@pytest.mark.parametrize(("days", "patience"), [(90, timedelta(days=1)), (6, timedelta(hours=6))])
+def test_the_issuer_is_left_alone_until_nothing_was_heard_for_long(
+    state: CertificateState, changes: dict[str, datetime], heard: datetime, days: int, patience: timedelta
+) -> None:
+    waiting = certificate(state, ordered=2, **changes)
+    before = of(waiting, revision(lifetime=timedelta(days=days)))
+    found = next_renewal(before, approval(), OPEN, now=NOON)
+    assert (found.at, found.reason) == (heard + patience, RenewalReason.NOT_HEARD_OF)
+    assert "if nothing is heard of revision 2 until then" in found.detail
+    early = decide(before, approval(), now=heard + patience - timedelta(seconds=1), asked=False)
+    assert early == Renewal(due=False, reason=RenewalReason.IN_PROGRESS)
+    due = decide(before, approval(), now=heard + patience, asked=False)
+    assert due == Renewal(due=True, reason=RenewalReason.NOT_HEARD_OF)
+
+
+def test_what_nothing_is_heard_of_is_announced_again_under_its_number_and_stays_what_it_is() -> None:
+    for state in (CertificateState.RENEWING, CertificateState.FAILING):
+        before = of(certificate(state, ordered=2, next_try=NOON), revision())
+        later = NOON + timedelta(days=3)
+        change = order(before, approval(), [site()], RenewalReason.NOT_HEARD_OF, traceparent=None, now=later)
+        assert change.certificate == replace(before.certificate, ordered_at=later)
+        [due] = change.announced
+        assert isinstance(due, CertificateRenewalDue)
+        assert due.order.revision == 2
+        again = next_renewal(before.with_certificate(change.certificate), approval(), OPEN, now=later)
+        assert again.at == later + timedelta(days=1)
+
+
+def test_what_waits_for_the_request_of_a_target_is_not_announced_again() -> None:
+    cdn = placement("cdn", holds=1, own_key=True)
+    before = rollout(
+        certificate(CertificateState.RENEWING, ordered=2), revisions=(revision(variant="cdn"),), placements=(cdn,)
+    )
+    found = next_renewal(before, approval(), OPEN, now=NOON + timedelta(days=99))
+    assert (found.at, found.reason) == (None, RenewalReason.IN_PROGRESS)
+    assert found.by == NOON + timedelta(days=75)
+
+
+def test_when_the_last_sixth_begins_is_known_of_all_that_should_go_on() -> None:
+    found = next_renewal(of(certificate(), revision()), None, OPEN, now=NOON)
+    assert found == Next(None, RenewalReason.NOT_APPROVED, by=NOON + timedelta(days=75))
+    assert found.why == "not_approved"
+    for ends, by in ((NOON + timedelta(days=90), None), (NOON + timedelta(days=91), NOON + timedelta(days=75))):
+        ending = certificate(intent=intent(end_date=ends))
+        assert next_renewal(of(ending, revision()), approval(), OPEN, now=NOON).by == by
+
+
+def test_what_ends_before_its_renewal_is_not_renewed() -> None:
+    ending = of(certificate(intent=intent(end_date=NOON + timedelta(days=60))), revision())
+    found = next_renewal(ending, approval(), OPEN, now=NOON)
+    assert (found.at, found.why) == (None, "ended: it is to end at 2026-04-30T12:00Z")
+
+
+def test_a_turn_is_kept_while_the_renewal_is_due_and_no_longer() -> None:
+    now, turn = NOON + timedelta(days=62), NOON + timedelta(days=62, hours=3)
+    put_off = certificate(due_at=turn, renewal_reason=turn_told("at most 5"))
+    following = next_renewal(of(put_off, revision()), approval(), OPEN, now=now)
+    assert kept_turn(put_off, following, now=now) == (turn, "too_many_at_once: at most 5")
+    assert kept_turn(put_off, following, now=turn) == (following.at, following.why)
+    renewed = next_renewal(of(replace(put_off, ordered=2), revision(2, not_before=now)), approval(), OPEN, now=now)
+    assert kept_turn(put_off, renewed, now=now) == (renewed.at, renewed.why)
 
 
 def test_what_never_was_issued_or_is_managed_no_more_is_never_due() -> None:
@@ -256,4 +339,4 @@ def test_what_never_was_issued_or_is_managed_no_more_is_never_due() -> None:
 @given(lifetime=lifetimes)
 def test_what_is_live_is_due_when_its_renewal_is(lifetime: timedelta) -> None:
     newest = revision(lifetime=lifetime)
-    assert due_at(certificate(CertificateState.LIVE), newest) == renew_at(newest.not_before, newest.not_after)
+    assert due_at(certificate(CertificateState.LIVE), newest) == planned(newest).at

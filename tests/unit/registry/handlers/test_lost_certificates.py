@@ -16,6 +16,7 @@ from registry.adapters.outbox import Outbox
 from registry.adapters.store import Store
 from registry.handlers.changes import Changes
 from registry.handlers.lost_certificates import LostCertificates
+from registry.handlers.policies import Policies
 from tests.unit.registry.samples import NOON
 
 
@@ -48,8 +49,12 @@ async def test_an_event_whose_time_has_no_zone_is_left_out_and_ends_nothing(tmp_
     database = Database(f"sqlite:///{tmp_path / 'registry.db'}", metrics=CollectorRegistry())
     await database.upgrade(Path(registry.__file__).parent / "migrations")
     lost = LostCertificates(
-        store=Store(database),
-        changes=Changes(outbox=Outbox(clock=lambda: NOON, new_id=lambda: "n"), clock=lambda: NOON),
+        store=(store := Store(database)),
+        changes=Changes(
+            outbox=Outbox(clock=lambda: NOON, new_id=lambda: "n"),
+            policies=Policies(store=store, clock=lambda: NOON, file=None),
+            clock=lambda: NOON,
+        ),
         messages=Stream(*messages),
         door=RequestDoor(TargetKinds([FILES])),
         new_id=lambda: "n",

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from certcore.certificate import Exposure, KeyAlgorithm
 from certcore.names import Label
 from certcore.policy.spans import Span
+from certcore.policy.windows import Bounds, Freeze, Scope, Window
 from certcore.policy.zones import ExactName, Zone
 
 __all__ = ["OWN_TEAM", "ApprovalsNeeded", "Cas", "Match", "Place", "Policy", "Rule", "Team", "Zones"]
@@ -150,6 +151,9 @@ class Policy(_Part):
     teams: dict[Label, Team] = Field(default_factory=dict)
     rules: Annotated[tuple[Rule, ...], Field(max_length=1000)] = ()
     shared_names: tuple[ExactName, ...] = ()
+    windows: Annotated[tuple[Window, ...], Field(max_length=200)] = ()
+    freeze: Annotated[tuple[Freeze, ...], Field(max_length=200)] = ()
+    renewals: Bounds = Field(default_factory=Bounds)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -166,6 +170,13 @@ class Policy(_Part):
             _no_twin(f"{here}.approvals", [item.group or "" for item in rule.approvals])
         for name, team in self.teams.items():
             _known(f"teams.{name}.groups", team.groups, self.groups, "group")
+        _no_twin("windows", [window.name for window in self.windows])
+        scopes: tuple[tuple[str, Scope], ...] = (
+            *((f"windows.{number}", window.match) for number, window in enumerate(self.windows)),
+            *((f"freeze.{number}", freeze.match) for number, freeze in enumerate(self.freeze)),
+        )
+        for where, scope in scopes:
+            _known(f"{where}.match.teams", scope.teams or (), self.teams, "team")
         return self
 
 

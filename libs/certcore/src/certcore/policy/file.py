@@ -74,8 +74,13 @@ def _faults_of_kinds(policy: Policy, kinds: TargetKinds) -> Iterable[Rejection]:
             for unknown in (item for item in given if item not in wanted):
                 told = f"is no field of a place of the kind {place.kind}: these are {', '.join(wanted)}"
                 yield Rejection(field=f"{where}.{unknown[:64]}", message=told)
-    for number, rule in enumerate(policy.rules):
-        for kind_name in rule.match.target_kinds or ():
+    matches: tuple[tuple[str, tuple[str, ...] | None], ...] = (
+        *((f"rules.{number}", rule.match.target_kinds) for number, rule in enumerate(policy.rules)),
+        *((f"windows.{number}", window.match.target_kinds) for number, window in enumerate(policy.windows)),
+        *((f"freeze.{number}", freeze.match.target_kinds) for number, freeze in enumerate(policy.freeze)),
+    )
+    for part, named in matches:
+        for kind_name in named or ():
             if kind_name not in kinds:
-                where = f"rules.{number}.match.target_kinds"
+                where = f"{part}.match.target_kinds"
                 yield Rejection(field=where, message=f"{kind_name} is none of {', '.join(sorted(kinds))}")

@@ -23,9 +23,10 @@ class Certificate:
     `generation` is the number that was last given to one of its placements, or to what its endpoints should serve.
     The next one is above `generation_floor` too: the first of the epoch that began with the last restore.
     `traceparent` names the trace of the latest rollout. `version` counts its saves: a save fails if the row
-    was saved since it was read. `due_at` is when renewals must look at it again. `served_until`, `ca` and `overview`
-    are of what is served and wanted now, for the lists. `unreadable` is why the stored intent can't be read; then
-    nothing is ordered.
+    was saved since it was read. `due_at` is when renewals do something about it, and `renewal_reason` why then;
+    `renew_by` is when what is issued comes into its last sixth. `ordered_at` is when a renewal was ordered last.
+    `served_until`, `ca` and `overview` are of what is served and wanted now, for the lists. `unreadable` is why the
+    stored intent can't be read; then nothing is ordered.
     """
 
     id: str
@@ -48,6 +49,9 @@ class Certificate:
     health_reason: str = ""
     conditions: tuple[Condition, ...] = ()
     due_at: datetime | None = None
+    renewal_reason: str = ""
+    renew_by: datetime | None = None
+    ordered_at: datetime | None = None
     served_until: datetime | None = None
     ca: str = ""
     overview: Overview = NOTHING_YET

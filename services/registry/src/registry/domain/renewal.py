@@ -1,64 +1,36 @@
-"""When a certificate is renewed: when its CA suggests it, or by its share of lifetime, so that 6-day and 200-day ones
-fit one rule.
-"""
+"""When the next revision of a certificate is ordered, and why then or not; and the order itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import datetime, timedelta
 from typing import Final
 
 from certcore.api import CertificateState
 from certcore.events import CertificateRenewalDue, CertificateRenewalDueForCsr
+from certcore.placements import PLATFORM
+from certcore.policy.openings import OPEN, Calendar
 from registry.domain.certificate import Approval, Certificate
 from registry.domain.change import Change
+from registry.domain.holding import held
 from registry.domain.lifecycle import Trigger, follow
-from registry.domain.orders import order_revision
+from registry.domain.orders import is_awaited, order_revision
+from registry.domain.planning import Planned, RenewalReason, first_due, latest, minute, planned
 from registry.domain.revision import Revision
 from registry.domain.rollout import Rollout
 from registry.domain.site import Site
 
-__all__ = [
-    "Planned",
-    "Renewal",
-    "RenewalReason",
-    "decide",
-    "due_at",
-    "first_due",
-    "not_before",
-    "order",
-    "planned",
-    "renew_at",
-]
+__all__ = ["Next", "Renewal", "decide", "kept_turn", "next_renewal", "not_before", "order", "turn_told"]
 
-_SHORT_LIVED: Final = timedelta(days=10)
-_LATEST_SHARE: Final = (5, 6)
-"""A CA may put a renewal off until this share of the lifetime is over, and no longer: the last sixth (15 days of 90,
-a day of 6) is for what goes wrong with the renewal itself.
-"""
 _GIVEN_UP_AGAIN: Final = timedelta(hours=6)
 """How long after the issuer gave up a renewal it is ordered again: what is served must not expire by one failure, and
 CAs count failures by the hour.
 """
-
-
-class RenewalReason(StrEnum):
-    """Why a certificate is renewed now, or is not: metric label, and what the page shows."""
-
-    DUE = "due"
-    SUGGESTED = "suggested"
-    FAILED_BEFORE = "failed_before"
-    ASKED = "asked"
-    RECIPIENT_KEY = "recipient_has_another_key"
-    NOT_DUE = "not_due"
-    NOTHING_ISSUED = "nothing_issued"
-    IN_PROGRESS = "in_progress"
-    ENDED = "ended"
-    NOT_APPROVED = "not_approved"
-    APPROVAL_ENDED = "approval_ended"
-    NO_CA = "policy_allows_no_ca"
-    NOT_ACTIVE = "not_active"
-    NOT_READABLE = "not_readable"
+_UNHEARD: Final = (timedelta(hours=1), timedelta(days=1))
+"""So long, a 24th of the lifetime, nothing may be heard of an order before it is announced again."""
+_UNHEARD_PART: Final = 24
+_REASON: Final = 500
+_HOLDS: Final = frozenset({RenewalReason.FROZEN, RenewalReason.OUTSIDE_WINDOWS})
+_NOT_YET: Final = {RenewalReason.NOT_HEARD_OF: RenewalReason.IN_PROGRESS}
 
 
 @dataclass(frozen=True)
@@ -73,80 +45,111 @@ class Renewal:
 
 
 @dataclass(frozen=True)
-class Planned:
-    """When a revision is to be renewed, and why then."""
-
-    at: datetime
-    reason: RenewalReason
-    detail: str
-
-
-def renew_at(not_before: datetime, not_after: datetime) -> datetime:
-    """After two thirds of the lifetime, after half of it for those under ten days (Let's Encrypt's guide)."""
-    lifetime = not_after - not_before
-    return not_before + (lifetime / 2 if lifetime < _SHORT_LIVED else lifetime * 2 / 3)
-
-
-def planned(revision: Revision) -> Planned:
-    """By the instant in its CA's window, where the CA told one: earlier than the share of its lifetime would have it,
-    or somewhat later.
+class Next:
+    """When renewals do something about a certificate, None where nothing is to be done, and why then. `by` is when
+    what is issued comes into its last sixth; None where nothing is to follow it.
     """
-    window = revision.window
-    if window is None:
-        share = "half" if revision.not_after - revision.not_before < _SHORT_LIVED else "two thirds"
-        at = renew_at(revision.not_before, revision.not_after)
-        return Planned(at, RenewalReason.DUE, f"{share} of its lifetime are over then")
-    much, of = _LATEST_SHARE
-    latest = revision.not_before + (revision.not_after - revision.not_before) * much / of
-    because = f", because {window.explanation_url}" if window.explanation_url else ""
-    told = f"the CA suggests a renewal between {_minute(window.start)} and {_minute(window.end)}{because}"
-    if window.renew_at > latest:
-        return Planned(latest, RenewalReason.DUE, f"a sixth of its lifetime is left then; {told}")
-    if window.renew_at > window.chosen:
-        told += "; the revision before was replaced just before"
-    return Planned(window.renew_at, RenewalReason.SUGGESTED, told)
+
+    at: datetime | None
+    reason: RenewalReason
+    detail: str = ""
+    by: datetime | None = None
+
+    @property
+    def why(self) -> str:
+        """As it is stored and shown."""
+        return (f"{self.reason}: {self.detail}" if self.detail else str(self.reason))[:_REASON]
 
 
-def first_due(rollout: Rollout) -> Revision | None:
-    """Of the variants of the newest revision the one that is to be renewed first: all are renewed together."""
-    newest = rollout.newest
-    if newest is None:
+def next_renewal(rollout: Rollout, approval: Approval | None, calendar: Calendar, *, now: datetime) -> Next:
+    certificate, newest = rollout.certificate, first_due(rollout)
+    by = _needed_by(certificate, newest)
+    if (reason := _never(certificate, newest, approval, now)) is not None:
+        return Next(None, reason, certificate.unreadable or "", by)
+    assert newest is not None, "without one, nothing is renewed"
+    plan = _under_way(rollout, newest)
+    if plan is None:
+        told = f"revision {certificate.ordered} waits for the signing requests of its targets"
+        return Next(None, RenewalReason.IN_PROGRESS, told, by)
+    end_date = certificate.intent.end_date
+    if end_date is not None and end_date <= max(plan.at, now):
+        return Next(None, RenewalReason.ENDED, f"it is to end at {minute(end_date)}")
+    if plan.reason is not RenewalReason.NOT_HEARD_OF:
+        # What is ordered stands in the issuer's list, in a freeze too.
+        plan = held(plan, newest, calendar, now=now)
+    return Next(plan.at, plan.reason, plan.detail, by)
+
+
+def _never(
+    certificate: Certificate, newest: Revision | None, approval: Approval | None, now: datetime
+) -> RenewalReason | None:
+    """Why nothing is renewed until somebody changes that."""
+    if not certificate.active:
+        return RenewalReason.NOT_ACTIVE
+    if certificate.unreadable is not None:
+        return RenewalReason.NOT_READABLE
+    unapproved = _unapproved(certificate, approval, now)
+    return unapproved or (RenewalReason.NOTHING_ISSUED if newest is None else None)
+
+
+def _needed_by(certificate: Certificate, newest: Revision | None) -> datetime | None:
+    end_date = certificate.intent.end_date
+    if newest is None or not certificate.active or (end_date is not None and end_date <= newest.not_after):
         return None
-    same = [item for item in rollout.revisions if item.announced and item.number == newest.number]
-    return min([newest, *same], key=lambda item: planned(item).at)
+    return latest(newest)
 
 
-def _minute(instant: datetime) -> str:
-    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
-
-
-def due_at(certificate: Certificate, newest: Revision | None) -> datetime | None:
-    """When renewals must look at a certificate; None where nothing is to be renewed, or the issuer works on it."""
-    if newest is None or not certificate.active or certificate.unreadable is not None:
+def _under_way(rollout: Rollout, newest: Revision) -> Planned | None:
+    """The plan of the newest revision; of one that is ordered since, when it is ordered again."""
+    certificate = rollout.certificate
+    failing = certificate.state is CertificateState.FAILING
+    if not failing and certificate.ordered <= newest.number:
+        return planned(newest)
+    number = certificate.ordered
+    if failing and certificate.next_try is None:
+        at = certificate.state_since + _GIVEN_UP_AGAIN
+        return Planned(at, RenewalReason.FAILED_BEFORE, f"the issuer gave revision {number} up; it is ordered again")
+    if not is_awaited(rollout, number, PLATFORM) or newest.variant != PLATFORM:
         return None
-    if certificate.state is CertificateState.FAILING:
-        return None if certificate.next_try is not None else certificate.state_since + _GIVEN_UP_AGAIN
-    if certificate.ordered > newest.number:
-        return None
-    return planned(newest).at
+    heard = max(filter(None, (certificate.ordered_at, certificate.next_try, certificate.state_since)))
+    least, most = _UNHEARD
+    patience = min(max((newest.not_after - newest.not_before) / _UNHEARD_PART, least), most)
+    told = f"if nothing is heard of revision {number} until then, it is announced again"
+    return Planned(heard + patience, RenewalReason.NOT_HEARD_OF, told)
+
+
+def turn_told(detail: str) -> str:
+    """Why a certificate waits for its turn, as it is stored and shown."""
+    return f"{RenewalReason.TOO_MANY}: {detail}"
+
+
+def kept_turn(certificate: Certificate, found: Next, *, now: datetime) -> tuple[datetime | None, str]:
+    """When and why, as it is stored: what is due and waits for its turn keeps that."""
+    turn = certificate.due_at
+    waits = certificate.renewal_reason.startswith(f"{RenewalReason.TOO_MANY}:")
+    if waits and turn is not None and turn > now and found.at is not None and found.at <= now:
+        return turn, certificate.renewal_reason
+    return found.at, found.why
 
 
 def decide(
-    certificate: Certificate, newest: Revision | None, approval: Approval | None, *, now: datetime, asked: bool
+    rollout: Rollout, approval: Approval | None, calendar: Calendar = OPEN, *, now: datetime, asked: bool
 ) -> Renewal:
     """Whether the next revision is ordered now; `asked`: a person requested it before it is due."""
-    reason = _obstacle(certificate, newest, approval, now=now, asked=asked)
+    certificate = rollout.certificate
+    reason = _obstacle(certificate, first_due(rollout), approval, now=now, asked=asked)
     if reason is not None:
         return Renewal(due=False, reason=reason)
     if asked:
         return Renewal(due=True, reason=RenewalReason.ASKED)
-    due = due_at(certificate, newest)
-    if due is None or now < due:
-        return Renewal(due=False, reason=RenewalReason.NOT_DUE)
-    if certificate.state is CertificateState.FAILING or newest is None:
-        return Renewal(due=True, reason=RenewalReason.FAILED_BEFORE)
-    plan = planned(newest)
-    return Renewal(due=True, reason=plan.reason, detail=plan.detail if newest.window is not None else "")
+    found = next_renewal(rollout, approval, calendar, now=now)
+    if found.at is None:
+        return Renewal(due=False, reason=found.reason, detail=found.detail)
+    if now < found.at:
+        reason = found.reason if found.reason in _HOLDS else _NOT_YET.get(found.reason, RenewalReason.NOT_DUE)
+        return Renewal(due=False, reason=reason, detail=found.detail if found.reason in _HOLDS else "")
+    told = found.reason in {RenewalReason.SUGGESTED, RenewalReason.URGENT}
+    return Renewal(due=True, reason=found.reason, detail=found.detail if told else "")
 
 
 def _obstacle(
@@ -164,7 +167,8 @@ def _obstacle(
         return None
     if newest is None:
         return RenewalReason.NOTHING_ISSUED
-    return RenewalReason.IN_PROGRESS if certificate.ordered > newest.number else None
+    # By the calendar, what nothing is heard of is announced again.
+    return RenewalReason.IN_PROGRESS if asked and certificate.ordered > newest.number else None
 
 
 def _unapproved(certificate: Certificate, approval: Approval | None, now: datetime) -> RenewalReason | None:
@@ -191,14 +195,15 @@ def order(
     traceparent: str | None,
     now: datetime,
 ) -> Change:
-    """The next revision, or once more the one that failed, under its own number; `traceparent` names its trace."""
-    certificate = rollout.certificate
+    """The next revision, or once more the one that is ordered, under its number; `traceparent` names its trace."""
+    certificate, newest = rollout.certificate, rollout.newest
     failing = certificate.state is CertificateState.FAILING
-    number = certificate.ordered if failing else certificate.ordered + 1
-    certificate = replace(certificate, ordered=number, traceparent=traceparent)
-    state = follow(certificate.state, Trigger.RENEWAL_ORDERED)
+    again = failing or (newest is not None and certificate.ordered > newest.number)
+    number = certificate.ordered if again else certificate.ordered + 1
     why = f"revision {number} ordered: {reason}"
-    certificate = certificate.moved(state, why, now)
+    certificate = replace(certificate, ordered=number, ordered_at=now, traceparent=traceparent)
+    if reason != RenewalReason.NOT_HEARD_OF:
+        certificate = certificate.moved(follow(certificate.state, Trigger.RENEWAL_ORDERED), why, now)
     ordered = order_revision(rollout.with_certificate(certificate), approval, number, sites, now=now)
     due: CertificateRenewalDue | CertificateRenewalDueForCsr
     if ordered.order is not None:

@@ -14,9 +14,12 @@ from registry.domain.certificate import Certificate
 from registry.domain.change import Announced, Change
 from registry.domain.deployment import Deployment
 from registry.domain.health import assess
-from registry.domain.renewal import due_at, first_due
+from registry.domain.holding import calendar_for
+from registry.domain.present_cas import with_present_cas
+from registry.domain.renewal import kept_turn, next_renewal
 from registry.domain.rollout import Rollout
 from registry.domain.signing import WantedCsr
+from registry.handlers.policies import Policies
 
 __all__ = ["Changes", "again_if_changed"]
 
@@ -49,8 +52,9 @@ async def again_if_changed(
 class Changes:
     """Saves what a decision changes, and judges conditions and health by what is there then."""
 
-    def __init__(self, *, outbox: Outbox, clock: Clock) -> None:
+    def __init__(self, *, outbox: Outbox, policies: Policies, clock: Clock) -> None:
         self._outbox = outbox
+        self._policies = policies
         self._clock = clock
 
     def save(self, transaction: Transaction, rollout: Rollout, change: Change) -> Certificate:
@@ -83,21 +87,27 @@ class Changes:
         return self.judge_all(transaction, [rollout])[0]
 
     def judge_all(self, transaction: Transaction, rollouts: Sequence[Rollout]) -> list[Certificate]:
-        """As `judge`, with two statements however many they are; in their order."""
+        """As `judge`, with three statements however many they are; in their order."""
         workers, now = transaction.probe_workers.all(), self._clock()
-        hashes = transaction.approvals.hashes(rollout.certificate.approval_id for rollout in rollouts)
+        approvals = transaction.approvals.many(rollout.certificate.approval_id for rollout in rollouts)
+        policy = self._policies.document(transaction)
         judged = []
         for rollout in rollouts:
             certificate = rollout.certificate
-            approved = hashes.get(certificate.approval_id) == certificate.spec_hash
+            approval = with_present_cas(approvals.get(certificate.approval_id), certificate.intent, policy)
+            approved = approval is not None and approval.spec_hash == certificate.spec_hash
             found = assess(rollout, workers, approved=approved, now=now)
+            following = next_renewal(rollout, approval, calendar_for(policy, rollout), now=now)
+            due_at, renewal_reason = kept_turn(certificate, following, now=now)
             judged.append(
                 replace(
                     certificate,
                     health=found.health,
                     health_reason=found.reason,
                     conditions=found.conditions,
-                    due_at=due_at(certificate, first_due(rollout)),
+                    due_at=due_at,
+                    renewal_reason=renewal_reason,
+                    renew_by=following.by,
                     served_until=rollout.served_until,
                     ca=shown.ca if (shown := rollout.shown) else "",
                     overview=rollout.overview(),

@@ -51,6 +51,11 @@ class Policies:
                 return None
         return self._read
 
+    def document(self, transaction: Transaction) -> Policy | None:
+        """The policy that holds, without its digest."""
+        present = self.present(transaction)
+        return present[1] if present is not None else None
+
     async def load(self) -> None:
         """Read the file, at the start.
 

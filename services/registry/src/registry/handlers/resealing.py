@@ -17,8 +17,9 @@ from certkit.telemetry import current_traceparent
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.domain.errors import NotFoundError
-from registry.domain.renewal import RenewalReason, order
+from registry.domain.planning import RenewalReason
 from registry.domain.renewal import decide as decide_renewal
+from registry.domain.renewal import order
 from registry.domain.resealing import Resealing as Decision
 from registry.domain.resealing import Standing, accept_resealed, decide, wanted_reseals
 from registry.domain.site import ServiceSeen
@@ -138,7 +139,7 @@ class Resealing:
         if not decision.new_revision:
             return False
         approval = transaction.approvals.get(rollout.certificate.approval_id)
-        renewal = decide_renewal(rollout.certificate, rollout.newest, approval, now=now, asked=True)
+        renewal = decide_renewal(rollout, approval, now=now, asked=True)
         log.info("reseal_by_revision", certificate=rollout.certificate.name, reason=decision.reason, due=renewal.due)
         if not renewal.due or approval is None:
             return False

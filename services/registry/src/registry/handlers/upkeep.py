@@ -23,11 +23,17 @@ class Upkeep:
         self._clock = clock
 
     async def prune(self) -> None:
-        """Forget, in short transactions, which events were handled long ago, and which pages were open."""
+        """Forget, in short transactions, which events were handled and which renewals ordered long ago, and which
+        pages were open.
+        """
         before, gone = self._clock() - _REMEMBERED, 0
 
         def work(transaction: Transaction) -> int:
-            return transaction.inbox.prune(before, _BATCH) + transaction.tokens.prune_sessions(before, _BATCH)
+            return (
+                transaction.inbox.prune(before, _BATCH)
+                + transaction.tokens.prune_sessions(before, _BATCH)
+                + transaction.renewals.prune(before, _BATCH)
+            )
 
         while (pruned := await self._store.write(work)) > 0:
             gone += pruned

@@ -25,7 +25,6 @@ from certcore.identities import HUB
 from certcore.policy.quorum import Approver, missing
 from certcore.policy.verdict import NeededView
 from certcore.review import ReviewedSecret, SiteReview
-from registry.domain import renewal
 from registry.domain.alert import AlertRecord
 from registry.domain.certificate import Approval, Certificate, Request
 from registry.domain.endpoint import Endpoint, ProbeWorker, looked_at
@@ -50,8 +49,6 @@ __all__ = [
 def certificate_view(rollout: Rollout, approval: Approval | None, workers: Sequence[ProbeWorker]) -> CertificateView:
     certificate, shown = rollout.certificate, rollout.shown
     intent = certificate.intent
-    next_due = renewal.first_due(rollout) if certificate.active else None
-    plan = renewal.planned(next_due) if next_due else None
     return CertificateView(
         id=certificate.id,
         name=certificate.name,
@@ -76,8 +73,8 @@ def certificate_view(rollout: Rollout, approval: Approval | None, workers: Seque
         approval_ends_at=approval.ends_at if approval else None,
         policy_digest=approval.policy_digest if approval else "",
         end_date=intent.end_date,
-        renew_at=plan.at if plan else None,
-        renewal_reason=plan.detail if plan else "",
+        renew_at=certificate.due_at,
+        renewal_reason=certificate.renewal_reason,
         next_try=certificate.next_try,
         trace_id=certificate.traceparent.split("-")[1] if certificate.traceparent else None,
         revision=_revision_view(shown) if shown else None,
@@ -171,6 +168,8 @@ def certificate_summary(certificate: Certificate) -> CertificateSummary:
         served_until=certificate.served_until,
         ca=certificate.ca or None,
         key_algorithm=certificate.intent.key_algorithm,
+        renew_at=certificate.due_at,
+        renewal_reason=certificate.renewal_reason,
     )
 
 

@@ -22,6 +22,7 @@ from registry.adapters.store.inbox import Inbox
 from registry.adapters.store.listing import Listing
 from registry.adapters.store.placements import Placements
 from registry.adapters.store.policies import Policies
+from registry.adapters.store.renewals import Renewals
 from registry.adapters.store.requests import Requests
 from registry.adapters.store.reseals import Reseals
 from registry.adapters.store.reviews import Reviews
@@ -82,6 +83,7 @@ class Transaction:
         self._connection = connection
         self.certificates = Certificates(connection)
         self.listing = Listing(connection)
+        self.renewals = Renewals(connection)
         self.requests = Requests(connection)
         self.approvals = Approvals(connection)
         self.votes = Votes(connection)

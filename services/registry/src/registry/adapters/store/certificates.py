@@ -13,9 +13,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
-    literal,
     select,
-    tuple_,
     update,
 )
 
@@ -23,7 +21,6 @@ from certcore.api import CertificateState
 from certcore.conditions import Condition, Health
 from certcore.intent import Intent
 from certcore.placements import Action
-from certkit.database import UtcDateTime
 from certkit.prepared import Prepared
 from registry.adapters import tables
 from registry.adapters.store.facts import NEVER, put_facts
@@ -126,16 +123,6 @@ class Certificates:
             query = query.where(row.c.health == health.value)
         return list((self._connection.execute(query)).scalars())
 
-    def due(self, *, now: datetime, after: tuple[datetime, str] | None, limit: int) -> list[tuple[datetime, str]]:
-        """When and which, longest due first, those that come after one."""
-        row = tables.certificate
-        place = (row.c.due_at, row.c.id)
-        query = select(*place).where(row.c.due_at <= now).order_by(*place)
-        if after is not None:
-            since, certificate_id = after
-            query = query.where(tuple_(*place) > tuple_(literal(since, UtcDateTime), certificate_id))
-        return [(found.due_at, found.id) for found in self._connection.execute(query.limit(limit))]
-
     def marks(self, *, among: Subquery | None = None, after: str, limit: int) -> list[Mark]:
         """By id, those after an id; `among` has the ids of those that are meant."""
         query = _MARKS if among is None else _MARKS.where(_ROW.c.id.in_(select(among.c.id)))
@@ -224,6 +211,10 @@ def _values(certificate: Certificate) -> dict[str, Any]:
         "health_reason": certificate.health_reason,
         "conditions": [condition.model_dump(mode="json") for condition in certificate.conditions],
         "due_at": certificate.due_at,
+        "renews_at": certificate.due_at or NEVER,
+        "renewal_reason": certificate.renewal_reason,
+        "renew_by": certificate.renew_by,
+        "ordered_at": certificate.ordered_at,
         "served_until": certificate.served_until or NEVER,
         "ca": certificate.ca,
         "shown_revision": certificate.overview.revision,
@@ -262,6 +253,9 @@ def _certificate(row: Any, conditions: Any) -> Certificate:
         health_reason=row.health_reason if unreadable is None else unreadable,
         conditions=_conditions(conditions),
         due_at=row.due_at,
+        renewal_reason=row.renewal_reason,
+        renew_by=row.renew_by,
+        ordered_at=row.ordered_at,
         served_until=row.served_until if row.served_until < NEVER else None,
         ca=row.ca,
         overview=Overview(

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select
 
 from certcore.certificate_list import CertificateQuery
+from certkit.database import UtcDateTime
 from registry.adapters import tables
+from registry.adapters.store.facts import NEVER
 from registry.domain.facts import FactKind
 
 __all__ = ["Condition", "conditions_of"]
@@ -40,7 +42,18 @@ class Condition:
 
 def conditions_of(query: CertificateQuery, owner: str | None) -> list[Condition]:
     """All but the first and last instant; `owner` is whose rows are listed."""
-    return [*_of_columns(query, owner), *_of_facts(query), *_of_leaves(query)]
+    return [*_of_columns(query, owner), *_of_facts(query), *_of_leaves(query), *_of_renewals(query)]
+
+
+def _of_renewals(query: CertificateQuery) -> Iterator[Condition]:
+    if query.renews_before is not None:
+        until = literal(query.renews_before, UtcDateTime)
+        yield Condition(
+            # No index fits an instant that is put together.
+            test=lambda _: func.coalesce(_ROW.c.renews_at, literal(NEVER, UtcDateTime)) <= until,
+            found=select(_ROW.c.name).where(_ROW.c.renews_at <= until),
+            in_order=False,
+        )
 
 
 def _of_columns(query: CertificateQuery, owner: str | None) -> Iterator[Condition]:

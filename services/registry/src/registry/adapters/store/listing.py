@@ -35,7 +35,6 @@ _ROW: Final = tables.certificate
 _FACT: Final = tables.certificate_fact
 _SHOWN: Final = (
     _ROW.c.name,
-    _ROW.c.served_until,
     _ROW.c.id,
     _ROW.c.version,
     select(tables.epoch.c.number).scalar_subquery(),
@@ -56,11 +55,21 @@ _KINDS: Final = {
 }
 
 
+_INSTANTS: Final = {
+    Order.EXPIRES: _ROW.c.served_until,
+    Order.EXPIRES_DOWN: _ROW.c.served_until,
+    Order.RENEWS: _ROW.c.renews_at,
+    Order.RENEWS_DOWN: _ROW.c.renews_at,
+}
+"""By what else than names the list is ordered."""
+_DOWN: Final = frozenset({Order.NAME_DOWN, Order.EXPIRES_DOWN, Order.RENEWS_DOWN})
+
+
 class Place(NamedTuple):
-    """Where in a list a certificate stands: its name, and when what is served of it ends."""
+    """Where in a list a certificate stands: its name, and the instant by which the list is ordered."""
 
     name: str
-    served_until: datetime
+    instant: datetime
 
 
 class Listed(NamedTuple):
@@ -95,8 +104,10 @@ class Listing:
     ) -> list[Listed]:
         """In the order of the query, those after a place; `owner` is whose are listed, None for all."""
         by_end = query.sort in {Order.EXPIRES, Order.EXPIRES_DOWN}
-        plan = self._plan(query, owner, by_end=by_end)
-        found, name = _rows(plan, sort=by_end)
+        instant = _INSTANTS.get(query.sort)
+        plan = self._plan(query, owner, by_end=by_end, by_instant=instant is not None)
+        found, name = _rows(plan, sort=instant is not None)
+        found = found.add_columns(_ROW.c.served_until if instant is None else instant)
         if by_end:
             found = found.where(*_within(query, _ROW.c.served_until))
             if plan.first is None and owner is not None:
@@ -104,7 +115,7 @@ class Listing:
         rows = self._connection.execute(_ordered(found, name, query.sort, after).limit(limit))
         return [
             Listed(Place(name, end), certificate_id, version, epoch)
-            for name, end, certificate_id, version, epoch in rows
+            for name, certificate_id, version, epoch, end in rows
         ]
 
     def counts(self, query: CertificateQuery, *, owner: str | None = None) -> dict[str, FacetCounts]:
@@ -170,14 +181,22 @@ class Listing:
         )
         return _counter(self._connection.execute(query))
 
-    def _plan(self, query: CertificateQuery, owner: str | None, *, by_end: bool, always: bool = False) -> _Plan:
+    def _plan(
+        self,
+        query: CertificateQuery,
+        owner: str | None,
+        *,
+        by_end: bool,
+        by_instant: bool = False,
+        always: bool = False,
+    ) -> _Plan:
         """With `always` the condition that finds fewest is the first, however many that are."""
         conditions = _conditions(query, owner, by_end=by_end)
         if not conditions:
             return _Plan(None, ())
         only = conditions[0] if len(conditions) == 1 else None
         if only is not None and not always:
-            if only.in_order and not by_end:
+            if only.in_order and not by_instant:
                 return _Plan(only, ())
             if by_end and owner is not None and query.state is None and query.health is None:
                 # An index has an owner's in this order.
@@ -185,7 +204,7 @@ class Listing:
         sizes = self._sizes(conditions)
         if min(sizes) <= self._few or always:
             return _led_by(conditions, sizes.index(min(sizes)))
-        in_order = [number for number, condition in enumerate(conditions) if condition.in_order and not by_end]
+        in_order = [number for number, condition in enumerate(conditions) if condition.in_order and not by_instant]
         return _led_by(conditions, in_order[0]) if in_order else _Plan(None, tuple(conditions))
 
     def _sizes(self, conditions: Sequence[Condition]) -> list[int]:
@@ -243,25 +262,17 @@ def _rows(plan: _Plan, *, sort: bool) -> tuple[Select[Any], ColumnElement[str]]:
 
 
 def _ordered(found: Select[Any], name: ColumnElement[str], order: Order, after: Place | None) -> Select[Any]:
-    end = _ROW.c.served_until
-    match order:
-        case Order.EXPIRES:
-            later = (
-                tuple_(end, name) > tuple_(literal(after.served_until, UtcDateTime), after.name) if after else None
-            )
-            found = found.order_by(end, name)
-        case Order.EXPIRES_DOWN:
-            later = (
-                tuple_(end, name) < tuple_(literal(after.served_until, UtcDateTime), after.name) if after else None
-            )
-            found = found.order_by(end.desc(), name.desc())
-        case Order.NAME_DOWN:
-            later = name < after.name if after else None
-            found = found.order_by(name.desc())
-        case Order.NAME:
-            later = name > after.name if after else None
-            found = found.order_by(name)
-    return found if later is None else found.where(later)
+    instant = _INSTANTS.get(order)
+    columns = (name,) if instant is None else (instant, name)
+    down = order in _DOWN
+    found = found.order_by(*(column.desc() if down else column for column in columns))
+    if after is None:
+        return found
+    place = tuple_(*columns)
+    there = (
+        tuple_(after.name) if instant is None else tuple_(literal(after.instant, UtcDateTime), literal(after.name))
+    )
+    return found.where(place < there if down else place > there)
 
 
 def _counter(rows: Iterable[Any]) -> Counter[str]:

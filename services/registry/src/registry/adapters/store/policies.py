@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from certkit.prepared import Prepared
 from registry.adapters import tables
@@ -12,6 +12,8 @@ __all__ = ["Policies"]
 
 _ROW: Final = tables.policy
 _NEWEST: Final = Prepared(select(_ROW.c.digest).order_by(_ROW.c.sequence.desc()).limit(1))
+
+_PLANNED: Final = Prepared(select(_ROW.c.sequence, _ROW.c.planned_at).order_by(_ROW.c.sequence.desc()).limit(1))
 
 
 class Policies:
@@ -30,3 +32,12 @@ class Policies:
     def keep(self, digest: str, document: str, *, now: datetime) -> None:
         """From now on this one holds."""
         self._connection.execute(insert(_ROW).values(digest=digest, document=document, kept_at=now))
+
+    def unplanned(self) -> int | None:
+        """The policy that holds, by its sequence, where not every renewal is planned by it yet; else None."""
+        found = next(iter(_PLANNED.rows(self._connection, {})), None)
+        return found.sequence if found is not None and found.planned_at is None else None
+
+    def planned(self, sequence: int, now: datetime) -> None:
+        """Every renewal is planned by this one."""
+        self._connection.execute(update(_ROW).where(_ROW.c.sequence == sequence).values(planned_at=now))

@@ -16,7 +16,7 @@ from sqlalchemy import (
     false,
 )
 
-from certkit.database import StoredJson, UtcDateTime
+from certkit.database import SEQUENCE, StoredJson, UtcDateTime
 from registry.adapters.tables.schema import ID, WORD, metadata
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "bundle",
     "certificate",
     "certificate_fact",
+    "ordered_renewal",
     "reported_revision",
     "request",
     "revision",
@@ -54,6 +55,11 @@ certificate: Final = Table(
     Column("health_reason", Text, nullable=False),
     Column("conditions", StoredJson, nullable=False),
     Column("due_at", UtcDateTime),
+    # Of the lists: far in the future where nothing is due.
+    Column("renews_at", UtcDateTime, nullable=False, server_default="9999-12-31 00:00:00.000000"),
+    Column("renewal_reason", Text, nullable=False, server_default=""),
+    Column("renew_by", UtcDateTime, index=True),
+    Column("ordered_at", UtcDateTime),
     # Of the lists: far in the future while nothing is served.
     Column("served_until", UtcDateTime, nullable=False, server_default="9999-12-31 00:00:00.000000"),
     Column("ca", String(63), nullable=False, server_default=""),
@@ -80,6 +86,19 @@ certificate: Final = Table(
     Index("ix_certificate_key_algorithm_name", "key_algorithm", "name"),
     Index("ix_certificate_served_until_name", "served_until", "name"),
     Index("ix_certificate_owner_served_until_name", "owner", "served_until", "name"),
+    Index("ix_certificate_renews_at_name", "renews_at", "name"),
+)
+
+ordered_renewal: Final = Table(
+    "ordered_renewal",
+    metadata,
+    # Of two days: how many there were lately.
+    Column("sequence", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("owner", String(63), nullable=False),
+    Column("ordered_at", UtcDateTime, nullable=False),
+    Column("by_hand", Boolean, nullable=False),
+    Index("ix_ordered_renewal_ordered_at_owner", "ordered_at", "owner"),
+    Index("ix_ordered_renewal_owner_by_hand_ordered_at", "owner", "by_hand", "ordered_at"),
 )
 
 certificate_fact: Final = Table(

@@ -17,6 +17,8 @@ policy: Final = Table(
     Column("digest", String(80), nullable=False),
     Column("document", Text, nullable=False),
     Column("kept_at", UtcDateTime, nullable=False),
+    # Since when every certificate's next renewal is planned by it.
+    Column("planned_at", UtcDateTime),
 )
 
 vote: Final = Table(

@@ -10,7 +10,7 @@ from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.adapters.store.facts import NEVER
 from registry.adapters.store.listing import Place
-from registry.domain.access import Principal, owner_listed, sees
+from registry.domain.access import Principal, owner_listed, require, sees
 from registry.domain.certificate import Certificate
 from registry.domain.errors import NotFoundError
 from registry.handlers.certificate_list import list_page
@@ -85,12 +85,21 @@ def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIR
         return Response(body, media_type="application/json", headers=headers)
 
     @router.post("/{name}/renew", status_code=status.HTTP_202_ACCEPTED)
-    async def renew(name: str, caller: Requester) -> RenewalAnswer:
+    async def renew(
+        name: str,
+        caller: Requester,
+        *,
+        even_in_freeze: Annotated[
+            bool, Query(description="Also where a freeze of the policy holds it; for operators.")
+        ] = False,
+    ) -> RenewalAnswer:
         """Order the next revision now. One that is being issued already is answered as such."""
+        if even_in_freeze:
+            require(caller, Role.OPERATOR)
         found = await store.read(lambda transaction: _visible(transaction, name, caller))
         if found.owner != caller.owner and Role.OPERATOR not in caller.roles:
             raise NotFoundError(f"there is no certificate {name}")
-        certificate, decision = await renewals.renew_now(name, person=caller.subject)
+        certificate, decision = await renewals.renew_now(name, person=caller.subject, even_in_freeze=even_in_freeze)
         bell.ring()
         return RenewalAnswer(
             certificate_id=certificate.id,
@@ -114,7 +123,7 @@ def cursor_at(order: Order, place: Place) -> str:
     """A cursor of the list in this order."""
     if order in {Order.NAME, Order.NAME_DOWN}:
         return cursor_of(_list_in(order), place.name)
-    return cursor_of(_list_in(order), place.name, place.served_until.isoformat())
+    return cursor_of(_list_in(order), place.name, place.instant.isoformat())
 
 
 def read_place(order: Order, cursor: str | None) -> Place | None:
