@@ -63,9 +63,9 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
 
         def work(transaction: Transaction) -> dict[str, object]:
             found, further = certificates_on_page(
-                transaction, shown.query, owner=listed, after=shown.after, limit=_SHOWN
+                transaction, shown.query, owners=listed, after=shown.after, limit=_SHOWN
             )
-            waiting = transaction.requests.page(limit=_WAITING_SHOWN, owner=visible, state=RequestState.WAITING)
+            waiting = transaction.requests.page(limit=_WAITING_SHOWN, owners=visible, state=RequestState.WAITING)
             asked = {
                 item.id: item for item in transaction.certificates.many({item.certificate_id for item in waiting})
             }
@@ -73,10 +73,10 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
             workers = transaction.probe_workers.all()
             sites, seen = transaction.sites.all(), transaction.services.all()
             counts = transaction.placements.counts()
-            alerts = transaction.alerts.page(limit=_ALERTS_SHOWN, owner=visible, is_open=True)
+            alerts = transaction.alerts.page(limit=_ALERTS_SHOWN, owners=visible, is_open=True)
             return {
                 "alerts": [alert_view(record) for record in alerts],
-                "alert_count": transaction.alerts.count_open(owner=visible),
+                "alert_count": transaction.alerts.count_open(owners=visible),
                 "certificates": [
                     certificate_view(rollout, None, workers) for rollout in transaction.rollouts.many(found)
                 ],
