@@ -77,6 +77,7 @@ MAY_CALL: dict[tuple[str, str], Door] = {
     ("GET", "/v1/events"): Door(LOOKING),
     ("POST", "/v1/events/replay"): Door({Role.OPERATOR}),
     ("POST", "/v1/sign-in-codes"): Door({Role.OPERATOR}),
+    ("GET", "/v1/whoami"): Door(EVERYBODY),
 }
 OF_A_TEAM = [route for route, door in MAY_CALL.items() if door.foreign is not None]
 OPEN_TO_ALL = {"/openapi.json", "/healthz", "/readyz", "/metrics", "/assets/page.css", "/assets/page.js"}
@@ -250,7 +251,9 @@ async def test_a_token_without_roles_opens_nothing(registry: RunningRegistry, me
     powerless = await registry.person("powerless")
     response = await Route(method, template).call(powerless)
     own = MAY_CALL[method, template].own
-    if (method, template) == ("GET", "/v1/tokens"):
+    if template == "/v1/whoami":
+        assert response.json()["roles"] == []
+    elif (method, template) == ("GET", "/v1/tokens"):
         assert {item["subject"] for item in response.json()["items"]} == {"powerless"}
     else:
         status_of(response, 404 if own is None or own == EVERYBODY else 403)

@@ -44,6 +44,7 @@ from registry.handlers.reports.observations import ObservationReports
 from registry.handlers.reports.once import Once
 from registry.handlers.reports.revisions import RevisionReports
 from registry.handlers.requests import Requests
+from registry.handlers.rights import Rights
 from tests.authority import Authority, Issued
 from tests.policies import open_policy
 
@@ -54,6 +55,7 @@ __all__ = [
     "MIGRATIONS",
     "NOON",
     "PLACES",
+    "PROVIDER",
     "SPEC",
     "Report",
     "World",
@@ -63,6 +65,7 @@ __all__ = [
 ]
 
 MIGRATIONS: Final = Path(adapters.__path__[0]).parent / "migrations"
+PROVIDER: Final = "https://id.example.test"
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOST: Final = "app.internal.example.test"
 KINDS: Final = TargetKinds([FILES, HAPROXY, KUBERNETES])
@@ -128,8 +131,9 @@ class World:
             new_id=self.new_id,
             tracer=tracer,
             door=self.door,
-            policies=Policies(store=self.store, clock=self.clock, file=None),
+            policies=(policies := Policies(store=self.store, clock=self.clock, file=None)),
         )
+        self.rights = Rights(policies=policies, issuer=PROVIDER)
         self.renewals = Renewals(store=self.store, changes=self.changes, bell=bell, clock=self.clock, tracer=tracer)
         self.health = HealthSweep(store=self.store, changes=self.changes, bell=bell, clock=self.clock)
         self.levels = Deployments(changes=self.changes)

@@ -39,7 +39,6 @@ from registry.adapters.outbox import SOURCE, Bell, Outbox
 from registry.adapters.policy_file import PolicyFile
 from registry.adapters.relay import Relay
 from registry.adapters.store import Store
-from registry.domain.alarm import Patience
 from registry.handlers.alarms import Alarms
 from registry.handlers.anchoring import Anchoring
 from registry.handlers.approval_watch import ApprovalWatch
@@ -70,6 +69,7 @@ from registry.handlers.http.reseals_api import reseals_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
 from registry.handlers.http.tokens_api import tokens_router
+from registry.handlers.http.whoami_api import whoami_router
 from registry.handlers.intake import Intake
 from registry.handlers.last_values import LastValues
 from registry.handlers.logins import Logins
@@ -87,12 +87,14 @@ from registry.handlers.requests import Requests
 from registry.handlers.resealing import Resealing
 from registry.handlers.restoration import Restoration
 from registry.handlers.reviews import Reviews
+from registry.handlers.rights import Rights
 from registry.handlers.stream_watch import StreamWatch
 from registry.handlers.tokens import Tokens
 from registry.handlers.upkeep import Upkeep
 from registry.handlers.watch import Watch
 from registry.handlers.web.page import page_router
 from registry.settings import Settings
+from registry.single_sign_on import CALLBACK, single_sign_on
 
 __all__ = ["MIGRATIONS", "create_app"]
 
@@ -107,7 +109,9 @@ _UPKEEP_S: Final = 3600.0
 _CHALLENGES_EVERY_S: Final = 15.0
 _STREAMS_EVERY_S: Final = 15.0
 _POLICY_EVERY_S: Final = 15.0
-_UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/list", "/sign-in"})
+_UNTRACED: Final = frozenset(
+    {"/healthz", "/readyz", "/metrics", "/list", "/sign-in", "/login", CALLBACK, "/oidc/session"}
+)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -119,7 +123,7 @@ def create_app(settings: Settings) -> FastAPI:
     broker = make_broker(settings.bus, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=metrics)
     jetstream, changes = JetStream(broker=broker), Changes(outbox=outbox, clock=system_clock)
     door = RequestDoor(load_target_kinds())
-    policies = _policies(settings, store, door.kinds)
+    policies, signing_on = _policies(settings, store, door.kinds), single_sign_on(settings, store, system_clock)
     requests = Requests(
         store=store,
         changes=changes,
@@ -151,7 +155,7 @@ def create_app(settings: Settings) -> FastAPI:
         bus=BusWatch(broker),
         standstill=standstill,
         clock=system_clock,
-        patience=_patience(settings),
+        patience=settings.patience,
     )
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
@@ -200,6 +204,7 @@ def create_app(settings: Settings) -> FastAPI:
         ("streams", _STREAMS_EVERY_S, Streams(broker=broker, metrics=metrics).look),
         ("anchor", settings.anchor_every_s, anchoring.anchor),
         ("watch", settings.watch_every_s, watch.look),
+        *signing_on.rounds,
     ):
         background.add_round(name, every_s, work)
     readiness = service_readiness(
@@ -208,7 +213,7 @@ def create_app(settings: Settings) -> FastAPI:
         background=background,
         metrics=metrics,
         clock=system_clock,
-        checks=[discovery.findings, relay.findings, restoration.findings, policies.findings],
+        checks=[discovery.findings, relay.findings, restoration.findings, policies.findings, *signing_on.checks],
         folders=[settings.state_folder, folder_of(settings.database_url)],
         listener=watch,
     )
@@ -236,7 +241,12 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     app = _fastapi(lifespan, telemetry, leave=bell.silence)
-    app.state.authenticator = authenticator = Authenticator(store=store, clock=system_clock, logins=logins)
+    app.state.authenticator = authenticator = Authenticator(
+        store=store,
+        clock=system_clock,
+        logins=logins,
+        rights=Rights(policies=policies, issuer=settings.oidc_issuer),
+    )
     app.state.gave_up = lambda: background.gave_up
     routers = (
         requests_router(store=store, requests=requests, door=door, bell=bell),
@@ -269,7 +279,11 @@ def create_app(settings: Settings) -> FastAPI:
             authenticator=authenticator,
             clock=system_clock,
         ),
-        page_router(store=store, authenticator=authenticator, clock=system_clock),
+        whoami_router(store=store),
+        page_router(
+            store=store, authenticator=authenticator, clock=system_clock, provider=signing_on.sign_on is not None
+        ),
+        *signing_on.routers(authenticator),
     )
     return _with_routes(app, routers, health_routes(readiness=readiness, metrics=metrics))
 
@@ -301,7 +315,7 @@ def _fastapi(
             "operation_spans": False,
             "metrics": False,
             "logs": False,
-            # Health and the page's own look-ups only make noise; a sign-in's URL holds its code.
+            # Health and the page's own look-ups only make noise; what signs in holds codes.
             "exclude": lambda scope: scope.get("path", "") in _UNTRACED,
         },
     )
@@ -374,14 +388,6 @@ def _reports(once: Once, changes: Changes, sites: SiteReports) -> dict[type[Even
 def _policies(settings: Settings, store: Store, kinds: TargetKinds) -> Policies:
     file = PolicyFile(settings.policy_file, kinds) if settings.policy_file is not None else None
     return Policies(store=store, clock=system_clock, file=file)
-
-
-def _patience(settings: Settings) -> Patience:
-    return Patience(
-        silent=timedelta(seconds=settings.silent_after_s),
-        not_ready=timedelta(seconds=settings.not_ready_after_s),
-        stood_still=timedelta(seconds=settings.stood_still_after_s),
-    )
 
 
 def _new_id() -> str:

@@ -21,6 +21,9 @@ __all__ = [
     "Party",
     "Principal",
     "Refusal",
+    "acts_for",
+    "approves_for",
+    "belongs_to",
     "check_reporter",
     "is_own_token",
     "is_reserved",
@@ -28,9 +31,6 @@ __all__ = [
     "may_revoke",
     "owner_for",
     "owner_listed",
-    "acts_for",
-    "approves_for",
-    "belongs_to",
     "require",
     "require_everywhere",
     "require_person",
@@ -290,7 +290,7 @@ def owner_for(spec: CertificateSpec, principal: Principal) -> str:
 def _asks_for(principal: Principal) -> frozenset[str]:
     if principal.held is None:
         return frozenset({principal.owner})
-    return frozenset(held.team for held in principal.held if held.role == Role.REQUESTER and held.team is not None)
+    return frozenset(held.team for held in principal.held if held.role == "requester" and held.team is not None)
 
 
 def check_reporter(who: Reporter, expected: Reporter) -> None:

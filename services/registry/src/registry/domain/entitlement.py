@@ -23,7 +23,7 @@ def entitled(person: Principal, policy: Policy | None) -> Principal:
         held = roles_held(policy.roles, groups | named)
         teams = frozenset(
             name for name, team in policy.teams.items() if not (groups | named).isdisjoint(team.groups)
-        ) | {item.team for item in held if item.role == Role.REQUESTER and item.team is not None}
+        ) | {item.team for item in held if item.role == "requester" and item.team is not None}
     if person.kind is TokenKind.SESSION:
         held = _only_looking(held)
     return replace(
@@ -38,4 +38,4 @@ def entitled(person: Principal, policy: Policy | None) -> Principal:
 def _only_looking(held: frozenset[HeldRole]) -> frozenset[HeldRole]:
     """An open page looks, and shows what its person's roles let them see."""
     seen = {HeldRole("viewer", item.team) for item in held if item.role in LOOKING}
-    return frozenset(seen | {item for item in held if item.role == Role.AUDITOR})
+    return frozenset(seen | {item for item in held if item.role == "auditor"})

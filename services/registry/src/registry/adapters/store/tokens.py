@@ -131,7 +131,7 @@ class Tokens:
         """
         also = self._told({subject}).also - {subject}
         found: set[str] = set()
-        asked = {subject, *also}
+        asked = frozenset({subject, *also})
         while asked:
             told = self._told(asked)
             # Whoever made one may have made it under another name.

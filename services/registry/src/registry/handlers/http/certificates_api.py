@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Query, Request, Response, status
 from pydantic import Field
 
-from certcore.api import CertificateSummary, CertificateView, Page, RenewalAnswer, Role
+from certcore.api import CertificateSummary, CertificateView, Page, RenewalAnswer
 from certcore.certificate_list import CertificateQuery, Order
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction

@@ -14,18 +14,16 @@ from certcore.conditions import Health
 from certcore.identities import HUB
 from certcore.tokens import SignInCode
 from registry.adapters.store import Store, Transaction
-from registry.domain.access import Principal, owner_listed
+from registry.domain.access import LOCAL, LOOKING, Principal, owner_listed, require
 from registry.handlers.certificate_list import certificates_on_page
 from registry.handlers.http.auth import SESSION_COOKIE, Authenticator, Operator, Viewer
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.views import alert_view, certificate_view, request_view, service_views, site_view
+from registry.handlers.web.headers import page_headers
 from registry.handlers.web.listed import Shown
 
 __all__ = ["page_router"]
 
-_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'"
-)
 _ORDERS = {Order.NAME: "by name", Order.EXPIRES: "by the end of what is served"}
 _FOLDER = Path(__file__).parent
 _SHOWN = 50
@@ -35,7 +33,8 @@ _ALERTS_SHOWN = 20
 _CHOICES = {"states": tuple(CertificateState), "healths": tuple(Health), "orders": _ORDERS}
 
 
-def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> APIRouter:
+def page_router(*, store: Store, authenticator: Authenticator, clock: Clock, provider: bool) -> APIRouter:
+    """`provider` tells whether people can sign in by one."""
     router = APIRouter()
     templates = Jinja2Templates(directory=_FOLDER / "templates")
 
@@ -44,17 +43,25 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
         try:
             caller = await authenticator.caller(request)
         except UnauthorizedError:
-            return templates.TemplateResponse(request, "sign_in.html", status_code=401, headers=_headers())
+            return templates.TemplateResponse(
+                request, "sign_in.html", {"provider": provider}, status_code=401, headers=page_headers()
+            )
+        require(caller, *LOOKING)
         return templates.TemplateResponse(
             request,
             "overview.html",
-            {"list": await _list(request, caller), "query": Shown.of(request.query_params).query, **_CHOICES},
-            headers=_headers(),
+            {
+                "list": await _list(request, caller),
+                "query": Shown.of(request.query_params).query,
+                "signed_in": caller.issuer != LOCAL,
+                **_CHOICES,
+            },
+            headers=page_headers(),
         )
 
     @router.get("/list", include_in_schema=False)
     async def live_list(request: Request, caller: Viewer) -> HTMLResponse:
-        return HTMLResponse(await _list(request, caller), headers=_headers())
+        return HTMLResponse(await _list(request, caller), headers=page_headers())
 
     async def _list(request: Request, caller: Principal) -> str:
         shown, now = Shown.of(request.query_params), clock()
@@ -99,7 +106,7 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
         kinds = {"page.css": "text/css", "page.js": "text/javascript"}
         if name not in kinds:
             return Response(status_code=404)
-        return Response((_FOLDER / "assets" / name).read_bytes(), media_type=kinds[name], headers=_headers())
+        return Response((_FOLDER / "assets" / name).read_bytes(), media_type=kinds[name], headers=page_headers())
 
     @router.post("/v1/sign-in-codes", status_code=201, tags=["page"])
     async def make_code(caller: Operator) -> SignInCode:
@@ -109,19 +116,10 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
     @router.get("/sign-in", include_in_schema=False)
     async def sign_in(request: Request, code: Annotated[str, Query()]) -> Response:
         session = await authenticator.redeem(code, request)
-        response = RedirectResponse("/", status_code=303, headers=_headers())
+        response = RedirectResponse("/", status_code=303, headers=page_headers())
         # Not over allowed plain text: browsers would not send it back.
         secure = request.url.scheme == "https"
         response.set_cookie(SESSION_COOKIE, session, httponly=True, samesite="strict", secure=secure, path="/")
         return response
 
     return router
-
-
-def _headers() -> dict[str, str]:
-    return {
-        "content-security-policy": _POLICY,
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff",
-        "cache-control": "no-store",
-    }
