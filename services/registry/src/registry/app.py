@@ -281,7 +281,7 @@ def create_app(settings: Settings) -> FastAPI:
         ),
         whoami_router(store=store),
         page_router(
-            store=store, authenticator=authenticator, clock=system_clock, provider=signing_on.sign_on is not None
+            store=store, authenticator=authenticator, clock=system_clock, provider=signing_on.sign_in is not None
         ),
         *signing_on.routers(authenticator),
     )

@@ -14,8 +14,9 @@ from registry.adapters.oidc.provider import Client, Provider
 from registry.adapters.store import Store
 from registry.domain.identity import Named
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
-from registry.handlers.sign_on import SignOn
-from registry.handlers.web.sign_on_pages import sign_on_router
+from registry.handlers.sessions import Sessions
+from registry.handlers.sign_in import SignIn
+from registry.handlers.web.sign_in_pages import sign_in_router
 from registry.settings import Settings
 
 __all__ = ["CALLBACK", "SingleSignOn", "single_sign_on"]
@@ -28,14 +29,15 @@ _LOOK_EVERY_S: Final = 60.0
 class SingleSignOn:
     """The parts that `app` hands to others: checks of readiness, rounds, and routes."""
 
-    sign_on: SignOn | None = None
+    sign_in: SignIn | None = None
+    sessions: Sessions | None = None
     checks: Sequence[Callable[[], Sequence[Finding]]] = ()
     rounds: Sequence[tuple[str, float, Callable[[], Awaitable[None]]]] = ()
 
     def routers(self, authenticator: Authenticator) -> Sequence[APIRouter]:
-        if self.sign_on is None:
+        if self.sign_in is None or self.sessions is None:
             return ()
-        return (sign_on_router(sign_on=self.sign_on, authenticator=authenticator),)
+        return (sign_in_router(sign_in=self.sign_in, sessions=self.sessions, authenticator=authenticator),)
 
 
 def single_sign_on(settings: Settings, store: Store, clock: Clock) -> SingleSignOn:
@@ -54,16 +56,19 @@ def single_sign_on(settings: Settings, store: Store, clock: Clock) -> SingleSign
         secret_file=settings.oidc_client_secret_file,
     )
     provider = Provider(client=client, clock=clock, trust=client_context(TlsFiles(ca=settings.oidc_ca_file)))
-    sign_on = SignOn(
+    sign_in = SignIn(
         provider=provider,
-        store=store,
         clock=clock,
         issuer=settings.oidc_issuer,
         client_id=settings.oidc_client_id,
         audience=settings.oidc_audience or settings.oidc_client_id,
         named=Named(settings.oidc_subject_claim, settings.oidc_groups_claim, settings.oidc_name_claim),
+    )
+    sessions = Sessions(
+        store=store,
+        clock=clock,
         lasts=timedelta(seconds=settings.oidc_session_s),
         new_token=new_token,
         hash_token=hash_token,
     )
-    return SingleSignOn(sign_on, (provider.findings,), (("oidc", _LOOK_EVERY_S, provider.look),))
+    return SingleSignOn(sign_in, sessions, (provider.findings,), (("oidc", _LOOK_EVERY_S, provider.look),))

@@ -16,16 +16,17 @@ from registry.domain.identity import Identity
 from registry.domain.login import Answer, CommandDoor, Login, words_of
 from registry.handlers.http.auth import SESSION_COOKIE, Authenticator
 from registry.handlers.http.problems import UnauthorizedError
-from registry.handlers.sign_on import SignOn
+from registry.handlers.sessions import Sessions
+from registry.handlers.sign_in import SignIn
 from registry.handlers.web.headers import page_headers
 
-__all__ = ["sign_on_router"]
+__all__ = ["sign_in_router"]
 
 _FOLDER: Final = Path(__file__).parent
 _LOGIN_LASTS_S: Final = 600
 
 
-def sign_on_router(*, sign_on: SignOn, authenticator: Authenticator) -> APIRouter:
+def sign_in_router(*, sign_in: SignIn, sessions: Sessions, authenticator: Authenticator) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     templates = Jinja2Templates(directory=_FOLDER / "templates")
 
@@ -39,7 +40,7 @@ def sign_on_router(*, sign_on: SignOn, authenticator: Authenticator) -> APIRoute
         door = CommandDoor.of(port, challenge, state)
         if door is None and (port or challenge or state):
             return _refused(request, LoginRefusedError(LoginFault.STATE, "this is no sign-in of the command"), 400)
-        login, url = await sign_on.begin(door)
+        login, url = await sign_in.begin(door)
         response = RedirectResponse(url, status_code=303, headers=page_headers())
         # Lax: the browser comes back from another site, and must show it then.
         _set(request, response, _login_cookie(request), login.kept(), samesite="lax", max_age=_LOGIN_LASTS_S)
@@ -55,7 +56,7 @@ def sign_on_router(*, sign_on: SignOn, authenticator: Authenticator) -> APIRoute
     ) -> Response:
         login = Login.read(request.cookies.get(_login_cookie(request), ""))
         try:
-            identity = await sign_on.identity(login, Answer(state, code, iss, error))
+            identity = await sign_in.identity(login, Answer(state, code, iss, error))
         except LoginRefusedError as refusal:
             await authenticator.failed(request, refusal.fault)
             response = _refused(request, refusal, 401)
@@ -66,28 +67,28 @@ def sign_on_router(*, sign_on: SignOn, authenticator: Authenticator) -> APIRoute
 
     async def _admit(request: Request, identity: Identity, door: CommandDoor | None) -> Response:
         if door is not None:
-            url, words = door.url(await sign_on.code_for(identity, door)), words_of(door.challenge)
+            url, words = door.url(await sessions.code_for(identity, door)), words_of(door.challenge)
             shown = {"url": url, "words": words, "name": identity.name}
             return templates.TemplateResponse(request, "sign_in_command.html", shown, headers=page_headers())
         # A redirect from another site would be followed without the cookie, which is for this site alone.
         response = templates.TemplateResponse(request, "signed_in.html", headers=page_headers())
-        _set(request, response, SESSION_COOKIE, await sign_on.open_page(identity), samesite="strict")
+        _set(request, response, SESSION_COOKIE, await sessions.open_page(identity), samesite="strict")
         return response
 
     @router.post("/oidc/session", status_code=status.HTTP_201_CREATED)
     async def redeem(request: Request, order: SessionOrder) -> TokenView:
         """The command's session, once, for the code that the browser brought it."""
         try:
-            return await sign_on.redeem(order.code, verifier=order.verifier)
+            return await sessions.redeem(order.code, verifier=order.verifier)
         except LoginRefusedError as refusal:
             await authenticator.failed(request, refusal.fault)
             raise UnauthorizedError(str(refusal)) from None
 
     @router.post("/logout")
     async def sign_out(request: Request) -> Response:
-        await sign_on.leave(await authenticator.page(request))
+        await sessions.leave(await authenticator.page(request))
         response = templates.TemplateResponse(
-            request, "signed_out.html", {"provider": sign_on.provider_logout()}, headers=page_headers()
+            request, "signed_out.html", {"provider": sign_in.provider_logout()}, headers=page_headers()
         )
         response.delete_cookie(SESSION_COOKIE, path="/", secure=_is_secure(request), httponly=True, samesite="strict")
         return response

@@ -1,32 +1,31 @@
-"""People sign in by their company's provider; what they get is a session of the registry's own."""
+"""Sessions of those whom the provider signed in: of a page, which only looks, and of the command."""
 
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
-from urllib.parse import urlencode
 
 import structlog
 
 from certcore.audit import Way
 from certcore.clock import Clock
 from certcore.tokens import TokenKind, TokenView
-from registry.adapters.oidc.provider import Provider
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import PAGE, Principal
-from registry.domain.id_token import Expected, LoginFault, LoginRefusedError, fault_in
-from registry.domain.identity import Identity, Named, identity_of
-from registry.domain.login import Answer, CommandDoor, Login, challenge_of, code_of
+from registry.domain.id_token import LoginFault, LoginRefusedError
+from registry.domain.identity import Identity
+from registry.domain.login import CommandDoor, challenge_of
 
-__all__ = ["SignOn"]
+__all__ = ["Sessions"]
 
 log = structlog.get_logger()
 
 _CODE: Final = timedelta(minutes=2)
+_COMMAND: Final = "command"
 
 
-class SignOn:
+class Sessions:
     """`lasts` is how long a session lasts, and so the longest that a group counts which the provider took away.
     `new_token` makes a secret, `hash_token` what is stored of it.
     """
@@ -34,68 +33,17 @@ class SignOn:
     def __init__(
         self,
         *,
-        provider: Provider,
         store: Store,
         clock: Clock,
-        issuer: str,
-        client_id: str,
-        audience: str,
-        named: Named,
         lasts: timedelta,
         new_token: Callable[[], str],
         hash_token: Callable[[str], str],
     ) -> None:
-        self._provider = provider
         self._store = store
         self._clock = clock
-        self._issuer = issuer
-        self._client_id = client_id
-        self._audience = audience
-        self._named = named
         self._lasts = lasts
         self._new_token = new_token
         self._hash = hash_token
-
-    async def begin(self, door: CommandDoor | None) -> tuple[Login, str]:
-        """A login, and where the browser is sent for it.
-
-        Raises:
-            ProviderAwayError: nothing could be read of the provider yet.
-        """
-        login = Login(secrets.token_urlsafe(32), door)
-        url = await self._provider.authorization_url(
-            state=login.state, nonce=login.nonce, challenge=challenge_of(login.verifier)
-        )
-        return login, url
-
-    async def identity(self, login: Login | None, answer: Answer) -> Identity:
-        """Who came back with this answer.
-
-        Raises:
-            LoginRefusedError: that isn't proven.
-            ProviderAwayError: the provider can't be asked now.
-        """
-        code, issuer = code_of(login, answer), answer.issuer
-        assert login is not None, "an answer is for a login"
-        metadata = await self._provider.metadata()
-        if issuer is None and not metadata.authorization_response_iss_parameter_supported:
-            issuer = self._issuer
-        if issuer != self._issuer:
-            raise LoginRefusedError(
-                LoginFault.ISSUER, "the answer is from another issuer than the one that was asked"
-            )
-        tokens = await self._provider.exchange(code, verifier=login.verifier)
-        signed = await self._provider.signed(tokens.id_token)
-        fault = fault_in(
-            signed.claims,
-            Expected(self._issuer, self._client_id, self._audience, login.nonce),
-            algorithm=signed.algorithm,
-            access_token=tokens.access_token,
-            now=self._clock(),
-        )
-        if fault is not None:
-            raise LoginRefusedError(fault, f"the ID token doesn't hold: {fault.removeprefix('oidc-')}")
-        return identity_of(signed.claims, self._named, issuer=self._issuer)
 
     async def open_page(self, identity: Identity) -> str:
         """The session of a page, which only looks."""
@@ -123,7 +71,7 @@ class SignOn:
         )
         if identity is None:
             raise LoginRefusedError(LoginFault.CODE, "this sign-in was used or is too old: sign in anew")
-        secret, principal = await self._session(identity, TokenKind.PERSON, "command")
+        secret, principal = await self._session(identity, TokenKind.PERSON, _COMMAND)
         return TokenView(
             subject=principal.subject,
             token=secret,
@@ -166,10 +114,3 @@ class SignOn:
                 transaction.audit.note(person.subject, "sign out", PAGE, token.id, now, way=Way.TOKEN)
 
         await self._store.write(work)
-
-    def provider_logout(self) -> str | None:
-        """Where the provider's own session ends; None where it has no such page, or nothing is known of it."""
-        endpoint = self._provider.end_session_endpoint()
-        if endpoint is None:
-            return None
-        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode({'client_id': self._client_id})}"
