@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from certcore.policy.document import Policy
 
-__all__ = ["TEAMS", "TOY_PLACES", "open_policy", "policy_file"]
+__all__ = ["PEOPLE", "TEAMS", "TOY_PLACES", "open_policy", "policy_file"]
 
 TEAMS: Final = (
     "shop",
@@ -38,6 +38,12 @@ _PLACES: Final = (
     {"kind": "kubernetes", "site": "*", "cluster": "*", "namespace": "*", "secret": "*"},
 )
 
+PEOPLE: Final = (
+    {"group": "Everybody who asks", "roles": ["requester"], "teams": "all"},
+    {"group": "reviewers", "roles": ["approver"], "teams": "all"},
+    {"group": "pki", "roles": ["operator", "auditor", "admin"], "teams": "all"},
+)
+"""Groups that a provider may tell."""
 TOY_PLACES: Final = (
     {"kind": "appliance", "site": "*", "shelf": "*"},
     {"kind": "toy-cdn", "property": "*"},
@@ -61,6 +67,7 @@ def open_policy(
         "zones": zones,
         "cas": {"internal": [*cas], "public": [*cas], "private": [*cas]},
         "teams": dict.fromkeys(teams, team),
+        "roles": list(PEOPLE),
         "rules": [
             {"name": "internal-names", "match": {"exposure": "internal"}, "approvals": []},
             {"name": "public-names", "match": {"exposure": "public"}, "approvals": [{"count": 1}]},

@@ -30,7 +30,9 @@ _MOST_BYTES: Final = 1024 * 1024
 _FRESH: Final = timedelta(hours=1)
 """So old what the provider publishes may become before it is read again."""
 _APART: Final = timedelta(seconds=30)
-"""No sooner it is read again, whatever keys are named and however often it fails."""
+"""No sooner it is read again, whatever keys are named."""
+_AFTER_FAILURE: Final = timedelta(seconds=2)
+"""Likewise, where it couldn't be read."""
 
 
 class ProviderAwayError(TransientError):
@@ -182,7 +184,8 @@ class Provider:
             known = self._published
             now = self._clock()
             renewed = known is not None and known.read_at != unless_newer_than
-            if renewed or (self._tried_at is not None and now - self._tried_at < _APART):
+            apart = _AFTER_FAILURE if self._problem is not None else _APART
+            if renewed or (self._tried_at is not None and now - self._tried_at < apart):
                 return self._last(known)
             self._tried_at = now
             try:
