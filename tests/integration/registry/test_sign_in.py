@@ -1,6 +1,7 @@
 """People sign in by a provider that is a process of its own: on the page and for the command."""
 
 import secrets
+import stat
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from certbus.exit_codes import ExitCode
 from certcore.api import Role
-from registry.domain.login import challenge_of, words_of
+from certcore.proof_key import challenge_of, words_of
+from tests.integration.certbus.command import Command, certbus
 from tests.integration.registry.bodies import a_body
 from tests.integration.registry.bus import eventually
 from tests.oidc_provider import Browser, OidcProvider, oidc_provider
@@ -172,6 +175,44 @@ async def test_a_code_of_the_command_is_for_who_began_and_once(company: Company)
     # Who shows it with another verifier ends it.
     results = [await post("/oidc/session", json={"code": one, "verifier": verifier}) for one in (code, again, again)]
     assert [stolen.status_code, *(result.status_code for result in results)] == [401, 401, 201, 401]
+
+
+async def test_the_command_signs_in_shows_who_it_is_and_signs_out(
+    company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await company.provider.knows("u-cleo", groups=[ASKERS], name="Cleo")
+    for name, value in (("HOME", str(tmp_path)), ("PLAIN_TEXT", "1"), ("URL", company.registry.url)):
+        monkeypatch.setenv(f"CERTBUS_{name}", value)
+    assert (await certbus("logout")).err.startswith("You are not signed in")
+    command = await Command.start("login", "--no-browser")
+    await command.tells("The page must show")
+    begin, words = command.err[0].split()[-1], command.err[1].split()[4].rstrip(":")
+    browser = company.browser()
+    async with browser.http as http:
+        page = await browser.comes_back("u-cleo", begin.removeprefix(company.registry.url))
+        assert words in page.text
+        door = browser.offered(page)
+        for wrong in (door.replace("state=", "state=x"), door.replace("/?", "/other?"), door.partition("?")[0]):
+            assert (await http.get(wrong)).status_code == 404
+        assert "Signed in" in (await http.get(door)).text
+    ended = await command.ended()
+    assert ended.code == ExitCode.OK
+    assert "Signed in as Cleo (u-cleo) until" in ended.err
+    [file] = (tmp_path / "sessions").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert parse_qs(urlsplit(door).query)["code"][0] not in ended.err + file.read_text()
+    shown = await certbus("whoami")
+    assert "requester" in shown.out
+    assert (await certbus("whoami", "-o", "json")).json["subject"] == "u-cleo"
+    # The session is for this registry, and shown to no other.
+    elsewhere = await certbus("whoami", "--url", company.registry.url.replace("127.0.0.1", "localhost"))
+    assert (elsewhere.code, "certbus login" in elsewhere.err) == (ExitCode.INVALID, True)
+    session = file.read_text().strip()
+    assert (await certbus("logout")).code == ExitCode.OK
+    assert not file.exists()
+    gone = await company.registry.nobody.get("/v1/whoami", headers={"authorization": f"Bearer {session}"})
+    assert gone.status_code == 401
+    assert audited(company.registry, "u-cleo") == [("sign in", "command"), ("revoke token", "u-cleo")]
 
 
 async def test_rights_are_those_of_the_policy_and_who_has_none_reads_why(company: Company) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from registry.domain.login import CommandDoor, Login, challenge_of, words_of
+from certcore.proof_key import challenge_of, words_of
+from registry.domain.login import CommandDoor, Login
 
 SECRET = "s" * 43
 DOOR = CommandDoor(40000, challenge_of("v" * 43), "t" * 43)

@@ -4,7 +4,6 @@ So nothing of a login is stored here, any replica takes it up, and who can't sho
 """
 
 import base64
-import hashlib
 import hmac
 import re
 from dataclasses import dataclass, field
@@ -12,24 +11,13 @@ from typing import Final, Self
 
 from registry.domain.id_token import LoginFault, LoginRefusedError
 
-__all__ = ["Answer", "CommandDoor", "Login", "challenge_of", "code_of", "words_of"]
+__all__ = ["Answer", "CommandDoor", "Login", "code_of"]
 
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _STATE: Final = re.compile(r"[A-Za-z0-9_-]{22,86}")
 _WORD: Final = re.compile(r"[a-z_]{1,64}")
 _PORTS: Final = range(1024, 65536)
-
-
-def challenge_of(verifier: str) -> str:
-    """By S256 of RFC 7636."""
-    return _text(hashlib.sha256(verifier.encode()).digest())
-
-
-def words_of(challenge: str) -> str:
-    """What the command and the page both show, so that a person sees that they belong together."""
-    shown = hashlib.sha256(f"certbus login {challenge}".encode()).hexdigest()[:8].upper()
-    return f"{shown[:4]}-{shown[4:]}"
 
 
 @dataclass(frozen=True)

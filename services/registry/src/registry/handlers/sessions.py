@@ -10,12 +10,13 @@ import structlog
 
 from certcore.audit import Way
 from certcore.clock import Clock
+from certcore.proof_key import challenge_of
 from certcore.tokens import TokenKind, TokenView
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import PAGE, Principal
 from registry.domain.id_token import LoginFault, LoginRefusedError
 from registry.domain.identity import Identity
-from registry.domain.login import CommandDoor, challenge_of
+from registry.domain.login import CommandDoor
 
 __all__ = ["Sessions"]
 

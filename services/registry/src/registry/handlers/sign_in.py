@@ -4,10 +4,11 @@ import secrets
 from urllib.parse import urlencode
 
 from certcore.clock import Clock
+from certcore.proof_key import challenge_of
 from registry.adapters.oidc.provider import Provider
 from registry.domain.id_token import Expected, LoginFault, LoginRefusedError, fault_in
 from registry.domain.identity import Identity, Named, identity_of
-from registry.domain.login import Answer, CommandDoor, Login, challenge_of, code_of
+from registry.domain.login import Answer, CommandDoor, Login, code_of
 
 __all__ = ["SignIn"]
 

@@ -13,7 +13,7 @@ from certcore.audit import Way
 from certcore.clock import Clock
 from certcore.tokens import TokenKind
 from registry.adapters.store import Store, Transaction
-from registry.domain.access import LOOKING, PAGE, Principal, require, require_everywhere, require_person
+from registry.domain.access import LOCAL, LOOKING, PAGE, Principal, require, require_everywhere, require_person
 from registry.domain.token import Token, Unfit, fault_of
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.logins import Logins
@@ -40,6 +40,9 @@ _ASK: Final = {
     Unfit.EXPIRED: "the token has expired: ask an admin for another one",
     Unfit.REVOKED: "the token was revoked",
 }
+
+
+_SESSION_ENDED: Final = "the session has ended: sign in anew"
 
 
 class Authenticator:
@@ -86,7 +89,8 @@ class Authenticator:
         if found is None or caller is None or unfit is not None:
             unfit = unfit or Unfit.UNKNOWN
             await self.failed(request, unfit)
-            raise UnauthorizedError(_ASK[unfit])
+            ended = found is not None and found.principal.issuer != LOCAL and unfit is Unfit.EXPIRED
+            raise UnauthorizedError(_SESSION_ENDED if ended else _ASK[unfit])
         self._logins.succeeded(sha256, found, now)
         return caller
 

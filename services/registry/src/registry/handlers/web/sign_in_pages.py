@@ -10,10 +10,11 @@ from fastapi import APIRouter, Query, Request, status
 from fastapi.responses import RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 
+from certcore.proof_key import words_of
 from certcore.tokens import SessionOrder, TokenView
 from registry.domain.id_token import LoginFault, LoginRefusedError
 from registry.domain.identity import Identity
-from registry.domain.login import Answer, CommandDoor, Login, words_of
+from registry.domain.login import Answer, CommandDoor, Login
 from registry.handlers.http.auth import SESSION_COOKIE, Authenticator
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.sessions import Sessions
