@@ -67,12 +67,22 @@ def open_policy(
         "zones": zones,
         "cas": {"internal": [*cas], "public": [*cas], "private": [*cas]},
         "teams": dict.fromkeys(teams, team),
-        "roles": list(PEOPLE),
+        "roles": [*PEOPLE, *_single_roles(teams)],
         "rules": [
             {"name": "internal-names", "match": {"exposure": "internal"}, "approvals": []},
             {"name": "public-names", "match": {"exposure": "public"}, "approvals": [{"count": 1}]},
         ],
     }
+
+
+def _single_roles(teams: Iterable[str]) -> list[dict[str, Any]]:
+    """For each role of people a group that has it as a token of the team `matrix` would."""
+    own = ["matrix"] if "matrix" in teams else "all"
+    broad = {"approver": "all", "operator": "all", "auditor": "all", "admin": "all"}
+    return [
+        {"group": f"only-{role}", "roles": [role], "teams": broad.get(role, own)}
+        for role in ("viewer", "requester", *broad)
+    ]
 
 
 def policy_file(folder: Path, policy: dict[str, Any] | None = None) -> Path:

@@ -65,6 +65,7 @@ class RegistryProcess:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.folder = folder
+        self.provider = provider
         self.database = folder / "registry.db"
         self.admin_token_file = folder / "state" / "tokens" / "admin"
         settings: dict[str, Any] = {

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from certcore.api import CertificateState, FacetCounts
 from certcore.certificate import CertificateSpec
-from certcore.certificate_list import CertificateQuery
+from certcore.certificate_list import CertificateQuery, Order
 from certcore.conditions import Health
 from certcore.door import RequestDoor
 from certcore.names import matches, registered_domain
@@ -225,6 +225,23 @@ def _owners(query: CertificateQuery) -> frozenset[str] | None:
 
 def _counts(query: CertificateQuery, transaction: Transaction) -> dict[str, FacetCounts]:
     return transaction.listing.counts(query, owners=_owners(query))
+
+
+async def test_the_rows_of_several_owners_are_one_list(made: World) -> None:
+    def work(transaction: Transaction) -> list[list[list[str]]]:
+        return [
+            [
+                [listed.place.name for listed in transaction.listing.page(query, owners=frozenset(owners), limit=500)]
+                for owners in (["shop"], ["bank"], ["bank", "shop"], [])
+            ]
+            for query in (CertificateQuery(), CertificateQuery(sort=Order.EXPIRES), CertificateQuery(facets="owner"))
+        ]
+
+    for shop, bank, both, none in await made.store.read(work):
+        assert shop
+        assert bank
+        assert sorted(both) == sorted([*shop, *bank])
+        assert not none
 
 
 async def test_a_leaf_leads_to_its_certificate(made: World) -> None:

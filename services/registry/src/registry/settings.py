@@ -43,7 +43,7 @@ class Settings(ServiceSettings):
     failed_login_delay_s: Annotated[float, Field(ge=0)] = Field(
         default=5.0, description="The longest that the answer to a failed login waits; 0: none does."
     )
-    oidc_issuer: Annotated[str, AfterValidator(check_url)] | None = Field(
+    oidc_issuer: Annotated[str, Field(max_length=255), AfterValidator(check_url)] | None = Field(
         default=None,
         description="The provider by which people sign in: docs/sign-in.md. Without it there are tokens alone.",
     )

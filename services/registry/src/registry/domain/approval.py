@@ -22,7 +22,7 @@ class Refusal(StrEnum):
     OWN_REQUEST = "the requester can't decide on their own request: ask somebody else with the role approver"
     OWN_WORKLOAD = "a workload of your own team asked: somebody of another team must decide"
     ALREADY_DECIDED = "the request was decided before"
-    ALREADY_APPROVED = "you approved the request before"
+    ALREADY_APPROVED = "you approved the request before, or somebody did who may be you"
     NOT_ASKED = "you are in none of the groups that policy asks"
 
 

@@ -291,6 +291,10 @@ async def test_the_secret_goes_where_the_provider_wants_it_and_a_public_client_h
     await door.come_back(await door.leave())
     assert at.basic() == ("certbus", "p:ä s")
     assert "client_secret" not in at.posted
+    (tmp_path / "secret").unlink()
+    with pytest.raises(ProviderAwayError, match="oidc_client_secret_file can't be read: FileNotFoundError"):
+        await door.come_back(await door.leave())
+    (tmp_path / "secret").write_text("p:ä s\n")
     at.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
     door = Door(at, client)
     await door.come_back(await door.leave())

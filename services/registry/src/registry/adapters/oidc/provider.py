@@ -126,7 +126,7 @@ class Provider:
             "code_verifier": verifier,
         }
         headers = {"accept": "application/json"}
-        secret = await asyncio.to_thread(self._client.secret)
+        secret = await self._secret()
         if secret is None:
             form["client_id"] = self._client.id
         elif "client_secret_basic" in metadata.token_endpoint_auth_methods_supported:
@@ -143,6 +143,12 @@ class Provider:
             return TokenAnswer.model_validate_json(body)
         except ValidationError:
             raise LoginRefusedError(LoginFault.FORM, "the provider's answer holds no ID token") from None
+
+    async def _secret(self) -> str | None:
+        try:
+            return await asyncio.to_thread(self._client.secret)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProviderAwayError(f"oidc_client_secret_file can't be read: {type(error).__name__}") from None
 
     async def signed(self, id_token: str) -> Signed:
         """The claims of an ID token whose signature holds. For an unknown key the keys are read again, at most so

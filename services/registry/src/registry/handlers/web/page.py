@@ -15,6 +15,7 @@ from certcore.identities import HUB
 from certcore.tokens import SignInCode
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import LOCAL, LOOKING, Principal, owner_listed, require
+from registry.domain.errors import ForbiddenError
 from registry.handlers.certificate_list import certificates_on_page
 from registry.handlers.http.auth import SESSION_COOKIE, Authenticator, Operator, Viewer
 from registry.handlers.http.problems import UnauthorizedError
@@ -110,7 +111,11 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock, pro
 
     @router.post("/v1/sign-in-codes", status_code=201, tags=["page"])
     async def make_code(caller: Operator) -> SignInCode:
-        """A code that opens the page once, as /sign-in?code=CODE."""
+        """A code that opens the page once, as /sign-in?code=CODE. Whom a provider signs in has no need of it, and
+        would see everything for longer than their groups count.
+        """
+        if caller.issuer != LOCAL:
+            raise ForbiddenError("sign in to the page by the provider, at /login")
         return SignInCode(code=authenticator.new_code(caller))
 
     @router.get("/sign-in", include_in_schema=False)
