@@ -56,7 +56,7 @@ class Browser:
         """Where a person goes who lets the command in."""
         assert page.status_code == 200, page.text
         [link] = re.findall(r'id="go" href="([^"]+)"', page.text)
-        return link.replace("&amp;", "&")
+        return str(link.replace("&amp;", "&"))
 
 
 @asynccontextmanager

@@ -93,7 +93,7 @@ def test_a_role_holds_for_its_teams_alone(
         assert acts_for(who, team) == (team in asked_for)
         assert approves_for(who, team) == (team in approved_for)
         if team in seen:
-            assert owner_listed(who, team) == {team}
+            assert owner_listed(who, team) == frozenset({team})
         else:
             with pytest.raises(NotFoundError):
                 owner_listed(who, team)
