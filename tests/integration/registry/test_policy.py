@@ -24,6 +24,7 @@ from registry.domain.decision import Decision
 from registry.domain.errors import ConflictError, ForbiddenError
 from registry.handlers.alarms import Alarms
 from registry.handlers.approval_watch import ApprovalWatch
+from registry.handlers.levels import issue_orders
 from registry.handlers.policies import Policies
 from tests.authority import Authority
 from tests.integration.registry.world import ANA, KINDS, NOON, SPEC, World, schema, world
@@ -318,3 +319,29 @@ async def test_a_file_is_read_when_it_changes_and_one_that_can_not_be_used_chang
     kept = await made.store.read(replica.present)
     assert kept is not None
     assert (kept[0], kept[1]) == (first, Policy.model_validate(POLICY))
+
+
+async def orders(made: World) -> list[tuple[str, ...]]:
+    """The CAs of each order that the issuer has still to carry out."""
+    level = await made.store.read(
+        lambda transaction: issue_orders(transaction, after="", limit=10, known=frozenset())
+    )
+    return [order.cas for order in level.items or ()]
+
+
+async def test_an_order_names_the_cas_that_policy_allows_when_it_is_made(made: World) -> None:
+    assert await orders(made) == [("ca-one", "ca-two")]
+    await made.issue(Authority())
+
+    await hold(made, open_policy(cas=["ca-three", "ca-two"]))
+    made.now += timedelta(days=70)
+    await made.renewals.sweep()
+    assert await orders(made) == [("ca-three", "ca-two")]
+    await made.issue(Authority(), 2)
+
+    await hold(made, {**open_policy(), "cas": {"public": ["ca-one"]}})
+    made.now += timedelta(days=70)
+    await made.renewals.sweep()
+    assert await orders(made) == []
+    with pytest.raises(ConflictError, match="policy allows no ca"):
+        await made.renewals.renew_now("app", person="ben")

@@ -124,6 +124,7 @@ class World:
         self.outbox = Outbox(clock=self.clock, new_id=self.new_id)
         self.changes = Changes(outbox=self.outbox, clock=self.clock)
         self.kinds, self.door = KINDS, RequestDoor(KINDS)
+        policies = Policies(store=self.store, clock=self.clock, file=None)
         self.requests = Requests(
             store=self.store,
             changes=self.changes,
@@ -131,10 +132,17 @@ class World:
             new_id=self.new_id,
             tracer=tracer,
             door=self.door,
-            policies=(policies := Policies(store=self.store, clock=self.clock, file=None)),
+            policies=policies,
         )
         self.rights = Rights(policies=policies, issuer=PROVIDER)
-        self.renewals = Renewals(store=self.store, changes=self.changes, bell=bell, clock=self.clock, tracer=tracer)
+        self.renewals = Renewals(
+            store=self.store,
+            changes=self.changes,
+            policies=policies,
+            bell=bell,
+            clock=self.clock,
+            tracer=tracer,
+        )
         self.health = HealthSweep(store=self.store, changes=self.changes, bell=bell, clock=self.clock)
         self.levels = Deployments(changes=self.changes)
         self.bundles = Bundles(store=self.store, changes=self.changes, bell=bell, clock=self.clock)

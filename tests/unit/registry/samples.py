@@ -146,6 +146,7 @@ def approval(spec_hash: str | None = None) -> Approval:
         approved_by=("ben",),
         policy="public-names-need-a-second-person",
         granted_at=NOON,
+        cas=("ca-two", "ca-one"),
     )
 
 

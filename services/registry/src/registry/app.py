@@ -133,7 +133,14 @@ def create_app(settings: Settings) -> FastAPI:
         door=door,
         policies=policies,
     )
-    renewals = Renewals(store=store, changes=changes, bell=bell, clock=system_clock, tracer=telemetry.tracer)
+    renewals = Renewals(
+        store=store,
+        changes=changes,
+        policies=policies,
+        bell=bell,
+        clock=system_clock,
+        tracer=telemetry.tracer,
+    )
     resealing = Resealing(store=store, changes=changes, bell=bell, clock=system_clock)
     challenges = Challenges(store=store, outbox=outbox, bell=bell, clock=system_clock)
     levels, reviews = Deployments(changes=changes), Reviews(store=store, clock=system_clock)
@@ -280,9 +287,7 @@ def create_app(settings: Settings) -> FastAPI:
             clock=system_clock,
         ),
         whoami_router(store=store),
-        page_router(
-            store=store, authenticator=authenticator, clock=system_clock, provider=signing_on.sign_in is not None
-        ),
+        page_router(store=store, authenticator=authenticator, clock=system_clock, provider=signing_on.offered),
         *signing_on.routers(authenticator),
     )
     return _with_routes(app, routers, health_routes(readiness=readiness, metrics=metrics))

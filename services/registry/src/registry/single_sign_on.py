@@ -34,6 +34,10 @@ class SingleSignOn:
     checks: Sequence[Callable[[], Sequence[Finding]]] = ()
     rounds: Sequence[tuple[str, float, Callable[[], Awaitable[None]]]] = ()
 
+    @property
+    def offered(self) -> bool:
+        return self.sign_in is not None
+
     def routers(self, authenticator: Authenticator) -> Sequence[APIRouter]:
         if self.sign_in is None or self.sessions is None:
             return ()

@@ -7,7 +7,7 @@ import pytest
 
 from certcore.certificate import CertificateSpec, Exposure
 from certcore.policy.document import ApprovalsNeeded
-from certcore.policy.judgement import exposure_of, judge
+from certcore.policy.judgement import allowed_cas, exposure_of, judge
 from certcore.policy.zones import signable_in_public
 from tests.unit.certcore.policy.samples import REQUEST, a_policy, judged, refused
 
@@ -267,3 +267,12 @@ def test_of_several_rules_the_strictest_of_each_bound_holds() -> None:
 def test_a_rule_is_for_what_fits_all_that_it_names(match: dict[str, Any], *, fits: bool) -> None:
     policy = a_policy(rules=[{"name": "only", "match": match, "approvals": []}])
     assert (refused(policy=policy) == {}) is fits
+
+
+def test_the_cas_of_an_exposure_are_private_ones_alone_for_names_that_no_public_one_may_sign() -> None:
+    policy = a_policy()
+    assert allowed_cas(policy, Exposure.PUBLIC, ["www.example.com"]) == ("sslcom", "digicert")
+    assert allowed_cas(policy, Exposure.PUBLIC, ["www.example.com"], asked="digicert") == ("digicert",)
+    assert allowed_cas(policy, Exposure.PUBLIC, ["www.example.com"], asked="ours") == ()
+    assert allowed_cas(policy, Exposure.INTERNAL, ["a.corp.example.org"]) == ("letsencrypt", "ours")
+    assert allowed_cas(policy, Exposure.INTERNAL, ["a.corp.example.org", "a.shop.local"]) == ("ours",)

@@ -61,7 +61,7 @@ def test_by_an_intent_that_can_not_be_read_nothing_is_ordered_and_a_list_still_s
     decision = decide(of.certificate, revision(), approval(), now=NOON, asked=True)
     assert decision.reason is RenewalReason.NOT_READABLE
     assert assess(of, [], approved=True, now=NOON).health is Health.UNKNOWN
-    assert certificate_summary(of).name == "checkout"
+    assert certificate_summary(of.certificate).name == "checkout"
     assert certificate_view(of, approval(), []).name == "checkout"
 
 
@@ -74,5 +74,5 @@ def test_of_a_list_what_can_be_read_is_kept() -> None:
 def test_whatever_lies_in_the_row_the_certificate_can_be_shown(row: object) -> None:
     intent, unreadable = read_intent("checkout", row)
     of = rollout(replace(certificate(), intent=intent, unreadable=unreadable))
-    assert certificate_summary(of).id == "c-1"
+    assert certificate_summary(of.certificate).id == "c-1"
     assert certificate_view(of, None, []).id == "c-1"

@@ -30,6 +30,7 @@ from registry.domain.placement import Placement
 from registry.domain.renewal import RenewalReason, order
 from registry.domain.revision import SigningState
 from registry.domain.rollout import Rollout
+from registry.domain.terms import BEFORE_POLICIES
 from tests.signing_requests import csr_pem
 from tests.unit.registry.samples import (
     NOON,
@@ -67,7 +68,8 @@ def with_cdn() -> Rollout:
 
 
 def granted(of: Rollout) -> Decision:
-    return grant(request(), of, SITES, approval_id="a-1", approved_by=("ben",), now=NOON)
+    terms = replace(BEFORE_POLICIES, cas=approval().cas)
+    return grant(replace(request(), terms=terms), of, SITES, approval_id="a-1", approved_by=("ben",), now=NOON)
 
 
 def applied(of: Rollout, change: Change) -> Rollout:
@@ -120,14 +122,14 @@ def renewed(of: Rollout, reason: RenewalReason = RenewalReason.DUE) -> tuple[Rol
 
 def offered(of: Rollout, number: int = 1) -> tuple[Rollout, IssueOrder]:
     report = CsrOffered(certificate_id="c-1", target="cdn", revision=number, variant="cdn", csr_pem=CSR)
-    change = offer_csr(of, report, PUSHER, is_known_key=False, now=LATER)
+    change = offer_csr(of, report, PUSHER, approval(), is_known_key=False, now=LATER)
     (accepted,) = change.announced
     assert isinstance(accepted, CsrAccepted)
     return applied(of, change), accepted.order
 
 
 def listed(of: Rollout) -> tuple[IssueOrder, ...]:
-    return standing_orders(of, SITES, approved_hash=approval().spec_hash)
+    return standing_orders(of, SITES, approval())
 
 
 # ── ordered ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -146,6 +148,7 @@ def test_the_platform_s_order_is_sealed_to_the_services_of_its_targets_only() ->
     assert [recipient.name for recipient in found.order.recipients] == ["site1-syncer"]
     assert (found.order.revision, found.order.approval_id, found.order.replaces) == (2, "a-1", "ari")
     assert (found.order.cause, found.order.variant, found.order.csr_pem) == (IssueCause.RENEWAL, PLATFORM, None)
+    assert found.order.cas == ("ca-two", "ca-one")
     assert (found.signing, found.asked) == ((), ())
 
 
@@ -249,8 +252,9 @@ def test_nothing_is_listed_of_what_is_not_managed(state: S) -> None:
 def test_nothing_is_listed_before_its_approval_nor_without_one_for_its_intent() -> None:
     of = approved(new())
     assert listed(new()) == ()
-    assert standing_orders(of, SITES, approved_hash=None) == ()
-    assert standing_orders(of, SITES, approved_hash="0" * 64) == ()
+    assert standing_orders(of, SITES, None) == ()
+    assert standing_orders(of, SITES, approval("0" * 64)) == ()
+    assert standing_orders(of, SITES, replace(approval(), id="a-0")) == ()
 
 
 def test_nothing_is_listed_of_what_can_not_be_read() -> None:

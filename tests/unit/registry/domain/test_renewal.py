@@ -86,6 +86,12 @@ def test_nothing_is_renewed_after_its_intent_changed() -> None:
         assert found == Renewal(due=False, reason=RenewalReason.NOT_APPROVED)
 
 
+def test_nothing_is_renewed_where_policy_allows_no_ca_any_more() -> None:
+    for cas, reason in (((), RenewalReason.NO_CA), (("ca-one",), RenewalReason.DUE), (None, RenewalReason.DUE)):
+        allowed = replace(approval(), cas=cas)
+        assert decide(certificate(), revision(), allowed, now=NOON + timedelta(days=80), asked=False).reason is reason
+
+
 def test_nothing_is_renewed_without_an_approval() -> None:
     found = decide(certificate(), revision(), None, now=NOON + timedelta(days=80), asked=True)
     assert found.reason is RenewalReason.NOT_APPROVED

@@ -10,6 +10,7 @@ from certcore.api import EndpointState, TargetState
 from certcore.events import ServingVerdict as V
 from certcore.placements import PLATFORM, Action
 from registry.domain.endpoint import Endpoint
+from registry.domain.overview import Overview
 from registry.domain.placement import Placement
 from registry.domain.revision import Revision
 from registry.domain.rollout import Rollout
@@ -288,3 +289,12 @@ def test_what_is_served_ends_with_the_first_leaf_that_is_seen_or_held_anywhere()
     ):
         found = rollout(revisions=(late, early), placements=placements, endpoints=endpoints)
         assert found.served_until == until, (placements, endpoints)
+
+
+def test_an_overview_counts_every_place_and_those_that_have_what_is_wanted() -> None:
+    cdn, seen = placement("edge", wanted=None, own_key=True), endpoint(V.WANTED, revision=1)
+    found = rollout(placements=(placement(holds=1), cdn), endpoints=(seen, endpoint(number=1))).overview()
+    assert (found.revision, found.not_after) == (1, revision().not_after)
+    assert (found.targets_done, found.targets_total) == (1, 2)
+    assert (found.endpoints_done, found.endpoints_total) == (1, 2)
+    assert rollout(placements=(cdn,), endpoints=()).overview() == Overview(targets_total=1)

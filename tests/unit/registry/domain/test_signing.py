@@ -14,7 +14,7 @@ from registry.domain.revision import SigningRequest, SigningState
 from registry.domain.rollout import Rollout
 from registry.domain.signing import WantedCsr, want_csrs
 from tests.signing_requests import csr_pem, with_wrong_signature
-from tests.unit.registry.samples import NOON, certificate, intent, placement, rollout, signing
+from tests.unit.registry.samples import NOON, approval, certificate, intent, placement, rollout, signing
 
 NAME = "checkout.example.org"
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -39,7 +39,7 @@ def offered(pem: str = CSR, *, number: int = 1, target: str = "cdn") -> CsrOffer
 def offer(
     of: Rollout, report: CsrOffered, who: Reporter = PUSHER, *, is_known_key: bool = False
 ) -> tuple[object, ...]:
-    change = offer_csr(of, report, who, is_known_key=is_known_key, now=NOON)
+    change = offer_csr(of, report, who, approval(), is_known_key=is_known_key, now=NOON)
     return (*change.signing, *change.announced)
 
 

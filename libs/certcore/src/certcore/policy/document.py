@@ -67,8 +67,9 @@ class Cas(_Part):
                 raise ValueError(f"private: {name} is neither among internal nor among public")
         return self
 
-    def of(self, exposure: Exposure) -> tuple[str, ...]:
-        return self.internal if exposure is Exposure.INTERNAL else self.public
+    def of(self, exposure: str) -> tuple[str, ...]:
+        """None for an exposure that only a later version knows."""
+        return {str(Exposure.INTERNAL): self.internal, str(Exposure.PUBLIC): self.public}.get(exposure, ())
 
 
 class Place(_Part):

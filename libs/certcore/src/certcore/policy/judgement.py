@@ -12,7 +12,7 @@ from certcore.policy.zones import is_wildcard, lies_in, nearest, signable_in_pub
 from certcore.rejection import Rejection
 from certcore.targets import TargetRequest
 
-__all__ = ["Judgement", "exposure_of", "judge"]
+__all__ = ["Judgement", "allowed_cas", "exposure_of", "judge"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,16 @@ def exposure_of(policy: Policy, name: str) -> Exposure | None:
     return Exposure.INTERNAL if zone in policy.zones.internal else Exposure.PUBLIC
 
 
+def allowed_cas(
+    policy: Policy, exposure: str, dns_names: Iterable[str], *, asked: str | None = None
+) -> tuple[str, ...]:
+    """The CAs that may sign all of the names, the preferred one first; at most the one that was asked for."""
+    known = policy.cas.of(exposure)
+    if any(not signable_in_public(name) for name in dns_names):
+        known = tuple(name for name in known if name in policy.cas.private)
+    return known if asked is None else tuple(name for name in known if name == asked)
+
+
 @dataclass
 class _Look:
     """One request before one policy."""
@@ -93,10 +103,9 @@ class _Look:
 
     def cas(self, exposures: Iterable[str]) -> tuple[str, ...]:
         """The CAs that may sign all of the names, the preferred one first."""
-        spec, cas = self.spec, self.policy.cas
-        known = cas.of(spec.exposure)
+        spec = self.spec
+        allowed = allowed_cas(self.policy, spec.exposure, exposures)
         hidden = next((name for name in exposures if not signable_in_public(name)), None)
-        allowed = known if hidden is None else tuple(name for name in known if name in cas.private)
         only = f", since no public CA may sign {hidden}" if hidden is not None else ""
         if not allowed:
             self._refuse("dns_names", f"no CA of the policy is for {spec.exposure} names like these{only}")

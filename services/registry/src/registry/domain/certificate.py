@@ -7,6 +7,7 @@ from typing import Final, Self
 from certcore.api import CertificateState
 from certcore.conditions import Condition, Health
 from certcore.intent import Intent
+from registry.domain.overview import NOTHING_YET, Overview
 from registry.domain.terms import Terms
 
 __all__ = ["ENDED_STATES", "Approval", "Certificate", "Request"]
@@ -22,9 +23,9 @@ class Certificate:
     `generation` is the number that was last given to one of its placements, or to what its endpoints should serve.
     The next one is above `generation_floor` too: the first of the epoch that began with the last restore.
     `traceparent` names the trace of the latest rollout. `version` counts its saves: a save fails if the row
-    was saved since it was read. `due_at` is when renewals must look at it again. `served_until` and `ca` are of what
-    is served and wanted now, for the lists. `unreadable` is why the stored intent can't be read; then nothing is
-    ordered.
+    was saved since it was read. `due_at` is when renewals must look at it again. `served_until`, `ca` and `overview`
+    are of what is served and wanted now, for the lists. `unreadable` is why the stored intent can't be read; then
+    nothing is ordered.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Certificate:
     due_at: datetime | None = None
     served_until: datetime | None = None
     ca: str = ""
+    overview: Overview = NOTHING_YET
     version: int = 0
     unreadable: str | None = None
 
@@ -96,7 +98,8 @@ class Request:
 @dataclass(frozen=True)
 class Approval:
     """A standing permission: it covers every renewal of the intent with this hash, until it ends. `policy` names the
-    rules by which it was given, of the policy with this digest.
+    rules by which it was given, of the policy with this digest. `cas` are the CAs that its orders name, the preferred
+    one first: those that policy allowed when the last one was made; None where the issuer chooses.
     """
 
     id: str
@@ -109,3 +112,4 @@ class Approval:
     policy_digest: str = ""
     ends_at: datetime | None = None
     renewals_apart: timedelta | None = None
+    cas: tuple[str, ...] | None = None

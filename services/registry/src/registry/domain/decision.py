@@ -189,6 +189,7 @@ def _granted(
         policy_digest=terms.policy,
         ends_at=now + terms.approval_lasts if terms.approval_lasts else None,
         renewals_apart=terms.renewals_apart,
+        cas=terms.cas,
     )
     return replace(request, state="approved", reason=reason, decided_by=decider[:63], decided_at=now), approval
 

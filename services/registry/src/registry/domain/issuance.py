@@ -22,7 +22,7 @@ from certcore.inspection import X509Certificate
 from certcore.placements import PLATFORM, Action
 from certcore.subjects import Reporter
 from registry.domain.access import check_reporter
-from registry.domain.certificate import Certificate
+from registry.domain.certificate import Approval, Certificate
 from registry.domain.change import Change
 from registry.domain.deployment import SealedKeys, deployments
 from registry.domain.errors import ConflictError
@@ -245,7 +245,15 @@ def _check_ordered(
         raise ConflictError(f"{what} has another key than the signing request of target {ordered.target}")
 
 
-def offer_csr(rollout: Rollout, report: CsrOffered, who: Reporter, *, is_known_key: bool, now: datetime) -> Change:
+def offer_csr(
+    rollout: Rollout,
+    report: CsrOffered,
+    who: Reporter,
+    approval: Approval | None,
+    *,
+    is_known_key: bool,
+    now: datetime,
+) -> Change:
     """A target offers its signing request. `is_known_key`: a leaf with this key is stored.
 
     Raises:
@@ -274,7 +282,7 @@ def offer_csr(rollout: Rollout, report: CsrOffered, who: Reporter, *, is_known_k
         name=certificate.name,
         owner=certificate.owner,
         target=report.target,
-        order=csr_order(certificate, signing),
+        order=csr_order(certificate, signing, approval),
     )
     reason = f"target {report.target} offered its signing request for revision {report.revision}"
     return Change(reason, certificate=certificate, signing=(signing,), announced=(accepted,))

@@ -29,38 +29,39 @@ def order_revision(
 ) -> Ordered:
     """The platform's variant is sealed to every service that delivers it; the other targets are asked for a CSR."""
     signing, asked = want_csrs(rollout, number, now=now)
-    order = _platform_order(rollout, approval.id, number, sites) if _takes_platform(rollout) else None
+    order = _platform_order(rollout, approval, number, sites) if _takes_platform(rollout) else None
     return Ordered(order, signing, asked)
 
 
-def csr_order(certificate: Certificate, request: SigningRequest) -> IssueOrder:
+def csr_order(certificate: Certificate, request: SigningRequest, approval: Approval | None) -> IssueOrder:
     """The order for the signing request that a target offered."""
     return _order(
         certificate,
         certificate.approval_id or "",
         request.revision,
+        cas=_cas(approval),
         cause=IssueCause.FIRST if request.revision == 1 else IssueCause.RENEWAL,
         variant=request.variant,
         csr_pem=request.csr_pem,
     )
 
 
-def standing_orders(rollout: Rollout, sites: Sequence[Site], *, approved_hash: str | None) -> tuple[IssueOrder, ...]:
+def standing_orders(rollout: Rollout, sites: Sequence[Site], approval: Approval | None) -> tuple[IssueOrder, ...]:
     """Every order of the certificate that the issuer has still to carry out, each as it was announced.
 
-    What the issuer gave up is among them: it knows what it gave up. `approved_hash` is what the approval covers.
+    What the issuer gave up is among them: it knows what it gave up. None where the approval covers another intent.
     """
     certificate = rollout.certificate
     if not certificate.active or certificate.unreadable is not None:
         return ()
-    if certificate.approval_id is None or approved_hash != certificate.spec_hash:
+    if approval is None or approval.id != certificate.approval_id or approval.spec_hash != certificate.spec_hash:
         return ()
     found = []
     if _takes_platform(rollout) and is_awaited(rollout, certificate.ordered, PLATFORM):
-        found.append(_platform_order(rollout, certificate.approval_id, certificate.ordered, sites))
+        found.append(_platform_order(rollout, approval, certificate.ordered, sites))
     # A restored registry has lost the signing request itself: then the issuer stores what it has.
     found += [
-        csr_order(certificate, request)
+        csr_order(certificate, request, approval)
         for request in rollout.signing
         if request.state is SigningState.ORDERED and request.csr_pem is not None
     ]
@@ -77,12 +78,13 @@ def _takes_platform(rollout: Rollout) -> bool:
     return any(item.variant == PLATFORM for item in rollout.placements)
 
 
-def _platform_order(rollout: Rollout, approval_id: str, number: int, sites: Sequence[Site]) -> IssueOrder:
+def _platform_order(rollout: Rollout, approval: Approval, number: int, sites: Sequence[Site]) -> IssueOrder:
     replaced = _replaced(rollout, number)
     return _order(
         rollout.certificate,
-        approval_id,
+        approval.id,
         number,
+        cas=_cas(approval),
         recipients=recipients(rollout.placements, sites),
         replaces=replaced.ari_id if replaced else None,
         cause=IssueCause.RENEWAL if replaced else IssueCause.FIRST,
@@ -94,12 +96,17 @@ def _replaced(rollout: Rollout, number: int) -> Revision | None:
     return next((item for item in rollout.variants if item.number < number), None)
 
 
+def _cas(approval: Approval | None) -> tuple[str, ...]:
+    return (approval.cas or ()) if approval is not None else ()
+
+
 def _order(
     certificate: Certificate,
     approval_id: str,
     number: int,
     *,
     cause: IssueCause,
+    cas: tuple[str, ...],
     recipients: tuple[Recipient, ...] = (),
     replaces: str | None = None,
     variant: str = PLATFORM,
@@ -119,5 +126,6 @@ def _order(
         cause=cause,
         variant=variant,
         csr_pem=csr_pem,
+        cas=cas,
         owner=certificate.owner,
     )

@@ -56,6 +56,7 @@ class RenewalReason(StrEnum):
     ENDED = "ended"
     NOT_APPROVED = "not_approved"
     APPROVAL_ENDED = "approval_ended"
+    NO_CA = "policy_allows_no_ca"
     NOT_ACTIVE = "not_active"
     NOT_READABLE = "not_readable"
 
@@ -169,7 +170,9 @@ def _obstacle(
 def _unapproved(certificate: Certificate, approval: Approval | None, now: datetime) -> RenewalReason | None:
     if approval is None or approval.spec_hash != certificate.spec_hash:
         return RenewalReason.NOT_APPROVED
-    return RenewalReason.APPROVAL_ENDED if approval.ends_at is not None and approval.ends_at <= now else None
+    if approval.ends_at is not None and approval.ends_at <= now:
+        return RenewalReason.APPROVAL_ENDED
+    return RenewalReason.NO_CA if approval.cas == () else None
 
 
 def not_before(newest: Revision | None, approval: Approval | None) -> datetime | None:

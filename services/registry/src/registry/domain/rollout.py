@@ -10,6 +10,7 @@ from certcore.events import AcceptedFingerprint, EndpointExpected, EndpointsExpe
 from certcore.placements import PLATFORM, Action
 from registry.domain.certificate import Certificate
 from registry.domain.endpoint import Endpoint
+from registry.domain.overview import Overview
 from registry.domain.placement import Placement
 from registry.domain.revision import Revision, SigningRequest
 
@@ -191,6 +192,17 @@ class Rollout:
             if not self.is_served(item)
         ]
         return Progress(len(held), len(placed), len(served), len(due), tuple(missing))
+
+    def overview(self) -> Overview:
+        shown, found = self.shown, self.progress()
+        return Overview(
+            revision=shown.number if shown else None,
+            not_after=shown.not_after if shown else None,
+            targets_done=found.targets_done,
+            targets_total=len(self.placements),
+            endpoints_done=found.endpoints_done,
+            endpoints_total=len(self.endpoints),
+        )
 
     # ── changed parts ───────────────────────────────────────────────────────────────────────────────────────
 

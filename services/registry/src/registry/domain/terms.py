@@ -16,7 +16,7 @@ _RULE: Final = 64
 @dataclass(frozen=True)
 class Terms:
     """What policy asked for when the request was made: `rules` of the policy with this digest. `because` says in
-    lines what each rule was found for.
+    lines what each rule was found for; `cas` are the CAs that may sign it, None where the issuer chooses.
     """
 
     policy: str
@@ -25,6 +25,7 @@ class Terms:
     approval_lasts: timedelta | None = None
     renewals_apart: timedelta | None = None
     because: tuple[str, ...] = ()
+    cas: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, judged: Judgement, digest: str) -> "Terms":
@@ -35,6 +36,7 @@ class Terms:
             approval_lasts=judged.approval_lasts,
             renewals_apart=judged.renewals_apart,
             because=judged.because,
+            cas=judged.cas,
         )
 
     @property

@@ -39,11 +39,11 @@ def list_page(
     further = found[-1].place if len(found) == limit else None
 
     def build() -> list[CertificateSummary]:
-        certificates = _in_order(transaction.certificates.unjudged, [item.mark.certificate_id for item in found])
-        return [certificate_summary(rollout) for rollout in transaction.rollouts.listed(certificates)]
+        certificates = _in_order(transaction.certificates.unjudged, [item.certificate_id for item in found])
+        return [certificate_summary(certificate) for certificate in certificates]
 
     level = page_unless_known(
-        [(form, counts), *(item.mark for item in found)],
+        [(form, counts), *found],
         build,
         further=repr(further) if further else None,
         known=known,
@@ -61,7 +61,7 @@ def certificates_on_page(
 ) -> tuple[list[Certificate], Place | None]:
     """The certificates themselves, and where the next page begins."""
     found = transaction.listing.page(query, owners=owners, after=after, limit=limit)
-    certificates = _in_order(transaction.certificates.many, [item.mark.certificate_id for item in found])
+    certificates = _in_order(transaction.certificates.many, [item.certificate_id for item in found])
     return certificates, found[-1].place if len(found) == limit else None
 
 

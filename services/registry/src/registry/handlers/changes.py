@@ -100,6 +100,7 @@ class Changes:
                     due_at=due_at(certificate, first_due(rollout)),
                     served_until=rollout.served_until,
                     ca=shown.ca if (shown := rollout.shown) else "",
+                    overview=rollout.overview(),
                 )
             )
         return judged

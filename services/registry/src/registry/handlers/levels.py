@@ -66,11 +66,11 @@ def issue_orders(transaction: Transaction, *, after: str, limit: int, known: fro
 
     def build() -> list[IssueOrder]:
         rollouts = transaction.rollouts.many(transaction.certificates.unjudged(ids)) if ids else []
-        approved = transaction.approvals.hashes(rollout.certificate.approval_id for rollout in rollouts)
+        approvals = transaction.approvals.many(rollout.certificate.approval_id for rollout in rollouts)
         return [
             order
             for rollout in rollouts
-            for order in standing_orders(rollout, sites, approved_hash=approved.get(rollout.certificate.approval_id))
+            for order in standing_orders(rollout, sites, approvals.get(rollout.certificate.approval_id))
         ]
 
     recipients = [(site.name, *(recipient.public_key for recipient in site.recipients)) for site in sites]

@@ -1,6 +1,7 @@
 """Renewals, when due or requested by a person: carried out as the first issue."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -9,14 +10,16 @@ from opentelemetry import trace
 
 from certcore.audit import Way
 from certcore.clock import Clock
+from certcore.policy.judgement import allowed_cas
 from certkit.telemetry import current_traceparent
 from registry.adapters.outbox import Bell
 from registry.adapters.store import RowChangedError, Store, Transaction
-from registry.domain.certificate import Certificate
+from registry.domain.certificate import Approval, Certificate
 from registry.domain.errors import ConflictError, NotFoundError
 from registry.domain.renewal import Renewal, RenewalReason, decide, first_due, not_before, order
 from registry.domain.rollout import Rollout
 from registry.handlers.changes import Changes, again_if_changed
+from registry.handlers.policies import Policies
 
 __all__ = ["Renewals"]
 
@@ -28,9 +31,19 @@ _BATCH = 50
 
 
 class Renewals:
-    def __init__(self, *, store: Store, changes: Changes, bell: Bell, clock: Clock, tracer: trace.Tracer) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        changes: Changes,
+        policies: Policies,
+        bell: Bell,
+        clock: Clock,
+        tracer: trace.Tracer,
+    ) -> None:
         self._store = store
         self._changes = changes
+        self._policies = policies
         self._bell = bell
         self._clock = clock
         self._tracer = tracer
@@ -105,12 +118,23 @@ class Renewals:
             return False
 
     def _decide(self, transaction: Transaction, rollout: Rollout, *, asked: bool) -> Renewal:
-        approval = transaction.approvals.get(rollout.certificate.approval_id)
+        approval = self._approval(transaction, rollout.certificate)
         return decide(rollout.certificate, first_due(rollout), approval, now=self._clock(), asked=asked)
 
+    def _approval(self, transaction: Transaction, certificate: Certificate) -> Approval | None:
+        """With the CAs that policy allows now: one that it doesn't name any more gets no further order."""
+        approval = transaction.approvals.get(certificate.approval_id)
+        present = self._policies.present(transaction)
+        if approval is None or present is None:
+            return approval
+        intent = certificate.intent
+        cas = allowed_cas(present[1], intent.exposure, intent.dns_names, asked=intent.issuer)
+        return replace(approval, cas=cas)
+
     def _order(self, transaction: Transaction, rollout: Rollout, decision: Renewal) -> Certificate:
-        approval = transaction.approvals.get(rollout.certificate.approval_id)
+        approval = self._approval(transaction, rollout.certificate)
         assert approval is not None, "decide() lets no renewal through without one"
+        transaction.approvals.save_cas(approval)
         change = order(
             rollout,
             approval,

@@ -150,8 +150,8 @@ def _endpoint_view(rollout: Rollout, endpoint: Endpoint, workers: Sequence[Probe
     )
 
 
-def certificate_summary(rollout: Rollout) -> CertificateSummary:
-    certificate, shown, found = rollout.certificate, rollout.shown, rollout.progress()
+def certificate_summary(certificate: Certificate) -> CertificateSummary:
+    overview = certificate.overview
     return CertificateSummary(
         id=certificate.id,
         name=certificate.name,
@@ -162,12 +162,12 @@ def certificate_summary(rollout: Rollout) -> CertificateSummary:
         health=certificate.health,
         health_reason=certificate.health_reason,
         dns_names=certificate.intent.dns_names,
-        revision=shown.number if shown else None,
-        not_after=shown.not_after if shown else None,
-        targets_done=found.targets_done,
-        targets_total=len(rollout.placements),
-        endpoints_done=found.endpoints_done,
-        endpoints_total=len(rollout.endpoints),
+        revision=overview.revision,
+        not_after=overview.not_after,
+        targets_done=overview.targets_done,
+        targets_total=overview.targets_total,
+        endpoints_done=overview.endpoints_done,
+        endpoints_total=overview.endpoints_total,
         served_until=certificate.served_until,
         ca=certificate.ca or None,
         key_algorithm=certificate.intent.key_algorithm,

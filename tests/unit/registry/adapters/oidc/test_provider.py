@@ -85,6 +85,7 @@ async def test_who_comes_back_is_who_the_provider_says() -> None:
         ({"nbf": "soon"}, LoginFault.EARLY),
         ({"iat": 9_999_999_999}, LoginFault.EARLY),
         ({"iat": None}, LoginFault.FORM),
+        ({"iat": True}, LoginFault.FORM),
         ({"nonce": None}, LoginFault.NONCE),
         ({"nonce": "another"}, LoginFault.NONCE),
         ({"nonce": 7}, LoginFault.NONCE),

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from certkit.prepared import Prepared
 from registry.adapters import tables
@@ -18,6 +18,7 @@ __all__ = ["Approvals"]
 _ADD: Final = Prepared(insert(tables.approval))
 _BY_ID: Final = Prepared(select(tables.approval).where(tables.approval.c.id == bindparam("approval_id")))
 
+_MANY: Final = OfIds(tuple(tables.approval.c), tables.approval.c.id)
 _HASHES: Final = OfIds((tables.approval.c.id, tables.approval.c.spec_hash), tables.approval.c.id)
 
 
@@ -34,11 +35,18 @@ class Approvals:
         if approval_id is None:
             return None
         for found in _BY_ID.rows(self._connection, {"approval_id": approval_id}):
-            values = found._asdict()
-            apart = values.pop("renewals_apart_s")
-            values["approved_by"] = tuple(found.approved_by or ())
-            return Approval(**values, renewals_apart=timedelta(seconds=apart) if apart is not None else None)
+            return _approval(found)
         return None
+
+    def many(self, approval_ids: Iterable[str | None]) -> dict[str | None, Approval]:
+        """By id."""
+        ids = [approval_id for approval_id in approval_ids if approval_id is not None]
+        return {found.id: _approval(found) for found in _MANY.rows(self._connection, ids)} if ids else {}
+
+    def save_cas(self, approval: Approval) -> None:
+        """Save the CAs that its orders name from now on."""
+        row = tables.approval
+        self._connection.execute(update(row).where(row.c.id == approval.id).values(cas=approval.cas))
 
     def ending(self, *, before: datetime) -> list[tuple[str, str, datetime]]:
         """Name, owner and end of each managed certificate whose approval ends before an instant, the first first."""
@@ -55,3 +63,11 @@ class Approvals:
         """What each approval covers, by its id."""
         ids = [approval_id for approval_id in approval_ids if approval_id is not None]
         return {found.id: found.spec_hash for found in _HASHES.rows(self._connection, ids)} if ids else {}
+
+
+def _approval(row: Any) -> Approval:
+    values = row._asdict()
+    apart = values.pop("renewals_apart_s")
+    values["approved_by"] = tuple(row.approved_by or ())
+    values["cas"] = tuple(row.cas) if row.cas is not None else None
+    return Approval(**values, renewals_apart=timedelta(seconds=apart) if apart is not None else None)

@@ -29,6 +29,7 @@ from registry.adapters import tables
 from registry.adapters.store.facts import NEVER, put_facts
 from registry.adapters.store.statements import RowChangedError, known_or_text
 from registry.domain.certificate import ENDED_STATES, Certificate
+from registry.domain.overview import Overview
 
 __all__ = ["Certificates", "Mark", "read_intent"]
 
@@ -225,6 +226,12 @@ def _values(certificate: Certificate) -> dict[str, Any]:
         "due_at": certificate.due_at,
         "served_until": certificate.served_until or NEVER,
         "ca": certificate.ca,
+        "shown_revision": certificate.overview.revision,
+        "shown_not_after": certificate.overview.not_after,
+        "targets_done": certificate.overview.targets_done,
+        "targets_total": certificate.overview.targets_total,
+        "endpoints_done": certificate.overview.endpoints_done,
+        "endpoints_total": certificate.overview.endpoints_total,
     }
 
 
@@ -257,6 +264,14 @@ def _certificate(row: Any, conditions: Any) -> Certificate:
         due_at=row.due_at,
         served_until=row.served_until if row.served_until < NEVER else None,
         ca=row.ca,
+        overview=Overview(
+            revision=row.shown_revision,
+            not_after=row.shown_not_after,
+            targets_done=row.targets_done,
+            targets_total=row.targets_total,
+            endpoints_done=row.endpoints_done,
+            endpoints_total=row.endpoints_total,
+        ),
         version=row.version,
         unreadable=unreadable,
     )

@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, null, update
+from sqlalchemy import Connection, update
 
 from certcore.events import ServingVerdict
 from certkit.upsert import put
@@ -22,11 +22,6 @@ _ADDRESSES: Final = _COLUMNS.index(tables.endpoint.c.addresses)
 _VERDICT: Final = _COLUMNS.index(tables.endpoint.c.verdict)
 
 _OF: Final = OfIds(_COLUMNS, tables.endpoint.c.certificate_id, tables.endpoint.c.url)
-_LISTED_OF: Final = OfIds(
-    tuple(null().label(column.name) if column.name == "addresses" else column for column in _COLUMNS),
-    tables.endpoint.c.certificate_id,
-    tables.endpoint.c.url,
-)
 
 
 class Endpoints:
@@ -38,10 +33,10 @@ class Endpoints:
         values = vars(endpoint) | {"verdict": verdict}
         put(self._connection, tables.endpoint, values, ("certificate_id", "url"))
 
-    def of(self, certificate_ids: Sequence[str], *, listed: bool = False) -> dict[str, list[Endpoint]]:
-        """By certificate, then by URL; `listed`: without their addresses, as lists show none."""
+    def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Endpoint]]:
+        """By certificate, then by URL."""
         found: dict[str, list[Endpoint]] = defaultdict(list)
-        for item in (_LISTED_OF if listed else _OF).rows(self._connection, certificate_ids):
+        for item in _OF.rows(self._connection, certificate_ids):
             found[item.certificate_id].append(_endpoint(item))
         return found
 

@@ -16,7 +16,6 @@ from certcore.api import FacetCounts
 from certcore.certificate_list import CertificateQuery, Facet, Order
 from certkit.database import UtcDateTime
 from registry.adapters import tables
-from registry.adapters.store.certificates import Mark
 from registry.adapters.store.conditions import Condition, conditions_of
 from registry.adapters.store.facts import NEVER
 from registry.adapters.store.statements import is_among
@@ -41,7 +40,6 @@ _SHOWN: Final = (
     _ROW.c.id,
     _ROW.c.version,
     select(tables.epoch.c.number).scalar_subquery(),
-    select(func.count()).where(tables.revision.c.certificate_id == _ROW.c.id).correlate(_ROW).scalar_subquery(),
 )
 _COLUMNS: Final = {
     Facet.STATE: _ROW.c.state,
@@ -67,8 +65,12 @@ class Place(NamedTuple):
 
 
 class Listed(NamedTuple):
+    """`version` and `epoch` change with everything that a list shows of it."""
+
     place: Place
-    mark: Mark
+    certificate_id: str
+    version: int
+    epoch: int
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,8 @@ class Listing:
                 found = found.where(is_among(_ROW.c.owner, owners))
         rows = self._connection.execute(_ordered(found, name, query.sort, after).limit(limit))
         return [
-            Listed(Place(name, end), Mark(certificate_id, version, epoch, revisions))
-            for name, end, certificate_id, version, epoch, revisions in rows
+            Listed(Place(name, end), certificate_id, version, epoch)
+            for name, end, certificate_id, version, epoch in rows
         ]
 
     def counts(self, query: CertificateQuery, *, owners: frozenset[str] | None = None) -> dict[str, FacetCounts]:

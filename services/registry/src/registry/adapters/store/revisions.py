@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, insert, literal, select, update
+from sqlalchemy import BindParameter, Connection, and_, bindparam, insert, select, update
 
 from certcore.bundles import SealedKey
 from certcore.placements import PLATFORM
@@ -26,12 +26,6 @@ _COLUMNS: Final = tuple(tables.revision.c[name] for name in (*_OWN, *(f"window_{
 _IDS: Final[BindParameter[Sequence[str]]] = bindparam("ids", expanding=True)
 _OF: Final = OfIds(
     _COLUMNS, tables.revision.c.certificate_id, tables.revision.c.number.desc(), tables.revision.c.variant
-)
-_LISTED_OF: Final = OfIds(
-    tuple(literal("").label(column.name) if column.name == "chain_pem" else column for column in _COLUMNS),
-    tables.revision.c.certificate_id,
-    tables.revision.c.number.desc(),
-    tables.revision.c.variant,
 )
 _SIGNING_OF: Final = OfIds(
     tuple(tables.signing_request.c),
@@ -92,12 +86,10 @@ class Revisions:
         }
         _SAVE.change(self._connection, {**values, **_window_row(revision.window), **key})
 
-    def of(self, certificate_ids: Sequence[str], *, listed: bool = False) -> dict[str, list[Revision]]:
-        """By certificate, newest first; those that the issuer has not reported yet among them. `listed`: without
-        their chains, which are most of what is stored.
-        """
+    def of(self, certificate_ids: Sequence[str]) -> dict[str, list[Revision]]:
+        """By certificate, newest first; those that the issuer has not reported yet among them."""
         found: dict[str, list[Revision]] = defaultdict(list)
-        for item in (_LISTED_OF if listed else _OF).rows(self._connection, certificate_ids):
+        for item in _OF.rows(self._connection, certificate_ids):
             found[item.certificate_id].append(_revision(item))
         return found
 

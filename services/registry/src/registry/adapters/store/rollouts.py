@@ -83,27 +83,20 @@ class Rollouts:
             parts.append(select(part.c.id))
         return self._certificates.marks(among=union(*parts).subquery(), after=after, limit=limit)
 
-    def listed(self, certificates: Sequence[Certificate]) -> list[Rollout]:
-        """As `many`, for lists, which show neither chains nor addresses nor signing requests."""
-        return self._many(certificates, listed=True)
-
     def many(self, certificates: Sequence[Certificate]) -> list[Rollout]:
         """In the order of the certificates."""
-        return self._many(certificates, listed=False)
-
-    def _many(self, certificates: Sequence[Certificate], *, listed: bool) -> list[Rollout]:
         ids = [certificate.id for certificate in certificates]
-        revisions = self._revisions.of(ids, listed=listed)
+        revisions = self._revisions.of(ids)
         placements = self._placements.of(ids)
-        endpoints = self._endpoints.of(ids, listed=listed)
-        signing = {} if listed else self._signing.of(ids)
+        endpoints = self._endpoints.of(ids)
+        signing = self._signing.of(ids)
         return [
             Rollout(
                 certificate,
                 revisions=tuple(revisions[certificate.id]),
                 placements=tuple(placements[certificate.id]),
                 endpoints=tuple(endpoints[certificate.id]),
-                signing=tuple(signing.get(certificate.id, ())),
+                signing=tuple(signing[certificate.id]),
             )
             for certificate in certificates
         ]

@@ -57,6 +57,12 @@ certificate: Final = Table(
     # Of the lists: far in the future while nothing is served.
     Column("served_until", UtcDateTime, nullable=False, server_default="9999-12-31 00:00:00.000000"),
     Column("ca", String(63), nullable=False, server_default=""),
+    Column("shown_revision", Integer),
+    Column("shown_not_after", UtcDateTime),
+    Column("targets_done", Integer, nullable=False, server_default="0"),
+    Column("targets_total", Integer, nullable=False, server_default="0"),
+    Column("endpoints_done", Integer, nullable=False, server_default="0"),
+    Column("endpoints_total", Integer, nullable=False, server_default="0"),
     Column("key_algorithm", String(32), nullable=False, server_default=""),
     Column("version", Integer, nullable=False),
     Index("ix_certificate_state_id", "state", "id"),
@@ -129,6 +135,7 @@ approval: Final = Table(
     Column("policy_digest", String(80), nullable=False, server_default=""),
     Column("ends_at", UtcDateTime, index=True),
     Column("renewals_apart_s", Integer),
+    Column("cas", StoredJson(none_as_null=True)),
 )
 
 revision: Final = Table(

@@ -79,5 +79,6 @@ class DeliveryReports:
         except InspectionError as error:
             raise PermanentError(f"the offered {error}") from None
         is_known_key = transaction.revisions.has_key(spki)
-        change = offer_csr(rollout, event, who, is_known_key=is_known_key, now=self._clock())
+        approval = transaction.approvals.get(rollout.certificate.approval_id)
+        change = offer_csr(rollout, event, who, approval, is_known_key=is_known_key, now=self._clock())
         self._changes.save(transaction, rollout, change)
