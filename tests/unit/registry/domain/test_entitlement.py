@@ -130,6 +130,9 @@ def test_who_asks_for_several_teams_says_for_which() -> None:
 def test_people_belong_to_the_teams_of_their_groups_and_to_those_that_they_ask_for() -> None:
     for team, groups in product(("shop", "bank"), (["bankers"], ["bank-people"], ["reviewers"], ["askers"])):
         assert belongs_to(person(*groups), team) == (team == "bank" and groups in (["bankers"], ["bank-people"]))
+    both = person("bankers", "shop-people")
+    assert [belongs_to(both, team) for team in ("shop", "bank", "press")] == [True, True, False]
+    assert both.owner == ""
     # A group of the policy is held by who is listed, and by whom the provider says to be in it.
     assert groups_of(POLICY, person("bankers"), owner="bank") == {"bankers", "own-team"}
     assert groups_of(POLICY, person("bankers"), owner="shop") == {"bankers"}
