@@ -66,6 +66,22 @@ async def test_who_comes_back_is_who_the_provider_says() -> None:
 
 
 @pytest.mark.parametrize(
+    ("claims", "also"),
+    [
+        ({"email": "ana@example.org", "email_verified": False}, set()),
+        ({"email": "ana@example.org", "email_verified": "true"}, set()),
+        ({"email": "ana@example.org"}, set()),
+        ({"preferred_username": "Ana"}, {"Ana", "ana"}),
+        ({"preferred_username": "ana@example.org"}, {"ana@example.org", "ana"}),
+        ({"preferred_username": 7, "email": None, "email_verified": True}, set()),
+    ],
+)
+async def test_other_names_are_those_that_the_provider_vouches_for(claims: dict[str, Any], also: set[str]) -> None:
+    door = Door(AProvider(claims=claims))
+    assert (await door.come_back(await door.leave())).also == also
+
+
+@pytest.mark.parametrize(
     ("claims", "fault"),
     [
         ({"aud": "another"}, LoginFault.AUDIENCE),
