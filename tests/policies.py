@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from certcore.policy.document import Policy
 
-__all__ = ["TEAMS", "TOY_PLACES", "open_policy", "policy_file"]
+__all__ = ["PEOPLE", "TEAMS", "TOY_PLACES", "open_policy", "policy_file"]
 
 TEAMS: Final = (
     "shop",
@@ -38,6 +38,12 @@ _PLACES: Final = (
     {"kind": "kubernetes", "site": "*", "cluster": "*", "namespace": "*", "secret": "*"},
 )
 
+PEOPLE: Final = (
+    {"group": "Everybody who asks", "roles": ["requester"], "teams": "all"},
+    {"group": "reviewers", "roles": ["approver"], "teams": "all"},
+    {"group": "pki", "roles": ["operator", "auditor", "admin"], "teams": "all"},
+)
+"""Groups that a provider may tell."""
 TOY_PLACES: Final = (
     {"kind": "appliance", "site": "*", "shelf": "*"},
     {"kind": "toy-cdn", "property": "*"},
@@ -61,11 +67,22 @@ def open_policy(
         "zones": zones,
         "cas": {"internal": [*cas], "public": [*cas], "private": [*cas]},
         "teams": dict.fromkeys(teams, team),
+        "roles": [*PEOPLE, *_single_roles(teams)],
         "rules": [
             {"name": "internal-names", "match": {"exposure": "internal"}, "approvals": []},
             {"name": "public-names", "match": {"exposure": "public"}, "approvals": [{"count": 1}]},
         ],
     }
+
+
+def _single_roles(teams: Iterable[str]) -> list[dict[str, Any]]:
+    """For each role of people a group that has it as a token of the team `matrix` would."""
+    own = ["matrix"] if "matrix" in teams else "all"
+    broad = {"approver": "all", "operator": "all", "auditor": "all", "admin": "all"}
+    return [
+        {"group": f"only-{role}", "roles": [role], "teams": broad.get(role, own)}
+        for role in ("viewer", "requester", *broad)
+    ]
 
 
 def policy_file(folder: Path, policy: dict[str, Any] | None = None) -> Path:

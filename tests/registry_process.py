@@ -38,6 +38,12 @@ Row = dict[str, Any]
 """A row of the registry's database by its columns, as SQLite gives it."""
 
 
+def _client_of(provider: str, folder: Path) -> dict[str, str]:
+    secret = folder / "oidc-client-secret"
+    secret.write_text("known to the provider\n")
+    return {"oidc_issuer": provider, "oidc_client_id": "certbus", "oidc_client_secret_file": str(secret)}
+
+
 class RegistryProcess:
     """One registry with its state; it may be killed and started again."""
 
@@ -51,13 +57,15 @@ class RegistryProcess:
         watch_every_s: float = 3600.0,
         plugins: Path | None = None,
         policy: dict[str, Any] | None = None,
+        provider: str | None = None,
     ) -> None:
-        """`plugins` is a folder of installed packages that it finds beside ours."""
+        """`plugins` is a folder of installed packages that it finds beside ours, `provider` the URL of an issuer."""
         if policy is None:
             policy = open_policy(places=TOY_PLACES if plugins is not None else ())
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.folder = folder
+        self.provider = provider
         self.database = folder / "registry.db"
         self.admin_token_file = folder / "state" / "tokens" / "admin"
         settings: dict[str, Any] = {
@@ -73,6 +81,7 @@ class RegistryProcess:
             # Many tests show tokens that nobody has, and compare what is stored.
             "logins_every_s": 3600.0,
             "failed_login_delay_s": 0.0,
+            **(_client_of(provider, folder) if provider else {}),
         }
         self.child = ChildProcess(
             name="registry",
@@ -220,10 +229,11 @@ async def running_registry(
     watch_every_s: float = 3600.0,
     plugins: Callable[[Path], Path] | None = None,
     policy: dict[str, Any] | None = None,
+    provider: str | None = None,
 ) -> AsyncIterator[RunningRegistry]:
     """A registry on a fresh broker, which is open to all. site1 has a syncer and a pusher, site2 only a syncer.
 
-    `plugins` installs packages of others into a folder.
+    `plugins` installs packages of others into a folder; `provider` is the URL of an issuer, which may come later.
     """
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(servers.broker(sites=servers.SITES, owners=OWNERS))
@@ -237,6 +247,7 @@ async def running_registry(
             watch_every_s=watch_every_s,
             plugins=plugins(installed) if plugins else None,
             policy=policy,
+            provider=provider,
         )
         stack.push_async_callback(process.stop)
         await process.start()

@@ -2,19 +2,28 @@
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from certcore.api import Role
 from tests.integration.registry.bus import Bus
 from tests.integration.registry.stand_ins import StandIns
 from tests.integration.registry.toy_kinds import install
+from tests.ports import free_port
 from tests.registry_process import Person, RunningRegistry, running_registry
 
 
+@pytest.fixture(scope="package")
+def provider_port() -> int:
+    """Where the registry's provider is, once a test starts it: nobody else needs it."""
+    return free_port()
+
+
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
-async def registry() -> AsyncIterator[RunningRegistry]:
+async def registry(provider_port: int) -> AsyncIterator[RunningRegistry]:
     # Health changes by time in a registry of its own: here, what is compared stays as it is.
-    async with running_registry(health_sweep_every_s=3600.0, plugins=install) as running:
+    provider = f"http://127.0.0.1:{provider_port}"
+    async with running_registry(health_sweep_every_s=3600.0, plugins=install, provider=provider) as running:
         await running.enrol("hub", "pusher")
         yield running
 

@@ -142,7 +142,9 @@ def routed(made: World) -> tuple[FastAPI, set[str]]:
     bell, app, paths = Bell(), FastAPI(), set()
     install_problems(app)
     logins = Logins(store=made.store, clock=made.clock, metrics=CollectorRegistry(), longest_delay_s=0.0)
-    app.state.authenticator = authenticator = Authenticator(store=made.store, clock=made.clock, logins=logins)
+    app.state.authenticator = authenticator = Authenticator(
+        store=made.store, clock=made.clock, logins=logins, rights=made.rights
+    )
     for router in (
         requests_router(store=made.store, requests=made.requests, door=RequestDoor(made.kinds), bell=bell),
         certificates_router(store=made.store, renewals=made.renewals, bell=bell),
@@ -159,7 +161,7 @@ def routed(made: World) -> tuple[FastAPI, set[str]]:
             clock=made.clock,
         ),
         alerts_router(store=made.store),
-        page_router(store=made.store, authenticator=authenticator, clock=made.clock),
+        page_router(store=made.store, authenticator=authenticator, clock=made.clock, provider=False),
     ):
         app.include_router(router)
         routes = [route for route in router.routes if isinstance(route, APIRoute)]

@@ -1,6 +1,7 @@
 """Who may call what: every route of the API for every role, tokens, and the sign-in to the page."""
 
 import hashlib
+import json
 import re
 import stat
 from collections.abc import Mapping
@@ -12,6 +13,9 @@ import pytest
 import pytest_asyncio
 
 from certcore.api import Problem, Role
+from certcore.tokens import SERVICE_ROLES
+from registry.domain.token import public_id
+from registry.handlers.http.auth import hash_token, new_token
 from tests.integration.registry.bodies import a_body
 from tests.registry_process import Person, RunningRegistry
 
@@ -77,6 +81,7 @@ MAY_CALL: dict[tuple[str, str], Door] = {
     ("GET", "/v1/events"): Door(LOOKING),
     ("POST", "/v1/events/replay"): Door({Role.OPERATOR}),
     ("POST", "/v1/sign-in-codes"): Door({Role.OPERATOR}),
+    ("GET", "/v1/whoami"): Door(EVERYBODY),
 }
 OF_A_TEAM = [route for route, door in MAY_CALL.items() if door.foreign is not None]
 OPEN_TO_ALL = {"/openapi.json", "/healthz", "/readyz", "/metrics", "/assets/page.css", "/assets/page.js"}
@@ -225,6 +230,49 @@ async def test_what_a_team_has_is_for_itself_and_for_who_sees_all(
             status_of(foreign, 404)
 
 
+async def test_a_role_by_a_group_opens_what_it_opens_by_a_token(registry: RunningRegistry, teams: Teams) -> None:
+    people = {role: by_group(registry, role) for role in Role if role not in SERVICE_ROLES}
+    for (method, template), door in MAY_CALL.items():
+        route = Route(method, template)
+        for role, person in people.items():
+            response = await route.call(person)
+            if template == "/v1/sign-in-codes":
+                # Their page is opened by the provider.
+                status_of(response, 403)
+            elif door.own is None:
+                status_of(response, 404)
+            else:
+                assert is_through(response, found=False) == (role in door.own), (role, route, response.text)
+            if door.foreign is not None:
+                foreign = await route.call(person, await teams.foreign(template))
+                assert is_through(foreign, found=True) == (role in door.foreign), (role, route, foreign.text)
+            if door.foreign is not None and door.own is not None and "{token_id}" not in template:
+                own = await route.call(person, await teams.own(role, template))
+                assert is_through(own, found=True) == (role in door.own), (role, route, own.text)
+
+
+def by_group(registry: RunningRegistry, role: Role) -> Person:
+    """Somebody whom the provider signed in, and who is in the one group that has the role."""
+    token, now = new_token(), datetime.now(UTC)
+    stored = {
+        "sha256": hash_token(token),
+        "id": public_id(hash_token(token)),
+        "name": role.value,
+        "issuer": registry.process.provider,
+        "kind": "person",
+        "subject": f"of-group-{role.value}",
+        "owner": "",
+        "roles": "[]",
+        "made_by": "[]",
+        "groups": json.dumps([f"only-{role.value}"]),
+        "created_at": now.strftime("%Y-%m-%d %H:%M:%S.%f"),
+        "expires_at": (now + timedelta(hours=1)).strftime("%Y-%m-%d %H:%M:%S.%f"),
+    }
+    columns, places = ", ".join(stored), ", ".join("?" * len(stored))
+    registry.process.change(f"INSERT INTO token ({columns}) VALUES ({places})", *stored.values())  # noqa: S608 # ours
+    return Person(registry.http, token)
+
+
 async def test_routes_about_something_of_a_team_are_all_tried() -> None:
     of_teams = re.compile(r"/v1/(requests|certificates|tokens)/\{")
     assert set(OF_A_TEAM) == {(method, path) for method, path in MAY_CALL if of_teams.match(path)}
@@ -250,7 +298,9 @@ async def test_a_token_without_roles_opens_nothing(registry: RunningRegistry, me
     powerless = await registry.person("powerless")
     response = await Route(method, template).call(powerless)
     own = MAY_CALL[method, template].own
-    if (method, template) == ("GET", "/v1/tokens"):
+    if template == "/v1/whoami":
+        assert response.json()["roles"] == []
+    elif (method, template) == ("GET", "/v1/tokens"):
         assert {item["subject"] for item in response.json()["items"]} == {"powerless"}
     else:
         status_of(response, 404 if own is None or own == EVERYBODY else 403)

@@ -172,7 +172,7 @@ def listed(found: Listing, query: CertificateQuery, *, limit: int) -> list[str]:
     names: list[str] = []
     after: Place | None = None
     while True:
-        page = found.page(query, owner=query.owner, after=after, limit=limit)
+        page = found.page(query, owners=_owners(query), after=after, limit=limit)
         names += [item.place.name for item in page]
         if len(page) < limit:
             return names
@@ -224,8 +224,29 @@ async def test_what_is_counted_is_what_the_whole_list_has(made: World) -> None:
         }
 
 
+def _owners(query: CertificateQuery) -> frozenset[str] | None:
+    return frozenset({query.owner}) if query.owner is not None else None
+
+
 def _counts(query: CertificateQuery, transaction: Transaction) -> dict[str, FacetCounts]:
-    return transaction.listing.counts(query, owner=query.owner)
+    return transaction.listing.counts(query, owners=_owners(query))
+
+
+async def test_the_rows_of_several_owners_are_one_list(made: World) -> None:
+    def work(transaction: Transaction) -> list[list[list[str]]]:
+        return [
+            [
+                [listed.place.name for listed in transaction.listing.page(query, owners=frozenset(owners), limit=500)]
+                for owners in (["shop"], ["bank"], ["bank", "shop"], [])
+            ]
+            for query in (CertificateQuery(), CertificateQuery(sort=Order.EXPIRES), CertificateQuery(facets="owner"))
+        ]
+
+    for shop, bank, both, none in await made.store.read(work):
+        assert shop
+        assert bank
+        assert sorted(both) == sorted([*shop, *bank])
+        assert not none
 
 
 async def test_a_leaf_leads_to_its_certificate(made: World) -> None:

@@ -285,7 +285,7 @@ async def statements_of(made: World) -> dict[str, int]:
     levels = made.levels
     lists: dict[str, Callable[[Transaction], Sized]] = {
         "certificates": lambda transaction: transaction.rollouts.many(
-            certificates_on_page(transaction, CertificateQuery(), owner=None, after=None, limit=500)[0]
+            certificates_on_page(transaction, CertificateQuery(), owners=None, after=None, limit=500)[0]
         ),
         "requests": lambda transaction: transaction.certificates.many(
             {item.certificate_id for item in transaction.requests.page(limit=500)}

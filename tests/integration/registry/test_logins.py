@@ -53,7 +53,9 @@ class Seats:
             longest_delay_s=5.0,
             sleep=self._sleep,
         )
-        self.authenticator = Authenticator(store=world.store, clock=world.clock, logins=self.logins)
+        self.authenticator = Authenticator(
+            store=world.store, clock=world.clock, logins=self.logins, rights=world.rights
+        )
         self.acts = Tokens(store=world.store, clock=world.clock, new_token=new_token, hash_token=hash_token)
         self.meanwhile: list[str] = []
 
@@ -144,7 +146,9 @@ async def test_a_flood_waits_in_a_bounded_number(seats: Seats) -> None:
         longest_delay_s=5.0,
         sleep=another,
     )
-    seats.authenticator = Authenticator(store=seats.world.store, clock=seats.world.clock, logins=seats.logins)
+    seats.authenticator = Authenticator(
+        store=seats.world.store, clock=seats.world.clock, logins=seats.logins, rights=seats.world.rights
+    )
     await seats.fail(4)
     assert len(busy) == 1
 
@@ -182,12 +186,12 @@ async def test_the_chain_of_a_subject_is_of_all_its_tokens_and_of_their_makers_a
 
     await seats.world.store.write(revoke)
 
-    def chains(transaction: Transaction) -> list[frozenset[str]]:
-        return [transaction.tokens.chain(subject) for subject in ("ana", "boss", "nobody")]
+    def chains(transaction: Transaction) -> list[Party]:
+        return [transaction.tokens.party(subject) for subject in ("ana", "boss", "nobody")]
 
     found = await seats.world.store.read(chains)
-    assert found == [{"root", "vera", "boss"}, frozenset(), frozenset()]
-    assert same_person(Party("ana", found[0]), Party("boss", found[1]))
+    assert [party.made_by for party in found] == [{"root", "vera", "boss"}, frozenset(), frozenset()]
+    assert same_person(found[0], found[1])
 
 
 async def test_a_first_token_is_made_where_no_other_could_make_tokens(seats: Seats, tmp_path: Path) -> None:

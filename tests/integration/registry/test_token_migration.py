@@ -41,7 +41,7 @@ async def test_tokens_go_on_and_are_known_by_who_made_them(tmp_path: Path) -> No
             "page": ("session", ["auditor", "viewer"], (), "page"),
         }
         assert len({who.token_id for who in found.values() if who}) == len(stored.rows["token"])
-        assert await store.read(lambda transaction: transaction.tokens.chain("olga")) == {"admin"}
+        assert await store.read(lambda transaction: transaction.tokens.party("olga").made_by) == {"admin"}
         listed = await store.read(lambda transaction: transaction.tokens.page(now=NOON, limit=9))
         assert {token.expires_at for token in listed} == {None}
     finally:

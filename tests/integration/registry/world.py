@@ -44,6 +44,7 @@ from registry.handlers.reports.observations import ObservationReports
 from registry.handlers.reports.once import Once
 from registry.handlers.reports.revisions import RevisionReports
 from registry.handlers.requests import Requests
+from registry.handlers.rights import Rights
 from tests.authority import Authority, Issued
 from tests.policies import open_policy
 
@@ -54,6 +55,7 @@ __all__ = [
     "MIGRATIONS",
     "NOON",
     "PLACES",
+    "PROVIDER",
     "SPEC",
     "Report",
     "World",
@@ -63,6 +65,7 @@ __all__ = [
 ]
 
 MIGRATIONS: Final = Path(adapters.__path__[0]).parent / "migrations"
+PROVIDER: Final = "https://id.example.test"
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOST: Final = "app.internal.example.test"
 KINDS: Final = TargetKinds([FILES, HAPROXY, KUBERNETES])
@@ -131,6 +134,7 @@ class World:
             door=self.door,
             policies=self.policies,
         )
+        self.rights = Rights(policies=self.policies, issuer=PROVIDER)
         self.renewals = Renewals(
             store=self.store,
             changes=self.changes,

@@ -16,6 +16,7 @@ from certbus import (
     event_commands,
     issuer_commands,
     local_commands,
+    login_commands,
     policy_commands,
     request_commands,
     restore_commands,
@@ -50,6 +51,7 @@ app.add_typer(token_commands.app, name="token")
 app.add_typer(restore_commands.app, name="restore")
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(issuer_commands.app, name="issuer")
+login_commands.add_to(app)
 local_commands.add_to(app)
 
 

@@ -78,7 +78,7 @@ class Registry:
     ) -> None:
         self._url = connection.url
         self._instance = connection.instance
-        self._authorization = {"authorization": f"Bearer {connection.token}"}
+        self._authorization = {"authorization": f"Bearer {connection.token}"} if connection.token else {}
         self._tell = tell
         self._told: set[str] = set()
         try:

@@ -1,9 +1,10 @@
 """Which registry, and as whom: options first, then the environment, then the folder of a local system."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from certbus.exit_codes import ExitCode
 from certcore.bearer import is_bearer
 from certcore.loopback import is_loopback
 
-__all__ = ["DEFAULT_HOME", "Connection", "Options", "find_connection"]
+__all__ = ["DEFAULT_HOME", "Connection", "Options", "find_connection", "find_registry", "session_file"]
 
 DEFAULT_HOME: Final = ".certbus"
 _DEFAULT_NAME: Final = "admin"
@@ -54,7 +55,17 @@ def find_connection(options: Options, environment: Mapping[str, str]) -> Connect
     Raises:
         CommandError: there is no URL or no token, or one of them can't be used.
     """
-    home = Path(environment.get("CERTBUS_HOME") or DEFAULT_HOME)
+    registry = find_registry(options, environment)
+    return replace(registry, token=_read_token(_token_file(options, environment, registry.url)))
+
+
+def find_registry(options: Options, environment: Mapping[str, str]) -> Connection:
+    """Likewise without a token.
+
+    Raises:
+        CommandError: there is no URL, or one that can't be used.
+    """
+    home = _home(environment)
     defaults = _read_defaults(home / "client.json")
     named = options.url or environment.get("CERTBUS_URL")
     url = named or defaults.url
@@ -64,12 +75,11 @@ def find_connection(options: Options, environment: Mapping[str, str]) -> Connect
             exit_code=ExitCode.INVALID,
             next_step=f"give --url, set CERTBUS_URL, or start a local system with `certbus run` ({home} holds none)",
         )
-    token_file = _token_file(options, environment, home)
     if named:
         defaults = _Defaults()
     return Connection(
         url=_checked_url(url, plain_text=environment.get("CERTBUS_PLAIN_TEXT") in {"1", "true"}),
-        token=_read_token(token_file),
+        token="",
         ca_file=_path(environment, "CERTBUS_CA_FILE") or defaults.ca_file,
         instance=defaults.instance,
         certificate_file=_path(environment, "CERTBUS_CERTIFICATE_FILE"),
@@ -77,11 +87,21 @@ def find_connection(options: Options, environment: Mapping[str, str]) -> Connect
     )
 
 
+def session_file(environment: Mapping[str, str], url: str) -> Path:
+    """Where `certbus login` puts the session with the registry at this URL: it is shown to no other."""
+    digest = hashlib.sha256(url.encode()).hexdigest()[:16]
+    return _home(environment) / "sessions" / f"{urlsplit(url).hostname}-{digest}"
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("CERTBUS_HOME") or DEFAULT_HOME)
+
+
 def _path(environment: Mapping[str, str], name: str) -> Path | None:
     return Path(value) if (value := environment.get(name)) else None
 
 
-def _token_file(options: Options, environment: Mapping[str, str], home: Path) -> Path:
+def _token_file(options: Options, environment: Mapping[str, str], url: str) -> Path:
     if options.token_file is not None and options.name is not None:
         raise CommandError(
             "--token-file and --as contradict each other", exit_code=ExitCode.INVALID, next_step="give one of them"
@@ -90,6 +110,9 @@ def _token_file(options: Options, environment: Mapping[str, str], home: Path) ->
         return options.token_file
     if options.name is None and (file := environment.get("CERTBUS_TOKEN_FILE")):
         return Path(file)
+    session, home = session_file(environment, url), _home(environment)
+    if options.name is None and session.exists():
+        return session
     name = _DEFAULT_NAME if options.name is None else options.name
     if not _TOKEN_NAME.fullmatch(name):
         raise CommandError(
@@ -107,7 +130,7 @@ def _read_token(file: Path) -> str:
         raise CommandError(
             f"no token in {file}: {error.strerror}",
             exit_code=ExitCode.INVALID,
-            next_step="give --token-file or --as, or set CERTBUS_TOKEN_FILE",
+            next_step="give --token-file or --as, set CERTBUS_TOKEN_FILE, or sign in with `certbus login`",
         ) from None
     except UnicodeDecodeError:
         token = ""

@@ -19,7 +19,7 @@ _BY_TYPE: Final = {
     "not-approvable": ExitCode.NOT_ALLOWED,
 }
 _NEXT_STEP: Final = {
-    "unauthorized": "give a token that the registry knows: --token-file or --as NAME",
+    "unauthorized": "say `certbus login`, or give a token that the registry knows: --token-file or --as NAME",
     "forbidden": "ask with a token that may do this: --token-file or --as NAME",
     "not-approvable": "somebody other than the requester, with the role approver, has to decide: --as NAME",
 }

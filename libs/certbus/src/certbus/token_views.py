@@ -6,9 +6,9 @@ from datetime import datetime
 from certbus.certificate_views import expiry
 from certbus.output import Cell, Table
 from certbus.time_spans import from_now
-from certcore.tokens import TokenSummary
+from certcore.tokens import RoleView, TokenSummary, WhoView
 
-__all__ = ["token_table"]
+__all__ = ["token_table", "who_facts"]
 
 
 def token_table(tokens: Iterable[TokenSummary], now: datetime) -> Table:
@@ -31,6 +31,23 @@ def token_table(tokens: Iterable[TokenSummary], now: datetime) -> Table:
         ),
         empty="no tokens",
     )
+
+
+def who_facts(who: WhoView, now: datetime) -> Iterable[tuple[str, str]]:
+    """Groups are those that the provider told."""
+    yield "name", who.name
+    yield "subject", who.subject
+    yield "issuer", who.issuer
+    yield "kind", str(who.kind)
+    yield "teams", ", ".join(who.teams) or "-"
+    yield "roles", ", ".join(map(_role, who.roles)) or "none"
+    if who.groups:
+        yield "groups", ", ".join(who.groups)
+    yield "ends", from_now(who.expires_at, now) if who.expires_at is not None else "never"
+
+
+def _role(held: RoleView) -> str:
+    return str(held.role) if held.teams is None else f"{held.role} for {' and '.join(held.teams)}"
 
 
 def _end(token: TokenSummary, now: datetime) -> Cell:

@@ -9,7 +9,18 @@ from certcore.api import Role
 from certcore.names import Label
 from certcore.reading import Open, ReadModel
 
-__all__ = ["MOST_DAYS", "SERVICE_ROLES", "SignInCode", "TokenKind", "TokenOrder", "TokenSummary", "TokenView"]
+__all__ = [
+    "MOST_DAYS",
+    "SERVICE_ROLES",
+    "RoleView",
+    "SessionOrder",
+    "SignInCode",
+    "TokenKind",
+    "TokenOrder",
+    "TokenSummary",
+    "TokenView",
+    "WhoView",
+]
 
 MOST_DAYS: Final = 366
 """No token lives longer, but a service's that was made without an end."""
@@ -49,6 +60,36 @@ class SignInCode(ReadModel):
     """Opens the page once, within half an hour."""
 
     code: str
+
+
+class SessionOrder(BaseModel):
+    """Body for which the command gets its session: the code that a browser brought, and what only it knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{20,128}$", repr=False)]
+    verifier: Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{43,128}$", repr=False)]
+
+
+class RoleView(ReadModel):
+    """A role, and the teams for which it holds; None: for all."""
+
+    role: Open[Role]
+    teams: tuple[str, ...] | None = None
+
+
+class WhoView(ReadModel):
+    """Who calls, and what they may do now. `groups` are those that the provider told."""
+
+    issuer: str
+    subject: str
+    name: str
+    kind: Open[TokenKind]
+    token_id: str
+    teams: tuple[str, ...] = ()
+    roles: tuple[RoleView, ...] = ()
+    groups: tuple[str, ...] = ()
+    expires_at: AwareDatetime | None = None
 
 
 class TokenView(ReadModel):

@@ -3,16 +3,15 @@
 import platform
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from faststream.nats import NatsBroker
 from prometheus_client import CollectorRegistry
-from starlette.routing import Route
 
 from certcore import subjects
 from certcore.clock import system_clock
@@ -30,7 +29,7 @@ from certkit.service import health_routes
 from certkit.standstill import Standstill
 from certkit.stream_messages import StreamMessages
 from certkit.streams import Streams
-from certkit.telemetry import Telemetry, configure_telemetry
+from certkit.telemetry import configure_telemetry
 from certkit.transactions import Database
 from registry.adapters.anchors import AnchorFile, AnchorStream
 from registry.adapters.bus_state import BusWatch
@@ -39,7 +38,6 @@ from registry.adapters.outbox import SOURCE, Bell, Outbox
 from registry.adapters.policy_file import PolicyFile
 from registry.adapters.relay import Relay
 from registry.adapters.store import Store
-from registry.domain.alarm import Patience
 from registry.handlers.alarms import Alarms
 from registry.handlers.anchoring import Anchoring
 from registry.handlers.approval_watch import ApprovalWatch
@@ -52,24 +50,22 @@ from registry.handlers.feed import Feed
 from registry.handlers.first_token import make_first_token
 from registry.handlers.health import HealthSweep
 from registry.handlers.http.alerts_api import alerts_router
+from registry.handlers.http.application import http_application, with_routes
 from registry.handlers.http.approvals_api import approvals_router
 from registry.handlers.http.audit_api import audit_router
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
-from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.certificates_api import certificates_router
 from registry.handlers.http.challenges_api import challenges_router
-from registry.handlers.http.described import DescribedApi
 from registry.handlers.http.events_api import events_router
-from registry.handlers.http.faults import Faults
 from registry.handlers.http.heartbeats_api import heartbeats_router
 from registry.handlers.http.issued_api import issued_router
 from registry.handlers.http.policy_api import policy_router
-from registry.handlers.http.problems import install_problems
 from registry.handlers.http.requests_api import requests_router
 from registry.handlers.http.reseals_api import reseals_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
 from registry.handlers.http.tokens_api import tokens_router
+from registry.handlers.http.whoami_api import whoami_router
 from registry.handlers.intake import Intake
 from registry.handlers.last_values import LastValues
 from registry.handlers.logins import Logins
@@ -89,27 +85,26 @@ from registry.handlers.requests import Requests
 from registry.handlers.resealing import Resealing
 from registry.handlers.restoration import Restoration
 from registry.handlers.reviews import Reviews
+from registry.handlers.rights import Rights
 from registry.handlers.stream_watch import StreamWatch
 from registry.handlers.tokens import Tokens
 from registry.handlers.upkeep import Upkeep
 from registry.handlers.watch import Watch
 from registry.handlers.web.page import page_router
 from registry.settings import Settings
+from registry.single_sign_on import single_sign_on
 
 __all__ = ["MIGRATIONS", "create_app"]
 
 log = structlog.get_logger()
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-# A bundle sealed to hundreds of sites is the largest that anybody sends.
-_MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _REPORTS_AT_ONCE: Final = 16
 """Of one place. Their order doesn't matter: each is compared with what is stored; and they are committed together."""
 _UPKEEP_S: Final = 3600.0
 _CHALLENGES_EVERY_S: Final = 15.0
 _STREAMS_EVERY_S: Final = 15.0
 _POLICY_EVERY_S: Final = 15.0
-_UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/list", "/sign-in"})
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -120,7 +115,7 @@ def create_app(settings: Settings) -> FastAPI:
     background = Background(service=Service.REGISTRY, metrics=metrics, clock=system_clock)
     broker = make_broker(settings.bus, place=HUB, service=Service.REGISTRY, telemetry=telemetry, metrics=metrics)
     door = RequestDoor(load_target_kinds())
-    policies = _policies(settings, store, door.kinds)
+    policies, signing_on = _policies(settings, store, door.kinds), single_sign_on(settings, store, system_clock)
     jetstream, changes = JetStream(broker=broker), Changes(outbox=outbox, policies=policies, clock=system_clock)
     requests = Requests(
         store=store,
@@ -160,7 +155,7 @@ def create_app(settings: Settings) -> FastAPI:
         bus=BusWatch(broker),
         standstill=standstill,
         clock=system_clock,
-        patience=_patience(settings),
+        patience=settings.patience,
     )
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
@@ -210,6 +205,7 @@ def create_app(settings: Settings) -> FastAPI:
         ("streams", _STREAMS_EVERY_S, Streams(broker=broker, metrics=metrics).look),
         ("anchor", settings.anchor_every_s, anchoring.anchor),
         ("watch", settings.watch_every_s, watch.look),
+        *signing_on.rounds,
     ):
         background.add_round(name, every_s, work)
     readiness = service_readiness(
@@ -218,7 +214,7 @@ def create_app(settings: Settings) -> FastAPI:
         background=background,
         metrics=metrics,
         clock=system_clock,
-        checks=[discovery.findings, relay.findings, restoration.findings, policies.findings],
+        checks=[discovery.findings, relay.findings, restoration.findings, policies.findings, *signing_on.checks],
         folders=[settings.state_folder, folder_of(settings.database_url)],
         listener=watch,
     )
@@ -245,8 +241,13 @@ def create_app(settings: Settings) -> FastAPI:
             log.info("registry_started", url=settings.http.url)
             yield
 
-    app = _fastapi(lifespan, telemetry, leave=bell.silence)
-    app.state.authenticator = authenticator = Authenticator(store=store, clock=system_clock, logins=logins)
+    app = http_application(lifespan, telemetry, leave=bell.silence)
+    app.state.authenticator = authenticator = Authenticator(
+        store=store,
+        clock=system_clock,
+        logins=logins,
+        rights=Rights(policies=policies, issuer=settings.oidc_issuer),
+    )
     app.state.gave_up = lambda: background.gave_up
     routers = (
         requests_router(store=store, requests=requests, door=door, bell=bell),
@@ -279,47 +280,11 @@ def create_app(settings: Settings) -> FastAPI:
             authenticator=authenticator,
             clock=system_clock,
         ),
-        page_router(store=store, authenticator=authenticator, clock=system_clock),
+        whoami_router(store=store),
+        page_router(store=store, authenticator=authenticator, clock=system_clock, provider=signing_on.offered),
+        *signing_on.routers(authenticator),
     )
-    return _with_routes(app, routers, health_routes(readiness=readiness, metrics=metrics))
-
-
-def _with_routes(app: FastAPI, routers: Iterable[APIRouter], health: Iterable[tuple[str, Any]]) -> FastAPI:
-    # Routes are compared in their order, and these are asked for most.
-    for path, route in health:
-        app.router.routes.append(Route(path, endpoint=route))
-    for router in routers:
-        app.include_router(router)
-    return app
-
-
-def _fastapi(
-    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
-    telemetry: Telemetry,
-    *,
-    leave: Callable[[], None],
-) -> FastAPI:
-    app = DescribedApi(
-        title="certbus registry",
-        version="1",
-        lifespan=lifespan,
-        # The viewers of FastAPI load their scripts from elsewhere; the document itself is at /openapi.json.
-        docs_url=None,
-        redoc_url=None,
-        telemetry={
-            "tracer_provider": telemetry.provider,
-            "operation_spans": False,
-            "metrics": False,
-            "logs": False,
-            # Health and the page's own look-ups only make noise; a sign-in's URL holds its code.
-            "exclude": lambda scope: scope.get("path", "") in _UNTRACED,
-        },
-    )
-    app.state.leave = leave
-    app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
-    app.add_middleware(Faults)
-    install_problems(app)
-    return app
+    return with_routes(app, routers, health_routes(readiness=readiness, metrics=metrics))
 
 
 def _of_renewals(
@@ -391,14 +356,6 @@ def _reports(once: Once, changes: Changes, sites: SiteReports) -> dict[type[Even
 def _policies(settings: Settings, store: Store, kinds: TargetKinds) -> Policies:
     file = PolicyFile(settings.policy_file, kinds) if settings.policy_file is not None else None
     return Policies(store=store, clock=system_clock, file=file)
-
-
-def _patience(settings: Settings) -> Patience:
-    return Patience(
-        silent=timedelta(seconds=settings.silent_after_s),
-        not_ready=timedelta(seconds=settings.not_ready_after_s),
-        stood_still=timedelta(seconds=settings.stood_still_after_s),
-    )
 
 
 def _new_id() -> str:

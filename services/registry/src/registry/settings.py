@@ -1,10 +1,13 @@
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from certkit.settings import ServiceSettings
+from registry.adapters.oidc.metadata import check_url
+from registry.domain.alarm import Patience
 
 __all__ = ["Settings"]
 
@@ -40,3 +43,47 @@ class Settings(ServiceSettings):
     failed_login_delay_s: Annotated[float, Field(ge=0)] = Field(
         default=5.0, description="The longest that the answer to a failed login waits; 0: none does."
     )
+    oidc_issuer: Annotated[str, Field(max_length=255), AfterValidator(check_url)] | None = Field(
+        default=None,
+        description="The provider by which people sign in: docs/sign-in.md. Without it there are tokens alone.",
+    )
+    oidc_client_id: str | None = Field(default=None, description="What the provider knows the registry as.")
+    oidc_client_secret_file: Path | None = Field(
+        default=None, description="File with the client's secret; without it it is a public client, by PKCE alone."
+    )
+    oidc_audience: str | None = Field(
+        default=None, description="Whom ID tokens must be for; by default oidc_client_id."
+    )
+    oidc_ca_file: Path | None = Field(default=None, description="Roots of the provider; by default the system's.")
+    oidc_public_url: Annotated[str, AfterValidator(check_url)] | None = Field(
+        default=None,
+        description="How browsers reach the registry; by default its own URL. The provider is told it with "
+        "/oidc/callback behind it.",
+    )
+    oidc_scope: str = Field(default="openid profile email", description="What is asked of the provider.")
+    oidc_groups_claim: str = "groups"
+    oidc_subject_claim: str = Field(
+        default="sub", description="Who somebody is: it must never pass to another person, so sub is the safe one."
+    )
+    oidc_name_claim: str = Field(default="name", description="What is shown beside the subject.")
+    oidc_session_s: Annotated[float, Field(ge=60, le=7 * 86400)] = Field(
+        default=8 * 3600.0,
+        description="How long a session lasts, and so the longest that a group which the provider takes away counts.",
+    )
+
+    @property
+    def patience(self) -> Patience:
+        """With services that are silent, not ready, or stood still."""
+        return Patience(
+            silent=timedelta(seconds=self.silent_after_s),
+            not_ready=timedelta(seconds=self.not_ready_after_s),
+            stood_still=timedelta(seconds=self.stood_still_after_s),
+        )
+
+    @model_validator(mode="after")
+    def _whole_client(self) -> Self:
+        if self.oidc_issuer is not None and not self.oidc_client_id:
+            raise ValueError("oidc_client_id is missing beside oidc_issuer")
+        if "openid" not in self.oidc_scope.split():
+            raise ValueError("oidc_scope must hold openid")
+        return self

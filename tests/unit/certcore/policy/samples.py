@@ -40,6 +40,10 @@ POLICY: Final[dict[str, Any]] = {
             "places": [{"kind": "haproxy", "site": "site1", "instance": "edge"}],
         },
     },
+    "roles": [
+        {"group": "Shop People", "roles": ["viewer", "requester"], "teams": ["shop"]},
+        {"group": "pki", "roles": ["operator", "admin"], "teams": "all"},
+    ],
     "rules": [
         {
             "name": "wildcards",

@@ -24,9 +24,10 @@ def decides(
     of: Request | None = None,
     groups: Collection[str] = (),
     asked: bool = False,
+    voted: bool = False,
     given: Sequence[Approver] = (),
 ) -> Refusal | None:
-    decider = Decider(Approver(person, frozenset(groups)), team, asked=asked)
+    decider = Decider(Approver(person, frozenset(groups)), of_owner=team == OWNER, asked=asked, voted=voted)
     return may_decide(of or request(requester="ana"), decider, given=given)
 
 
@@ -37,6 +38,10 @@ def test_a_second_person_may_decide() -> None:
 @any_of(people)
 def test_nobody_decides_on_their_own_request(person: str) -> None:
     assert decides(person, of=request(requester=person)) is Refusal.OWN_REQUEST
+
+
+def test_nobody_approves_twice_under_two_names() -> None:
+    assert decides(voted=True) is Refusal.ALREADY_APPROVED
 
 
 def test_nobody_decides_who_may_be_the_requester_under_another_name() -> None:

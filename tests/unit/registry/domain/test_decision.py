@@ -29,7 +29,7 @@ def waiting(*placements: Placement, **changes: object) -> Rollout:
 
 
 def by(person: str, *groups: str) -> Any:
-    return {"person": Decider(Approver(person, frozenset(groups)), "security", asked=False)}
+    return {"person": Decider(Approver(person, frozenset(groups)), of_owner=False, asked=False)}
 
 
 def approved(of: Rollout, person: str = "ben") -> Decision:

@@ -119,6 +119,13 @@ def test_who_made_the_maker_made_the_token_too() -> None:
         (Party("ana", ["ben", "root"]), Party("ben"), True),
         # Both got their tokens from the same admin, who is neither.
         (Party("ana", ["root"]), Party("ben", ["root"]), False),
+        # By a provider one may be called otherwise, and have made tokens under either name.
+        (Party("u-1", also=["ana"]), Party("ana"), True),
+        (Party("ana"), Party("u-1", also=["ana"]), True),
+        (Party("u-1", also=["ana@example.org"]), Party("u-2", also=["ana@example.org"]), True),
+        (Party("u-1", also=["ana"]), Party("ben", ["ana"]), True),
+        (Party("ben", ["u-1"]), Party("u-1", also=["ana"]), True),
+        (Party("u-1", ["root"], ["ana"]), Party("ben", ["root"], ["ben@example.org"]), False),
     ],
 )
 def test_two_are_one_person_where_one_made_the_other_s_token(one: Party, other: Party, *, same: bool) -> None:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from certcore.certificate import Exposure, KeyAlgorithm
 from certcore.names import Label
+from certcore.policy.roles import RoleGrant
 from certcore.policy.spans import Span
 from certcore.policy.windows import Bounds, Freeze, Scope, Window
 from certcore.policy.zones import ExactName, Zone
@@ -142,13 +143,16 @@ class Rule(_Part):
 
 
 class Policy(_Part):
-    """`groups` name people by their subjects. `shared_names` may be held by several teams at once."""
+    """`groups` name people by their subjects; `roles` say what those may do who sign in by a provider.
+    `shared_names` may be held by several teams at once.
+    """
 
     version: Literal[1]
     zones: Zones = Field(default_factory=Zones)
     cas: Cas = Field(default_factory=Cas)
     groups: dict[Label, tuple[Label, ...]] = Field(default_factory=dict)
     teams: dict[Label, Team] = Field(default_factory=dict)
+    roles: Annotated[tuple[RoleGrant, ...], Field(max_length=1000)] = ()
     rules: Annotated[tuple[Rule, ...], Field(max_length=1000)] = ()
     shared_names: tuple[ExactName, ...] = ()
     windows: Annotated[tuple[Window, ...], Field(max_length=200)] = ()
@@ -177,6 +181,8 @@ class Policy(_Part):
         )
         for where, scope in scopes:
             _known(f"{where}.match.teams", scope.teams or (), self.teams, "team")
+        for number, grant in enumerate(self.roles):
+            _known(f"roles.{number}.teams", () if isinstance(grant.teams, str) else grant.teams, self.teams, "team")
         return self
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from certcore.policy.document import OWN_TEAM, Policy
 from certcore.policy.quorum import Approver
 from certcore.rejection import RejectedError, Rejection
-from registry.domain.access import Principal
+from registry.domain.access import Principal, belongs_to
 from registry.domain.certificate import Request
 from registry.domain.terms import BEFORE_POLICIES
 
@@ -22,17 +22,20 @@ class Refusal(StrEnum):
     OWN_REQUEST = "the requester can't decide on their own request: ask somebody else with the role approver"
     OWN_WORKLOAD = "a workload of your own team asked: somebody of another team must decide"
     ALREADY_DECIDED = "the request was decided before"
-    ALREADY_APPROVED = "you approved the request before"
+    ALREADY_APPROVED = "you approved the request before, or somebody did who may be you"
     NOT_ASKED = "you are in none of the groups that policy asks"
 
 
 @dataclass(frozen=True)
 class Decider:
-    """Who decides, as an approver and as a person of a team; `asked` where they may be who asked."""
+    """Who decides. `of_owner` is one of the owning team's people; `asked` may be who asked, `voted` who approved
+    before.
+    """
 
     approver: Approver
-    team: str
+    of_owner: bool
     asked: bool
+    voted: bool = False
 
     @property
     def name(self) -> str:
@@ -46,9 +49,9 @@ def may_decide(request: Request, decider: Decider, *, given: Sequence[Approver])
         return Refusal.ALREADY_DECIDED
     if decider.asked or approver.person == request.requester:
         return Refusal.OWN_REQUEST
-    if request.by_workload and decider.team == request.owner:
+    if request.by_workload and decider.of_owner:
         return Refusal.OWN_WORKLOAD
-    if any(item.person == approver.person for item in given):
+    if decider.voted or any(item.person == approver.person for item in given):
         return Refusal.ALREADY_APPROVED
     terms = request.terms or BEFORE_POLICIES
     if not any(item.group is None or item.group in approver.groups for item in terms.needed):
@@ -60,9 +63,9 @@ def groups_of(policy: Policy | None, person: Principal, *, owner: str) -> frozen
     """The groups that the person is in, as policy sees it for a certificate of this team."""
     if policy is None:
         return frozenset()
-    groups = {name for name, members in policy.groups.items() if person.subject in members}
+    groups = {name for name, members in policy.groups.items() if name in person.groups or person.subject in members}
     owning = policy.teams.get(owner)
-    if owning is not None and (person.owner == owner or not groups.isdisjoint(owning.groups)):
+    if owning is not None and (belongs_to(person, owner) or not groups.isdisjoint(owning.groups)):
         groups.add(OWN_TEAM)
     return frozenset(groups)
 

@@ -27,15 +27,15 @@ def list_page(
     transaction: Transaction,
     query: CertificateQuery,
     *,
-    owner: str | None,
+    owners: frozenset[str] | None,
     after: Place | None,
     limit: int,
     form: str,
     known: frozenset[str],
 ) -> ListPage:
     """A page in some form (`json`, `csv`), which is built only where its ETag isn't known."""
-    found = transaction.listing.page(query, owner=owner, after=after, limit=limit)
-    counts = transaction.listing.counts(query, owner=owner) if query.facets else None
+    found = transaction.listing.page(query, owners=owners, after=after, limit=limit)
+    counts = transaction.listing.counts(query, owners=owners) if query.facets else None
     further = found[-1].place if len(found) == limit else None
 
     def build() -> list[CertificateSummary]:
@@ -52,10 +52,15 @@ def list_page(
 
 
 def certificates_on_page(
-    transaction: Transaction, query: CertificateQuery, *, owner: str | None, after: Place | None, limit: int
+    transaction: Transaction,
+    query: CertificateQuery,
+    *,
+    owners: frozenset[str] | None,
+    after: Place | None,
+    limit: int,
 ) -> tuple[list[Certificate], Place | None]:
     """The certificates themselves, and where the next page begins."""
-    found = transaction.listing.page(query, owner=owner, after=after, limit=limit)
+    found = transaction.listing.page(query, owners=owners, after=after, limit=limit)
     certificates = _in_order(transaction.certificates.many, [item.certificate_id for item in found])
     return certificates, found[-1].place if len(found) == limit else None
 

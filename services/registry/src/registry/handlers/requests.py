@@ -1,7 +1,7 @@
 """Requests: taken once, decided once, whether they come over the API or over the bus."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -22,7 +22,7 @@ from certcore.policy.quorum import Approver
 from certcore.rejection import RejectedError, Rejection
 from certkit.telemetry import current_traceparent, parent_of
 from registry.adapters.store import RowChangedError, Store, Transaction
-from registry.domain.access import Party, Principal, same_person
+from registry.domain.access import Principal, approves_for, belongs_to, same_person
 from registry.domain.approval import Decider, groups_of
 from registry.domain.certificate import Certificate, Request
 from registry.domain.change import Change
@@ -173,8 +173,8 @@ class Requests:
             request, rollout = _load(transaction, request_id)
             if request.state == "waiting":
                 request = self._on_present_terms(transaction, request)
-            decider = self._decider(transaction, person, request)
             given = transaction.votes.given(request_id)
+            decider = self._decider(transaction, person, request, given)
             done = approve(
                 request,
                 rollout,
@@ -208,7 +208,7 @@ class Requests:
         def work(transaction: Transaction) -> Decision:
             now = self._clock()
             request, rollout = _load(transaction, request_id)
-            decider = self._decider(transaction, person, request)
+            decider = self._decider(transaction, person, request, ())
             done = deny(request, rollout, person=decider, reason=reason, now=now)
             return self._ended(transaction, done, rollout, action="deny", by=person)
 
@@ -280,16 +280,20 @@ class Requests:
             raise ConflictError(f"policy changed since, and refuses it now: {told}")
         return digest, judged
 
-    def _decider(self, transaction: Transaction, person: Principal, request: Request) -> Decider:
+    def _decider(
+        self, transaction: Transaction, person: Principal, request: Request, given: Sequence[Approver]
+    ) -> Decider:
+        if not approves_for(person, request.owner):
+            raise NotFoundError(f"there is no request {request.id}")
         present = self._policies.present(transaction)
         policy = present[1] if present is not None else None
-        asker, decider = (
-            Party(subject, transaction.tokens.chain(subject)) for subject in (request.requester, person.subject)
-        )
+        asker, decider = map(transaction.tokens.party, (request.requester, person.subject))
+        voters = map(transaction.tokens.party, (item.person for item in given))
         return Decider(
             Approver(person.subject, groups_of(policy, person, owner=request.owner)),
-            person.owner,
+            belongs_to(person, request.owner),
             asked=same_person(asker, decider),
+            voted=any(same_person(voter, decider) for voter in voters),
         )
 
     def _finish(self, transaction: Transaction, done: Decision, rollout: Rollout) -> Decision:

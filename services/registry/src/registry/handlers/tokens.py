@@ -10,7 +10,7 @@ from certcore.clock import Clock
 from certcore.rejection import RejectedError, Rejection
 from certcore.tokens import TokenKind, TokenOrder, TokenSummary, TokenView
 from registry.adapters.store import Store, Transaction
-from registry.domain.access import Principal, Refusal, is_own_token, may_make, may_revoke
+from registry.domain.access import LOCAL, Principal, Refusal, is_own_token, may_make, may_revoke
 from registry.domain.errors import ConflictError, ForbiddenError, NotFoundError
 from registry.domain.token import Token, fault_of, ordered, rotated
 
@@ -38,7 +38,7 @@ class Tokens:
         secret, now = self._new_token(), self._clock()
 
         def work(transaction: Transaction) -> Token:
-            token = ordered(order, maker=caller, chain=transaction.tokens.chain(caller.subject), now=now)
+            token = ordered(order, maker=caller, chain=transaction.tokens.party(caller.subject).made_by, now=now)
             _check(may_make(caller, token.principal, endless=order.endless))
             transaction.audit.note(
                 caller.subject,
@@ -66,10 +66,12 @@ class Tokens:
             token = _of(transaction, token_id, caller)
             if token.principal.kind is TokenKind.SESSION or caller.kind is TokenKind.SESSION:
                 raise ConflictError("an open page has no token to rotate")
+            if token.principal.issuer != LOCAL:
+                raise ConflictError("the provider's people sign in anew: a session can't be made longer here")
             unfit = fault_of(token, now)
             if unfit is not None:
                 raise ConflictError(f"the token is {unfit}: make another one")
-            fresh, old = rotated(token, by=caller, chain=transaction.tokens.chain(caller.subject), now=now)
+            fresh, old = rotated(token, by=caller, chain=transaction.tokens.party(caller.subject).made_by, now=now)
             transaction.tokens.end(old)
             made = self._add(transaction, secret, fresh)
             detail = f"{token.id} by {made.id}"

@@ -20,6 +20,7 @@ from registry.adapters.store.epochs import Epochs, ReportedRevisions
 from registry.adapters.store.events import Events
 from registry.adapters.store.inbox import Inbox
 from registry.adapters.store.listing import Listing
+from registry.adapters.store.login_codes import LoginCodes
 from registry.adapters.store.placements import Placements
 from registry.adapters.store.policies import Policies
 from registry.adapters.store.renewals import Renewals
@@ -101,6 +102,7 @@ class Transaction:
         self.services = Services(connection)
         self.probe_workers = ProbeWorkers(connection)
         self.tokens = Tokens(connection)
+        self.login_codes = LoginCodes(connection)
         self.events = Events(connection)
         self.stream_epochs = StreamEpochs(connection)
         self.alerts = Alerts(connection)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, literal, select, tuple_
 from certkit.database import UtcDateTime
 from certkit.upsert import put
 from registry.adapters import tables
+from registry.adapters.store.statements import is_among
 from registry.domain.alarm import Halt, Start
 from registry.domain.alert import AlertRecord
 
@@ -43,11 +44,11 @@ class Alerts:
         )
         return [AlertRecord(**found._asdict()) for found in self._connection.execute(query)]
 
-    def count_open(self, *, owner: str | None) -> int:
+    def count_open(self, *, owners: frozenset[str] | None) -> int:
         row = tables.alert
         query = select(func.count()).select_from(row).where(row.c.resolved_at.is_(None))
-        if owner is not None:
-            query = query.where(row.c.owner == owner)
+        if owners is not None:
+            query = query.where(is_among(row.c.owner, owners))
         return self._connection.execute(query).scalar_one()
 
     def page(
@@ -55,7 +56,7 @@ class Alerts:
         *,
         after: tuple[datetime, str] | None = None,
         limit: int,
-        owner: str | None = None,
+        owners: frozenset[str] | None = None,
         is_open: bool | None = None,
     ) -> list[AlertRecord]:
         """Newest first, those that come after one with this `since` and id."""
@@ -65,8 +66,8 @@ class Alerts:
         if after is not None:
             instant, alert_id = after
             query = query.where(tuple_(*place) < tuple_(literal(instant, UtcDateTime), alert_id))
-        if owner is not None:
-            query = query.where(row.c.owner == owner)
+        if owners is not None:
+            query = query.where(is_among(row.c.owner, owners))
         if is_open is not None:
             query = query.where(row.c.resolved_at.is_(None) if is_open else row.c.resolved_at.is_not(None))
         return [AlertRecord(**found._asdict()) for found in self._connection.execute(query)]

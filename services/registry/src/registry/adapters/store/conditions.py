@@ -15,6 +15,7 @@ from certcore.certificate_list import CertificateQuery
 from certkit.database import UtcDateTime
 from registry.adapters import tables
 from registry.adapters.store.facts import NEVER
+from registry.adapters.store.statements import is_among
 from registry.domain.facts import FactKind
 
 __all__ = ["Condition", "conditions_of"]
@@ -40,9 +41,15 @@ class Condition:
     grouped: bool = False
 
 
-def conditions_of(query: CertificateQuery, owner: str | None) -> list[Condition]:
-    """All but the first and last instant; `owner` is whose rows are listed."""
-    return [*_of_columns(query, owner), *_of_facts(query), *_of_leaves(query), *_of_renewals(query)]
+def conditions_of(query: CertificateQuery, owners: frozenset[str] | None) -> list[Condition]:
+    """All but the first and last instant; `owners` are whose rows are listed."""
+    return [
+        *_of_owners(owners),
+        *_of_columns(query),
+        *_of_facts(query),
+        *_of_leaves(query),
+        *_of_renewals(query),
+    ]
 
 
 def _of_renewals(query: CertificateQuery) -> Iterator[Condition]:
@@ -56,9 +63,21 @@ def _of_renewals(query: CertificateQuery) -> Iterator[Condition]:
         )
 
 
-def _of_columns(query: CertificateQuery, owner: str | None) -> Iterator[Condition]:
+def _of_owners(owners: frozenset[str] | None) -> Iterator[Condition]:
+    if owners is not None:
+        plain = is_among(_ROW.c.owner, owners)
+        yield Condition(
+            test=partial(_is_one_of, _ROW.c.owner, owners),
+            found=select(_ROW.c.name).where(plain),
+            # The rows of several owners are those of one after those of the other.
+            in_order=len(owners) == 1,
+            plain=plain,
+            grouped=True,
+        )
+
+
+def _of_columns(query: CertificateQuery) -> Iterator[Condition]:
     for column, value, grouped in (
-        (_ROW.c.owner, owner, True),
         (_ROW.c.state, query.state, True),
         (_ROW.c.health, query.health, True),
         (_ROW.c.exposure, query.exposure, False),
@@ -131,6 +150,10 @@ def _of_leaves(query: CertificateQuery) -> Iterator[Condition]:
 
 def _equals(column: ColumnElement[str], value: str, _: ColumnElement[str]) -> ColumnElement[bool]:
     return func.coalesce(column, "") == value
+
+
+def _is_one_of(column: ColumnElement[str], values: frozenset[str], _: ColumnElement[str]) -> ColumnElement[bool]:
+    return is_among(func.coalesce(column, ""), values)
 
 
 def _has_leaf(which: ColumnElement[bool], _: ColumnElement[str]) -> ColumnElement[bool]:

@@ -18,6 +18,7 @@ from certkit.database import UtcDateTime
 from registry.adapters import tables
 from registry.adapters.store.conditions import Condition, conditions_of
 from registry.adapters.store.facts import NEVER
+from registry.adapters.store.statements import is_among
 from registry.domain.facts import FactKind
 
 __all__ = ["Listed", "Listing", "Place"]
@@ -100,38 +101,38 @@ class Listing:
         self._few = few
 
     def page(
-        self, query: CertificateQuery, *, owner: str | None = None, after: Place | None = None, limit: int
+        self, query: CertificateQuery, *, owners: frozenset[str] | None = None, after: Place | None = None, limit: int
     ) -> list[Listed]:
-        """In the order of the query, those after a place; `owner` is whose are listed, None for all."""
+        """In the order of the query, those after a place; `owners` are whose are listed, None for all."""
         by_end = query.sort in {Order.EXPIRES, Order.EXPIRES_DOWN}
         instant = _INSTANTS.get(query.sort)
-        plan = self._plan(query, owner, by_end=by_end, by_instant=instant is not None)
+        plan = self._plan(query, owners, by_end=by_end, by_instant=instant is not None)
         found, name = _rows(plan, sort=instant is not None)
         found = found.add_columns(_ROW.c.served_until if instant is None else instant)
         if by_end:
             found = found.where(*_within(query, _ROW.c.served_until))
-            if plan.first is None and owner is not None:
-                found = found.where(_ROW.c.owner == owner)
+            if plan.first is None and owners is not None:
+                found = found.where(is_among(_ROW.c.owner, owners))
         rows = self._connection.execute(_ordered(found, name, query.sort, after).limit(limit))
         return [
             Listed(Place(name, end), certificate_id, version, epoch)
             for name, certificate_id, version, epoch, end in rows
         ]
 
-    def counts(self, query: CertificateQuery, *, owner: str | None = None) -> dict[str, FacetCounts]:
+    def counts(self, query: CertificateQuery, *, owners: frozenset[str] | None = None) -> dict[str, FacetCounts]:
         """By each facet of the query. What has a column of its own is counted up to a bound for each value where only
         the owner is filtered by; all else in the first so many rows.
         """
-        conditions = _conditions(query, owner, by_end=False)
-        narrowed = len(conditions) > (owner is not None)
+        conditions = _conditions(query, owners, by_end=False)
+        narrowed = len(conditions) > (owners is not None)
         whole = [facet for facet in query.facets if facet in _COLUMNS and not narrowed]
-        found = {str(facet): self._whole(_COLUMNS[facet], owner) for facet in whole}
+        found = {str(facet): self._whole(_COLUMNS[facet], owners) for facet in whole}
         others = [facet for facet in query.facets if facet not in whole]
-        return found | (dict(self._looked_at(query, others, owner)) if others else {})
+        return found | (dict(self._looked_at(query, others, owners)) if others else {})
 
-    def _whole(self, column: Column[str], owner: str | None) -> FacetCounts:
+    def _whole(self, column: Column[str], owners: frozenset[str] | None) -> FacetCounts:
         """Each value is the next one in the index, which is read up to a bound."""
-        of_owner = [_ROW.c.owner == owner] if owner is not None else []
+        of_owner = [is_among(_ROW.c.owner, owners)] if owners is not None else []
         value = select(func.min(column).label("value")).where(*of_owner).cte("value", recursive=True)
         following = select(func.min(column)).where(column > value.c.value, *of_owner).correlate(value)
         value = value.union_all(select(following.scalar_subquery()).where(value.c.value.is_not(None)))
@@ -145,9 +146,9 @@ class Listing:
         return _most_frequent(sizes, exact=exact)
 
     def _looked_at(
-        self, query: CertificateQuery, facets: Sequence[Facet], owner: str | None
+        self, query: CertificateQuery, facets: Sequence[Facet], owners: frozenset[str] | None
     ) -> Iterator[tuple[str, FacetCounts]]:
-        plan = self._plan(query, owner, by_end=False, always=True)
+        plan = self._plan(query, owners, by_end=False, always=True)
         names = select(_ROW.c.name).order_by(_ROW.c.name) if plan.first is None else plan.first.found.distinct()
         some = names.limit(_COUNTED + 1).subquery()
         size = self._connection.execute(select(func.count()).select_from(some)).scalar_one()
@@ -184,21 +185,21 @@ class Listing:
     def _plan(
         self,
         query: CertificateQuery,
-        owner: str | None,
+        owners: frozenset[str] | None,
         *,
         by_end: bool,
         by_instant: bool = False,
         always: bool = False,
     ) -> _Plan:
         """With `always` the condition that finds fewest is the first, however many that are."""
-        conditions = _conditions(query, owner, by_end=by_end)
+        conditions = _conditions(query, owners, by_end=by_end)
         if not conditions:
             return _Plan(None, ())
         only = conditions[0] if len(conditions) == 1 else None
         if only is not None and not always:
             if only.in_order and not by_instant:
                 return _Plan(only, ())
-            if by_end and owner is not None and query.state is None and query.health is None:
+            if by_end and owners is not None and len(owners) == 1 and query.state is None and query.health is None:
                 # An index has an owner's in this order.
                 return _Plan(None, (only,))
         sizes = self._sizes(conditions)
@@ -214,8 +215,8 @@ class Listing:
         return list(self._connection.execute(query).one())
 
 
-def _conditions(query: CertificateQuery, owner: str | None, *, by_end: bool) -> list[Condition]:
-    found = conditions_of(query, owner)
+def _conditions(query: CertificateQuery, owners: frozenset[str] | None, *, by_end: bool) -> list[Condition]:
+    found = conditions_of(query, owners)
     grouped = [condition for condition in found if condition.grouped]
     conditions = [condition for condition in found if not condition.grouped]
     if grouped:
@@ -237,6 +238,7 @@ def _together(grouped: Sequence[Condition]) -> Condition:
     return Condition(
         test=lambda name: and_(*(condition.test(name) for condition in grouped)),
         found=select(_ROW.c.name).where(plain),
+        in_order=all(condition.in_order for condition in grouped),
         plain=plain,
         grouped=True,
     )

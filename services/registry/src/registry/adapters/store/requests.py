@@ -11,7 +11,7 @@ from certkit.database import UtcDateTime
 from certkit.prepared import Prepared
 from registry.adapters import tables
 from registry.adapters.store.certificates import read_intent
-from registry.adapters.store.statements import RowChangedError
+from registry.adapters.store.statements import RowChangedError, is_among
 from registry.domain.certificate import Request
 from registry.domain.terms import Terms
 
@@ -92,7 +92,7 @@ class Requests:
         *,
         after: tuple[datetime, str] | None = None,
         limit: int,
-        owner: str | None = None,
+        owners: frozenset[str] | None = None,
         state: str | None = None,
     ) -> list[Request]:
         """Newest first, those that come after one with this instant and id."""
@@ -102,8 +102,8 @@ class Requests:
         if after is not None:
             instant, request_id = after
             query = query.where(tuple_(*place) < tuple_(literal(instant, UtcDateTime), request_id))
-        if owner is not None:
-            query = query.where(row.c.owner == owner)
+        if owners is not None:
+            query = query.where(is_among(row.c.owner, owners))
         if state is not None:
             query = query.where(row.c.state == state)
         return [_request(found) for found in self._connection.execute(query)]

@@ -1,6 +1,6 @@
 """The forms of statement that several nouns need, and how their values are read."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, func, 
 from certcore.errors import TransientError
 from certkit.prepared import Prepared
 
-__all__ = ["OfIds", "RowChangedError", "exists", "known_or_text"]
+__all__ = ["OfIds", "RowChangedError", "exists", "is_among", "known_or_text"]
 
 EnumT = TypeVar("EnumT", bound=StrEnum)
 
@@ -43,6 +43,11 @@ def known_or_text(kind: type[EnumT], text: str) -> EnumT:
         return kind(text)
     except ValueError:
         return cast("EnumT", text)
+
+
+def is_among(column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
+    """For one value the equation, of which an index is of use for the order too."""
+    return column == next(iter(values)) if len(values) == 1 else column.in_(sorted(values))
 
 
 def exists(connection: Connection, table: Table, key: dict[str, str]) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, delete, insert, literal, or_, select, tuple_, update
 
@@ -13,7 +13,7 @@ from certkit.database import UtcDateTime
 from certkit.prepared import Prepared
 from registry.adapters import tables
 from registry.adapters.store.statements import known_or_text
-from registry.domain.access import Principal
+from registry.domain.access import Party, Principal
 from registry.domain.token import Token, fault_of, holds_admin, public_id
 
 __all__ = ["Tokens"]
@@ -28,6 +28,11 @@ _USED: Final = Prepared(
     )
     .values(last_used_at=bindparam("now", type_=UtcDateTime))
 )
+
+
+class _Told(NamedTuple):
+    made_by: frozenset[str]
+    also: frozenset[str]
 
 
 class Tokens:
@@ -61,6 +66,8 @@ class Tokens:
                 site=principal.site,
                 service=principal.service,
                 made_by=list(principal.made_by),
+                groups=sorted(principal.groups) or None,
+                also=sorted(principal.also) or None,
                 created_at=now,
                 expires_at=expires_at,
             )
@@ -118,16 +125,27 @@ class Tokens:
             )
         return [_token(found) for found in self._connection.execute(query)]
 
-    def chain(self, subject: str) -> frozenset[str]:
-        """Who made the subject's tokens, and who made theirs, and so on; tokens that have ended count too."""
+    def party(self, subject: str) -> Party:
+        """The subject with its other names, and with who made its tokens, and who made theirs, and so on; tokens that
+        have ended count too.
+        """
+        also = self._told({subject}).also - {subject}
         found: set[str] = set()
-        asked = {subject}
+        asked = frozenset({subject, *also})
         while asked:
-            query = select(_ROW.c.made_by).where(_ROW.c.subject.in_(sorted(asked)))
-            makers = {maker for (made_by,) in self._connection.execute(query) for maker in made_by or ()}
-            asked = makers - found - {subject}
+            told = self._told(asked)
+            # Whoever made one may have made it under another name.
+            asked = (told.made_by | (told.also - also)) - found - {subject}
             found |= asked
-        return frozenset(found)
+        return Party(subject, frozenset(found), also)
+
+    def _told(self, subjects: Collection[str]) -> _Told:
+        query = select(_ROW.c.made_by, _ROW.c.also).where(_ROW.c.subject.in_(sorted(subjects)))
+        rows = self._connection.execute(query).all()
+        return _Told(
+            frozenset(name for row in rows for name in row.made_by or ()),
+            frozenset(name for row in rows for name in row.also or ()),
+        )
 
     def admins(self, now: datetime) -> list[Token]:
         """Tokens by which others can be made, locked so that no two of them end each other."""
@@ -172,6 +190,8 @@ def _token(row: Any) -> Token:
         kind=known_or_text(TokenKind, row.kind),
         made_by=tuple(row.made_by or ()),
         token_id=row.id,
+        groups=frozenset(row.groups or ()),
+        also=frozenset(row.also or ()),
     )
     return Token(
         principal, row.name, row.created_at, row.expires_at, row.last_used_at, row.revoked_at, row.revoked_by

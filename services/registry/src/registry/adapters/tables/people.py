@@ -7,7 +7,7 @@ from sqlalchemy import Column, Index, Integer, String, Table, Text, UniqueConstr
 from certkit.database import SEQUENCE, StoredJson, UtcDateTime
 from registry.adapters.tables.schema import metadata
 
-__all__ = ["audit", "token"]
+__all__ = ["audit", "login_code", "token"]
 
 token: Final = Table(
     "token",
@@ -28,9 +28,24 @@ token: Final = Table(
     Column("last_used_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
     Column("revoked_by", String(127)),
+    Column("groups", StoredJson),
+    Column("also", StoredJson),
     UniqueConstraint("id"),
     Index(None, "subject"),
     Index(None, "created_at", "id"),
+)
+
+login_code: Final = Table(
+    "login_code",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("challenge", String(43), nullable=False),
+    Column("issuer", String(255), nullable=False),
+    Column("subject", String(63), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("groups", StoredJson, nullable=False),
+    Column("also", StoredJson, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
 )
 
 audit: Final = Table(

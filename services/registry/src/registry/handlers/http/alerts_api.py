@@ -33,7 +33,7 @@ def alerts_router(*, store: Store) -> APIRouter:
         listed = owner_listed(caller, owner)
         is_open = None if state is None else state is AlertState.OPEN
         found = await store.read(
-            lambda transaction: transaction.alerts.page(after=last, limit=limit, owner=listed, is_open=is_open)
+            lambda transaction: transaction.alerts.page(after=last, limit=limit, owners=listed, is_open=is_open)
         )
         further = cursor_of("alerts", found[-1].since.isoformat(), found[-1].id) if len(found) == limit else None
         return Page[AlertView](items=tuple(map(alert_view, found)), next=further)

@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, status
 
-from certcore.api import RequestView, Role
+from certcore.api import RequestView
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
+from registry.domain.access import acts_for
 from registry.domain.errors import NotFoundError
 from registry.handlers.changes import again_if_changed
 from registry.handlers.http.auth import Requester
@@ -23,7 +24,7 @@ def approvals_router(*, store: Store, requests: Requests, bell: Bell) -> APIRout
 
         def work(transaction: Transaction) -> RequestView:
             certificate = transaction.certificates.named(name)
-            if certificate is None or (certificate.owner != caller.owner and Role.OPERATOR not in caller.roles):
+            if certificate is None or not acts_for(caller, certificate.owner):
                 raise NotFoundError(f"there is no certificate {name}")
             done = requests.ask_again(transaction, certificate, by=caller)
             return request_view(done.request, done.certificate, transaction.votes.given(done.request.id))

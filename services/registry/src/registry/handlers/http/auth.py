@@ -13,10 +13,11 @@ from certcore.audit import Way
 from certcore.clock import Clock
 from certcore.tokens import TokenKind
 from registry.adapters.store import Store, Transaction
-from registry.domain.access import PAGE, Principal, require, require_person
-from registry.domain.token import Unfit, fault_of
+from registry.domain.access import LOCAL, LOOKING, PAGE, Principal, require, require_everywhere, require_person
+from registry.domain.token import Token, Unfit, fault_of
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.logins import Logins
+from registry.handlers.rights import Rights
 
 __all__ = ["SESSION_COOKIE", "Authenticator", "Caller", "hash_token", "new_token"]
 
@@ -41,13 +42,17 @@ _ASK: Final = {
 }
 
 
+_SESSION_ENDED: Final = "the session has ended: sign in anew"
+
+
 class Authenticator:
     """Of tokens only the hash is stored. One-time codes are kept in memory for half an hour."""
 
-    def __init__(self, *, store: Store, clock: Clock, logins: Logins) -> None:
+    def __init__(self, *, store: Store, clock: Clock, logins: Logins, rights: Rights) -> None:
         self._store = store
         self._clock = clock
         self._logins = logins
+        self._rights = rights
         self._codes: dict[str, tuple[datetime, Principal]] = {}
 
     async def caller(self, request: Request) -> Principal:
@@ -60,22 +65,53 @@ class Authenticator:
         if scheme.lower() != "bearer":
             # The cookie allows reading only: a form of another origin can change nothing with it.
             token = request.cookies.get(SESSION_COOKIE, "") if request.method == "GET" else ""
+        return await self._whose(token, request)
+
+    async def page(self, request: Request) -> Principal:
+        """Whose page it is, for the one act of a page: to end itself. Its cookie comes from no other origin.
+
+        Raises:
+            UnauthorizedError: as `caller`.
+        """
+        return await self._whose(request.cookies.get(SESSION_COOKIE, ""), request)
+
+    async def _whose(self, token: str, request: Request) -> Principal:
         if not token:
             raise UnauthorizedError(_ASK[Unfit.UNKNOWN])
         sha256, now = hash_token(token), self._clock()
-        found = await self._store.read(lambda transaction: transaction.tokens.find(sha256))
-        unfit = Unfit.UNKNOWN if found is None else fault_of(found, now)
-        if found is None or unfit is not None:
+
+        def work(transaction: Transaction) -> tuple[Token | None, Principal | None]:
+            found = transaction.tokens.find(sha256)
+            return found, self._rights.of(transaction, found.principal) if found is not None else None
+
+        found, caller = await self._store.read(work)
+        unfit = fault_of(found, now) if found is not None and caller is not None else Unfit.UNKNOWN
+        if found is None or caller is None or unfit is not None:
             unfit = unfit or Unfit.UNKNOWN
-            await self._logins.failed(_address(request), unfit)
-            raise UnauthorizedError(_ASK[unfit])
+            await self.failed(request, unfit)
+            ended = found is not None and found.principal.issuer != LOCAL and unfit is Unfit.EXPIRED
+            raise UnauthorizedError(_SESSION_ENDED if ended else _ASK[unfit])
         self._logins.succeeded(sha256, found, now)
-        return found.principal
+        return caller
+
+    async def failed(self, request: Request, reason: str) -> None:
+        """Count a failed login, and return when it may be answered.
+
+        Raises:
+            TooManyError: so many wait that this one is answered at once.
+        """
+        await self._logins.failed(_address(request), reason)
 
     async def still_opens(self, caller: Principal) -> bool:
-        """Whether the caller's token still opens something, for an answer that goes on for long."""
-        found = await self._store.read(lambda transaction: transaction.tokens.get(caller.token_id))
-        return found is not None and fault_of(found, self._clock()) is None
+        """Whether the caller's token still opens the same, for an answer that goes on for long."""
+
+        def work(transaction: Transaction) -> bool:
+            found = transaction.tokens.get(caller.token_id)
+            if found is None or fault_of(found, self._clock()) is not None:
+                return False
+            return self._rights.of(transaction, found.principal) == caller
+
+        return await self._store.read(work)
 
     def new_code(self, maker: Principal) -> str:
         """A code for one sign-in to the page."""
@@ -93,7 +129,7 @@ class Authenticator:
         now = self._clock()
         expires, maker = self._codes.pop(hash_token(code), (now, None))
         if expires <= now or maker is None:
-            await self._logins.failed(_address(request), "code")
+            await self.failed(request, "code")
             raise UnauthorizedError("this sign-in link was used or is too old: make a new one")
         session = new_token()
         page = Principal(
@@ -134,20 +170,28 @@ def having(*roles: Role) -> Callable[[Caller], Awaitable[Principal]]:
     return check
 
 
+def everywhere(*roles: Role) -> Callable[[Caller], Awaitable[Principal]]:
+    """Likewise for what belongs to no team: who has the role for some teams alone doesn't get through."""
+
+    async def check(caller: Caller) -> Principal:
+        require_everywhere(caller, *roles)
+        return caller
+
+    return check
+
+
 async def _approver(caller: Caller) -> Principal:
     require(caller, Role.APPROVER)
     require_person(caller)
     return caller
 
 
-Viewer = Annotated[
-    Principal, Depends(having(Role.VIEWER, Role.OPERATOR, Role.APPROVER, Role.AUDITOR, Role.REQUESTER))
-]
+Viewer = Annotated[Principal, Depends(having(*sorted(LOOKING)))]
 Requester = Annotated[Principal, Depends(having(Role.REQUESTER, Role.OPERATOR))]
-Auditor = Annotated[Principal, Depends(having(Role.AUDITOR))]
+Auditor = Annotated[Principal, Depends(everywhere(Role.AUDITOR))]
 Approver = Annotated[Principal, Depends(_approver)]
-Admin = Annotated[Principal, Depends(having(Role.ADMIN))]
-Operator = Annotated[Principal, Depends(having(Role.OPERATOR))]
+Admin = Annotated[Principal, Depends(everywhere(Role.ADMIN))]
+Operator = Annotated[Principal, Depends(everywhere(Role.OPERATOR))]
 IssuerService = Annotated[Principal, Depends(having(Role.ISSUER))]
 DelivererService = Annotated[Principal, Depends(having(Role.DELIVERER))]
 MonitorService = Annotated[Principal, Depends(having(Role.MONITOR))]

@@ -4,15 +4,15 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Query, Request, Response, status
 from pydantic import Field
 
-from certcore.api import CertificateSummary, CertificateView, Page, RenewalAnswer, Role
+from certcore.api import CertificateSummary, CertificateView, Page, RenewalAnswer
 from certcore.certificate_list import CertificateQuery, Order
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.adapters.store.facts import NEVER
 from registry.adapters.store.listing import Place
-from registry.domain.access import Principal, owner_listed, require, sees
+from registry.domain.access import Principal, acts_for, operates_for, owner_listed, sees
 from registry.domain.certificate import Certificate
-from registry.domain.errors import NotFoundError
+from registry.domain.errors import ForbiddenError, NotFoundError
 from registry.handlers.certificate_list import list_page
 from registry.handlers.http.auth import Requester, Viewer
 from registry.handlers.http.csv_lists import as_csv
@@ -47,10 +47,10 @@ def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIR
         next page is then named by the header `link`.
         """
         after = read_place(query.sort, query.after)
-        owner, form = owner_listed(caller, query.owner), _form(request, query)
+        owners, form = owner_listed(caller, query.owner), _form(request, query)
         page = await store.read(
             lambda transaction: list_page(
-                transaction, query, owner=owner, after=after, limit=query.limit, form=form, known=known
+                transaction, query, owners=owners, after=after, limit=query.limit, form=form, known=known
             )
         )
         headers = {"etag": f"W/{page.level.etag}", "cache-control": "private, no-cache", "vary": "accept"}
@@ -94,10 +94,10 @@ def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIR
         ] = False,
     ) -> RenewalAnswer:
         """Order the next revision now. One that is being issued already is answered as such."""
-        if even_in_freeze:
-            require(caller, Role.OPERATOR)
         found = await store.read(lambda transaction: _visible(transaction, name, caller))
-        if found.owner != caller.owner and Role.OPERATOR not in caller.roles:
+        if even_in_freeze and not operates_for(caller, found.owner):
+            raise ForbiddenError(f"{caller.subject} needs the role operator for team {found.owner}")
+        if not acts_for(caller, found.owner):
             raise NotFoundError(f"there is no certificate {name}")
         certificate, decision = await renewals.renew_now(name, person=caller.subject, even_in_freeze=even_in_freeze)
         bell.ring()

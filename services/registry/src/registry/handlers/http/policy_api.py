@@ -11,12 +11,12 @@ from certcore.policy.verdict import PolicyVerdict, PolicyView, verdict_of
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal, owner_for
 from registry.domain.errors import NotFoundError
-from registry.handlers.http.auth import Requester, having
+from registry.handlers.http.auth import Requester, everywhere
 from registry.handlers.requests import Requests
 
 __all__ = ["policy_router"]
 
-_Reader = Annotated[Principal, Depends(having(Role.AUDITOR, Role.OPERATOR))]
+_Reader = Annotated[Principal, Depends(everywhere(Role.AUDITOR, Role.OPERATOR))]
 
 
 def policy_router(*, store: Store, requests: Requests, door: RequestDoor) -> APIRouter:

@@ -68,7 +68,7 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
         listed = owner_listed(caller, None)
 
         def work(transaction: Transaction) -> tuple[list[CertificateRequest], tuple[RequestView, ...]]:
-            found = transaction.requests.page(after=last, limit=limit, owner=listed, state=state)
+            found = transaction.requests.page(after=last, limit=limit, owners=listed, state=state)
             certificates = {
                 item.id: item for item in transaction.certificates.many({item.certificate_id for item in found})
             }

@@ -14,18 +14,17 @@ from certcore.conditions import Health
 from certcore.identities import HUB
 from certcore.tokens import SignInCode
 from registry.adapters.store import Store, Transaction
-from registry.domain.access import Principal, owner_listed
+from registry.domain.access import LOCAL, LOOKING, Principal, owner_listed, require
+from registry.domain.errors import ForbiddenError
 from registry.handlers.certificate_list import certificates_on_page
 from registry.handlers.http.auth import SESSION_COOKIE, Authenticator, Operator, Viewer
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.views import alert_view, certificate_view, request_view, service_views, site_view
+from registry.handlers.web.headers import page_headers
 from registry.handlers.web.listed import Shown
 
 __all__ = ["page_router"]
 
-_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'"
-)
 _ORDERS = {Order.NAME: "by name", Order.EXPIRES: "by the end of what is served"}
 _FOLDER = Path(__file__).parent
 _SHOWN = 50
@@ -35,7 +34,8 @@ _ALERTS_SHOWN = 20
 _CHOICES = {"states": tuple(CertificateState), "healths": tuple(Health), "orders": _ORDERS}
 
 
-def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> APIRouter:
+def page_router(*, store: Store, authenticator: Authenticator, clock: Clock, provider: bool) -> APIRouter:
+    """`provider` tells whether people can sign in by one."""
     router = APIRouter()
     templates = Jinja2Templates(directory=_FOLDER / "templates")
 
@@ -44,17 +44,25 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
         try:
             caller = await authenticator.caller(request)
         except UnauthorizedError:
-            return templates.TemplateResponse(request, "sign_in.html", status_code=401, headers=_headers())
+            return templates.TemplateResponse(
+                request, "sign_in.html", {"provider": provider}, status_code=401, headers=page_headers()
+            )
+        require(caller, *LOOKING)
         return templates.TemplateResponse(
             request,
             "overview.html",
-            {"list": await _list(request, caller), "query": Shown.of(request.query_params).query, **_CHOICES},
-            headers=_headers(),
+            {
+                "list": await _list(request, caller),
+                "query": Shown.of(request.query_params).query,
+                "signed_in": caller.issuer != LOCAL,
+                **_CHOICES,
+            },
+            headers=page_headers(),
         )
 
     @router.get("/list", include_in_schema=False)
     async def live_list(request: Request, caller: Viewer) -> HTMLResponse:
-        return HTMLResponse(await _list(request, caller), headers=_headers())
+        return HTMLResponse(await _list(request, caller), headers=page_headers())
 
     async def _list(request: Request, caller: Principal) -> str:
         shown, now = Shown.of(request.query_params), clock()
@@ -63,9 +71,9 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
 
         def work(transaction: Transaction) -> dict[str, object]:
             found, further = certificates_on_page(
-                transaction, shown.query, owner=listed, after=shown.after, limit=_SHOWN
+                transaction, shown.query, owners=listed, after=shown.after, limit=_SHOWN
             )
-            waiting = transaction.requests.page(limit=_WAITING_SHOWN, owner=visible, state=RequestState.WAITING)
+            waiting = transaction.requests.page(limit=_WAITING_SHOWN, owners=visible, state=RequestState.WAITING)
             asked = {
                 item.id: item for item in transaction.certificates.many({item.certificate_id for item in waiting})
             }
@@ -73,10 +81,10 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
             workers = transaction.probe_workers.all()
             sites, seen = transaction.sites.all(), transaction.services.all()
             counts = transaction.placements.counts()
-            alerts = transaction.alerts.page(limit=_ALERTS_SHOWN, owner=visible, is_open=True)
+            alerts = transaction.alerts.page(limit=_ALERTS_SHOWN, owners=visible, is_open=True)
             return {
                 "alerts": [alert_view(record) for record in alerts],
-                "alert_count": transaction.alerts.count_open(owner=visible),
+                "alert_count": transaction.alerts.count_open(owners=visible),
                 "certificates": [
                     certificate_view(rollout, None, workers) for rollout in transaction.rollouts.many(found)
                 ],
@@ -99,29 +107,24 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
         kinds = {"page.css": "text/css", "page.js": "text/javascript"}
         if name not in kinds:
             return Response(status_code=404)
-        return Response((_FOLDER / "assets" / name).read_bytes(), media_type=kinds[name], headers=_headers())
+        return Response((_FOLDER / "assets" / name).read_bytes(), media_type=kinds[name], headers=page_headers())
 
     @router.post("/v1/sign-in-codes", status_code=201, tags=["page"])
     async def make_code(caller: Operator) -> SignInCode:
-        """A code that opens the page once, as /sign-in?code=CODE."""
+        """A code that opens the page once, as /sign-in?code=CODE. Whom a provider signs in has no need of it, and
+        would see everything for longer than their groups count.
+        """
+        if caller.issuer != LOCAL:
+            raise ForbiddenError("sign in to the page by the provider, at /login")
         return SignInCode(code=authenticator.new_code(caller))
 
     @router.get("/sign-in", include_in_schema=False)
     async def sign_in(request: Request, code: Annotated[str, Query()]) -> Response:
         session = await authenticator.redeem(code, request)
-        response = RedirectResponse("/", status_code=303, headers=_headers())
+        response = RedirectResponse("/", status_code=303, headers=page_headers())
         # Not over allowed plain text: browsers would not send it back.
         secure = request.url.scheme == "https"
         response.set_cookie(SESSION_COOKIE, session, httponly=True, samesite="strict", secure=secure, path="/")
         return response
 
     return router
-
-
-def _headers() -> dict[str, str]:
-    return {
-        "content-security-policy": _POLICY,
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff",
-        "cache-control": "no-store",
-    }
