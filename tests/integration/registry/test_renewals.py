@@ -75,6 +75,9 @@ async def test_what_is_not_due_or_not_approved_any_more_is_left_alone(services: 
         assert orders(services, certificate) == 0
     refused = await services.asker.post(f"/v1/certificates/{changed.name}/renew")
     assert (refused.status_code, "not approved" in refused.json()["detail"]) == (409, True)
+    # A freeze doesn't hold what an operator orders; who asks for a team is none.
+    refused = await services.asker.post(f"/v1/certificates/{fresh.name}/renew?even_in_freeze=true")
+    assert refused.status_code == 403
 
 
 async def test_what_never_became_live_is_renewed_too(services: StandIns) -> None:

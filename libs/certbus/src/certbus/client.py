@@ -62,8 +62,7 @@ _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class Registry:
     """One connection pool; use it as a context manager. The token never appears in its errors.
 
-    Lists are read page by page while they are iterated. `tell` gets a line for each item of an answer that can't be
-    read and is left out, each line once.
+    Lists are read page by page while they are iterated. `tell` gets a line, once, for what can't be read of them.
 
     Raises:
         CommandError: by every method, with the exit code that the registry's answer, or its silence, stands for.

@@ -15,7 +15,17 @@ from certcore.events import (
     alert_id,
 )
 
-__all__ = ["PLATFORM_OWNER", "AlertRecord", "Finding", "Heard", "alert_id", "heard", "raised", "resolved"]
+__all__ = [
+    "PLATFORM_OWNER",
+    "AlertRecord",
+    "Finding",
+    "Heard",
+    "OwnersFinding",
+    "alert_id",
+    "heard",
+    "raised",
+    "resolved",
+]
 
 PLATFORM_OWNER: Final = "platform"
 """Whose the alerts are that are about the system itself."""
@@ -29,6 +39,16 @@ class Finding:
 
     reason: str
     subject: str
+    severity: Severity
+    summary: str
+
+
+@dataclass(frozen=True)
+class OwnersFinding:
+    """Something that is wrong with a certificate, for its owner to know."""
+
+    name: str
+    owner: str
     severity: Severity
     summary: str
 

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from certcore.events import Severity
+from registry.domain.alert import OwnersFinding
 from registry.domain.planning import minute
 
-__all__ = ["LATE", "Late", "Unfollowed", "late_of"]
+__all__ = ["LATE", "Unfollowed", "late_of"]
 
 LATE: Final = "renewal_late"
 _WHY: Final = 300
@@ -23,21 +24,14 @@ class Unfollowed(NamedTuple):
     served_until: datetime | None
 
 
-class Late(NamedTuple):
-    name: str
-    owner: str
-    severity: Severity
-    summary: str
-
-
-def late_of(found: Unfollowed, *, now: datetime) -> Late:
+def late_of(found: Unfollowed, *, now: datetime) -> OwnersFinding:
     """Half of the last sixth, or an unknown part of it, is critical."""
     name, end = found.name, found.served_until
     why = f"it is {found.state}; {found.renewal_reason}"[:_WHY]
     if end is None:
         told = f"{name} should be renewed since {minute(found.renew_by)}, and nothing is known to be served: {why}"
-        return Late(name, found.owner, Severity.CRITICAL, told)
+        return OwnersFinding(name, found.owner, Severity.CRITICAL, told)
     half = found.renew_by + (end - found.renew_by) / 2
     ends = "ended" if end <= now else "ends"
     told = f"what is served of {name} {ends} at {minute(end)}, and no next revision is there: {why}"
-    return Late(name, found.owner, Severity.CRITICAL if now >= half else Severity.WARNING, told)
+    return OwnersFinding(name, found.owner, Severity.CRITICAL if now >= half else Severity.WARNING, told)
