@@ -155,12 +155,17 @@ def make_engine(url: str, *, read_only: bool = False, pool_size: int = 4) -> Eng
             max_overflow=0,
             pool_pre_ping=True,
             isolation_level="REPEATABLE READ",
+            connect_args={"options": _BOUNDS},
             execution_options={"postgresql_readonly": True} if read_only else {},
         )
     engine = create_engine(wanted, pool_size=pool_size, max_overflow=0)
     event.listen(engine, "connect", _on_connect_reading if read_only else _on_connect)
     event.listen(engine, "begin", _begin_reading if read_only else _begin_writing)
     return engine
+
+
+_BOUNDS: Final = "-c lock_timeout=60s -c idle_in_transaction_session_timeout=60s"
+"""Of PostgreSQL: so long one process that stands still in a transaction may hold up the others."""
 
 
 def _with_driver(url: str) -> URL:

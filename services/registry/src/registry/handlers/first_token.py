@@ -29,6 +29,7 @@ async def make_first_token(store: Store, folder: Path, *, clock: Clock) -> None:
     path = folder / "tokens" / "admin"
 
     def work(transaction: Transaction) -> bool:
+        transaction.hold("first token")
         now = clock()
         if transaction.tokens.admins(now):
             return False

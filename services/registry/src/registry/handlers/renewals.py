@@ -16,7 +16,7 @@ from registry.domain.certificate import Certificate
 from registry.domain.errors import ConflictError, NotFoundError
 from registry.domain.renewal import Renewal, RenewalReason, decide, first_due, not_before, order
 from registry.domain.rollout import Rollout
-from registry.handlers.changes import Changes, again_if_changed
+from registry.handlers.changes import Changes
 
 __all__ = ["Renewals"]
 
@@ -60,7 +60,7 @@ class Renewals:
             transaction.audit.note(person, "renew", name, decision.reason, self._clock(), way=Way.TOKEN)
             return self._order(transaction, rollout, decision), decision
 
-        return await again_if_changed(self._store, work)
+        return await self._store.write(work)
 
     def _check_pace(self, transaction: Transaction, rollout: Rollout) -> None:
         certificate = rollout.certificate
