@@ -295,7 +295,7 @@ async def test_an_empty_database_beside_a_bus_with_a_history_waits_for_the_issue
         certificate = await here.services.requested()
         await here.live(certificate, 1)
         await here.registry.process.stop()
-        here.registry.process.database.unlink()
+        here.registry.process.database.forget()
         shutil.rmtree(here.registry.process.folder / "state")
         # Without the events, nothing of it can be recreated.
         await here.bus.js.purge_stream("CERTS")

@@ -35,6 +35,7 @@ from certkit.transactions import Database
 from registry.adapters.anchors import AnchorFile, AnchorStream
 from registry.adapters.bus_state import BusWatch
 from registry.adapters.jetstream import JetStream
+from registry.adapters.leadership import Leadership
 from registry.adapters.outbox import SOURCE, Bell, Outbox
 from registry.adapters.policy_file import PolicyFile
 from registry.adapters.relay import Relay
@@ -111,8 +112,7 @@ _UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/list", "/sign
 
 
 def create_app(settings: Settings) -> FastAPI:
-    telemetry = configure_telemetry("registry", settings.telemetry)
-    metrics = CollectorRegistry()
+    telemetry, metrics = configure_telemetry("registry", settings.telemetry), CollectorRegistry()
     store = Store(database := Database(settings.database_url, metrics=metrics))
     bell, standstill, outbox = Bell(), Standstill(), Outbox(clock=system_clock, new_id=_new_id)
     background = Background(service=Service.REGISTRY, metrics=metrics, clock=system_clock)
@@ -132,8 +132,11 @@ def create_app(settings: Settings) -> FastAPI:
     renewals = Renewals(store=store, changes=changes, bell=bell, clock=system_clock, tracer=telemetry.tracer)
     resealing = Resealing(store=store, changes=changes, bell=bell, clock=system_clock)
     challenges = Challenges(store=store, outbox=outbox, bell=bell, clock=system_clock)
+    once, leadership = (
+        Once(store=store, bell=bell, clock=system_clock),
+        Leadership(settings.database_url, metrics=metrics),
+    )
     levels, reviews = Deployments(changes=changes), Reviews(store=store, clock=system_clock)
-    once = Once(store=store, bell=bell, clock=system_clock)
     site_reports = SiteReports(
         once=once,
         deployments=levels,
@@ -152,6 +155,7 @@ def create_app(settings: Settings) -> FastAPI:
         standstill=standstill,
         clock=system_clock,
         patience=_patience(settings),
+        leads=leadership.leads,
     )
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
@@ -170,9 +174,10 @@ def create_app(settings: Settings) -> FastAPI:
     )
     streams = StreamWatch(store=store, jetstream=jetstream, relay=relay, alarms=alarms, bell=bell, clock=system_clock)
     loops = {
+        "leadership": leadership.run,
         "discovery": discovery.run,
-        "relay": relay.run,
-        "stream_watch": streams.run,
+        "relay": leadership.loop(relay.run),
+        "stream_watch": leadership.loop(streams.run),
         "feed": feed.run,
         "standstill": standstill.run,
     }
@@ -181,24 +186,24 @@ def create_app(settings: Settings) -> FastAPI:
     logins = Logins(store=store, clock=system_clock, metrics=metrics, longest_delay_s=settings.failed_login_delay_s)
     for name, every_s, work in (
         ("logins", settings.logins_every_s, logins.keep),
-        ("renewals", settings.renewal_sweep_every_s, renewals.sweep),
+        ("renewals", settings.renewal_sweep_every_s, leadership.round(renewals.sweep)),
         ("policy", _POLICY_EVERY_S, policies.look),
-        ("expiry", settings.renewal_sweep_every_s, requests.expire),
+        ("expiry", settings.renewal_sweep_every_s, leadership.round(requests.expire)),
         (
             "approvals",
             settings.renewal_sweep_every_s,
-            ApprovalWatch(store=store, alarms=alarms, bell=bell, clock=system_clock).look,
+            leadership.round(ApprovalWatch(store=store, alarms=alarms, bell=bell, clock=system_clock).look),
         ),
-        ("reseals", settings.renewal_sweep_every_s, resealing.sweep),
-        ("challenges", _CHALLENGES_EVERY_S, challenges.sweep),
-        ("upkeep", _UPKEEP_S, Upkeep(store=store, clock=system_clock).prune),
+        ("reseals", settings.renewal_sweep_every_s, leadership.round(resealing.sweep)),
+        ("challenges", _CHALLENGES_EVERY_S, leadership.round(challenges.sweep)),
+        ("upkeep", _UPKEEP_S, leadership.round(Upkeep(store=store, clock=system_clock).prune)),
         (
             "health",
             settings.health_sweep_every_s,
-            HealthSweep(store=store, changes=changes, bell=bell, clock=system_clock).sweep,
+            leadership.round(HealthSweep(store=store, changes=changes, bell=bell, clock=system_clock).sweep),
         ),
         ("streams", _STREAMS_EVERY_S, Streams(broker=broker, metrics=metrics).look),
-        ("anchor", settings.anchor_every_s, anchoring.anchor),
+        ("anchor", settings.anchor_every_s, leadership.round(anchoring.anchor)),
         ("watch", settings.watch_every_s, watch.look),
     ):
         background.add_round(name, every_s, work)
@@ -208,7 +213,7 @@ def create_app(settings: Settings) -> FastAPI:
         background=background,
         metrics=metrics,
         clock=system_clock,
-        checks=[discovery.findings, relay.findings, restoration.findings, policies.findings],
+        checks=[leadership.findings, discovery.findings, relay.findings, restoration.findings, policies.findings],
         folders=[settings.state_folder, folder_of(settings.database_url)],
         listener=watch,
     )
@@ -228,6 +233,7 @@ def create_app(settings: Settings) -> FastAPI:
             await broker.start()
             # Before anything is decided, read or published.
             await restoration.begin()
+            stack.push_async_callback(leadership.close)
             stack.push_async_callback(logins.keep_at_the_end)
             stack.push_async_callback(anchoring.anchor_at_the_end)
             stack.push_async_callback(background.stop)

@@ -11,14 +11,22 @@ QUIET = Snapshot(9, 9)
 
 
 def test_where_nobody_writes_all_that_is_there_is_settled() -> None:
-    assert Settled().looked([], QUIET) == Settled(0)
     assert Settled().looked([7], QUIET) == Settled(7)
     assert Settled(7).looked([9, 12], QUIET) == Settled(12)
-    assert Settled(7, (9, 12)).looked([], QUIET) == Settled(7)
+    assert Settled(7, (9, 12)).looked([9, 12], QUIET) == Settled(12)
+
+
+def test_where_nothing_is_found_nothing_changes() -> None:
+    for settled in (Settled(), Settled(7), Settled(7, (9, 12))):
+        assert not settled.passes_some_by([])
+        assert settled.looked([], None) == settled
 
 
 def test_without_a_gap_it_waits_for_nobody() -> None:
-    assert Settled(7).looked([8, 9], Snapshot(3, 9)) == Settled(9)
+    assert not Settled(7).passes_some_by([8, 9])
+    assert Settled(7).looked([8, 9], None) == Settled(9)
+    assert Settled(7).passes_some_by([8, 10])
+    assert Settled().passes_some_by([1])
 
 
 def test_before_a_gap_it_waits_for_all_who_may_fill_it() -> None:
@@ -50,11 +58,24 @@ class Log:
 
     drawn: int = 0
     begun: int = 1
+    ended: int = 0
     rows: set[int] = field(default_factory=set)
     open: dict[int, list[int]] = field(default_factory=dict)
 
-    def snapshot(self) -> Snapshot:
-        return Snapshot(min(self.open, default=self.begun), self.begun)
+    def end(self, number: int) -> list[int]:
+        self.ended = max(self.ended, number)
+        return self.open.pop(number)
+
+    def look(self, settled: Settled, most: int) -> tuple[list[int], Settled]:
+        found = sorted(row for row in self.rows if row > (settled.until or 0))[:most]
+        if not settled.passes_some_by(found):
+            after = settled.looked(found, None)
+        else:
+            # What began after the last that ended is not told.
+            oldest = min((number for number in self.open if number <= self.ended), default=self.ended + 1)
+            after = settled.looked(found, Snapshot(oldest, self.begun))
+            self.ended, self.begun = self.begun, self.begun + 1
+        return [row for row in found if row <= (after.until or 0)], after
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -70,17 +91,15 @@ def test_in_any_order_of_commits_each_event_is_given_once_and_in_its_order(seed:
             log.drawn += 1
             log.open[chance.choice(sorted(log.open))].append(log.drawn)
         if log.open and (last or chance.random() < 0.35):
-            numbers = log.open.pop(chance.choice(sorted(log.open)))
+            numbers = log.end(chance.choice(sorted(log.open)))
             # One in five is rolled back: its numbers stay empty.
             log.rows |= set(numbers) if chance.random() < 0.8 else set()
         if last or chance.random() < 0.5:
-            until = settled.until or 0
-            found = sorted(number for number in log.rows if number > until)[: chance.choice([2, 5, 100])]
-            settled = settled.looked(found, log.snapshot())
-            given += [number for number in found if number <= (settled.until or 0)]
+            told, settled = log.look(settled, chance.choice([2, 5, 100]))
+            given += told
+    for number in sorted(log.open):
+        log.end(number)
     for _ in range(200):
-        log.open.clear()
-        found = sorted(number for number in log.rows if number > (settled.until or 0))[:3]
-        settled = settled.looked(found, log.snapshot())
-        given += [number for number in found if number <= (settled.until or 0)]
+        told, settled = log.look(settled, 3)
+        given += told
     assert given == sorted(log.rows)

@@ -13,7 +13,7 @@ __all__ = ["Settled", "Snapshot"]
 @dataclass(frozen=True)
 class Snapshot:
     """Transactions have numbers, in the order of their first change. Those before `oldest` had ended when a reader
-    looked, and what they committed it sees; those from `next` on had changed nothing yet.
+    looked, and what they committed it sees; those that had changed anything by then are before `next`.
     """
 
     oldest: int
@@ -36,21 +36,27 @@ class Settled:
     until: int | None = None
     waiting: tuple[int, int] | None = None
 
-    def looked(self, found: Sequence[int], snapshot: Snapshot) -> "Settled":
-        """After a look at the events that come next, in their order; where nothing is known, at the last one."""
-        if snapshot.nobody_writes:
-            return Settled(found[-1] if found else self.until or 0)
-        until, waiting = self.until, self.waiting
+    def passes_some_by(self, found: Sequence[int]) -> bool:
+        """Whether it must be known who writes, to go on after all of these events, the next in their order."""
+        return bool(found) and (self.until is None or _without_a_gap(self.until, found) < found[-1])
+
+    def looked(self, found: Sequence[int], snapshot: Snapshot | None) -> "Settled":
+        """After a look at the events that come next, in their order; where nothing is known, at the last one. The
+        snapshot is that of the look, and needed where `passes_some_by` says so.
+        """
         if not found:
             return self
-        if waiting is not None and waiting[1] <= snapshot.oldest:
+        until, waiting = self.until, self.waiting
+        if snapshot is not None and snapshot.nobody_writes:
+            return Settled(found[-1])
+        if snapshot is not None and waiting is not None and waiting[1] <= snapshot.oldest:
             # A look finds so many at most: what it found is all that there is up to its last.
             until = max(until or 0, min(waiting[0], found[-1]))
         if until is not None:
             until = _without_a_gap(until, found)
             if waiting is not None and waiting[0] <= until:
                 waiting = None
-        if waiting is None and (until is None or found[-1] > until):
+        if snapshot is not None and waiting is None and (until is None or found[-1] > until):
             waiting = (found[-1], snapshot.next)
         return Settled(until, waiting)
 

@@ -103,7 +103,7 @@ class Feed:
 
     async def _read_new(self) -> int:
         before = self._settled.until
-        found, snapshot = await self._store.read(_last if before is None else partial(_after, before))
+        found, snapshot = await self._store.read(partial(_next, self._settled))
         self._settled = self._settled.looked([event.sequence for event in found], snapshot)
         until = self._settled.until
         if until != before:
@@ -117,10 +117,11 @@ class Feed:
         self._news = asyncio.Event()
 
 
-def _after(sequence: int, transaction: Transaction) -> tuple[list[StoredEvent], Snapshot]:
-    return transaction.events.after(sequence, _BATCH), transaction.events.snapshot()
-
-
-def _last(transaction: Transaction) -> tuple[list[StoredEvent], Snapshot]:
-    last = transaction.events.last()
-    return [last] if last is not None else [], transaction.events.snapshot()
+def _next(settled: Settled, transaction: Transaction) -> tuple[list[StoredEvent], Snapshot | None]:
+    if settled.until is None:
+        last = transaction.events.last()
+        found = [last] if last is not None else []
+    else:
+        found = transaction.events.after(settled.until, _BATCH)
+    unsure = settled.passes_some_by([event.sequence for event in found])
+    return found, transaction.events.snapshot() if unsure else None

@@ -91,9 +91,10 @@ _ADD: Final = Prepared(insert(_ROW))
 _ADD_WITHIN: Final = insert(_ROW).values(
     sequence=text("CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('event_sequence_seq') END")
 )
+# The reader's own number comes after all that were given before: the snapshot tells nothing of those that run beyond
+# the last that ended.
 _SNAPSHOT: Final = text("""
-    SELECT pg_snapshot_xmin(taken)::text::bigint, pg_snapshot_xmax(taken)::text::bigint
-    FROM pg_current_snapshot() AS taken
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_current_xact_id()::text::bigint
 """)
 _COLUMNS: Final = tuple(_ROW.c[field.name] for field in fields(StoredEvent))
 # In the order of the index of unsent events: without it SQLite walks through all that were ever sent.
@@ -253,7 +254,7 @@ class Events:
         return [StoredEvent(*item) for item in _AFTER.rows(self._connection, {"known": sequence, "most": limit})]
 
     def snapshot(self) -> Snapshot:
-        """Of whose changes this transaction sees."""
+        """Whose changes this transaction sees; it must have looked before."""
         if self._connection.dialect.name == "sqlite":
             return _ONE_WRITER
         return Snapshot(*self._connection.execute(_SNAPSHOT).one())
