@@ -26,14 +26,18 @@ __all__ = ["RegistryPair", "registry_pair"]
 
 
 class RegistryPair:
-    def __init__(self, processes: Sequence[RegistryProcess], broker: NatsServer, chance: random.Random) -> None:
+    def __init__(
+        self, processes: Sequence[RegistryProcess], broker: NatsServer, database_url: str, chance: random.Random
+    ) -> None:
         self.processes = tuple(processes)
         self.broker = broker
+        self.database_url = database_url
         self._chance = chance
         self._clients = [
             httpx.AsyncClient(base_url=process.url, timeout=20.0, trust_env=False) for process in processes
         ]
         self.admin = ""
+        self.kills = 0
         self.keys: dict[str, RecipientKey] = {}
 
     def rows(self, query: str, *values: object) -> list[Row]:
@@ -80,6 +84,21 @@ class RegistryPair:
                 found.append(place)
         return found
 
+    async def killing(self, *, every_s: float) -> None:
+        """Until cancelled, end one of them by SIGKILL now and then, and start it again."""
+        while True:
+            await asyncio.sleep(every_s * self._chance.uniform(0.5, 1.5))
+            process = self._chance.choice(self.processes)
+            process.kill()
+            await process.child.wait(timeout_s=30.0)
+            self.kills += 1
+            await process.start()
+
+    async def all_run(self) -> None:
+        """Start those that a cancelled `killing` left."""
+        for process in self.processes:
+            await process.start()
+
     async def close(self) -> None:
         for client in self._clients:
             await client.aclose()
@@ -101,7 +120,7 @@ async def registry_pair(
             processes.append(RegistryProcess(folder=own, nats_url=broker.url, database_url=url, **settings))
             stack.push_async_callback(processes[-1].stop)
         await asyncio.gather(*(process.start() for process in processes))
-        pair = RegistryPair(processes, broker, random.Random(seed))
+        pair = RegistryPair(processes, broker, url, random.Random(seed))
         stack.push_async_callback(pair.close)
         [token] = [process.admin_token_file for process in processes if process.admin_token_file.exists()]
         pair.admin = token.read_text().strip()

@@ -34,7 +34,6 @@ class Play:
         self.chance = chance
         self.authority = Authority()
         self.answers = Counter[tuple[str, int]]()
-        self.kills = 0
 
     async def call(self, who: str, method: str, path: str, body: object = None) -> tuple[int, dict[str, object]]:
         """Its status and body; 0 where the registry that was asked ended before it answered."""
@@ -102,15 +101,6 @@ class Play:
         }
         await self.certain("issuer", "PUT", f"/v1/bundles/{certificate_id}/1", body)
 
-    async def killing(self) -> None:
-        while True:
-            await asyncio.sleep(_KILL_EVERY_S * self.chance.uniform(0.5, 1.5))
-            process = self.chance.choice(self.pair.processes)
-            process.kill()
-            await process.child.wait(timeout_s=30.0)
-            self.kills += 1
-            await process.start()
-
 
 async def test_no_verdict_and_no_order_comes_twice(tmp_path: Path, seed: int) -> None:
     number = int(os.environ.get("N", "1000"))
@@ -125,7 +115,7 @@ async def test_no_verdict_and_no_order_comes_twice(tmp_path: Path, seed: int) ->
         play, began = Play(pair, people, chance), time.monotonic()
         followers = [Follower(pair, people["op"], first=place) for place in range(2)]
         tasks = [asyncio.create_task(follower.run()) for follower in followers]
-        killing = asyncio.create_task(play.killing())
+        killing = asyncio.create_task(pair.killing(every_s=_KILL_EVERY_S))
         turn = asyncio.Semaphore(_AT_ONCE)
 
         async def in_turn(each: int) -> None:
@@ -133,10 +123,8 @@ async def test_no_verdict_and_no_order_comes_twice(tmp_path: Path, seed: int) ->
                 await play.one(each)
 
         await asyncio.gather(*(in_turn(each) for each in range(number)))
-        # One that was being started is.
         await end_tasks([killing])
-        for process in pair.processes:
-            await process.start()
+        await pair.all_run()
         log = [row["id"] for row in pair.rows("SELECT id FROM event ORDER BY sequence")]
 
         async def told() -> bool:
@@ -145,7 +133,7 @@ async def test_no_verdict_and_no_order_comes_twice(tmp_path: Path, seed: int) ->
         await eventually(told, what="the last event's telling")
         await end_tasks(tasks)
         verdicts, orders, waiting = _verdicts(pair), _orders(pair), _waiting(pair)
-        print(f"\n{number} interleavings, {play.kills} kills, {time.monotonic() - began:.0f} s, seed {seed}")
+        print(f"\n{number} interleavings, {pair.kills} kills, {time.monotonic() - began:.0f} s, seed {seed}")
         print(
             "answers:", ", ".join(f"{act} {status}: {count}" for (act, status), count in sorted(play.answers.items()))
         )
