@@ -24,6 +24,9 @@ __all__ = ["KIND", "PostgresDatabase", "RegistryDatabase", "Row", "SqliteDatabas
 KIND: Final = os.environ.get("CERTBUS_TEST_DATABASE", "sqlite")
 """What running registries keep their rows in: `sqlite`, or `postgresql`, which takes longer."""
 
+_UTC: Final = "-c timezone=UTC"
+"""Instants are given as texts that name no zone."""
+
 Row = dict[str, Any]
 """A row by its columns: instants, lists and truth as SQLite gives them."""
 
@@ -91,13 +94,13 @@ class PostgresDatabase:
         self._url = url
 
     def rows(self, query: str, values: Sequence[object]) -> list[Row]:
-        with psycopg.connect(self._url, row_factory=dict_row) as connection:
+        with psycopg.connect(self._url, options=_UTC, row_factory=dict_row) as connection:
             set_json_loads(_as_text, connection)
             found = connection.execute(_own(query), values).fetchall()
             return [{name: _as_in_sqlite(value) for name, value in row.items()} for row in found]
 
     def change(self, statement: str, values: Sequence[object]) -> None:
-        with psycopg.connect(self._url) as connection:
+        with psycopg.connect(self._url, options=_UTC) as connection:
             connection.execute(_own(statement), values)
 
     def tables(self) -> list[str]:
