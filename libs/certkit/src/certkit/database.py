@@ -164,8 +164,19 @@ def make_engine(url: str, *, read_only: bool = False, pool_size: int = 4) -> Eng
     return engine
 
 
-_BOUNDS: Final = "-c lock_timeout=60s -c idle_in_transaction_session_timeout=60s"
-"""Of PostgreSQL: so long one process that stands still in a transaction may hold up the others."""
+_BOUNDS: Final = " ".join(
+    f"-c {name}={value}"
+    for name, value in {
+        # So long a process that stands still in a transaction may hold up the others.
+        "lock_timeout": "60s",
+        "idle_in_transaction_session_timeout": "60s",
+        # One whose host is gone is found out within 11 seconds.
+        "tcp_keepalives_idle": "5",
+        "tcp_keepalives_interval": "2",
+        "tcp_keepalives_count": "3",
+    }.items()
+)
+"""Of a session of PostgreSQL."""
 
 
 def _with_driver(url: str) -> URL:
