@@ -125,6 +125,7 @@ async def test_no_verdict_and_no_order_comes_twice(tmp_path: Path, seed: int) ->
         await asyncio.gather(*(in_turn(each) for each in range(number)))
         await end_tasks([killing])
         await pair.all_run()
+        # What is written from here on, such as of health, is not looked at.
         log = [row["id"] for row in pair.rows("SELECT id FROM event ORDER BY sequence")]
 
         async def told() -> bool:
@@ -144,11 +145,11 @@ async def test_no_verdict_and_no_order_comes_twice(tmp_path: Path, seed: int) ->
             missed = len(set(log) - set(follower.ids))
             print(
                 f"of {len(log)} events: {missed} missed, {follower.lost} connections lost, in order: "
-                f"{follower.ids == log}"
+                f"{follower.ids[: len(log)] == log}"
             )
         assert max(verdicts.values()) == max(orders.values()) == 1
         assert max(waiting.values(), default=1) == 1
-        assert [follower.ids == log for follower in followers] == [True, True]
+        assert [follower.ids[: len(log)] == log for follower in followers] == [True, True]
         assert not [answer for answer in play.answers if answer[1] in _TIRED]
 
 
