@@ -27,10 +27,10 @@ _FIRST: Final = Principal(
 async def make_first_token(store: Store, folder: Path, *, clock: Clock) -> None:
     """Put a token into the state folder, mode 0600, where none is left by which others can be made."""
     path = folder / "tokens" / "admin"
-    # Also of a registry that shares its database with the one that has the token.
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def work(transaction: Transaction) -> bool:
+        # Also that of a registry which shares its database with the one that has the token.
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         transaction.hold("first token")
         now = clock()
         if transaction.tokens.admins(now):
