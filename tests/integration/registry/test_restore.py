@@ -265,6 +265,11 @@ async def test_one_of_the_two_places_is_enough(tmp_path: Path, lost: str) -> Non
             await here.bus.js.purge_stream("CERTS")
         await here.restart(copy=tmp_path / "copy.db")
         assert here.epoch() == (1, True)
+
+        async def anchored() -> bool:
+            return file.exists() and RegistryAnchored.model_validate_json(file.read_bytes()).epoch == 1
+
+        await eventually(anchored, what="the first anchor of the copy")
         # The audit tells what it lost, as long as there are the anchors of before, and holds all else.
         exported = (await here.registry.admin.get("/v1/audit/export")).content
         proof = prove(exported.splitlines(keepends=True))
