@@ -25,6 +25,7 @@ from sqlalchemy import make_url
 from certcore.api import Role
 from tests.benchmarks.held_cpu import held
 from tests.benchmarks.registry_cost import cpu_s, each
+from tests.integration.registry.bodies import a_body
 from tests.registry_pair import RegistryPair, registry_pair
 
 _CORES: Final = 0.4
@@ -32,7 +33,6 @@ _WARM_UP: Final = 40
 _BARE_S: Final = 4.0
 _CONNECTIONS: Final = 8
 _TURNS: Final = 2
-_NUMBERS: Final = count(1)
 
 
 def bare_rate(url: str, *, connections: int) -> float:
@@ -64,16 +64,8 @@ async def rate(pair: RegistryPair, headers: dict[str, str], number: int, places:
     """Requests that were taken a second, by the first so many; and what each cost them, in ms of CPU."""
 
     async def ask(_: int) -> None:
-        name = f"rate-{next(_NUMBERS)}"
-        body = {
-            "name": name,
-            "dns_names": [f"{name}.internal.example.test"],
-            "exposure": "internal",
-            "targets": [{"kind": "files", "name": "host", "site": "site1"}],
-            "endpoints": [{"url": f"https://{name}.internal.example.test:8443", "target": "host"}],
-        }
-        place = next(turns) % places
-        response = await pair.client(place).post("/v1/requests", json=body, headers=headers)
+        client = pair.client(next(turns) % places)
+        response = await client.post("/v1/requests", json=a_body(), headers=headers)
         assert response.status_code == 202, response.text
 
     turns, pids = count(), [process.child.pid or 0 for process in pair.processes]

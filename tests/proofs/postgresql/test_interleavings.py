@@ -16,6 +16,7 @@ from certcore.placements import PLATFORM
 from certcore.sealing import SealContext, seal
 from certkit.background import end_tasks
 from tests.authority import Authority
+from tests.integration.registry.bodies import a_body
 from tests.integration.registry.bus import eventually
 from tests.proofs.postgresql.following import Follower
 from tests.registry_pair import RegistryPair, registry_pair
@@ -54,14 +55,7 @@ class Play:
 
     async def one(self, number: int) -> None:
         name = f"play-{number}"
-        body = {
-            "name": name,
-            "dns_names": [f"{name}.example.test"],
-            "exposure": "public",
-            "targets": [{"kind": "files", "name": "host", "site": "site1"}],
-            "endpoints": [{"url": f"https://{name}.example.test:8443", "target": "host"}],
-        }
-        await self.certain("ana", "POST", "/v1/requests", body)
+        await self.certain("ana", "POST", "/v1/requests", a_body(name, exposure="public"))
         asked = self.pair.rows("SELECT id, certificate_id FROM request WHERE name = ?", name)
         if not asked:
             return
@@ -125,6 +119,11 @@ async def test_no_verdict_and_no_order_comes_twice(tmp_path: Path, seed: int) ->
         await asyncio.gather(*(in_turn(each) for each in range(number)))
         await end_tasks([killing])
         await pair.all_run()
+
+        async def one_leads() -> bool:
+            return len(await pair.leaders()) == 1
+
+        await eventually(one_leads, what="that one leads")
         # What is written from here on, such as of health, is not looked at.
         log = [row["id"] for row in pair.rows("SELECT id FROM event ORDER BY sequence")]
 
