@@ -47,7 +47,8 @@ class PostgresServer:
 
 
 @asynccontextmanager
-async def postgres() -> AsyncIterator[PostgresServer]:
+async def postgres(*, durable: bool = False) -> AsyncIterator[PostgresServer]:
+    """A `durable` one waits for the disk at each commit, as an operator's does."""
     # Found first, or installed: the user comes with it.
     initdb, program = _program("initdb"), _program("postgres")
     folder = Path(tempfile.mkdtemp(prefix="certbus-postgres-"))
@@ -76,7 +77,7 @@ async def postgres() -> AsyncIterator[PostgresServer]:
             "127.0.0.1",
             "-k",
             str(folder),
-            "-F",
+            *(() if durable else ("-F",)),
         ],
         log_path=folder / "postgres.log",
         cwd=folder,

@@ -6,12 +6,10 @@ async with running_registry() as registry:
 """
 
 import json
-import shutil
-import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -28,14 +26,13 @@ from tests import servers
 from tests.fork_server import fork_server
 from tests.policies import TOY_PLACES, open_policy, policy_file
 from tests.ports import free_port
+from tests.postgres_server import database
+from tests.registry_database import KIND, Row, opened
 
 __all__ = ["OWNERS", "Person", "RegistryProcess", "Row", "RunningRegistry", "running_registry"]
 
 OWNERS = ("shop", "treasury", "o" * 63, "Shop", "a_b", "-shop", "s" * 64)
 """Who may ask over the bus: the last four are no names, whatever the operator declared."""
-
-Row = dict[str, Any]
-"""A row of the registry's database by its columns, as SQLite gives it."""
 
 
 def _client_of(provider: str, folder: Path) -> dict[str, str]:
@@ -58,21 +55,25 @@ class RegistryProcess:
         plugins: Path | None = None,
         policy: dict[str, Any] | None = None,
         provider: str | None = None,
+        database_url: str | None = None,
     ) -> None:
-        """`plugins` is a folder of installed packages that it finds beside ours, `provider` the URL of an issuer."""
+        """`plugins` is a folder of installed packages that it finds beside ours, `provider` the URL of an issuer.
+        Without `database_url` it has a SQLite database of its own.
+        """
         if policy is None:
             policy = open_policy(places=TOY_PLACES if plugins is not None else ())
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.folder = folder
         self.provider = provider
-        self.database = folder / "registry.db"
+        database_url = database_url or f"sqlite:///{folder / 'registry.db'}"
+        self.database = opened(database_url)
         self.admin_token_file = folder / "state" / "tokens" / "admin"
         settings: dict[str, Any] = {
             "bus": {"url": nats_url, "identity": "registry", "plain_text": True},
             "http": {"host": "127.0.0.1", "port": port, "plain_text": True},
             "telemetry": {"trace_file": str(folder / "traces.jsonl")},
-            "database_url": f"sqlite:///{self.database}",
+            "database_url": database_url,
             "state_folder": str(folder / "state"),
             "policy_file": str(policy_file(folder, policy)),
             "renewal_sweep_every_s": renewal_sweep_every_s,
@@ -113,14 +114,11 @@ class RegistryProcess:
 
     def copy_database(self, path: Path) -> None:
         """A consistent copy, made beside the running process."""
-        with closing(sqlite3.connect(self.database)) as source, closing(sqlite3.connect(path)) as copy:
-            source.backup(copy)
+        self.database.copy(path)
 
     def put_back(self, copy: Path) -> None:
         """Restore a copy, as an operator does; the process must be stopped."""
-        for suffix in ("-wal", "-shm"):
-            self.database.with_name(self.database.name + suffix).unlink(missing_ok=True)
-        shutil.copy(copy, self.database)
+        self.database.put_back(copy)
 
     @property
     def log_lines(self) -> list[str]:
@@ -133,18 +131,15 @@ class RegistryProcess:
 
     def rows(self, query: str, *values: object) -> list[Row]:
         """What a SELECT finds, read beside the running process."""
-        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
-            connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute(query, values)]
+        return self.database.rows(query, values)
 
     def change(self, statement: str, *values: object) -> None:
         """Change a row behind the registry's back, for a state that its API can't bring about."""
-        with closing(sqlite3.connect(self.database, timeout=10.0)) as connection, connection:
-            connection.execute(statement, values)
+        self.database.change(statement, values)
 
     def counts(self) -> dict[str, int]:
         """How many rows each table has."""
-        each = (f"SELECT '{name}' AS name, COUNT(*) AS number FROM \"{name}\"" for name in self._tables())  # noqa: S608 # ours
+        each = (f"SELECT '{name}' AS name, COUNT(*) AS number FROM \"{name}\"" for name in self.database.tables())  # noqa: S608 # ours
         counting = " UNION ALL ".join(each)
         return {row["name"]: row["number"] for row in self.rows(counting)}
 
@@ -152,11 +147,8 @@ class RegistryProcess:
         """Everything that is stored, by table."""
         return {
             table: sorted(self.rows(f'SELECT * FROM "{table}"'), key=repr)  # noqa: S608 # our tables
-            for table in self._tables()
+            for table in self.database.tables()
         }
-
-    def _tables(self) -> list[str]:
-        return [row["name"] for row in self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
 
 
 class Person:
@@ -239,8 +231,10 @@ async def running_registry(
         broker = await stack.enter_async_context(servers.broker(sites=servers.SITES, owners=OWNERS))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="certbus-registry-")))
         installed = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="certbus-plugins-")))
+        url = await stack.enter_async_context(database(KIND, folder))
         process = RegistryProcess(
             folder=folder,
+            database_url=url,
             nats_url=broker.url,
             renewal_sweep_every_s=renewal_sweep_every_s,
             health_sweep_every_s=health_sweep_every_s,

@@ -139,7 +139,7 @@ async def start(folder: Path, path: Path) -> tuple[float, int, int]:
     """Seconds until a registry on this database is ready; its memory then, and a minute later, in MiB."""
     async with servers.broker(sites=servers.SITES) as broker:
         process = RegistryProcess(folder=folder, nats_url=broker.url)
-        await asyncio.to_thread(path.rename, process.database)
+        await asyncio.to_thread(path.rename, folder / "registry.db")
         began = time.monotonic()
         try:
             await process.start()

@@ -222,8 +222,8 @@ async def test_one_too_many_is_told_when_to_ask_again(challenge: Shown) -> None:
     try:
         for slot in range(AT_ONCE):
             rows.change(
-                "INSERT OR IGNORE INTO challenge (site, token, host, key_authorization, expires_at, action, slot,"
-                " detail) VALUES ('site1', ?, 'x', 'x', '2999-01-01 00:00:00.000000', 'show', ?, '')",
+                "INSERT INTO challenge (site, token, host, key_authorization, expires_at, action, slot, detail)"
+                " VALUES ('site1', ?, 'x', 'x', '2999-01-01 00:00:00.000000', 'show', ?, '') ON CONFLICT DO NOTHING",
                 f"full-{slot:04d}",
                 slot,
             )

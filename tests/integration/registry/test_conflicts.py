@@ -18,7 +18,6 @@ from registry.adapters.store import RowChangedError, Transaction
 from registry.domain.access import Principal
 from registry.domain.decision import Decision
 from registry.domain.errors import ConflictError
-from registry.handlers.changes import again_if_changed
 from tests.authority import Authority, Issued
 from tests.integration.registry.world import ANA, HOST, MIGRATIONS, NOON, PLACES, SPEC, Report, World, a_database
 from tests.postgres_server import database
@@ -144,7 +143,7 @@ async def test_work_is_done_again_with_what_was_saved_meanwhile(replicas: Replic
         seen.append(certificate.reason)
         transaction.certificates.save(replace(certificate, reason=f"{certificate.reason} and mine"))
 
-    await again_if_changed(story.first.store, work)
+    await story.first.store.write(work)
     assert seen == [stale.reason, "theirs"]
     assert (await story.first.rollout()).certificate.reason == "theirs and mine"
 
@@ -152,7 +151,7 @@ async def test_work_is_done_again_with_what_was_saved_meanwhile(replicas: Replic
         transaction.certificates.save(stale)
 
     with pytest.raises(RowChangedError):
-        await again_if_changed(story.first.store, hopeless)
+        await story.first.store.write(hopeless)
 
 
 def person(name: str) -> Principal:
@@ -257,7 +256,7 @@ async def test_of_two_requests_for_one_name_at_once_one_counts(replicas: Replica
             def work(transaction: Transaction) -> Decision:
                 return world.requests.submit(transaction, spec, owner="shop", by=ANA)
 
-            return await again_if_changed(world.store, work)
+            return await world.store.write(work)
 
         found = await at_once(*(submit(world) for world in replicas))
         [refused] = [item for item in found if not isinstance(item, Decision)]

@@ -102,6 +102,7 @@ async def test_what_is_told_beside_an_intent_changes_no_hash_of_it(ana: Person, 
         asked = {**body, **changes}
         await requested(ana, asked)
         hashes.add(stored_hash(registry, body["name"]))
+        registry.process.change("DELETE FROM certificate_fact WHERE name = ?", body["name"])
         registry.process.change(
             "UPDATE certificate SET name = 'gone-' || substr(id, 1, 8) WHERE name = ?", body["name"]
         )

@@ -1,6 +1,7 @@
 """Places: those without a site, who is silent where, and which kinds each service delivers to."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -31,9 +32,13 @@ def faults(response: httpx.Response) -> dict[str, str]:
 def silence(registry: RunningRegistry, *services: tuple[str, str]) -> None:
     """Their last heartbeats were a minute ago."""
     for place, service in services:
+        [row] = registry.process.rows(
+            "SELECT last_heartbeat FROM service WHERE place = ? AND service = ?", place, service
+        )
+        before = datetime.fromisoformat(row["last_heartbeat"]) - timedelta(seconds=60)
         registry.process.change(
-            "UPDATE service SET last_heartbeat = datetime(last_heartbeat, '-60 seconds') || '.000000'"
-            " WHERE place = ? AND service = ?",
+            "UPDATE service SET last_heartbeat = ? WHERE place = ? AND service = ?",
+            before.isoformat(" ", "microseconds"),
             place,
             service,
         )

@@ -265,6 +265,11 @@ async def test_one_of_the_two_places_is_enough(tmp_path: Path, lost: str) -> Non
             await here.bus.js.purge_stream("CERTS")
         await here.restart(copy=tmp_path / "copy.db")
         assert here.epoch() == (1, True)
+
+        async def anchored() -> bool:
+            return file.exists() and RegistryAnchored.model_validate_json(file.read_bytes()).epoch == 1
+
+        await eventually(anchored, what="the first anchor of the copy")
         # The audit tells what it lost, as long as there are the anchors of before, and holds all else.
         exported = (await here.registry.admin.get("/v1/audit/export")).content
         proof = prove(exported.splitlines(keepends=True))
@@ -295,7 +300,7 @@ async def test_an_empty_database_beside_a_bus_with_a_history_waits_for_the_issue
         certificate = await here.services.requested()
         await here.live(certificate, 1)
         await here.registry.process.stop()
-        here.registry.process.database.unlink()
+        here.registry.process.database.forget()
         shutil.rmtree(here.registry.process.folder / "state")
         # Without the events, nothing of it can be recreated.
         await here.bus.js.purge_stream("CERTS")

@@ -9,7 +9,7 @@ from tests.unit.registry.samples import NOON
 __all__ = ["announce"]
 
 
-def announce(transaction: Transaction, event_id: str) -> None:
+def announce(transaction: Transaction, event_id: str, *, sent: bool = False) -> None:
     event = CertificateLive(certificate_id="a", name="x", owner="shop", revision=1, fingerprint_sha256="0" * 64)
     transaction.events.add(
         event,
@@ -21,4 +21,5 @@ def announce(transaction: Transaction, event_id: str) -> None:
         owner="shop",
         now=NOON,
         traceparent=None,
+        sent=sent,
     )

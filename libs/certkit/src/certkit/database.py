@@ -155,12 +155,28 @@ def make_engine(url: str, *, read_only: bool = False, pool_size: int = 4) -> Eng
             max_overflow=0,
             pool_pre_ping=True,
             isolation_level="REPEATABLE READ",
+            connect_args={"options": _BOUNDS},
             execution_options={"postgresql_readonly": True} if read_only else {},
         )
     engine = create_engine(wanted, pool_size=pool_size, max_overflow=0)
     event.listen(engine, "connect", _on_connect_reading if read_only else _on_connect)
     event.listen(engine, "begin", _begin_reading if read_only else _begin_writing)
     return engine
+
+
+_BOUNDS: Final = " ".join(
+    f"-c {name}={value}"
+    for name, value in {
+        # So long a process that stands still in a transaction may hold up the others.
+        "lock_timeout": "60s",
+        "idle_in_transaction_session_timeout": "60s",
+        # One whose host is gone is found out within 11 seconds.
+        "tcp_keepalives_idle": "5",
+        "tcp_keepalives_interval": "2",
+        "tcp_keepalives_count": "3",
+    }.items()
+)
+"""Of a session of PostgreSQL."""
 
 
 def _with_driver(url: str) -> URL:

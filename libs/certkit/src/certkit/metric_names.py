@@ -28,6 +28,7 @@ __all__ = [
     "ISSUER_FAILURES",
     "ISSUER_ISSUED",
     "ISSUER_WAITS",
+    "LEADS",
     "ORDERS_READ",
     "ORDERS_TAKEN",
     "OUTBOX_OLDEST",
@@ -92,6 +93,7 @@ ISSUER_CA_AWAY: Final = Metric("certbus_issuer_ca_away", "1 where the CA doesn't
 ISSUER_FAILURES: Final = Metric("certbus_issuer_failures", "Runs of jobs that failed.", ("ca", "reason"))
 ISSUER_ISSUED: Final = Metric("certbus_issuer_certificates_issued", "Revisions handed over.", ("ca",))
 ISSUER_WAITS: Final = Metric("certbus_issuer_waits", "Runs of jobs that ended to wait.", ("ca", "reason"))
+LEADS: Final = Metric("certbus_registry_leads", "1 where this registry does what one of several does alone.")
 ORDERS_READ: Final = Metric(
     "certbus_orders_read_timestamp_seconds", "When all deployments were last read from the registry."
 )

@@ -69,8 +69,12 @@ class Prepared:
         return driven(connection, form.text, form.parameters(values)).rowcount
 
     def change_all(self, connection: Connection, each: Iterable[Mapping[str, Any]]) -> None:
-        """The same for each of these."""
-        for values in each:
+        """The same for each of these, which have the same names. PostgreSQL is asked once for all."""
+        rows = list(each)
+        if rows and connection.dialect.name != "sqlite":
+            connection.execute(self._statement, rows)
+            return
+        for values in rows:
             self.change(connection, values)
 
     def _form(self, connection: Connection, values: Mapping[str, Any]) -> _Form | None:

@@ -5,7 +5,7 @@ import contextvars
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from certkit.database import DatabaseBusyError, busy, make_engine, upgrade_schema
+from certkit.held import NotHeldError, holding
 
 __all__ = ["Database", "undo"]
 
@@ -34,6 +35,7 @@ _GATHERING_S: Final = 0.008
 """So long the writer lets works gather between two commits of a burst."""
 _READERS: Final = 4
 _WRITERS: Final = 8
+_SCHEMA: Final = "schema"
 
 
 class Database:
@@ -60,14 +62,17 @@ class Database:
             self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="sql-write")
 
     async def upgrade(self, migrations: Path) -> None:
-        """Bring the schema to the newest version of the migrations folder."""
-        await self.write(lambda connection: upgrade_schema(connection, migrations))
+        """Bring the schema to the newest version of the migrations folder; of several that start, one does."""
+        await self.write(lambda connection: upgrade_schema(connection, migrations), held=[_SCHEMA])
 
-    async def write(self, work: Callable[[Connection], ResultT], *, patience_s: float = 0.0) -> ResultT:
+    async def write(
+        self, work: Callable[[Connection], ResultT], *, patience_s: float = 0.0, held: Collection[str] = ()
+    ) -> ResultT:
         """Run a work that may write, and return its result when it is committed.
 
         A caller that is cancelled meanwhile doesn't stop it. With `patience_s` nobody waits for the result: in SQLite
-        the work may begin so many seconds later, to be committed with one that somebody waits for.
+        the work may begin so many seconds later, to be committed with one that somebody waits for. What is `held`
+        nobody else holds meanwhile, see `certkit.held`.
 
         Raises:
             DatabaseBusyError: the database takes no writes now; nothing of the work is stored.
@@ -76,7 +81,7 @@ class Database:
         if self._writer is not None:
             return await self._writer.submit(lambda connection: inside.run(work, connection), patience_s=patience_s)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writers, inside.run, self._write_now, work)
+        return await loop.run_in_executor(self._writers, inside.run, self._write_now, work, frozenset(held))
 
     async def read(self, work: Callable[[Connection], ResultT]) -> ResultT:
         """Run a work that only reads. It sees one state of the database, and waits for no writer.
@@ -129,9 +134,20 @@ class Database:
             self._kept.append(kept)
         return kept
 
-    def _write_now(self, work: Callable[[Connection], ResultT]) -> ResultT:
+    def _write_now(self, work: Callable[[Connection], ResultT], held: frozenset[str]) -> ResultT:
+        while True:
+            try:
+                return self._write_once(work, held)
+            except NotHeldError as error:
+                held |= error.words
+
+    def _write_once(self, work: Callable[[Connection], ResultT], held: frozenset[str]) -> ResultT:
         try:
-            with self._writing.connect() as connection, connection.begin() as transaction:
+            with (
+                self._writing.connect() as connection,
+                holding(connection, held),
+                connection.begin() as transaction,
+            ):
                 result = work(connection)
                 if transaction.is_active:
                     transaction.commit()

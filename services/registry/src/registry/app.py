@@ -2,7 +2,7 @@
 
 import platform
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +34,7 @@ from certkit.transactions import Database
 from registry.adapters.anchors import AnchorFile, AnchorStream
 from registry.adapters.bus_state import BusWatch
 from registry.adapters.jetstream import JetStream
+from registry.adapters.leadership import Leadership, Work
 from registry.adapters.outbox import SOURCE, Bell, Outbox
 from registry.adapters.policy_file import PolicyFile
 from registry.adapters.relay import Relay
@@ -105,11 +106,11 @@ _UPKEEP_S: Final = 3600.0
 _CHALLENGES_EVERY_S: Final = 15.0
 _STREAMS_EVERY_S: Final = 15.0
 _POLICY_EVERY_S: Final = 15.0
+_LATE_EVERY_S: Final = 60.0
 
 
 def create_app(settings: Settings) -> FastAPI:
-    telemetry = configure_telemetry("registry", settings.telemetry)
-    metrics = CollectorRegistry()
+    telemetry, metrics = configure_telemetry("registry", settings.telemetry), CollectorRegistry()
     store = Store(database := Database(settings.database_url, metrics=metrics))
     bell, standstill, outbox = Bell(), Standstill(), Outbox(clock=system_clock, new_id=_new_id)
     background = Background(service=Service.REGISTRY, metrics=metrics, clock=system_clock)
@@ -136,8 +137,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     resealing = Resealing(store=store, changes=changes, bell=bell, clock=system_clock)
     challenges = Challenges(store=store, outbox=outbox, bell=bell, clock=system_clock)
+    once, leadership = (
+        Once(store=store, bell=bell, clock=system_clock),
+        Leadership(settings.database_url, metrics=metrics),
+    )
     levels, reviews = Deployments(changes=changes), Reviews(store=store, clock=system_clock)
-    once = Once(store=store, bell=bell, clock=system_clock)
     site_reports = SiteReports(
         once=once,
         deployments=levels,
@@ -156,6 +160,7 @@ def create_app(settings: Settings) -> FastAPI:
         standstill=standstill,
         clock=system_clock,
         patience=settings.patience,
+        leads=leadership.leads,
     )
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
@@ -174,9 +179,10 @@ def create_app(settings: Settings) -> FastAPI:
     )
     streams = StreamWatch(store=store, jetstream=jetstream, relay=relay, alarms=alarms, bell=bell, clock=system_clock)
     loops = {
+        "leadership": leadership.run,
         "discovery": discovery.run,
-        "relay": relay.run,
-        "stream_watch": streams.run,
+        "relay": leadership.loop(relay.run),
+        "stream_watch": leadership.loop(streams.run),
         "feed": feed.run,
         "standstill": standstill.run,
     }
@@ -185,25 +191,25 @@ def create_app(settings: Settings) -> FastAPI:
     logins = Logins(store=store, clock=system_clock, metrics=metrics, longest_delay_s=settings.failed_login_delay_s)
     for name, every_s, work in (
         ("logins", settings.logins_every_s, logins.keep),
-        ("renewals", settings.renewal_sweep_every_s, renewals.sweep),
+        ("renewals", settings.renewal_sweep_every_s, leadership.round(renewals.sweep)),
         ("policy", _POLICY_EVERY_S, policies.look),
-        *_of_renewals(store, policies, alarms, bell, settings.renewal_sweep_every_s),
-        ("expiry", settings.renewal_sweep_every_s, requests.expire),
+        *_of_renewals(store, policies, alarms, bell, leadership.round),
+        ("expiry", settings.renewal_sweep_every_s, leadership.round(requests.expire)),
         (
             "approvals",
             settings.renewal_sweep_every_s,
-            ApprovalWatch(store=store, alarms=alarms, bell=bell, clock=system_clock).look,
+            leadership.round(ApprovalWatch(store=store, alarms=alarms, bell=bell, clock=system_clock).look),
         ),
-        ("reseals", settings.renewal_sweep_every_s, resealing.sweep),
-        ("challenges", _CHALLENGES_EVERY_S, challenges.sweep),
-        ("upkeep", _UPKEEP_S, Upkeep(store=store, clock=system_clock).prune),
+        ("reseals", settings.renewal_sweep_every_s, leadership.round(resealing.sweep)),
+        ("challenges", _CHALLENGES_EVERY_S, leadership.round(challenges.sweep)),
+        ("upkeep", _UPKEEP_S, leadership.round(Upkeep(store=store, clock=system_clock).prune)),
         (
             "health",
             settings.health_sweep_every_s,
-            HealthSweep(store=store, changes=changes, bell=bell, clock=system_clock).sweep,
+            leadership.round(HealthSweep(store=store, changes=changes, bell=bell, clock=system_clock).sweep),
         ),
         ("streams", _STREAMS_EVERY_S, Streams(broker=broker, metrics=metrics).look),
-        ("anchor", settings.anchor_every_s, anchoring.anchor),
+        ("anchor", settings.anchor_every_s, leadership.round(anchoring.anchor)),
         ("watch", settings.watch_every_s, watch.look),
         *signing_on.rounds,
     ):
@@ -214,7 +220,14 @@ def create_app(settings: Settings) -> FastAPI:
         background=background,
         metrics=metrics,
         clock=system_clock,
-        checks=[discovery.findings, relay.findings, restoration.findings, policies.findings, *signing_on.checks],
+        checks=[
+            leadership.findings,
+            discovery.findings,
+            relay.findings,
+            restoration.findings,
+            policies.findings,
+            *signing_on.checks,
+        ],
         folders=[settings.state_folder, folder_of(settings.database_url)],
         listener=watch,
     )
@@ -234,6 +247,7 @@ def create_app(settings: Settings) -> FastAPI:
             await broker.start()
             # Before anything is decided, read or published.
             await restoration.begin()
+            stack.push_async_callback(leadership.close)
             stack.push_async_callback(logins.keep_at_the_end)
             stack.push_async_callback(anchoring.anchor_at_the_end)
             stack.push_async_callback(background.stop)
@@ -288,10 +302,12 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _of_renewals(
-    store: Store, policies: Policies, alarms: Alarms, bell: Bell, every_s: float
-) -> Iterable[tuple[str, float, Callable[[], Awaitable[None]]]]:
-    yield "plans", _POLICY_EVERY_S, RenewalPlans(store=store, policies=policies, bell=bell, clock=system_clock).look
-    yield "late_renewals", every_s, RenewalWatch(store=store, alarms=alarms, bell=bell, clock=system_clock).look
+    store: Store, policies: Policies, alarms: Alarms, bell: Bell, alone: Callable[[Work], Work]
+) -> Iterable[tuple[str, float, Work]]:
+    plans = RenewalPlans(store=store, policies=policies, bell=bell, clock=system_clock)
+    late = RenewalWatch(store=store, alarms=alarms, bell=bell, clock=system_clock)
+    yield "plans", _POLICY_EVERY_S, alone(plans.look)
+    yield "late_renewals", _LATE_EVERY_S, alone(late.look)
 
 
 def _discovery(

@@ -15,7 +15,9 @@ __all__ = ["Settings"]
 class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="CERTBUS_REGISTRY_")
 
-    database_url: str = Field(description="sqlite:///… or postgresql://…")
+    database_url: str = Field(
+        description="sqlite:///… or postgresql://…: the latter for several registries, docs/postgresql.md."
+    )
     state_folder: Path = Field(description="Where the first token and the last anchor are put, mode 0600.")
     policy_file: Path | None = Field(
         default=None,

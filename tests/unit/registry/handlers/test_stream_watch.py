@@ -1,6 +1,6 @@
 """The watch of streams against a real database; the broker's answers are given."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -77,11 +77,13 @@ class SometimesLocked(Store):
 
     locked = 0
 
-    async def write(self, work: Callable[[Transaction], ResultT], *, patience_s: float = 0.0) -> ResultT:
+    async def write(
+        self, work: Callable[[Transaction], ResultT], *, patience_s: float = 0.0, held: Collection[str] = ()
+    ) -> ResultT:
         if self.locked:
             self.locked -= 1
             raise TransientError("the database takes no writes now")
-        return await super().write(work, patience_s=patience_s)
+        return await super().write(work, patience_s=patience_s, held=held)
 
 
 @pytest_asyncio.fixture

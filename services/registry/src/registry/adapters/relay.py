@@ -137,6 +137,8 @@ class Relay:
             self._runners.clear()
             self._unmarked.clear()
             self._marked.clear()
+            for shown in (self._unsent, self._oldest, self._parked):
+                shown.clear()
 
     async def _listen(self) -> None:
         while True:

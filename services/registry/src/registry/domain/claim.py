@@ -7,7 +7,7 @@ from certcore.certificate import CertificateSpec
 from certcore.rejection import Rejection
 from certcore.targets import Claim
 
-__all__ = ["Held", "HeldName", "claims_of", "clashes", "shared_in_vain"]
+__all__ = ["Held", "HeldName", "claims_of", "clashes", "contested", "shared_in_vain"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,12 @@ def shared_in_vain(spec: CertificateSpec, held: Iterable[HeldName], *, allowed: 
 
 def claims_of(spec: CertificateSpec) -> list[Claim]:
     return [claim for target in spec.targets for claim in target.claims()]
+
+
+def contested(spec: CertificateSpec) -> frozenset[str]:
+    """Words for the names and places that it would have: of two requests for one of them, one sees the other."""
+    names = (f"name {name}" for name in spec.dns_names)
+    return frozenset(names) | {f"place {claim.key}" for claim in claims_of(spec)}
 
 
 def clashes(spec: CertificateSpec, held: Sequence[Held]) -> list[Rejection]:

@@ -21,7 +21,7 @@ from registry.domain.issuance import accept_leaf
 from registry.domain.resealing import fits, of_escrow
 from registry.domain.revision import Revision
 from registry.domain.rollout import Rollout
-from registry.handlers.changes import Changes, again_if_changed
+from registry.handlers.changes import Changes
 from registry.handlers.issued import save_issued
 
 __all__ = ["Bundles"]
@@ -73,13 +73,15 @@ class Bundles:
                 raise ConflictError(f"revision {number} of {name} is stored already, with another leaf")
             return StoredBundle(reported=self._reported(transaction, rollout, number, variant, issued))
 
-        done = await again_if_changed(self._store, work)
+        done = await self._store.write(work)
         if done.reported:
             self._bell.ring()
         return done
 
     def _look_at_stale(self, transaction: Transaction, revision: Revision, issued: IssuedBundle) -> None:
         """A recipient may have got another key since the revision was ordered."""
+        # Who replaces a key waits, or makes this see the new one.
+        transaction.sites.hold([key.recipient for key in issued.keys])
         enrolled = {item.name: item for site in transaction.sites.all() for item in site.recipients}
         stale = [
             key.recipient

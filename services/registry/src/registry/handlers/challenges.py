@@ -13,7 +13,6 @@ from registry.adapters.store import Store, Transaction
 from registry.domain import challenge as decide
 from registry.domain.challenge import Challenge
 from registry.domain.errors import NotFoundError
-from registry.handlers.changes import again_if_changed
 from registry.handlers.levels import LevelPage, page_unless_known
 
 __all__ = ["Challenges"]
@@ -53,7 +52,7 @@ class Challenges:
             self._outbox.challenge(transaction, after)
             return True
 
-        if await again_if_changed(self._store, work):
+        if await self._store.write(work):
             log.info("challenge_wanted", site=site, host=order.host)
             self._bell.ring()
 
@@ -88,7 +87,7 @@ class Challenges:
                 raise NotFoundError(f"no such challenge is wanted at {site}")
             self._remove(transaction, found)
 
-        await again_if_changed(self._store, work)
+        await self._store.write(work)
         self._bell.ring()
 
     def page(
@@ -113,7 +112,7 @@ class Challenges:
                 self._remove(transaction, item)
             return len(ended)
 
-        while (removed := await again_if_changed(self._store, work)) > 0:
+        while (removed := await self._store.write(work)) > 0:
             log.info("challenges_ended", removed=removed)
             self._bell.ring()
 

@@ -1,15 +1,14 @@
 """Carries out decisions: saved, judged and announced in one transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
 
 import structlog
 
 from certcore.clock import Clock
 from certcore.events import CertificateHealthChanged
 from registry.adapters.outbox import Outbox
-from registry.adapters.store import RowChangedError, Store, Transaction
+from registry.adapters.store import Transaction
 from registry.domain.certificate import Certificate
 from registry.domain.change import Announced, Change
 from registry.domain.deployment import Deployment
@@ -21,32 +20,9 @@ from registry.domain.rollout import Rollout
 from registry.domain.signing import WantedCsr
 from registry.handlers.policies import Policies
 
-__all__ = ["Changes", "again_if_changed"]
+__all__ = ["Changes"]
 
 log = structlog.get_logger()
-
-ResultT = TypeVar("ResultT")
-
-_TRIES: Final = 5
-
-
-async def again_if_changed(
-    store: Store, work: Callable[[Transaction], ResultT], *, patience_s: float = 0.0
-) -> ResultT:
-    """Do work that loads, decides and saves, in a transaction; if the row was saved meanwhile, repeat all of it.
-
-    `patience_s` is as in `Database.write`.
-
-    Raises:
-        RowChangedError: it was, at every try.
-        DatabaseBusyError: the database takes no writes now.
-    """
-    for _ in range(_TRIES - 1):
-        try:
-            return await store.write(work, patience_s=patience_s)
-        except RowChangedError as error:
-            log.info("decided_again", reason=str(error))
-    return await store.write(work, patience_s=patience_s)
 
 
 class Changes:

@@ -13,6 +13,7 @@ from certcore.errors import TransientError
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.adapters.store.events import StoredEvent
+from registry.domain.settled import Settled, Snapshot
 
 __all__ = ["Feed"]
 
@@ -22,18 +23,22 @@ _KEPT: Final = 2000
 _BATCH: Final = 500
 _GATHER_S: Final = 0.1
 """Events that come together are read together."""
+_UNSETTLED_S: Final = 0.05
+"""Between two looks while somebody writes what may come before what was found."""
 _OTHERS_S: Final = 1.0
 """How long events of another replica may take to be found: no bell rings for them here."""
 
 
 class Feed:
-    """Followers are given what comes after an event: from memory, or from the database where that is long ago."""
+    """Followers are given what comes after an event: from memory, or from the database where that is long ago. Only
+    what is settled: nothing comes later that belongs before it, see `registry.domain.settled`.
+    """
 
     def __init__(self, *, store: Store, bell: Bell) -> None:
         self._store = store
         self._bell = bell
         self._kept: deque[StoredEvent] = deque(maxlen=_KEPT)
-        self._newest: int | None = None
+        self._settled = Settled()
         self._news = asyncio.Event()
         self._followers = 0
         self._followed = asyncio.Event()
@@ -55,7 +60,7 @@ class Feed:
         while True:
             if not self._followers:
                 self._kept.clear()
-                self._newest = None
+                self._settled = Settled()
                 await self._followed.wait()
             try:
                 found = await self._read_new()
@@ -63,7 +68,9 @@ class Feed:
                 log.warning("events_not_read", error=str(error))
                 found = 0
                 await asyncio.sleep(_OTHERS_S)
-            if found < _BATCH:
+            if self._settled.waiting is not None:
+                await asyncio.sleep(_UNSETTLED_S)
+            elif found < _BATCH:
                 await self._bell.wait(_OTHERS_S)
                 await asyncio.sleep(_GATHER_S)
 
@@ -73,11 +80,18 @@ class Feed:
         Raises:
             DatabaseBusyError: they are not in memory, and the database can't be read now.
         """
-        if self._newest is not None and sequence >= self._newest:
+        until = self._settled.until
+        if until is None or sequence >= until:
             return []
         if self._kept and self._kept[0].sequence <= sequence + 1:
             return [event for event in self._kept if event.sequence > sequence][:limit]
-        return await self._store.read(lambda transaction: transaction.events.after(sequence, limit))
+        found = await self._store.read(lambda transaction: transaction.events.after(sequence, limit))
+        return [event for event in found if event.sequence <= until]
+
+    async def reached(self, sequence: int) -> None:
+        """Wait, while following, until no event can come any more before this one."""
+        while self._settled.until is None or self._settled.until < sequence:
+            await self.wait()
 
     async def wait(self) -> None:
         """Until there are new events, or somebody should look whether to go on."""
@@ -88,15 +102,13 @@ class Feed:
             return
 
     async def _read_new(self) -> int:
-        if self._newest is None:
-            last = await self._store.read(lambda transaction: transaction.events.last())
-            self._newest = last.sequence if last is not None else 0
-            # A follower may have looked before it was written.
-            self._tell()
-        found = await self._store.read(partial(_after, self._newest))
-        if found:
-            self._kept += found
-            self._newest = found[-1].sequence
+        before = self._settled.until
+        found, snapshot = await self._store.read(partial(_next, self._settled))
+        self._settled = self._settled.looked([event.sequence for event in found], snapshot)
+        until = self._settled.until
+        if until != before:
+            if before is not None and until is not None:
+                self._kept += [event for event in found if event.sequence <= until]
             self._tell()
         return len(found)
 
@@ -105,5 +117,11 @@ class Feed:
         self._news = asyncio.Event()
 
 
-def _after(sequence: int, transaction: Transaction) -> list[StoredEvent]:
-    return transaction.events.after(sequence, _BATCH)
+def _next(settled: Settled, transaction: Transaction) -> tuple[list[StoredEvent], Snapshot | None]:
+    if settled.until is None:
+        last = transaction.events.last()
+        found = [last] if last is not None else []
+    else:
+        found = transaction.events.after(settled.until, _BATCH)
+    unsure = settled.passes_some_by([event.sequence for event in found])
+    return found, transaction.events.snapshot() if unsure else None

@@ -29,6 +29,9 @@ async def make_first_token(store: Store, folder: Path, *, clock: Clock) -> None:
     path = folder / "tokens" / "admin"
 
     def work(transaction: Transaction) -> bool:
+        # Also that of a registry which shares its database with the one that has the token.
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        transaction.hold("first token")
         now = clock()
         if transaction.tokens.admins(now):
             return False

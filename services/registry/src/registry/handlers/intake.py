@@ -33,7 +33,7 @@ from registry.adapters.outbox import SOURCE, Bell, Outbox
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal, owner_for
 from registry.domain.alert import Heard, heard
-from registry.handlers.changes import again_if_changed
+from registry.domain.claim import contested
 from registry.handlers.requests import Requests
 
 __all__ = ["Intake"]
@@ -86,11 +86,11 @@ class Intake:
     async def _accept(self, owner: str, event_id: str, body: bytes) -> None:
         # The requester is taken from the subject, which the broker binds to the publisher.
         principal = Principal(subject=f"bus-{owner}", owner=owner, roles=frozenset(), kind=TokenKind.WORKLOAD)
+        spec = self._door.read(body)
 
         def work(transaction: Transaction) -> None:
             if not transaction.inbox.first_time(f"request/{owner}", event_id, self._clock()):
                 return
-            spec = self._door.read(body)
             done = self._requests.submit(transaction, spec, owner=owner_for(spec, principal), by=principal)
             answer = RequestAccepted(
                 request_event_id=event_id,
@@ -102,7 +102,7 @@ class Intake:
             )
             self._outbox.answer(transaction, owner, event_id, answer)
 
-        await again_if_changed(self._store, work)
+        await self._store.write(work, held=contested(spec))
 
     async def _reject(self, owner: str, event_id: str, rejections: list[Rejection]) -> None:
         def work(transaction: Transaction) -> None:

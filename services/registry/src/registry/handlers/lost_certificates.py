@@ -26,7 +26,7 @@ from registry.adapters.store import RowChangedError, Store, Transaction
 from registry.domain.change import Change
 from registry.domain.claim import claims_of
 from registry.domain.recollection import TOLD_BY, Memory, recollect, recreate
-from registry.handlers.changes import Changes, again_if_changed
+from registry.handlers.changes import Changes
 
 __all__ = ["LostCertificates", "Messages"]
 
@@ -105,7 +105,7 @@ class LostCertificates:
 
     async def _take_over(self, certificate_id: str, told: Sequence[_Told]) -> None:
         try:
-            await again_if_changed(self._store, partial(self._recollect, certificate_id, told))
+            await self._store.write(partial(self._recollect, certificate_id, told))
         except (RejectedError, RowChangedError) as error:
             # Its name is taken, or its intent can't be read by this version.
             log.warning("certificate_not_recreated", certificate_id=certificate_id, error=str(error)[:300])

@@ -85,6 +85,7 @@ class Policies:
         digest, document = policy_digest(policy), policy.model_dump_json(exclude_defaults=True)
 
         def work(transaction: Transaction) -> bool:
+            transaction.hold("policy")
             if transaction.policies.digest() == digest:
                 return False
             now = self._clock()

@@ -23,7 +23,7 @@ from registry.domain.planning import RenewalReason, first_due, minute
 from registry.domain.present_cas import with_present_cas
 from registry.domain.renewal import Renewal, decide, not_before, order
 from registry.domain.rollout import Rollout
-from registry.handlers.changes import Changes, again_if_changed
+from registry.handlers.changes import Changes
 from registry.handlers.policies import Policies
 
 __all__ = ["Renewals"]
@@ -85,7 +85,7 @@ class Renewals:
             transaction.audit.note(person, "renew", name, told, self._clock(), way=Way.TOKEN)
             return self._order(transaction, rollout, approval, decision), decision
 
-        return await again_if_changed(self._store, work)
+        return await self._store.write(work)
 
     def _check_freeze(self, rollout: Rollout, calendar: Calendar, *, even_in_freeze: bool) -> str | None:
         """The freeze that doesn't hold it."""
@@ -104,6 +104,7 @@ class Renewals:
         if earliest is not None and now < earliest:
             when = minute(earliest)
             raise ConflictError(f"{certificate.name} can't be renewed by hand before {when}: policy bounds how often")
+        transaction.hold(f"by hand {certificate.owner}")
         most = self._bounds(transaction).by_hand_a_day
         lately = transaction.renewals.by_hand(certificate.owner, now - _DAY)
         if len(lately) >= most:

@@ -26,13 +26,13 @@ from registry.domain.access import Principal, approves_for, belongs_to, same_per
 from registry.domain.approval import Decider, groups_of
 from registry.domain.certificate import Certificate, Request
 from registry.domain.change import Change
-from registry.domain.claim import claims_of, clashes, shared_in_vain
+from registry.domain.claim import claims_of, clashes, contested, shared_in_vain
 from registry.domain.decision import Decision, approve, deny, expire, extend
 from registry.domain.errors import ConflictError, NotFoundError
 from registry.domain.rollout import Rollout
 from registry.domain.submission import Ids, Known, check, on_terms, submit
 from registry.domain.terms import Terms
-from registry.handlers.changes import Changes, again_if_changed
+from registry.handlers.changes import Changes
 from registry.handlers.policies import NO_POLICY, Policies
 
 __all__ = ["Requests"]
@@ -70,6 +70,7 @@ class Requests:
             RejectedError: policy doesn't allow it, a site does not exist, a name is taken; nothing is stored.
             WaitsForIssuerError: the registry was restored and doesn't know yet what it lost.
         """
+        transaction.hold(*contested(spec))
         transaction.epochs.present().check()
         now = self._clock()
         known = Known(
@@ -79,6 +80,8 @@ class Requests:
         )
         is_taken = transaction.certificates.named(spec.name) is not None
         digest, judged = self._judged(transaction, spec, owner)
+        if judged.most is not None:
+            transaction.hold(f"team {owner}")
         found = check(spec, known, is_taken=is_taken, now=now)
         told = {_part(rejection) for rejection in found}
         found += [rejection for rejection in judged.refusals if _part(rejection) not in told]
@@ -123,6 +126,7 @@ class Requests:
             ConflictError: it is not approved at all, or policy would refuse it now.
             WaitsForIssuerError: as `submit`.
         """
+        transaction.hold(f"approval of {certificate.name}")
         transaction.epochs.present().check()
         now, rollout = self._clock(), transaction.rollouts.of(certificate)
         newest = transaction.requests.of_certificate(certificate.id)
@@ -193,7 +197,7 @@ class Requests:
                 )
             return done
 
-        return await again_if_changed(self._store, work)
+        return await self._store.write(work)
 
     async def deny(self, request_id: str, *, person: Principal, reason: str) -> Decision:
         """Refuse a waiting request, for good.
@@ -212,7 +216,7 @@ class Requests:
             done = deny(request, rollout, person=decider, reason=reason, now=now)
             return self._ended(transaction, done, rollout, action="deny", by=person)
 
-        return await again_if_changed(self._store, work)
+        return await self._store.write(work)
 
     async def expire(self) -> None:
         """End every request that waited too long; a round. What can't be ended stays, and holds up no other."""
@@ -221,7 +225,7 @@ class Requests:
             found = await self._store.read(partial(_expired, now, after))
             for _, request_id in found:
                 try:
-                    await again_if_changed(self._store, partial(self._expire, request_id, now))
+                    await self._store.write(partial(self._expire, request_id, now))
                 except (ConflictError, NotFoundError, RowChangedError) as error:
                     log.warning("request_not_expired", request_id=request_id, reason=str(error)[:300])
             if len(found) < _BATCH:

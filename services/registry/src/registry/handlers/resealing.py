@@ -23,7 +23,7 @@ from registry.domain.renewal import order
 from registry.domain.resealing import Resealing as Decision
 from registry.domain.resealing import Standing, accept_resealed, decide, wanted_reseals
 from registry.domain.site import ServiceSeen
-from registry.handlers.changes import Changes, again_if_changed
+from registry.handlers.changes import Changes
 from registry.handlers.levels import LevelPage, page_of
 
 __all__ = ["Resealing"]
@@ -101,7 +101,7 @@ class Resealing:
             transaction.audit.note(actor, "reseal key", what, change.reason, now, way=Way.TOKEN)
             self._forget_done(transaction, certificate_id)
 
-        await again_if_changed(self._store, work)
+        await self._store.write(work)
         self._bell.ring()
 
     async def sweep(self) -> None:
@@ -110,7 +110,7 @@ class Resealing:
         while ordered < _BATCH:
             ids = await self._store.read(partial(_noticed, after))
             for certificate_id in await self._store.read(partial(self._changing, ids)):
-                ordered += await again_if_changed(self._store, partial(self._settle, certificate_id))
+                ordered += await self._store.write(partial(self._settle, certificate_id))
             if len(ids) < _BATCH:
                 break
             after = ids[-1]

@@ -27,7 +27,7 @@ from registry.domain.epoch import Epoch
 from registry.domain.errors import ConflictError
 from registry.domain.restoration import catch_up
 from registry.domain.rollout import Rollout
-from registry.handlers.changes import Changes, again_if_changed
+from registry.handlers.changes import Changes
 from registry.handlers.last_values import LastValues
 from registry.handlers.lost_certificates import LostCertificates
 
@@ -177,7 +177,7 @@ class Restoration:
         after = ""
         while True:
             ids = await self._store.read(partial(_reported, after))
-            wanted += await again_if_changed(self._store, partial(self._catch_up, ids))
+            wanted += await self._store.write(partial(self._catch_up, ids))
             if len(ids) < _BATCH:
                 break
             after = ids[-1]

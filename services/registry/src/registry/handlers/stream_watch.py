@@ -72,6 +72,9 @@ class StreamWatch:
         """Look in rounds, and soon after a reconnection or a lower acknowledgement."""
         await self._jetstream.open()
         loop = asyncio.get_running_loop()
+        # Another registry may have looked since.
+        self._told = None
+        self._seen.clear()
         while True:
             due, reconnects = loop.time() + self._every_s, self._jetstream.reconnects
             try:

@@ -67,7 +67,9 @@ class Watch:
         standstill: Standstill,
         clock: Clock,
         patience: Patience,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`leads`: of several registries, one raises and ends alerts."""
         self._store = store
         self._alarms = alarms
         self._bell = bell
@@ -76,6 +78,7 @@ class Watch:
         self._stood_still_s = 0.0
         self._host = ""
         self._patience = patience
+        self._leads = leads
         self._clock = clock
         self._start = Start(at=clock(), clean=True)
         self._state = BusState()
@@ -108,6 +111,8 @@ class Watch:
         """
         await self._look_at_itself()
         await self._look_at_bus()
+        if not self._leads():
+            return
         letters = await self._letters()
         reasons = _OTHERS if letters is None else frozenset(Alarm)
         now = self._clock()

@@ -1,13 +1,16 @@
 """The one way to the registry's rows: a transaction that speaks in the words of the domain, one module a noun."""
 
-from collections.abc import Callable
-from typing import TypeVar
+import asyncio
+import random
+from collections.abc import Callable, Collection
+from typing import Final, TypeVar
 
 import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from certkit.database import was_overtaken
+from certkit.held import hold
 from certkit.transactions import Database, undo
 from registry.adapters.store.alerts import Alerts, Runs
 from registry.adapters.store.approvals import Approvals
@@ -43,22 +46,43 @@ log = structlog.get_logger()
 ResultT = TypeVar("ResultT")
 
 
+_TRIES: Final = 8
+_FIRST_PAUSE_S: Final = 0.005
+
+
 class Store:
-    """Works are plain functions of a transaction, run off the event loop."""
+    """Works are plain functions of a transaction, run off the event loop; some are run several times."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, jitter: Callable[[], float] = random.random) -> None:
         self._database = database
+        self._jitter = jitter
 
-    async def write(self, work: Callable[["Transaction"], ResultT], *, patience_s: float = 0.0) -> ResultT:
-        """All or nothing: an exception in the work leaves no trace in the database. `patience_s` is as in
-        `Database.write`.
+    async def write(
+        self, work: Callable[["Transaction"], ResultT], *, patience_s: float = 0.0, held: Collection[str] = ()
+    ) -> ResultT:
+        """All or nothing: an exception in the work leaves no trace in the database. Where somebody else changed
+        meanwhile what it changes, all of it is done again. `patience_s` and `held` are as in `Database.write`.
 
         Raises:
-            RowChangedError: somebody stored a row under the same key at the same time.
+            RowChangedError: somebody did, at every try.
             DatabaseBusyError: the database takes no writes now.
         """
+        for tried in range(_TRIES - 1):
+            try:
+                return await self._write_once(work, patience_s, held)
+            except RowChangedError as error:
+                log.info("decided_again", reason=str(error))
+            await asyncio.sleep(_FIRST_PAUSE_S * 2**tried * self._jitter())
+        return await self._write_once(work, patience_s, held)
+
+    async def _write_once(
+        self, work: Callable[["Transaction"], ResultT], patience_s: float, held: Collection[str]
+    ) -> ResultT:
+        def with_nouns(connection: Connection) -> ResultT:
+            return work(Transaction(connection))
+
         try:
-            return await self._database.write(lambda connection: work(Transaction(connection)), patience_s=patience_s)
+            return await self._database.write(with_nouns, patience_s=patience_s, held=held)
         except IntegrityError as error:
             # Its own text quotes the values.
             log.warning("row_stored_meanwhile", statement=(error.statement or "")[:60])
@@ -111,6 +135,12 @@ class Transaction:
         self.audit = Audit(connection)
         self.epochs = Epochs(connection)
         self.reported = ReportedRevisions(connection)
+
+    def hold(self, *words: str) -> None:
+        """For a decision by what is no row of its own, such as how many there are: nobody else decides about these
+        words meanwhile, and what they decided before is seen. First in a work: it may begin anew here.
+        """
+        hold(self._connection, words)
 
     def roll_back(self) -> None:
         """Undo everything so far: a dry run writes nothing."""

@@ -12,6 +12,7 @@ from certcore import subjects
 from certcore.events import Event
 from certkit.prepared import Prepared
 from registry.adapters import tables
+from registry.domain.settled import Snapshot
 
 __all__ = ["Backlog", "Events", "Selection", "StoredEvent"]
 
@@ -86,6 +87,15 @@ class Backlog:
 
 _ROW: Final = tables.event
 _ADD: Final = Prepared(insert(_ROW))
+# The transaction has its own number before it draws the event's: see `registry.domain.settled`.
+_ADD_WITHIN: Final = insert(_ROW).values(
+    sequence=text("CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('event_sequence_seq') END")
+)
+# The reader's own number comes after all that were given before: the snapshot tells nothing of those that run beyond
+# the last that ended.
+_SNAPSHOT: Final = text("""
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_current_xact_id()::text::bigint
+""")
 _COLUMNS: Final = tuple(_ROW.c[field.name] for field in fields(StoredEvent))
 # In the order of the index of unsent events: without it SQLite walks through all that were ever sent.
 _FIRST_UNSENT: Final = Prepared(
@@ -103,6 +113,7 @@ _MARK: Final = update(_ROW).where(
 _AFTER: Final = Prepared(
     select(*_COLUMNS).where(_ROW.c.sequence > bindparam("known")).order_by(_ROW.c.sequence).limit(bindparam("most"))
 )
+_ONE_WRITER: Final = Snapshot(0, 0)
 
 
 class Events:
@@ -127,23 +138,24 @@ class Events:
         data: str | None = None,
     ) -> None:
         """`data` is the event as JSON, for who has it."""
-        _ADD.change(
-            self._connection,
-            {
-                "id": event_id,
-                "type": event.type,
-                "source": source,
-                "stream": stream,
-                "subject": subject,
-                "about": about,
-                "time": now,
-                "data": data or event.model_dump_json(),
-                "traceparent": traceparent,
-                "sent_at": now if sent else None,
-                "owner": owner,
-                "repeats": 0,
-            },
-        )
+        values = {
+            "id": event_id,
+            "type": event.type,
+            "source": source,
+            "stream": stream,
+            "subject": subject,
+            "about": about,
+            "time": now,
+            "data": data or event.model_dump_json(),
+            "traceparent": traceparent,
+            "sent_at": now if sent else None,
+            "owner": owner,
+            "repeats": 0,
+        }
+        if self._connection.dialect.name == "sqlite":
+            _ADD.change(self._connection, values)
+        else:
+            self._connection.execute(_ADD_WITHIN, values)
         self.added = True
 
     def streams_unsent(self) -> list[str]:
@@ -240,6 +252,12 @@ class Events:
     def after(self, sequence: int, limit: int) -> list[StoredEvent]:
         """Oldest first."""
         return [StoredEvent(*item) for item in _AFTER.rows(self._connection, {"known": sequence, "most": limit})]
+
+    def snapshot(self) -> Snapshot:
+        """Whose changes this transaction sees; it must have looked before."""
+        if self._connection.dialect.name == "sqlite":
+            return _ONE_WRITER
+        return Snapshot(*self._connection.execute(_SNAPSHOT).one())
 
     def get(self, event_id: str) -> StoredEvent | None:
         return self._one(select(*_COLUMNS).where(tables.event.c.id == event_id))

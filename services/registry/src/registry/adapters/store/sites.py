@@ -1,7 +1,7 @@
 """Rows of sites and their recipients of sealed keys. The hub is shown as one that has recipients only."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -38,6 +38,15 @@ class Sites:
                 "public_key": public_key,
             }
             put(self._connection, tables.recipient, values, ("name",))
+
+    def hold(self, names: Collection[str]) -> None:
+        """Nobody replaces the keys of these recipients before the end of the transaction."""
+        if self._connection.dialect.name == "sqlite":
+            return
+        row = tables.recipient
+        self._connection.execute(
+            select(row.c.name).where(row.c.name.in_(names)).order_by(row.c.name).with_for_update(read=True)
+        )
 
     def all(self) -> list[Site]:
         """By name, the hub among them where it has recipients."""

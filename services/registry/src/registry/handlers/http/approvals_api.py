@@ -7,7 +7,6 @@ from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import acts_for
 from registry.domain.errors import NotFoundError
-from registry.handlers.changes import again_if_changed
 from registry.handlers.http.auth import Requester
 from registry.handlers.requests import Requests
 from registry.handlers.views import request_view
@@ -29,7 +28,7 @@ def approvals_router(*, store: Store, requests: Requests, bell: Bell) -> APIRout
             done = requests.ask_again(transaction, certificate, by=caller)
             return request_view(done.request, done.certificate, transaction.votes.given(done.request.id))
 
-        answer = await again_if_changed(store, work)
+        answer = await store.write(work, held=[f"approval of {name}"])
         bell.ring()
         return answer
 

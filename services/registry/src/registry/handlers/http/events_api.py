@@ -40,13 +40,15 @@ def events_router(
 
         Callers get what their own team owns; operators, approvers and auditors get everything.
         """
-        start = await _start(store, last_event_id, since)
-        if start is not None:
-            # An id without data: a client that loses the connection before the first event continues from here.
-            yield ServerSentEvent(id=start.id)
-        cursor = start.sequence if start else 0
         looked = clock()
         with feed.following():
+            start, settled = await _start(store, last_event_id, since)
+            if start is not None:
+                if not settled:
+                    await feed.reached(start.sequence)
+                # An id without data: a client that loses the connection before the first event continues from here.
+                yield ServerSentEvent(id=start.id)
+            cursor = start.sequence if start else 0
             while not bell.silenced:
                 if clock() - looked >= _LOOK_AGAIN:
                     looked = clock()
@@ -69,14 +71,15 @@ def events_router(
     return router
 
 
-async def _start(store: Store, last_event_id: str | None, since: str) -> StoredEvent | None:
-    """The event after which to continue; None for the beginning."""
+async def _start(store: Store, last_event_id: str | None, since: str) -> tuple[StoredEvent | None, bool]:
+    """The event after which to continue, None for the beginning; and whether none can come any more before it."""
 
-    def work(transaction: Transaction) -> StoredEvent | None:
+    def work(transaction: Transaction) -> tuple[StoredEvent | None, bool]:
         known = transaction.events.get(last_event_id) if last_event_id else None
         if known is None and since == "now":
-            return transaction.events.last()
-        return known
+            return transaction.events.last(), transaction.events.snapshot().nobody_writes
+        # Who was given it was given all before it.
+        return known, True
 
     return await store.read(work)
 

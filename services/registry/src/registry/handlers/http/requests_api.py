@@ -13,9 +13,9 @@ from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal, owner_for, owner_listed, sees
 from registry.domain.approval import check_reason
 from registry.domain.certificate import Request as CertificateRequest
+from registry.domain.claim import contested
 from registry.domain.decision import Decision as Submitted
 from registry.domain.errors import NotFoundError
-from registry.handlers.changes import again_if_changed
 from registry.handlers.http.auth import Approver, Requester, Viewer
 from registry.handlers.http.paging import After, Limit, cursor_of, read_cursor, read_instant
 from registry.handlers.requests import Requests
@@ -48,7 +48,7 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
                 transaction.roll_back()
             return done
 
-        done = await again_if_changed(store, work)
+        done = await store.write(work, held=contested(spec))
         if dry_run:
             response.status_code = status.HTTP_200_OK
             return request_view(done.request, done.certificate, ())

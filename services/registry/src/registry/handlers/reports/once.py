@@ -11,7 +11,6 @@ from certcore.subjects import Reporter, is_last, reporter
 from certkit.bus import Handler
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
-from registry.handlers.changes import again_if_changed
 
 __all__ = ["PATIENT_S", "Once"]
 
@@ -52,7 +51,7 @@ class Once:
                 return transaction.events.added
 
             # Whoever it wakes reads the database: most heartbeats, starts and looks announce nothing.
-            if await again_if_changed(self._store, work, patience_s=patience_s):
+            if await self._store.write(work, patience_s=patience_s):
                 self._bell.ring()
 
         return handle
