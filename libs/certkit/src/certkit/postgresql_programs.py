@@ -48,7 +48,9 @@ class PostgresqlPrograms:
             CopyError: it is missing, too old, or failed.
         """
         program = self._program(name)
-        _, fields = engine.dialect.create_connect_args(engine.url)
+        # Of what the driver is given, the rest is its own.
+        given = engine.dialect.create_connect_args(engine.url)[1]
+        fields = {name: value for name, value in given.items() if isinstance(value, str | int)}
         password = fields.pop("password", None)
         with tempfile.TemporaryDirectory(prefix="certbus-") as folder:
             if password is not None:

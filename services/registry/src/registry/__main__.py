@@ -1,10 +1,6 @@
 import sys
 from typing import Final
 
-from certkit.service import run
-from certkit.settings import load_settings
-from registry.settings import Settings
-
 _USAGE: Final = """\
 usage: python -m registry [COMMAND]
 
@@ -37,7 +33,11 @@ def main() -> None:
 
 
 def _serve() -> None:
-    from registry.app import create_app  # noqa: PLC0415 # the other commands need no framework of the web
+    # The other commands need no framework of the web, which imports long.
+    from certkit.service import run  # noqa: PLC0415
+    from certkit.settings import load_settings  # noqa: PLC0415
+    from registry.app import create_app  # noqa: PLC0415
+    from registry.settings import Settings  # noqa: PLC0415
 
     settings = load_settings(Settings)
     app = create_app(settings)

@@ -192,12 +192,12 @@ def copy_name(now: datetime) -> str:
 def copy_time(name: str) -> datetime | None:
     """When the copy of this name was made; None for what is no copy."""
     try:
-        return datetime.strptime(f"{name.removeprefix(_PREFIX)}+0000", f"{_INSTANT}%z")
+        return datetime.strptime(f"{name}+0000", f"{_PREFIX}{_INSTANT}%z")
     except ValueError:
         return None
 
 
 def surplus(names: Iterable[str], keep: int) -> list[str]:
     """Of a folder's copies those that are to be removed so that the newest `keep` stay, oldest first."""
-    copies = sorted(name for name in names if name.startswith(_PREFIX) and copy_time(name) is not None)
+    copies = sorted(name for name in names if copy_time(name) is not None)
     return copies[: max(0, len(copies) - max(1, keep))]

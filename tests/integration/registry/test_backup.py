@@ -1,0 +1,163 @@
+"""Copies of the database on both kinds: made while it is written to, read back, and put in its place."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from certkit.background import end_tasks
+from certkit.database_copies import CopyError, DatabaseCopies
+from certkit.database_lock import InUseError
+from certkit.postgresql_copies import PostgresqlCopies
+from certkit.sqlite_copies import SqliteCopies
+from registry.adapters.copy_folder import CopyFolder
+from registry.domain.copy import RestoreReason
+from registry.handlers.backups import Backups
+from tests.integration.registry.world import MIGRATIONS, NOON, SPEC, World, a_database
+from tests.postgres_server import database
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+
+VERSIONS = [file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py")]
+
+
+@dataclass
+class Home:
+    """A database that may be opened and closed; copies of it are a second apart."""
+
+    url: str
+    folder: Path
+    now: datetime = NOON
+    world: World = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.copies: DatabaseCopies = (
+            SqliteCopies(self.folder / "registry.db") if "sqlite" in self.url else PostgresqlCopies(self.url)
+        )
+        self.backups = Backups(self.copies, schema_versions=VERSIONS, program="1", clock=self.clock)
+
+    def clock(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[World]:
+        opened = a_database(self.url)
+        try:
+            await opened.upgrade(MIGRATIONS)
+            yield World(opened, ids=f"{self.clock().timestamp():.0f}")
+        finally:
+            await opened.close()
+
+    async def make(self, *, keep: int | None = None) -> Path:
+        return (await asyncio.to_thread(self.backups.make, CopyFolder(self.folder / "copies"), keep=keep)).copy
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sqlite", "postgresql"])
+async def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
+    folder = tmp_path_factory.mktemp("backup")
+    async with database(request.param, folder) as url:
+        home = Home(url, folder)
+        async with home.running() as world:
+            await world.enrol()
+        yield home
+
+
+async def submit(world: World, name: str) -> None:
+    await world.submit(SPEC.model_copy(update={"name": name, "dns_names": (f"{name}.internal.example.test",)}))
+
+
+async def certificates(world: World) -> int:
+    return len(await world.store.read(lambda transaction: transaction.certificates.ids(limit=10_000)))
+
+
+async def test_a_copy_that_is_made_while_others_write_is_one_state_and_whole(home: Home) -> None:
+    async with home.running() as world:
+        written, begun = 0, asyncio.Event()
+
+        async def write() -> None:
+            nonlocal written
+            while True:
+                await submit(world, f"meanwhile-{written}")
+                written += 1
+                begun.set()
+
+        writing = asyncio.create_task(write())
+        await begun.wait()
+        before = written
+        try:
+            copy = await home.make()
+            after = written
+        finally:
+            await end_tasks([writing])
+
+    verified = home.backups.verify(copy)
+    position = verified.manifest.position
+    assert before <= position.certificates <= after + 1
+    # Each request is a certificate, a request and an entry of the audit, in one transaction.
+    assert position.requests == position.certificates
+    assert verified.audit is not None
+    assert verified.audit.holds()
+    assert verified.audit.heads == position.anchor.audit_heads
+    assert {path.stat().st_mode & 0o777 for path in copy.iterdir()} == {0o600}
+    assert copy.stat().st_mode & 0o777 == 0o700
+
+
+async def test_it_is_put_back_where_nobody_runs_and_what_was_there_is_kept(home: Home) -> None:
+    async with home.running() as world:
+        await submit(world, "kept")
+        copy = await home.make()
+        held = await certificates(world)
+        await submit(world, "lost")
+        with pytest.raises(InUseError, match="in use"):
+            home.backups.restore(copy, anchor=None, older=True, other=False)
+        assert await certificates(world) == held + 1
+
+    refused = home.backups.restore(copy, anchor=None, older=False, other=False)
+    assert (refused.decision.reason, refused.decision.way) == (RestoreReason.NEWER_THERE, "--older")
+    assert "1 certificates, 1 requests" in refused.decision.detail
+    async with home.running() as world:
+        assert await certificates(world) == held + 1
+
+    restored = home.backups.restore(copy, anchor=None, older=True, other=False)
+    assert restored.decision.allowed
+    async with home.running() as world:
+        assert await certificates(world) == held
+        await submit(world, "after")
+    assert restored.kept is not None
+    kept = Home(home.url.replace("/registry", f"/{Path(restored.kept).name}"), home.folder)
+    if home.copies.kind == "sqlite":
+        kept = Home(f"sqlite:///{restored.kept}", home.folder)
+    async with kept.running() as world:
+        assert await certificates(world) == held + 1
+
+
+async def test_a_damaged_copy_is_told_and_changes_nothing(home: Home) -> None:
+    async with home.running() as world:
+        copy = await home.make()
+        held = await certificates(world)
+    [file] = [path for path in copy.iterdir() if path.name != "manifest.json"]
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+    for look in (home.backups.verify, lambda one: home.backups.restore(one, anchor=None, older=True, other=False)):
+        with pytest.raises(CopyError, match="was changed"):
+            look(copy)
+    async with home.running() as world:
+        assert await certificates(world) == held
+
+
+async def test_only_the_newest_copies_stay(home: Home) -> None:
+    made = [await home.make() for _ in range(3)]
+    (home.folder / "copies" / "of-somebody-else").mkdir()
+
+    last = await home.make(keep=2)
+
+    found = sorted(path.name for path in (home.folder / "copies").iterdir())
+    assert found == sorted(["of-somebody-else", made[-1].name, last.name])
