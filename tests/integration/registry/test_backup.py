@@ -16,14 +16,16 @@ from certkit.database_lock import InUseError
 from certkit.postgresql_copies import PostgresqlCopies
 from certkit.sqlite_copies import SqliteCopies
 from registry.adapters.copy_folder import CopyFolder
-from registry.domain.copy import RestoreReason
+from registry.adapters.outbox import SOURCE, Bell
+from registry.domain.copy import RestoreReason, copy_time
+from registry.domain.epoch import WaitsForIssuerError
+from registry.handlers.alarms import Alarms
+from registry.handlers.backup_watch import BackupWatch
 from registry.handlers.backups import Backups
 from tests.integration.registry.world import MIGRATIONS, NOON, SPEC, World, a_database
 from tests.postgres_server import database
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
-
-VERSIONS = [file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py")]
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Home:
         self.copies: DatabaseCopies = (
             SqliteCopies(self.folder / "registry.db") if "sqlite" in self.url else PostgresqlCopies(self.url)
         )
-        self.backups = Backups(self.copies, schema_versions=VERSIONS, program="1", clock=self.clock)
+        self.backups = Backups(self.copies, migrations=MIGRATIONS, program="1", clock=self.clock)
 
     def clock(self) -> datetime:
         self.now += timedelta(seconds=1)
@@ -125,10 +127,15 @@ async def test_it_is_put_back_where_nobody_runs_and_what_was_there_is_kept(home:
         assert await certificates(world) == held + 1
 
     restored = home.backups.restore(copy, anchor=None, older=True, other=False)
-    assert restored.decision.allowed
+    assert (restored.decision.reason, restored.epoch) == (RestoreReason.OLDER_COPY, 1)
     async with home.running() as world:
         assert await certificates(world) == held
-        await submit(world, "after")
+        epoch = await world.store.read(lambda transaction: transaction.epochs.present())
+        assert (epoch.number, epoch.waiting) == (1, True)
+        assert "came after the copy" in epoch.reason
+        with pytest.raises(WaitsForIssuerError):
+            await submit(world, "after")
+        await world.store.write(lambda transaction: transaction.epochs.end_waiting(1))
     assert restored.kept is not None
     kept = Home(home.url.replace("/registry", f"/{Path(restored.kept).name}"), home.folder)
     if home.copies.kind == "sqlite":
@@ -154,10 +161,37 @@ async def test_a_damaged_copy_is_told_and_changes_nothing(home: Home) -> None:
 
 
 async def test_only_the_newest_copies_stay(home: Home) -> None:
-    made = [await home.make() for _ in range(3)]
+    await home.make()
     (home.folder / "copies" / "of-somebody-else").mkdir()
 
-    last = await home.make(keep=2)
+    last = await home.make(keep=1)
 
+    assert CopyFolder(home.folder / "copies").newest() == copy_time(last.name)
     found = sorted(path.name for path in (home.folder / "copies").iterdir())
-    assert found == sorted(["of-somebody-else", made[-1].name, last.name])
+    assert found == sorted(["of-somebody-else", last.name])
+
+
+async def test_no_copy_for_too_long_is_an_alert_until_there_is_one(home: Home) -> None:
+    async with home.running() as world:
+        alarms = Alarms(outbox=world.outbox, clock=home.clock)
+        watch = BackupWatch(
+            home.folder / "watched",
+            most=timedelta(minutes=1),
+            store=world.store,
+            alarms=alarms,
+            bell=Bell(),
+            clock=home.clock,
+        )
+
+        async def told() -> list[str]:
+            await watch.look()
+            found = await world.store.read(
+                lambda transaction: transaction.alerts.open(source=SOURCE, reasons=["backup_old"])
+            )
+            return [alert.reason for alert in found]
+
+        assert await told() == ["backup_old"]
+        await asyncio.to_thread(home.backups.make, CopyFolder(home.folder / "watched"))
+        assert await told() == []
+        home.now += timedelta(minutes=2)
+        assert await told() == ["backup_old"]

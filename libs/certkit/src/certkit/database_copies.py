@@ -29,8 +29,10 @@ class UnreadableError(CopyError):
 
 @dataclass(frozen=True)
 class Staged:
-    """A copy beside the database. `put` has it take the database's place, as a whole or not at all; returns what the
-    one before is called now, None where there was none.
+    """A copy beside the database, which may be changed by its engine.
+
+    `put` has it take the database's place, as a whole or not at all; returns what the one before is called now, None
+    where there was none.
     """
 
     engine: Engine

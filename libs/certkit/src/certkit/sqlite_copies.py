@@ -89,19 +89,27 @@ class SqliteCopies:
     def staged(self, file: Path) -> Iterator[Staged]:
         draft = self._path.with_name(f".{self._path.name}.restoring")
         try:
+            _remove(draft)
             _make_empty(draft)
             with file.open("rb") as source, draft.open("rb+") as target:
                 shutil.copyfileobj(source, target, 1024 * 1024)
                 target.flush()
                 os.fsync(target.fileno())
-            with self.opened(draft) as engine:
-                yield Staged(engine, lambda now: self._put(draft, now))
+            with self.opened(draft):
+                pass
+            engine = make_engine(f"sqlite:///{draft}", pool_size=1)
+            try:
+                yield Staged(engine, lambda now: self._put(engine, draft, now))
+            finally:
+                engine.dispose()
         except OSError as error:
             raise CopyError(f"{file} can't be brought beside the database: {_why(error)}") from None
         finally:
-            draft.unlink(missing_ok=True)
+            _remove(draft)
 
-    def _put(self, draft: Path, now: datetime) -> str | None:
+    def _put(self, engine: Engine, draft: Path, now: datetime) -> str | None:
+        # With the last connection its log goes into it.
+        engine.dispose()
         kept = self._path.with_name(f"{self._path.name}.before-{now:%Y%m%dT%H%M%SZ}")
         found = self._path.exists()
         if found:
@@ -152,6 +160,11 @@ def _connected(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA busy_timeout=1000")
     return connection
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", *_LOG):
+        path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
 
 
 def _make_empty(path: Path) -> None:

@@ -44,6 +44,7 @@ from registry.handlers.alarms import Alarms
 from registry.handlers.anchoring import Anchoring
 from registry.handlers.approval_watch import ApprovalWatch
 from registry.handlers.audit import AuditReading
+from registry.handlers.backup_watch import BackupWatch
 from registry.handlers.bundles import Bundles
 from registry.handlers.challenges import Challenges
 from registry.handlers.changes import Changes
@@ -107,6 +108,7 @@ _UPKEEP_S: Final = 3600.0
 _CHALLENGES_EVERY_S: Final = 15.0
 _STREAMS_EVERY_S: Final = 15.0
 _POLICY_EVERY_S: Final = 15.0
+_BACKUPS_EVERY_S: Final = 60.0
 _UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/list", "/sign-in"})
 
 
@@ -207,6 +209,7 @@ def create_app(settings: Settings) -> FastAPI:
         ("streams", _STREAMS_EVERY_S, Streams(broker=broker, metrics=metrics).look),
         ("anchor", settings.anchor_every_s, anchoring.anchor),
         ("watch", settings.watch_every_s, watch.look),
+        ("backups", _BACKUPS_EVERY_S, _backup_watch(settings, store, alarms, bell).look),
     ):
         background.add_round(name, every_s, work)
     readiness = service_readiness(
@@ -381,6 +384,11 @@ def _reports(once: Once, changes: Changes, sites: SiteReports) -> dict[type[Even
 def _policies(settings: Settings, store: Store, kinds: TargetKinds) -> Policies:
     file = PolicyFile(settings.policy_file, kinds) if settings.policy_file is not None else None
     return Policies(store=store, clock=system_clock, file=file)
+
+
+def _backup_watch(settings: Settings, store: Store, alarms: Alarms, bell: Bell) -> BackupWatch:
+    most = timedelta(seconds=settings.backup_max_age_s)
+    return BackupWatch(settings.backup_folder, most=most, store=store, alarms=alarms, bell=bell, clock=system_clock)
 
 
 def _patience(settings: Settings) -> Patience:

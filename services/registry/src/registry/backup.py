@@ -19,13 +19,12 @@ from certkit.sqlite_copies import SqliteCopies
 from registry.adapters.copy_folder import CopyFolder
 from registry.backup_settings import BackupSettings
 from registry.domain.anchor import ANCHOR_FILE
-from registry.domain.copy import RestoreReason
 from registry.handlers.backups import Backups, Restored, Verified
 
 __all__ = ["backup", "restore"]
 
 _CODES: Final = "exit codes: 0 done, 1 not done or not whole, 2 wrong usage or a wrong setting"
-_VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
 def backup(arguments: Sequence[str]) -> int:
@@ -107,18 +106,16 @@ def _restore(copy: Path, *, older: bool, other: bool) -> int:
 
 
 def _next_steps(restored: Restored) -> list[str]:
-    position = restored.manifest.position
-    lines = [f"restored {position.told()}", restored.decision.detail]
+    lines = [f"restored {restored.manifest.position.told()}", restored.decision.detail]
     if restored.kept is not None:
         lines.append(f"the database that was there is now {restored.kept}: remove it when all is well")
-    begins = "when the registry starts, it compares the copy with its anchors on the bus and in the state folder; "
-    if restored.decision.reason is RestoreReason.NOTHING_LOST:
-        return [*lines, f"{begins}it goes on as before unless those are newer"]
+    if restored.epoch is None:
+        return [*lines, "start the registry: it goes on as before, unless the bus has a newer anchor"]
     return [
         *lines,
-        f"{begins}where those are newer it begins epoch {position.anchor.epoch + 1} or a higher one",
-        "then it orders nothing before the issuer has reported what it has (a minute at most) and takes that over",
-        "watch it: certbus restore show; certbus alert list; certbus cert list until all are ok",
+        f"epoch {restored.epoch} begins: start the registry. It reads what the bus still knows",
+        "and orders nothing before the issuer has reported what it has (a minute at most)",
+        "watch it: certbus restore show; certbus alert list; certbus cert list, until all are ok",
     ]
 
 
@@ -138,7 +135,7 @@ def _backups(settings: BackupSettings) -> Backups:
     copies: DatabaseCopies = PostgresqlCopies(settings.database_url) if path is None else SqliteCopies(path)
     return Backups(
         copies,
-        schema_versions=[file.name.partition("_")[0] for file in _VERSIONS.glob("[0-9]*.py")],
+        migrations=_MIGRATIONS,
         program=version("certbus-registry"),
         clock=system_clock,
     )

@@ -15,7 +15,9 @@ from registry.domain.copy import (
     copy_name,
     copy_time,
     decide_restore,
+    judge_age,
     mismatch,
+    next_epoch,
     surplus,
 )
 
@@ -100,7 +102,18 @@ def test_the_operator_may_mean_an_older_copy_or_another_database() -> None:
     assert (older.reason, older.allowed) == (RestoreReason.OLDER_COPY, True)
     assert "15 events" in older.detail
     other = decide_restore(manifest(), place(position(FOREIGN)), older=False, other=True)
-    assert other.allowed
+    assert (other.reason, other.allowed) == (RestoreReason.OTHER_DATABASE, True)
+
+
+def test_an_epoch_begins_above_all_that_are_known_unless_nothing_is_lost() -> None:
+    kept = decide_restore(manifest(), place(position()), older=False, other=False)
+    assert not kept.begins_epoch
+    gone = decide_restore(manifest(), place(), older=False, other=False)
+    assert gone.begins_epoch
+    refused = decide_restore(manifest(), place(NEWER), older=False, other=False)
+    assert not refused.begins_epoch
+    assert next_epoch(manifest(), place()) == 1
+    assert next_epoch(manifest(), place(position(anchor(epoch=2)), known=anchor(epoch=4))) == 5
 
 
 @pytest.mark.parametrize("copy", [manifest(kind="postgresql"), manifest(schema="0019")])
@@ -128,3 +141,13 @@ def test_of_a_folders_copies_the_newest_stay_and_nothing_else_is_touched() -> No
     assert surplus(names, 2) == []
     assert surplus(names, 0) == [copy_name(NOON)]
     assert surplus([], 3) == []
+
+
+def test_a_copy_that_is_too_old_is_an_alert_that_stays_the_same_until_there_is_another() -> None:
+    day, late = timedelta(days=1), NOON + timedelta(days=1, seconds=1)
+    assert judge_age("/copies", NOON, now=NOON + day, most=day) == []
+    [old] = judge_age("/copies", NOON, now=late, most=day)
+    assert "was made at 2026-03-01T12:00:00Z in /copies" in old.summary
+    assert judge_age("/copies", NOON, now=late + day, most=day) == [old]
+    [none] = judge_age("/copies", None, now=NOON, most=day)
+    assert "there is no copy" in none.summary

@@ -3,19 +3,21 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, Table, func, select, text
 
-from certcore.audit import fields_of
+from certcore.audit import Way, fields_of
 from certcore.audit_export import AuditExport
 from certcore.audit_proof import AuditProof, prove
+from certkit.database import upgrade_schema
 from registry.adapters import tables
 from registry.adapters.store.audit import Audit
 from registry.adapters.store.epochs import Epochs
 from registry.domain.copy import Position
 
-__all__ = ["State", "audit_of", "state_of"]
+__all__ = ["State", "audit_of", "begin_epoch", "state_of"]
 
 _BATCH: Final = 500
 
@@ -38,6 +40,13 @@ def state_of(connection: Connection, now: datetime) -> State:
         revisions=count(tables.revision),
     )
     return State(version, position)
+
+
+def begin_epoch(connection: Connection, migrations: Path, number: int, reason: str, now: datetime) -> None:
+    """Have a copy wait for what it lacks, whether or not an anchor is left that shows it."""
+    upgrade_schema(connection, migrations)
+    Epochs(connection).begin(number, reason=reason, now=now)
+    Audit(connection).note("registry", "restored", f"epoch {number}", reason, now, way=Way.SYSTEM)
 
 
 def audit_of(connection: Connection, now: datetime) -> AuditProof:

@@ -5,7 +5,8 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from certcore.private_files import replace_private
 from certkit.database_copies import CopyError
 from certkit.database_lock import InUseError
-from registry.domain.copy import CopiedFile, Manifest
+from registry.domain.copy import CopiedFile, Manifest, copy_time
 
 __all__ = ["CopyFolder", "described", "read_manifest"]
 
@@ -67,6 +68,17 @@ class CopyFolder:
     def names(self) -> list[str]:
         """Of what is here, copies or not."""
         return [path.name for path in self._folder.iterdir()] if self._folder.exists() else []
+
+    def newest(self) -> datetime | None:
+        """When the newest copy was made whose manifest can be read; its file isn't looked at.
+
+        Raises:
+            OSError: the folder can't be read.
+        """
+        for name in sorted((name for name in self.names() if copy_time(name) is not None), reverse=True):
+            with suppress(OSError, ValidationError):
+                return Manifest.model_validate_json((self._folder / name / MANIFEST).read_bytes()).made_at
+        return None
 
     def remove(self, name: str) -> None:
         # First it is no copy any more.

@@ -2,14 +2,16 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from certcore.events import RegistryAnchored
+from certcore.events import RegistryAnchored, Severity
 from certcore.reading import ReadModel
+from registry.domain.alert import Finding
 
 __all__ = [
+    "BACKUP_OLD",
     "CopiedFile",
     "Manifest",
     "Place",
@@ -19,10 +21,13 @@ __all__ = [
     "copy_name",
     "copy_time",
     "decide_restore",
+    "judge_age",
     "mismatch",
+    "next_epoch",
     "surplus",
 ]
 
+BACKUP_OLD: Final = "backup_old"
 _PREFIX: Final = "registry-"
 _INSTANT: Final = "%Y%m%dT%H%M%SZ"
 
@@ -75,6 +80,11 @@ class Place:
     unreadable: str | None
     anchor: RegistryAnchored | None
 
+    def anchors(self) -> list[RegistryAnchored]:
+        """Of the database, and the last one outside of it."""
+        found = (self.position.anchor if self.position is not None else None, self.anchor)
+        return [anchor for anchor in found if anchor is not None]
+
 
 class RestoreReason(StrEnum):
     OTHER_KIND = "other_kind"
@@ -96,13 +106,18 @@ class RestoreDecision:
     allowed: bool
     way: str | None = None
 
+    @property
+    def begins_epoch(self) -> bool:
+        """Whether something may be lost: also where nothing is left that shows it."""
+        return self.allowed and self.reason is not RestoreReason.NOTHING_LOST
+
 
 def decide_restore(manifest: Manifest, place: Place, *, older: bool, other: bool) -> RestoreDecision:
     """`older` and `other` are what the operator said: that an older copy, or one of another database, is meant."""
     own, present = manifest.position.anchor, place.position
-    refused = _unfit(manifest, place) or (None if other else _foreign(own, place))
-    if refused is not None:
-        return refused
+    settled = _unfit(manifest, place) or _foreign(own, place, meant=other)
+    if settled is not None:
+        return settled
     if present is not None and _is_lost(own, present.anchor):
         detail = f"the database there is newer: {_loss(manifest.position, present)}"
         if not older:
@@ -132,12 +147,18 @@ def _unfit(manifest: Manifest, place: Place) -> RestoreDecision | None:
     return None
 
 
-def _foreign(own: RegistryAnchored, place: Place) -> RestoreDecision | None:
-    for known in (place.position.anchor if place.position is not None else None, place.anchor):
-        if known is not None and known.database_id != own.database_id:
+def _foreign(own: RegistryAnchored, place: Place, *, meant: bool) -> RestoreDecision | None:
+    for known in place.anchors():
+        if known.database_id != own.database_id:
             detail = f"this is a copy of the database {own.database_id}, and here was {known.database_id}"
-            return RestoreDecision(RestoreReason.OTHER_DATABASE, detail, allowed=False, way="--other-database")
+            way = None if meant else "--other-database"
+            return RestoreDecision(RestoreReason.OTHER_DATABASE, detail, allowed=meant, way=way)
     return None
+
+
+def next_epoch(manifest: Manifest, place: Place) -> int:
+    """Above whatever is known here: generations of it are above all that places hold."""
+    return 1 + max(anchor.epoch for anchor in (manifest.position.anchor, *place.anchors()))
 
 
 def _is_lost(copy: RegistryAnchored, there: RegistryAnchored) -> bool:
@@ -201,3 +222,17 @@ def surplus(names: Iterable[str], keep: int) -> list[str]:
     """Of a folder's copies those that are to be removed so that the newest `keep` stay, oldest first."""
     copies = sorted(name for name in names if copy_time(name) is not None)
     return copies[: max(0, len(copies) - max(1, keep))]
+
+
+def judge_age(folder: str, newest: datetime | None, *, now: datetime, most: timedelta) -> list[Finding]:
+    """An alert where the newest copy of a folder is older than it may be; None: there is none."""
+    if newest is not None and now - newest <= most:
+        return []
+    # It says the same until there is another: no alert changes with each look.
+    since = (
+        f"the newest copy of the database was made at {newest.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        if newest
+        else ("there is no copy of the database")
+    )
+    summary = f"{since} in {folder}, and none may be older than {most}: what came since is lost with the database"
+    return [Finding(BACKUP_OLD, "registry", Severity.WARNING, summary)]

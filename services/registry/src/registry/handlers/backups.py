@@ -1,6 +1,5 @@
 """Copies of the database: made while the registry runs, looked at, and put back while it doesn't."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,10 +7,20 @@ from pathlib import Path
 from certcore.audit_proof import AuditProof
 from certcore.clock import Clock
 from certcore.events import RegistryAnchored
+from certkit.database import schema_versions
 from certkit.database_copies import CopyError, DatabaseCopies, Staged, UnreadableError
-from registry.adapters.copied_state import State, audit_of, state_of
+from registry.adapters.copied_state import State, audit_of, begin_epoch, state_of
 from registry.adapters.copy_folder import CopyFolder, described, read_manifest
-from registry.domain.copy import Manifest, Place, RestoreDecision, copy_name, decide_restore, mismatch, surplus
+from registry.domain.copy import (
+    Manifest,
+    Place,
+    RestoreDecision,
+    copy_name,
+    decide_restore,
+    mismatch,
+    next_epoch,
+    surplus,
+)
 
 __all__ = ["Backups", "Made", "Restored", "Verified"]
 
@@ -35,21 +44,23 @@ class Verified:
 
 @dataclass(frozen=True)
 class Restored:
-    """`kept` is what the database that was there is called now; None where there was none, or it is still there."""
+    """`kept` is what the database that was there is called now; None where there was none, or it is still there.
+    `epoch` is the one that begins.
+    """
 
     manifest: Manifest
     decision: RestoreDecision
     kept: str | None = None
+    epoch: int | None = None
 
 
 class Backups:
-    """Of one database. `schema_versions` are the migrations that this program knows."""
+    """Of one database, whose schema the `migrations` folder brings up; `program` is the version of this one."""
 
-    def __init__(
-        self, copies: DatabaseCopies, *, schema_versions: Collection[str], program: str, clock: Clock
-    ) -> None:
+    def __init__(self, copies: DatabaseCopies, *, migrations: Path, program: str, clock: Clock) -> None:
         self._copies = copies
-        self._schema_versions = schema_versions
+        self._migrations = migrations
+        self._schema_versions = schema_versions(migrations)
         self._program = program
         self._clock = clock
 
@@ -94,22 +105,31 @@ class Backups:
     def restore(self, copy: Path, *, anchor: RegistryAnchored | None, older: bool, other: bool) -> Restored:
         """Put a copy in the database's place, if that may be. `anchor` is the one in the state folder.
 
+        Where it may lack something, its next epoch begins: the registry that is started on it orders nothing before
+        it knows what that is.
+
         Raises:
             InUseError: a registry runs on the database.
             CopyError: the copy is damaged, or can't be put there.
         """
         with self._copies.alone():
             manifest = read_manifest(copy)
-            decision = decide_restore(manifest, self._place(anchor), older=older, other=other)
+            place = self._place(anchor)
+            decision = decide_restore(manifest, place, older=older, other=other)
             if not decision.allowed:
                 return Restored(manifest, decision)
             with self._copies.staged(copy / manifest.file.name) as staged:
-                self._look(manifest, staged)
-                return Restored(manifest, decision, staged.put(self._clock()))
+                epoch = next_epoch(manifest, place) if decision.begins_epoch else None
+                self._prepare(manifest, staged, epoch, decision.detail)
+                return Restored(manifest, decision, staged.put(self._clock()), epoch)
 
-    def _look(self, manifest: Manifest, staged: Staged) -> None:
+    def _prepare(self, manifest: Manifest, staged: Staged, epoch: int | None, why: str) -> None:
+        now = self._clock()
         with staged.engine.begin() as connection:
-            self._compare(manifest, state_of(connection, self._clock()))
+            self._compare(manifest, state_of(connection, now))
+            if epoch is not None:
+                reason = f"the copy of {manifest.made_at:%Y-%m-%dT%H:%M:%SZ} was put back: {why}"
+                begin_epoch(connection, self._migrations, epoch, reason, now)
 
     @staticmethod
     def _compare(manifest: Manifest, found: State) -> None:
