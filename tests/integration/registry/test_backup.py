@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from certbus.cli import run
+from certbus.exit_codes import ExitCode
+from certcore.events import RegistryAnchored
 from certkit.background import end_tasks
 from certkit.database_copies import CopyError, DatabaseCopies
 from certkit.database_lock import InUseError
@@ -195,3 +198,31 @@ async def test_no_copy_for_too_long_is_an_alert_until_there_is_one(home: Home) -
         assert await told() == []
         home.now += timedelta(minutes=2)
         assert await told() == ["backup_old"]
+
+
+async def test_the_command_makes_verifies_and_puts_back_by_the_registrys_settings(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "registry.toml"
+    settings.write_text(f'database_url = "{home.url}"\nstate_folder = "{tmp_path}"\n[bus]\nidentity = "registry"\n')
+    monkeypatch.setenv("CERTBUS_CONFIG_FILE", str(settings))
+    copies = tmp_path / "copies"
+    assert run(["backup"]) == ExitCode.INVALID
+    assert run(["backup", "--to", str(copies), "--keep", "2"]) == 0
+    [copy] = map(str, copies.iterdir())
+    assert run(["backup", "verify", copy]) == 0
+    assert "the chain of all" in capsys.readouterr().out
+    assert run(["backup", "verify", str(tmp_path)]) == 1
+    assert "is no whole copy" in capsys.readouterr().err
+
+    async with home.running():
+        assert run(["restore", "from", copy]) == 1
+    assert "in use" in capsys.readouterr().err
+    anchor = RegistryAnchored(
+        database_id="another", epoch=0, event_sequence=1, audit_sequence=1, anchored_at=NOON, audit_heads=()
+    )
+    (tmp_path / "anchor.json").write_text(anchor.model_dump_json())
+    assert run(["restore", "from", copy]) == 1
+    assert "give --other-database if that is what you want" in capsys.readouterr().err
+    assert run(["restore", "from", copy, "--other-database"]) == 0
+    assert "begins: start the registry" in capsys.readouterr().out
