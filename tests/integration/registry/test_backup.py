@@ -1,6 +1,7 @@
 """Copies of the database on both kinds: made while it is written to, read back, and put in its place."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -161,6 +162,19 @@ async def test_a_damaged_copy_is_told_and_changes_nothing(home: Home) -> None:
             look(copy)
     async with home.running() as world:
         assert await certificates(world) == held
+
+
+async def test_a_copy_that_is_not_what_its_manifest_says_is_not_put_back(home: Home) -> None:
+    async with home.running():
+        copy = await home.make()
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["position"]["certificates"] += 1
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+
+    with pytest.raises(CopyError, match="is not what it says"):
+        home.backups.restore(copy, anchor=None, older=True, other=False)
+    with pytest.raises(CopyError, match="is not what it says"):
+        home.backups.verify(copy)
 
 
 async def test_only_the_newest_copies_stay(home: Home) -> None:

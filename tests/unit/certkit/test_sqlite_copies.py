@@ -83,6 +83,8 @@ def killed_at(step: int, copies: SqliteCopies, file: Path) -> bool:
 def test_a_copy_is_one_file_that_only_its_owner_reads(copies: SqliteCopies, copy: Path) -> None:
     assert [path.name for path in copy.parent.iterdir()] == ["database.sqlite"]
     assert copy.stat().st_mode & 0o777 == 0o600
+    # Its header asks for no log: it can be read where nothing can be written.
+    assert copy.read_bytes()[18:20] == b"\x01\x01"
     assert said(copy) == "old"
     assert copies.there(look) == "new"
 

@@ -39,7 +39,6 @@ from registry.adapters.outbox import SOURCE, Bell, Outbox
 from registry.adapters.policy_file import PolicyFile
 from registry.adapters.relay import Relay
 from registry.adapters.store import Store
-from registry.domain.alarm import Patience
 from registry.handlers.alarms import Alarms
 from registry.handlers.anchoring import Anchoring
 from registry.handlers.approval_watch import ApprovalWatch
@@ -160,7 +159,7 @@ def create_app(settings: Settings) -> FastAPI:
         bus=BusWatch(broker),
         standstill=standstill,
         clock=system_clock,
-        patience=_patience(settings),
+        patience=settings.patience(),
     )
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
 
@@ -389,14 +388,6 @@ def _policies(settings: Settings, store: Store, kinds: TargetKinds) -> Policies:
 def _backup_watch(settings: Settings, store: Store, alarms: Alarms, bell: Bell) -> BackupWatch:
     most = timedelta(seconds=settings.backup_max_age_s)
     return BackupWatch(settings.backup_folder, most=most, store=store, alarms=alarms, bell=bell, clock=system_clock)
-
-
-def _patience(settings: Settings) -> Patience:
-    return Patience(
-        silent=timedelta(seconds=settings.silent_after_s),
-        not_ready=timedelta(seconds=settings.not_ready_after_s),
-        stood_still=timedelta(seconds=settings.stood_still_after_s),
-    )
 
 
 def _new_id() -> str:

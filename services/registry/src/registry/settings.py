@@ -1,3 +1,4 @@
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -5,6 +6,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from certkit.settings import ServiceSettings
+from registry.domain.alarm import Patience
 
 __all__ = ["Settings"]
 
@@ -46,3 +48,10 @@ class Settings(ServiceSettings):
     failed_login_delay_s: Annotated[float, Field(ge=0)] = Field(
         default=5.0, description="The longest that the answer to a failed login waits; 0: none does."
     )
+
+    def patience(self) -> Patience:
+        return Patience(
+            silent=timedelta(seconds=self.silent_after_s),
+            not_ready=timedelta(seconds=self.not_ready_after_s),
+            stood_still=timedelta(seconds=self.stood_still_after_s),
+        )
