@@ -32,7 +32,6 @@ async def restored_copy(fleet: Fleet, *, count: int, unknown: int) -> list[Figur
     copies = fleet.system.home.path("copies")
     assert (await _registry(fleet, "backup", "--to", str(copies)))[0] == 0
     [copy] = map(str, copies.iterdir())
-    assert (await _registry(fleet, "backup", "verify", copy))[0] == 0
     for revision in range(2, _RENEWALS + 2):
         await fleet.renew(names)
         await fleet.live(names, revision=revision)
@@ -45,9 +44,6 @@ async def restored_copy(fleet: Fleet, *, count: int, unknown: int) -> list[Figur
         assert refused[0] == 1, refused
         assert "in use" in refused[1]
         await fleet.system.hold("registry")
-        refused = await _registry(fleet, "restore", copy)
-        assert refused[0] == 1, refused
-        assert "the database there is newer" in refused[1]
         began = time.monotonic()
         restored = await _registry(fleet, "restore", copy, "--older")
         assert restored[0] == 0, restored

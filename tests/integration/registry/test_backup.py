@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import URL, make_url
 
 from certbus.cli import run
 from certbus.exit_codes import ExitCode
 from certcore.events import RegistryAnchored
 from certkit.background import end_tasks
+from certkit.database import make_engine
 from certkit.database_copies import CopyError, DatabaseCopies
 from certkit.database_lock import InUseError
 from certkit.postgresql_copies import PostgresqlCopies
@@ -240,3 +242,31 @@ async def test_the_command_makes_verifies_and_puts_back_by_the_registrys_setting
     assert "give --other-database if that is what you want" in capsys.readouterr().err
     assert run(["restore", "from", copy, "--other-database"]) == 0
     assert "begins: start the registry" in capsys.readouterr().out
+
+
+def with_password(url: str, password: str) -> URL:
+    """A database of a role that the server asks for its password; all others are trusted."""
+    engine = make_engine(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        quoted = password.replace("'", "''")
+        connection.exec_driver_sql(f"CREATE ROLE keeper LOGIN CREATEDB PASSWORD '{quoted}'")
+        connection.exec_driver_sql("CREATE DATABASE kept OWNER keeper")
+        rules = Path(connection.exec_driver_sql("SHOW hba_file").scalar_one())
+        rules.write_text(f"host all keeper 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    engine.dispose()
+    return make_url(url).set(username="keeper", password=password, database="kept")
+
+
+async def test_a_password_goes_to_postgresqls_programs_by_a_file(home: Home, tmp_path: Path) -> None:
+    if home.copies.kind == "sqlite":
+        pytest.skip("it has no password")
+    url = await asyncio.to_thread(with_password, home.url, r"a:b\c'd")
+    wrong = PostgresqlCopies(url.set(password="wrong").render_as_string(hide_password=False))
+    with pytest.raises(CopyError, match="password authentication failed"):
+        wrong.copy(tmp_path, lambda _: None)
+    right = PostgresqlCopies(url.render_as_string(hide_password=False))
+    file, _ = right.copy(tmp_path, lambda _: None)
+    with right.alone(), right.staged(file) as staged:
+        kept = staged.put(NOON)
+    assert kept == "kept_before_20260301T120000Z"
