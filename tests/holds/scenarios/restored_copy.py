@@ -3,10 +3,10 @@
 import asyncio
 import os
 import re
-import sqlite3
 import time
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,14 +22,16 @@ _RENEWALS: Final = 3
 
 
 async def restored_copy(fleet: Fleet, *, count: int, unknown: int) -> list[Figure]:
-    """`count` certificates are three revisions further than the copy, `unknown` ones came after it."""
+    """`count` certificates are three revisions further than the copy, `unknown` ones came after it.
+
+    The copy is made and put back by the registry's own commands.
+    """
     names = [f"restored-{number}" for number in range(count)]
     await fleet.request_all(names)
     await fleet.live(names)
-    registry = fleet.system.home.path("registry", "registry.db")
-    copy = fleet.system.home.path("copy-of-the-registry.db")
-    with closing(sqlite3.connect(registry)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
+    copies = fleet.system.home.path("copies")
+    assert (await _registry(fleet, "backup", "--to", str(copies)))[0] == 0
+    [copy] = map(str, copies.iterdir())
     for revision in range(2, _RENEWALS + 2):
         await fleet.renew(names)
         await fleet.live(names, revision=revision)
@@ -38,11 +40,13 @@ async def restored_copy(fleet: Fleet, *, count: int, unknown: int) -> list[Figur
     await fleet.live(later)
     orders = await fleet.one_order_each()
     async with watching_delivered(fleet) as older:
+        refused = await _registry(fleet, "restore", copy, "--older")
+        assert refused[0] == 1, refused
+        assert "in use" in refused[1]
         await fleet.system.hold("registry")
-        for file in registry.parent.glob("registry.db*"):
-            file.unlink()
-        copy.rename(registry)
         began = time.monotonic()
+        restored = await _registry(fleet, "restore", copy, "--older")
+        assert restored[0] == 0, restored
         await fleet.system.release("registry")
         await fleet.live(names, revision=_RENEWALS + 1)
         await fleet.well(names)
@@ -60,6 +64,17 @@ async def restored_copy(fleet: Fleet, *, count: int, unknown: int) -> list[Figur
         f"registry restored from a copy {_RENEWALS} renewals old ({count} certificates): all ok", took, 120.0
     )
     return [figure, Figure("  orders finalized at the CA for what was valid", 0.0, 0.0, unit="")]
+
+
+async def _registry(fleet: Fleet, *arguments: str) -> tuple[int | None, str]:
+    """Run a command of the registry with the settings of the service; its exit code, and all that it says."""
+    service = fleet.system.services["registry"].process
+    environment = {**os.environ, **service.env}
+    command = await asyncio.create_subprocess_exec(
+        *service.argv, *arguments, env=environment, stdout=PIPE, stderr=STDOUT
+    )
+    told, _ = await command.communicate()
+    return command.returncode, told.decode()
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ import typer
 from certbus import (
     alert_commands,
     audit_commands,
+    backup_commands,
     cert_commands,
     event_commands,
     issuer_commands,
@@ -48,6 +49,7 @@ app.add_typer(alert_commands.app, name="alert")
 app.add_typer(audit_commands.app, name="audit")
 app.add_typer(event_commands.app, name="event")
 app.add_typer(token_commands.app, name="token")
+app.add_typer(backup_commands.app, name="backup")
 app.add_typer(restore_commands.app, name="restore")
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(issuer_commands.app, name="issuer")

@@ -43,6 +43,7 @@ __all__ = [
     "make_engine",
     "pages_before_checkpoint",
     "run_migrations",
+    "schema_versions",
     "upgrade_schema",
     "was_overtaken",
 ]
@@ -257,8 +258,12 @@ def upgrade_schema(connection: Connection, migrations: Path) -> None:
 
 def is_newest(connection: Connection, migrations: Path) -> bool:
     """Whether the schema has the newest version of the `migrations` folder."""
-    newest = max(path.name.partition("_")[0] for path in (migrations / "versions").glob("[0-9]*.py"))
-    return _version(connection) == newest
+    return _version(connection) == max(schema_versions(migrations))
+
+
+def schema_versions(migrations: Path) -> list[str]:
+    """All versions of the `migrations` folder."""
+    return sorted(path.name.partition("_")[0] for path in (migrations / "versions").glob("[0-9]*.py"))
 
 
 def _version(connection: Connection) -> str | None:

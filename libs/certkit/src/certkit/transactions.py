@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from certkit.database import DatabaseBusyError, busy, make_engine, upgrade_schema
+from certkit.database_lock import using
 from certkit.held import NotHeldError, holding
 
 __all__ = ["Database", "undo"]
@@ -46,6 +47,8 @@ class Database:
     """
 
     def __init__(self, url: str, *, metrics: CollectorRegistry) -> None:
+        self._url = url
+        self._in_use = ExitStack()
         self._writing = make_engine(url, pool_size=_WRITERS)
         self._reading = make_engine(url, read_only=True, pool_size=_READERS)
         self._commits = Counter(
@@ -62,7 +65,14 @@ class Database:
             self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="sql-write")
 
     async def upgrade(self, migrations: Path) -> None:
-        """Bring the schema to the newest version of the migrations folder; of several that start, one does."""
+        """Bring the schema to the newest version of the migrations folder; of several that start, one does. Until
+        `close` no copy can be put in the database's place.
+
+        Raises:
+            InUseError: one is being put there.
+            DatabaseBusyError: the database takes no writes now.
+        """
+        self._in_use.enter_context(using(self._url))
         await self.write(lambda connection: upgrade_schema(connection, migrations), held=[_SCHEMA])
 
     async def write(
@@ -107,6 +117,7 @@ class Database:
             kept.drop()
         self._writing.dispose()
         self._reading.dispose()
+        self._in_use.close()
 
     def _read_now(self, work: Callable[[Connection], ResultT]) -> ResultT:
         kept = self._kept_of_thread()

@@ -43,6 +43,7 @@ from registry.handlers.alarms import Alarms
 from registry.handlers.anchoring import Anchoring
 from registry.handlers.approval_watch import ApprovalWatch
 from registry.handlers.audit import AuditReading
+from registry.handlers.backup_watch import BackupWatch
 from registry.handlers.bundles import Bundles
 from registry.handlers.challenges import Challenges
 from registry.handlers.changes import Changes
@@ -107,6 +108,7 @@ _CHALLENGES_EVERY_S: Final = 15.0
 _STREAMS_EVERY_S: Final = 15.0
 _POLICY_EVERY_S: Final = 15.0
 _LATE_EVERY_S: Final = 60.0
+_BACKUPS_EVERY_S: Final = 60.0
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -159,7 +161,7 @@ def create_app(settings: Settings) -> FastAPI:
         bus=BusWatch(broker),
         standstill=standstill,
         clock=system_clock,
-        patience=settings.patience,
+        patience=settings.patience(),
         leads=leadership.leads,
     )
     discovery = _discovery(broker, settings.bus.identity, reports, intake)
@@ -212,6 +214,7 @@ def create_app(settings: Settings) -> FastAPI:
         ("anchor", settings.anchor_every_s, leadership.round(anchoring.anchor)),
         ("watch", settings.watch_every_s, watch.look),
         *signing_on.rounds,
+        ("backups", _BACKUPS_EVERY_S, leadership.round(_backup_watch(settings, store, alarms, bell).look)),
     ):
         background.add_round(name, every_s, work)
     readiness = service_readiness(
@@ -372,6 +375,11 @@ def _reports(once: Once, changes: Changes, sites: SiteReports) -> dict[type[Even
 def _policies(settings: Settings, store: Store, kinds: TargetKinds) -> Policies:
     file = PolicyFile(settings.policy_file, kinds) if settings.policy_file is not None else None
     return Policies(store=store, clock=system_clock, file=file)
+
+
+def _backup_watch(settings: Settings, store: Store, alarms: Alarms, bell: Bell) -> BackupWatch:
+    most = timedelta(seconds=settings.backup_max_age_s)
+    return BackupWatch(settings.backup_folder, most=most, store=store, alarms=alarms, bell=bell, clock=system_clock)
 
 
 def _new_id() -> str:

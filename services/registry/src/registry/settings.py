@@ -24,6 +24,12 @@ class Settings(ServiceSettings):
         description="Who may have which name where: docs/policy.md. Read again when it changes. "
         "Without it the policy that was kept last holds; without any, nothing is allowed.",
     )
+    backup_folder: Path | None = Field(
+        default=None, description="Where `certbus backup` puts copies: it is an alert when the newest is too old."
+    )
+    backup_max_age_s: Annotated[float, Field(gt=0)] = Field(
+        default=26 * 3600.0, description="So old the newest copy in `backup_folder` may be."
+    )
     health_sweep_every_s: Annotated[float, Field(gt=0)] = 10.0
     renewal_sweep_every_s: Annotated[float, Field(gt=0)] = 60.0
     anchor_every_s: Annotated[float, Field(gt=0)] = 60.0
@@ -73,7 +79,6 @@ class Settings(ServiceSettings):
         description="How long a session lasts, and so the longest that a group which the provider takes away counts.",
     )
 
-    @property
     def patience(self) -> Patience:
         """With services that are silent, not ready, or stood still."""
         return Patience(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import structlog
 from pydantic import ValidationError
@@ -13,12 +13,11 @@ from certcore.events import RegistryAnchored
 from certcore.private_files import replace_private
 from certkit.bus import EventPublisher
 from certkit.stream_messages import StoredMessage, StreamMessages
+from registry.domain.anchor import ANCHOR_FILE
 
 __all__ = ["AnchorFile", "AnchorHistory", "AnchorPlace", "AnchorStream"]
 
 log = structlog.get_logger()
-
-_FILE: Final = "anchor.json"
 
 
 class AnchorPlace(Protocol):
@@ -98,7 +97,7 @@ class AnchorFile:
     name = "anchor file"
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / _FILE
+        self._path = folder / ANCHOR_FILE
 
     async def found(self, database_id: str) -> list[RegistryAnchored]:  # noqa: ARG002 # the protocol's
         body = await asyncio.to_thread(self._content)

@@ -3,10 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from certcore.events import RegistryAnchored
 
-__all__ = ["Standing", "StandingReason", "compare"]
+__all__ = ["ANCHOR_FILE", "Standing", "StandingReason", "compare"]
+
+ANCHOR_FILE: Final = "anchor.json"
+"""In the state folder."""
 
 
 class StandingReason(StrEnum):

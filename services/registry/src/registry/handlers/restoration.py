@@ -102,6 +102,8 @@ class Restoration:
             )
         epoch = await self.look()
         if epoch.waiting:
+            # Of an epoch that began when a copy was put back, nobody was told.
+            await self._store.write(partial(self._tell, epoch.reason))
             lost, last = await self._lost.read(), await self._last_values.read()
             log.info("bus_read_again", certificates=lost, last_values=last)
         return epoch
@@ -121,12 +123,15 @@ class Restoration:
         if not transaction.epochs.begin(standing.epoch, reason=standing.detail, now=now):
             return False
         transaction.audit.note(_ACTOR, "restored", f"epoch {standing.epoch}", standing.detail, now, way=Way.SYSTEM)
+        self._tell(standing.detail, transaction)
+        return True
+
+    def _tell(self, reason: str, transaction: Transaction) -> None:
         if self._alarms is not None:
-            summary = f"the registry runs on an older copy of its database: {standing.detail}"
+            summary = f"the registry runs on an older copy of its database: {reason}"
             self._alarms.raise_(
                 transaction, reason=ALARM, subject=_ACTOR, severity=Severity.CRITICAL, summary=summary
             )
-        return True
 
     async def _unknown_event(self) -> str | None:
         """The last event that was published of certificates, where it is newer than all that is stored."""
