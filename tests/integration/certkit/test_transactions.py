@@ -15,7 +15,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from certkit.database import DatabaseBusyError
-from certkit.transactions import Database, undo
+from certkit.savepoint import undo
+from certkit.transactions import Database
 from tests.patience import HANG_S
 
 pytestmark = pytest.mark.integration

@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from certkit.database import was_overtaken
 from certkit.held import hold
-from certkit.transactions import Database, undo
+from certkit.savepoint import undo
+from certkit.transactions import Database
 from registry.adapters.store.alerts import Alerts, Runs
 from registry.adapters.store.approvals import Approvals
 from registry.adapters.store.audit import Audit
