@@ -38,23 +38,26 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
     async def submit(
         request: Request, response: Response, caller: Requester, *, dry_run: Annotated[bool, Query()] = False
     ) -> RequestView:
-        """Ask for a new certificate. With `dry_run` everything is checked and nothing is stored."""
+        """Ask for a certificate. What the team has already, waiting or active, is answered with 200 as it is; what was
+        denied, or expired, is asked for anew. With `dry_run` everything is checked and nothing is stored.
+        """
         spec = door.read(await request.body())
         owner = owner_for(spec, caller)
 
-        def work(transaction: Transaction) -> Submitted:
+        def work(transaction: Transaction) -> tuple[Submitted, RequestView]:
             done = requests.submit(transaction, spec, owner=owner, by=caller)
+            given = () if done.is_new else transaction.votes.given(done.request.id)
             if dry_run:
                 transaction.roll_back()
-            return done
+            return done, request_view(done.request, done.certificate, given)
 
-        done = await again_if_changed(store, work)
-        if dry_run:
+        done, answer = await again_if_changed(store, work)
+        if dry_run or not done.is_new:
             response.status_code = status.HTTP_200_OK
-            return request_view(done.request, done.certificate, ())
-        bell.ring()
-        response.headers["location"] = f"/v1/requests/{done.request.id}"
-        return request_view(done.request, done.certificate, ())
+        if not dry_run:
+            bell.ring()
+            response.headers["location"] = f"/v1/requests/{done.request.id}"
+        return answer
 
     @router.get("")
     async def list_requests(
@@ -91,9 +94,14 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
     async def approve(request_id: str, decision: Decision, caller: Approver) -> RequestView:
         """Give a waiting request an approval; not for one's own. Where policy asks for more, it waits on."""
         check_reason(decision.reason)
-        done = await requests.approve(request_id, person=caller, comment=decision.reason)
+
+        def work(transaction: Transaction) -> RequestView:
+            done = requests.approve(transaction, request_id, person=caller, comment=decision.reason)
+            return _view(transaction, done.request)
+
+        answer = await again_if_changed(store, work)
         bell.ring()
-        return await store.read(lambda transaction: _view(transaction, done.request))
+        return answer
 
     @router.post("/{request_id}/deny")
     async def deny(request_id: str, decision: Decision, caller: Approver) -> RequestView:
@@ -101,9 +109,14 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
         check_reason(decision.reason)
         if not decision.reason.strip():
             raise RejectedError([Rejection(field="reason", message="is missing: say why it is denied")])
-        done = await requests.deny(request_id, person=caller, reason=decision.reason)
+
+        def work(transaction: Transaction) -> RequestView:
+            done = requests.deny(transaction, request_id, person=caller, reason=decision.reason)
+            return _view(transaction, done.request)
+
+        answer = await again_if_changed(store, work)
         bell.ring()
-        return await store.read(lambda transaction: _view(transaction, done.request))
+        return answer
 
     return router
 
