@@ -36,6 +36,7 @@ from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.certificates_api import certificates_router, cursor_at
 from registry.handlers.http.paging import cursor_of
 from registry.handlers.http.problems import install_problems
+from registry.handlers.http.repeats import Repeats
 from registry.handlers.http.requests_api import requests_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
@@ -144,8 +145,14 @@ def routed(made: World) -> tuple[FastAPI, set[str]]:
     logins = Logins(store=made.store, clock=made.clock, metrics=CollectorRegistry(), longest_delay_s=0.0)
     app.state.authenticator = authenticator = Authenticator(store=made.store, clock=made.clock, logins=logins)
     for router in (
-        requests_router(store=made.store, requests=made.requests, door=RequestDoor(made.kinds), bell=bell),
-        certificates_router(store=made.store, renewals=made.renewals, bell=bell),
+        requests_router(
+            store=made.store,
+            requests=made.requests,
+            door=RequestDoor(made.kinds),
+            bell=bell,
+            repeats=Repeats(store=made.store, clock=made.clock),
+        ),
+        certificates_router(store=made.store),
         sites_router(
             store=made.store,
             reviews=Reviews(store=made.store, clock=made.clock),

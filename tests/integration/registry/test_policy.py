@@ -286,13 +286,13 @@ async def test_an_ended_approval_and_a_bound_on_renewals_by_hand_hold_them_up(ma
     made.certificate_id = await made.submit(SPEC.model_copy(update={"name": "slow"}))
     await made.issue(Authority())
     with pytest.raises(ConflictError, match="can't be renewed by hand before 2026-03-03T12:00Z"):
-        await made.renewals.renew_now("slow", person="ana")
+        await made.renew("slow", person="ana")
     made.now += timedelta(days=2)
-    await made.renewals.renew_now("slow", person="ana")
+    await made.renew("slow", person="ana")
     await made.issue(Authority(), 2)
     made.now += timedelta(days=8)
     with pytest.raises(ConflictError, match="approval ended"):
-        await made.renewals.renew_now("slow", person="ana")
+        await made.renew("slow", person="ana")
 
 
 async def test_a_file_is_read_when_it_changes_and_one_that_can_not_be_used_changes_nothing(
@@ -352,4 +352,4 @@ async def test_an_order_names_the_cas_that_policy_allows_when_it_is_made(made: W
     await made.renewals.sweep()
     assert await orders(made) == []
     with pytest.raises(ConflictError, match="policy allows no ca"):
-        await made.renewals.renew_now("app", person="ben")
+        await made.renew("app", person="ben")

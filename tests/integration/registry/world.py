@@ -34,7 +34,7 @@ from registry.domain.access import Principal
 from registry.domain.rollout import Rollout
 from registry.handlers.audit import AuditReading
 from registry.handlers.bundles import Bundles
-from registry.handlers.changes import Changes
+from registry.handlers.changes import Changes, again_if_changed
 from registry.handlers.deployments import Deployments
 from registry.handlers.health import HealthSweep
 from registry.handlers.policies import Policies
@@ -174,6 +174,11 @@ class World:
             lambda transaction: self.requests.submit(transaction, spec, owner="shop", by=ANA)
         )
         return done.certificate.id
+
+    async def renew(self, name: str, *, person: str) -> None:
+        await again_if_changed(
+            self.store, lambda transaction: self.renewals.renew_now(transaction, name, person=person)
+        )
 
     async def hand_over(self, revision: int, issued: Issued | None = None) -> None:
         names = sorted({f"{site}-{service}" for site, service in PLACES.values()})

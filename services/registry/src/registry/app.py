@@ -2,17 +2,16 @@
 
 import platform
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from faststream.nats import NatsBroker
 from prometheus_client import CollectorRegistry
-from starlette.routing import Route
 
 from certcore import subjects
 from certcore.clock import system_clock
@@ -30,7 +29,7 @@ from certkit.service import health_routes
 from certkit.standstill import Standstill
 from certkit.stream_messages import StreamMessages
 from certkit.streams import Streams
-from certkit.telemetry import Telemetry, configure_telemetry
+from certkit.telemetry import configure_telemetry
 from certkit.transactions import Database
 from registry.adapters.anchors import AnchorFile, AnchorStream
 from registry.adapters.bus_state import BusWatch
@@ -52,20 +51,16 @@ from registry.handlers.feed import Feed
 from registry.handlers.first_token import make_first_token
 from registry.handlers.health import HealthSweep
 from registry.handlers.http.alerts_api import alerts_router
-from registry.handlers.http.approvals_api import approvals_router
+from registry.handlers.http.application import application, with_routes
+from registry.handlers.http.asking import asking_routers
 from registry.handlers.http.audit_api import audit_router
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
-from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.certificates_api import certificates_router
 from registry.handlers.http.challenges_api import challenges_router
-from registry.handlers.http.described import DescribedApi
 from registry.handlers.http.events_api import events_router
-from registry.handlers.http.faults import Faults
 from registry.handlers.http.heartbeats_api import heartbeats_router
 from registry.handlers.http.issued_api import issued_router
 from registry.handlers.http.policy_api import policy_router
-from registry.handlers.http.problems import install_problems
-from registry.handlers.http.requests_api import requests_router
 from registry.handlers.http.reseals_api import reseals_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
@@ -99,15 +94,12 @@ __all__ = ["MIGRATIONS", "create_app"]
 log = structlog.get_logger()
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-# A bundle sealed to hundreds of sites is the largest that anybody sends.
-_MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _REPORTS_AT_ONCE: Final = 16
 """Of one place. Their order doesn't matter: each is compared with what is stored; and they are committed together."""
 _UPKEEP_S: Final = 3600.0
 _CHALLENGES_EVERY_S: Final = 15.0
 _STREAMS_EVERY_S: Final = 15.0
 _POLICY_EVERY_S: Final = 15.0
-_UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/list", "/sign-in"})
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -242,14 +234,13 @@ def create_app(settings: Settings) -> FastAPI:
             log.info("registry_started", url=settings.http.url)
             yield
 
-    app = _fastapi(lifespan, telemetry, leave=bell.silence)
+    app = application(lifespan, telemetry, leave=bell.silence)
     app.state.authenticator = authenticator = Authenticator(store=store, clock=system_clock, logins=logins)
     app.state.gave_up = lambda: background.gave_up
     routers = (
-        requests_router(store=store, requests=requests, door=door, bell=bell),
+        *asking_routers(store=store, requests=requests, renewals=renewals, door=door, bell=bell, clock=system_clock),
         policy_router(store=store, requests=requests, door=door),
-        approvals_router(store=store, requests=requests, bell=bell),
-        certificates_router(store=store, renewals=renewals, bell=bell),
+        certificates_router(store=store),
         sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
         tokens_router(
             store=store,
@@ -278,45 +269,7 @@ def create_app(settings: Settings) -> FastAPI:
         ),
         page_router(store=store, authenticator=authenticator, clock=system_clock),
     )
-    return _with_routes(app, routers, health_routes(readiness=readiness, metrics=metrics))
-
-
-def _with_routes(app: FastAPI, routers: Iterable[APIRouter], health: Iterable[tuple[str, Any]]) -> FastAPI:
-    # Routes are compared in their order, and these are asked for most.
-    for path, route in health:
-        app.router.routes.append(Route(path, endpoint=route))
-    for router in routers:
-        app.include_router(router)
-    return app
-
-
-def _fastapi(
-    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
-    telemetry: Telemetry,
-    *,
-    leave: Callable[[], None],
-) -> FastAPI:
-    app = DescribedApi(
-        title="certbus registry",
-        version="1",
-        lifespan=lifespan,
-        # The viewers of FastAPI load their scripts from elsewhere; the document itself is at /openapi.json.
-        docs_url=None,
-        redoc_url=None,
-        telemetry={
-            "tracer_provider": telemetry.provider,
-            "operation_spans": False,
-            "metrics": False,
-            "logs": False,
-            # Health and the page's own look-ups only make noise; a sign-in's URL holds its code.
-            "exclude": lambda scope: scope.get("path", "") in _UNTRACED,
-        },
-    )
-    app.state.leave = leave
-    app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
-    app.add_middleware(Faults)
-    install_problems(app)
-    return app
+    return with_routes(app, routers, health_routes(readiness=readiness, metrics=metrics))
 
 
 def _discovery(

@@ -18,7 +18,7 @@ from registry.domain.certificate import Approval, Certificate
 from registry.domain.errors import ConflictError, NotFoundError
 from registry.domain.renewal import Renewal, RenewalReason, decide, first_due, not_before, order
 from registry.domain.rollout import Rollout
-from registry.handlers.changes import Changes, again_if_changed
+from registry.handlers.changes import Changes
 from registry.handlers.policies import Policies
 
 __all__ = ["Renewals"]
@@ -48,7 +48,7 @@ class Renewals:
         self._clock = clock
         self._tracer = tracer
 
-    async def renew_now(self, name: str, *, person: str) -> tuple[Certificate, Renewal]:
+    def renew_now(self, transaction: Transaction, name: str, *, person: str) -> tuple[Certificate, Renewal]:
         """Order the next revision before it is due; one that is being issued already is answered as such.
 
         Raises:
@@ -56,24 +56,20 @@ class Renewals:
             ConflictError: it can't be renewed, with the reason why.
             WaitsForIssuerError: the registry was restored and doesn't know yet what was issued.
         """
-
-        def work(transaction: Transaction) -> tuple[Certificate, Renewal]:
-            transaction.epochs.present().check()
-            certificate = transaction.certificates.named(name)
-            if certificate is None:
-                raise NotFoundError(f"there is no certificate {name}")
-            rollout = transaction.rollouts.of(certificate)
-            decision = self._decide(transaction, rollout, asked=True)
-            if decision.reason is RenewalReason.IN_PROGRESS:
-                return certificate, decision
-            if not decision.due:
-                why = certificate.unreadable or decision.reason.replace("_", " ")
-                raise ConflictError(f"{name} can't be renewed now: {why}")
-            self._check_pace(transaction, rollout)
-            transaction.audit.note(person, "renew", name, decision.reason, self._clock(), way=Way.TOKEN)
-            return self._order(transaction, rollout, decision), decision
-
-        return await again_if_changed(self._store, work)
+        transaction.epochs.present().check()
+        certificate = transaction.certificates.named(name)
+        if certificate is None:
+            raise NotFoundError(f"there is no certificate {name}")
+        rollout = transaction.rollouts.of(certificate)
+        decision = self._decide(transaction, rollout, asked=True)
+        if decision.reason is RenewalReason.IN_PROGRESS:
+            return certificate, decision
+        if not decision.due:
+            why = certificate.unreadable or decision.reason.replace("_", " ")
+            raise ConflictError(f"{name} can't be renewed now: {why}")
+        self._check_pace(transaction, rollout)
+        transaction.audit.note(person, "renew", name, decision.reason, self._clock(), way=Way.TOKEN)
+        return self._order(transaction, rollout, decision), decision
 
     def _check_pace(self, transaction: Transaction, rollout: Rollout) -> None:
         certificate = rollout.certificate

@@ -12,6 +12,7 @@ from certcore.api import Problem
 from certcore.errors import CertbusError, InspectionError, TransientError
 from certcore.rejection import RejectedError, Rejection
 from registry.domain.errors import ConflictError, ForbiddenError, NotFoundError, TooManyError
+from registry.domain.keyed import AtWorkError
 
 __all__ = ["UnauthorizedError", "install_problems", "respond"]
 
@@ -23,6 +24,7 @@ class UnauthorizedError(CertbusError):
 _TYPES: dict[type[CertbusError], tuple[int, str, str]] = {
     UnauthorizedError: (401, "unauthorized", "Who are you?"),
     ForbiddenError: (403, "forbidden", "Not allowed"),
+    AtWorkError: (409, "at-work", "Not answered yet"),
     NotFoundError: (404, "not-found", "Not found"),
     ConflictError: (409, "conflict", "Not in the present state"),
     InspectionError: (422, "invalid-certificate", "The certificate can't be used"),
@@ -56,7 +58,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 def _headers(error: Exception, status: int) -> dict[str, str] | None:
-    if isinstance(error, TooManyError):
+    if isinstance(error, TooManyError | AtWorkError):
         return {"retry-after": str(math.ceil(error.retry_after.total_seconds()))}
     return {"www-authenticate": "Bearer"} if status == 401 else {"retry-after": "5"} if status == 503 else None
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 
@@ -18,6 +18,7 @@ from registry.domain.access import Principal, owner_listed
 from registry.handlers.certificate_list import certificates_on_page
 from registry.handlers.http.auth import SESSION_COOKIE, Authenticator, Operator, Viewer
 from registry.handlers.http.problems import UnauthorizedError
+from registry.handlers.http.repeats import without_key
 from registry.handlers.views import alert_view, certificate_view, request_view, service_views, site_view
 from registry.handlers.web.listed import Shown
 
@@ -101,7 +102,7 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
             return Response(status_code=404)
         return Response((_FOLDER / "assets" / name).read_bytes(), media_type=kinds[name], headers=_headers())
 
-    @router.post("/v1/sign-in-codes", status_code=201, tags=["page"])
+    @router.post("/v1/sign-in-codes", status_code=201, tags=["page"], dependencies=[Depends(without_key)])
     async def make_code(caller: Operator) -> SignInCode:
         """A code that opens the page once, as /sign-in?code=CODE."""
         return SignInCode(code=authenticator.new_code(caller))
