@@ -60,6 +60,7 @@ from registry.handlers.http.challenges_api import challenges_router
 from registry.handlers.http.events_api import events_router
 from registry.handlers.http.heartbeats_api import heartbeats_router
 from registry.handlers.http.issued_api import issued_router
+from registry.handlers.http.limits import Limits
 from registry.handlers.http.policy_api import policy_router
 from registry.handlers.http.reseals_api import reseals_router
 from registry.handlers.http.services_api import services_router
@@ -234,7 +235,9 @@ def create_app(settings: Settings) -> FastAPI:
             log.info("registry_started", url=settings.http.url)
             yield
 
-    app = application(lifespan, telemetry, leave=bell.silence)
+    app = application(
+        lifespan, telemetry, leave=bell.silence, limits=Limits(settings.limits.rates(), metrics=metrics)
+    )
     app.state.authenticator = authenticator = Authenticator(store=store, clock=system_clock, logins=logins)
     app.state.gave_up = lambda: background.gave_up
     routers = (

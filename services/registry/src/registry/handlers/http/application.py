@@ -11,6 +11,8 @@ from certkit.telemetry import Telemetry
 from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.described import DescribedApi
 from registry.handlers.http.faults import Faults
+from registry.handlers.http.limits import Limits
+from registry.handlers.http.media_types import JsonBodies
 from registry.handlers.http.problems import install_problems
 
 __all__ = ["application", "with_routes"]
@@ -25,6 +27,7 @@ def application(
     telemetry: Telemetry,
     *,
     leave: Callable[[], None],
+    limits: Limits,
 ) -> FastAPI:
     app = DescribedApi(
         title="certbus registry",
@@ -44,8 +47,9 @@ def application(
             "exclude": lambda scope: scope.get("path", "") in _UNTRACED,
         },
     )
-    app.state.leave = leave
+    app.state.leave, app.state.limits = leave, limits
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
+    app.add_middleware(JsonBodies)
     app.add_middleware(Faults)
     install_problems(app)
     return app

@@ -16,7 +16,7 @@ from certcore.tokens import SignInCode
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal, owner_listed
 from registry.handlers.certificate_list import certificates_on_page
-from registry.handlers.http.auth import SESSION_COOKIE, Authenticator, Operator, Viewer
+from registry.handlers.http.auth import SESSION_COOKIE, Authenticator, Operator, Viewer, caller_of
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.http.repeats import without_key
 from registry.handlers.views import alert_view, certificate_view, request_view, service_views, site_view
@@ -43,7 +43,7 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock) -> 
     @router.get("/", include_in_schema=False)
     async def overview(request: Request) -> Response:
         try:
-            caller = await authenticator.caller(request)
+            caller = await caller_of(request)
         except UnauthorizedError:
             return templates.TemplateResponse(request, "sign_in.html", status_code=401, headers=_headers())
         return templates.TemplateResponse(
