@@ -37,7 +37,7 @@ _CHECKS: Final = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-_EXAMPLES: Final = int(os.environ.get("EXAMPLES") or 20)
+_EXAMPLES: Final = int(os.environ.get("EXAMPLES") or 6)
 _ENDLESS: Final = "/v1/events"
 """Only its beginning is looked at."""
 _BEGINNINGS: Final = {

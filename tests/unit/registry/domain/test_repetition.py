@@ -77,13 +77,14 @@ def test_only_what_was_denied_before_anything_was_ordered_is_asked_for_anew() ->
 
 
 def test_a_denied_certificate_goes_on_with_its_id_and_its_numbers() -> None:
-    before = there(spec(), CertificateState.DENIED, generation=4, generation_floor=7, version=3).certificate
+    before = there(spec(), CertificateState.DENIED, generation=9, generation_floor=7, version=3).certificate
     asked = replace(
         there(spec(), CertificateState.REQUESTED).certificate, id="c-2", created_at=LATER, requester="ben"
     )
     found = asked_again(before, asked)
     assert (found.id, found.created_at, found.version) == ("c-1", NOON, 3)
     assert (found.requester, found.state) == ("ben", CertificateState.REQUESTED)
-    assert found.next_generation == before.next_generation
+    assert found.next_generation == before.next_generation == 10
+    assert asked_again(replace(before, generation=4), asked).next_generation == 8
     with pytest.raises(IllegalStepError):
         asked_again(replace(before, state=CertificateState.LIVE), asked)
