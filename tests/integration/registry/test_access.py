@@ -271,27 +271,6 @@ async def test_the_document_says_that_a_token_is_needed(registry: RunningRegistr
                 assert list(operation["responses"][status]["content"]) == ["application/problem+json"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "allowed"),
-    [
-        ("GET", "/nowhere", 404, None),
-        ("GET", "/v1/requests/", 404, None),
-        ("PATCH", "/v1/requests", 405, "GET, POST"),
-        ("POST", "/v1/sites/site1/review", 405, "GET, PUT"),
-        ("POST", "/v1/requests", 415, None),
-        ("PUT", "/v1/sites/site1", 415, None),
-    ],
-)
-async def test_what_no_route_takes_is_a_problem_document(
-    registry: RunningRegistry, method: str, path: str, status: int, allowed: str | None
-) -> None:
-    media_type = "text/xml" if status == 415 else "application/json"
-    response = await registry.admin.call(method, path, content=b"<a/>", headers={"content-type": media_type})
-    assert status_of(response, status).status == status
-    assert response.headers["content-type"] == "application/problem+json"
-    assert response.headers.get("allow") == allowed
-
-
 async def test_what_is_open_to_all_tells_nothing_of_anybody(registry: RunningRegistry) -> None:
     await registry.person("quentin", Role.VIEWER)
     for path in OPEN_TO_ALL:

@@ -46,8 +46,6 @@ _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 _LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=90.0)
 _READY: Final = httpx.Timeout(5.0)
 _TOLD: Final = 300
-
-
 _TELLING: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
