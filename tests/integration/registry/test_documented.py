@@ -1,6 +1,4 @@
-"""What the document tells of answers: one example of everything (`make prove PART=openapi` asks for more), and what no
-route takes.
-"""
+"""What is answered stands in the document: one example of everything (`make prove PART=openapi` asks for more)."""
 
 import random
 
