@@ -172,7 +172,9 @@ async def test_what_only_the_registry_knows_is_refused_by_field() -> None:
     assert refused.code == ExitCode.INVALID
     assert [line.split(":")[0] for line in refused.err.splitlines()] == ["error", "targets.0.site"]
     assert (await certbus(*request_words("taken"))).code == ExitCode.OK
-    taken = await certbus(*request_words("taken"))
+    same = await certbus(*request_words("taken"))
+    assert same.code == ExitCode.OK
+    taken = await certbus(*request_words("taken"), "--description", "another")
     assert taken.code == ExitCode.INVALID
     assert taken.err.splitlines()[1].startswith("name: ")
 

@@ -34,8 +34,10 @@ from registry.handlers.alarms import Alarms
 from registry.handlers.http.alerts_api import alerts_router
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.certificates_api import certificates_router, cursor_at
+from registry.handlers.http.limits import Limits
 from registry.handlers.http.paging import cursor_of
 from registry.handlers.http.problems import install_problems
+from registry.handlers.http.repeats import Repeats
 from registry.handlers.http.requests_api import requests_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
@@ -46,6 +48,7 @@ from registry.handlers.tokens import Tokens
 from registry.handlers.upkeep import Upkeep
 from registry.handlers.watch import Watch
 from registry.handlers.web.page import page_router
+from registry.settings import LimitSettings
 from tests.integration.registry.many_rows import host_of, name_of
 from tests.integration.registry.world import ANA, Report, World
 
@@ -142,12 +145,19 @@ def routed(made: World) -> tuple[FastAPI, set[str]]:
     bell, app, paths = Bell(), FastAPI(), set()
     install_problems(app)
     logins = Logins(store=made.store, clock=made.clock, metrics=CollectorRegistry(), longest_delay_s=0.0)
+    app.state.limits = Limits(LimitSettings().rates(), metrics=CollectorRegistry())
     app.state.authenticator = authenticator = Authenticator(
         store=made.store, clock=made.clock, logins=logins, rights=made.rights
     )
     for router in (
-        requests_router(store=made.store, requests=made.requests, door=RequestDoor(made.kinds), bell=bell),
-        certificates_router(store=made.store, renewals=made.renewals, bell=bell),
+        requests_router(
+            store=made.store,
+            requests=made.requests,
+            door=RequestDoor(made.kinds),
+            bell=bell,
+            repeats=Repeats(store=made.store, clock=made.clock),
+        ),
+        certificates_router(store=made.store),
         sites_router(
             store=made.store,
             reviews=Reviews(store=made.store, clock=made.clock),

@@ -103,7 +103,7 @@ class ManyRows:
         renewed = await self._ask("renewed")
         await self._issue(1)
         await self._prove(1)
-        await self._world.renewals.renew_now("pattern-renewed", person="ana")
+        await self._world.renew("pattern-renewed", person="ana")
         await self._issue(2)
         await self._prove(2)
         now = self._world.now

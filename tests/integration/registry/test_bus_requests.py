@@ -86,6 +86,30 @@ async def test_the_same_event_twice_gives_one_certificate_and_one_answer(bus: Bu
     assert len(registry.process.rows("SELECT * FROM event WHERE about = ?", event_id)) == 1
 
 
+async def test_the_same_request_in_another_event_is_answered_with_what_is_there(
+    bus: Bus, ana: Person, registry: RunningRegistry
+) -> None:
+    body = a_body(exposure="public")
+    asked = await ana.post("/v1/requests", json=body)
+    before = registry.process.rows("SELECT * FROM request WHERE name = ?", body["name"])
+    answer = await bus.asked(encoded(body))
+    assert answer.accepted
+    assert (answer.body["request_id"], answer.body["state"]) == (asked.json()["id"], "waiting_for_approval")
+    assert registry.process.rows("SELECT * FROM request WHERE name = ?", body["name"]) == before
+    assert (await bus.asked(encoded({**body, "description": "another"}))).fields == ["name"]
+
+
+async def test_a_denied_name_is_asked_for_anew_over_the_bus(bus: Bus, ana: Person, ben: Person) -> None:
+    body = a_body(exposure="public")
+    first = await bus.asked(encoded(body))
+    await ben.post(f"/v1/requests/{first.body['request_id']}/deny", json={"reason": "no"})
+    second = await bus.asked(encoded(body))
+    assert second.accepted
+    assert second.body["certificate_id"] == first.body["certificate_id"]
+    assert second.body["request_id"] != first.body["request_id"]
+    assert (await shown(ana, body["name"])).state is CertificateState.WAITING_FOR_APPROVAL
+
+
 async def test_a_rejected_event_stays_rejected(bus: Bus, registry: RunningRegistry) -> None:
     event_id = await bus.ask(encoded({**a_body(), "name": "No Name"}))
     assert (await bus.answer(event_id)).fields == ["name"]

@@ -26,10 +26,12 @@ from registry.handlers.feed import Feed
 from registry.handlers.first_token import make_first_token
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.events_api import events_router
+from registry.handlers.http.limits import Limits
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.logins import Logins
 from registry.handlers.replay import Replays
 from registry.handlers.tokens import Tokens
+from registry.settings import LimitSettings
 from tests.integration.registry.world import NOON, World, a_database, schema
 from tests.patience import HANG_S
 
@@ -222,6 +224,7 @@ async def test_who_follows_the_events_is_cut_off_when_the_token_has_ended(seats:
     store, clock, bell = seats.world.store, seats.world.clock, Bell()
     app, begun = FastAPI(), asyncio.Event()
     app.state.authenticator = seats.authenticator
+    app.state.limits = Limits(LimitSettings().rates(), metrics=CollectorRegistry())
     app.include_router(
         events_router(
             store=store,

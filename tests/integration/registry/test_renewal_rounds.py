@@ -121,8 +121,8 @@ async def test_by_hand_a_freeze_and_a_bound_of_the_team_hold_and_an_operator_goe
     async with issued(empty, "by-hand", authority) as made:
         await ruled(made, freeze=freeze(-DAY, DAY), renewals={"by_hand_a_day": 1})
         with pytest.raises(ConflictError, match=r"before 2026-03-02T12:00Z: freeze \(sale\)"):
-            await made.renewals.renew_now("app", person="ana")
-        certificate, _ = await made.renewals.renew_now("app", person="olga", even_in_freeze=True)
+            await made.renew("app", person="ana")
+        certificate = await made.renew("app", person="olga", even_in_freeze=True)
         assert certificate.ordered == 2
         entries = await made.database.read(lambda connection: connection.execute(select(tables.audit)).all())
         assert [(row.actor, row.detail) for row in entries if row.action == "renew"] == [
@@ -130,9 +130,9 @@ async def test_by_hand_a_freeze_and_a_bound_of_the_team_hold_and_an_operator_goe
         ]
         await made.issue(authority, 2)
         with pytest.raises(ConflictError, match="team shop can't renew by hand before 2026-03-02T12:00Z"):
-            await made.renewals.renew_now("app", person="olga", even_in_freeze=True)
+            await made.renew("app", person="olga", even_in_freeze=True)
         made.now += DAY
-        assert (await made.renewals.renew_now("app", person="ana"))[0].ordered == 3
+        assert (await made.renew("app", person="ana")).ordered == 3
 
 
 async def test_a_policy_that_changed_plans_every_renewal_anew_once(empty: Path) -> None:
@@ -190,7 +190,7 @@ async def test_a_renewal_that_is_late_is_told_until_the_next_revision_is_there(e
         [alert] = await told()
         assert alert.startswith("shop: app should be renewed since 2026-05-15T")
         assert "frozen: hard freeze (sale) lasts until 2026-06-04T12:00Z, and what is issued ends at" in alert
-        await made.renewals.renew_now("app", person="olga", even_in_freeze=True)
+        await made.renew("app", person="olga", even_in_freeze=True)
         await watch.look()
         [alert] = await told()
         assert "it is renewing; not_heard_of: if nothing is heard of revision 2" in alert
@@ -202,7 +202,7 @@ async def test_a_renewal_that_is_late_is_told_until_the_next_revision_is_there(e
 @pytest.mark.parametrize("failed", [False, True])
 async def test_an_order_that_nothing_is_heard_of_is_announced_again_once_a_day(empty: Path, failed: bool) -> None:  # noqa: FBT001 # a column
     async with issued(empty, f"lost-{failed}", Authority()) as made:
-        await made.renewals.renew_now("app", person="ana")
+        await made.renew("app", person="ana")
         state = CertificateState.RENEWING
         if failed:
             state = CertificateState.FAILING

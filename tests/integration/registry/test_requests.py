@@ -152,18 +152,92 @@ async def test_a_dry_run_checks_everything_and_stores_nothing(ana: Person, regis
     await requested(ana, body)
 
 
-async def test_a_name_is_taken_once(ana: Person) -> None:
+async def test_asking_again_for_what_is_there_is_answered_with_it(
+    ana: Person, ben: Person, registry: RunningRegistry
+) -> None:
+    for exposure in ("internal", "public"):
+        body = a_body(exposure=exposure, labels={"tier": "web"}, dns_names=None)
+        host = body["endpoints"][0]["url"].removeprefix("https://").removesuffix(":8443")
+        body = {**body, "dns_names": [host, f"a.{host}"]}
+        first = await requested(ana, body)
+        before = registry.process.counts()
+        turned = {**body, "dns_names": body["dns_names"][::-1], "owner": "shop"}
+        for again in (body, turned):
+            response = await ana.post("/v1/requests", json=again)
+            assert response.status_code == 200, response.text
+            assert RequestView.model_validate_json(response.content) == first
+            assert response.headers["location"] == f"/v1/requests/{first.id}"
+        assert registry.process.counts() == before
+    approved = await ben.post(f"/v1/requests/{first.id}/approve", json={})
+    assert (await ana.post("/v1/requests", json=body)).json() == approved.json()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"exposure": "public"},
+        {"targets": [{"kind": "files", "name": "other", "site": "site1"}], "endpoints": None},
+        {"labels": {"tier": "web"}},
+        {"endpoints": []},
+        {"description": "another"},
+    ],
+)
+async def test_a_name_that_the_team_has_for_something_else_is_taken(ana: Person, changed: Body) -> None:
     body = a_body()
     await requested(ana, body)
-    again = problem(await ana.post("/v1/requests", json=body), 409)
-    assert [error.field for error in again.errors] == ["name"]
+    other = {field: value for field, value in {**body, **changed}.items() if value is not None}
+    if changed.get("endpoints", 0) in (None, []):
+        other["proof"] = "none"
+    refused = problem(await ana.post("/v1/requests", json=other), 409)
+    [message] = [error.message for error in refused.errors if error.field == "name"]
+    assert f"see `certbus cert show {body['name']}`" in message
+    assert "approved" in message
+
+
+async def test_of_another_team_s_name_nothing_is_told(ana: Person, registry: RunningRegistry) -> None:
+    dora = await registry.person("dora", Role.REQUESTER, owner="archive")
+    body = a_body()
+    await requested(ana, body)
+    refused = problem(await dora.post("/v1/requests", json=body), 409)
+    [message] = [error.message for error in refused.errors if error.field == "name"]
+    assert message == "is taken by another certificate"
 
 
 async def test_of_many_requests_for_one_name_at_once_one_counts(ana: Person, registry: RunningRegistry) -> None:
     body = a_body()
     responses = await asyncio.gather(*(ana.post("/v1/requests", json=body) for _ in range(8)))
-    assert sorted(response.status_code for response in responses) == [202] + [409] * 7
+    assert sorted(response.status_code for response in responses) == [200] * 7 + [202]
+    assert len({response.json()["id"] for response in responses}) == 1
     assert len(registry.process.rows("SELECT * FROM certificate WHERE name = ?", body["name"])) == 1
+
+
+async def test_a_denied_name_is_asked_for_anew_and_keeps_its_history(
+    ana: Person, ben: Person, registry: RunningRegistry
+) -> None:
+    body = a_body(exposure="public")
+    first = await requested(ana, body)
+    await ben.post(f"/v1/requests/{first.id}/deny", json={"reason": "not this target"})
+    dora = await registry.person("dora", Role.REQUESTER, owner="archive")
+    problem(await dora.post("/v1/requests", json=body), 409)
+
+    other = {**body, "targets": [{"kind": "files", "name": "web", "site": "site1"}], "endpoints": [], "proof": "none"}
+    second = await requested(ana, other)
+    assert (second.id != first.id, second.certificate_id) == (True, first.certificate_id)
+    shown = await certificate(ana, body["name"])
+    assert shown.state is CertificateState.WAITING_FOR_APPROVAL
+    assert ([target.name for target in shown.targets], shown.endpoints) == (["web"], ())
+    denied = RequestView.model_validate_json((await ana.get(f"/v1/requests/{first.id}")).content)
+    assert (denied.state, denied.reason) == (RequestState.DENIED, "denied by ben: not this target")
+    problem(await ben.post(f"/v1/requests/{first.id}/approve", json={}), 409)
+
+    assert (await ben.post(f"/v1/requests/{second.id}/approve", json={})).status_code == 200
+    shown = await certificate(ana, body["name"])
+    assert (shown.state, shown.approved_by) == (CertificateState.APPROVED, ("ben",))
+    events = registry.process.rows("SELECT type FROM event WHERE about = ? ORDER BY sequence", first.certificate_id)
+    steps = [kind for row in events if (kind := row["type"].split(".")[2]) in {"requested", "denied", "approved"}]
+    assert steps == ["requested", "denied", "requested", "approved"]
+    noted = registry.process.rows("SELECT action FROM audit WHERE object = ? ORDER BY sequence", body["name"])
+    assert [row["action"] for row in noted] == ["request", "deny", "request", "approve"]
 
 
 async def test_requests_are_listed_newest_first_and_by_state(ana: Person) -> None:

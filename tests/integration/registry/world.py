@@ -31,6 +31,7 @@ from registry.adapters import tables
 from registry.adapters.outbox import Bell, Outbox
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal
+from registry.domain.certificate import Certificate
 from registry.domain.rollout import Rollout
 from registry.handlers.audit import AuditReading
 from registry.handlers.bundles import Bundles
@@ -178,6 +179,14 @@ class World:
             lambda transaction: self.requests.submit(transaction, spec, owner="shop", by=ANA)
         )
         return done.certificate.id
+
+    async def renew(self, name: str, *, person: str, even_in_freeze: bool = False) -> Certificate:
+        """The certificate with the revision that a person ordered."""
+
+        def work(transaction: Transaction) -> Certificate:
+            return self.renewals.renew_now(transaction, name, person=person, even_in_freeze=even_in_freeze)[0]
+
+        return await self.store.write(work)
 
     async def hand_over(self, revision: int, issued: Issued | None = None) -> None:
         names = sorted({f"{site}-{service}" for site, service in PLACES.values()})

@@ -18,8 +18,10 @@ from tests.unit.certbus.samples import request, spec, summary, view
 _TOKEN = "cb_secret"
 
 
-def registry(answer: Callable[[httpx.Request], httpx.Response]) -> Registry:
-    return Registry(Connection("http://registry.test", _TOKEN), transport=httpx.MockTransport(answer))
+def registry(
+    answer: Callable[[httpx.Request], httpx.Response], *, sleep: Callable[[float], None] = lambda _: None
+) -> Registry:
+    return Registry(Connection("http://registry.test", _TOKEN), transport=httpx.MockTransport(answer), sleep=sleep)
 
 
 def always(status: int, content: bytes = b"") -> Registry:

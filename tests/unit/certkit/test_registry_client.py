@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +245,17 @@ async def test_a_failure_is_tried_again_where_that_may_help_and_never_shows_the_
         with pytest.raises(fate, match="registry: GET /v1/deployments") as caught:
             await api.deployments()
     assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "wait"),
+    [(429, "7", 7), (503, "5", 5), (503, "86400", 300), (503, None, None), (429, "soon", None)],
+)
+async def test_a_wait_that_the_registry_names_comes_with_the_failure(
+    client: Callable[[Answering], RegistryClient], status: int, told: str | None, wait: int | None
+) -> None:
+    answer = httpx.Response(status, headers={"retry-after": told} if told else {})
+    async with client(Answering(answer)) as api:
+        with pytest.raises(TransientError) as caught:
+            await api.deployments()
+    assert caught.value.retry_after == (timedelta(seconds=wait) if wait is not None else None)

@@ -1,7 +1,8 @@
 """The registry's API, typed: every answer is one of certcore.api's models, every failure a CommandError."""
 
 import re
-import ssl
+import time
+import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,8 +18,10 @@ from certbus.errors import CommandError
 from certbus.event_stream import EventStreamError, Message, StreamDecoder
 from certbus.exit_codes import ExitCode
 from certbus.output import say
+from certbus.patience import ask_patiently
 from certbus.problems import refusal
 from certbus.set_aside import set_aside
+from certbus.trust import trust
 from certcore.alerts import AlertView
 from certcore.api import (
     CertificateSummary,
@@ -51,9 +54,7 @@ PageT = TypeVar("PageT", bound=Paged)
 _TIMEOUT_S: Final = 10.0
 _SILENCE_S: Final = 60.0
 """An event stream that was silent for so long is taken for dead and opened again."""
-
 _PAGE: Final = 500
-
 _READ_BY_ALL: Final = frozenset({"owner", "state", "health"})
 
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -74,18 +75,20 @@ class Registry:
         *,
         tell: Callable[[str], None] = say,
         transport: httpx.BaseTransport | None = None,
+        new_key: Callable[[], str] = lambda: str(uuid.uuid4()),
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._url = connection.url
         self._instance = connection.instance
         self._authorization = {"authorization": f"Bearer {connection.token}"} if connection.token else {}
-        self._tell = tell
+        self._tell, self._new_key, self._sleep = tell, new_key, sleep
         self._told: set[str] = set()
         try:
             self._client = httpx.Client(
                 base_url=connection.url,
                 timeout=_TIMEOUT_S,
                 trust_env=False,
-                verify=_trust(connection),
+                verify=trust(connection),
                 transport=transport,
             )
         except httpx.InvalidURL as error:
@@ -104,7 +107,7 @@ class Registry:
     def create_request(self, body: CertificateSpec | bytes, *, dry_run: bool = False) -> RequestView:
         """Submit a request, as a model or as its JSON; a dry run is checked in full and stores nothing."""
         query = {"dry_run": "true"} if dry_run else {}
-        return self._read(RequestView, self._call("POST", "/v1/requests", query=query, body=body))
+        return self._read(RequestView, self._change("/v1/requests", query=query, body=body))
 
     def requests(self, *, state: str | None = None) -> Iterator[RequestView]:
         return self._all(Page[RequestView], "/v1/requests", state=state)
@@ -114,7 +117,7 @@ class Registry:
 
     def decide(self, request_id: str, verdict: Literal["approve", "deny"], decision: Decision) -> RequestView:
         path = f"/v1/requests/{_segment(request_id)}/{verdict}"
-        return self._read(RequestView, self._call("POST", path, body=decision))
+        return self._read(RequestView, self._change(path, body=decision))
 
     def try_policy(self, body: bytes, *, owner: str | None = None) -> PolicyVerdict:
         """What policy says of a request; nothing is stored."""
@@ -135,10 +138,10 @@ class Registry:
 
     def renew(self, name: str, *, even_in_freeze: bool = False) -> RenewalAnswer:
         query = {"even_in_freeze": "true"} if even_in_freeze else {}
-        return self._read(RenewalAnswer, self._call("POST", f"/v1/certificates/{_segment(name)}/renew", query=query))
+        return self._read(RenewalAnswer, self._change(f"/v1/certificates/{_segment(name)}/renew", query=query))
 
     def reapprove(self, name: str) -> RequestView:
-        return self._read(RequestView, self._call("POST", f"/v1/certificates/{_segment(name)}/approval"))
+        return self._read(RequestView, self._change(f"/v1/certificates/{_segment(name)}/approval"))
 
     def sites(self) -> Iterator[SiteView]:
         return self._all(Page[SiteView], "/v1/sites")
@@ -302,14 +305,34 @@ class Registry:
     ) -> bytes:
         return self._response(method, path, query=list((query or {}).items()), body=body).content
 
+    def _change(
+        self, path: str, *, query: dict[str, str] | None = None, body: BaseModel | bytes | None = None
+    ) -> bytes:
+        """A change that is done once, however often it has to be sent: the registry knows it by its key."""
+        given = list((query or {}).items())
+        return self._response("POST", path, query=given, body=body, key=self._new_key()).content
+
     def _response(
-        self, method: str, path: str, *, query: list[tuple[str, str]], body: BaseModel | bytes | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: list[tuple[str, str]],
+        body: BaseModel | bytes | None = None,
+        key: str | None = None,
     ) -> httpx.Response:
         self._recognise()
         headers = self._authorization | ({"content-type": "application/json"} if body is not None else {})
+        if key is not None:
+            headers["idempotency-key"] = key
         content = body.model_dump_json().encode() if isinstance(body, BaseModel) else body
         try:
-            response = self._client.request(method, path, params=urlencode(query), headers=headers, content=content)
+            response = ask_patiently(
+                lambda: self._client.request(method, path, params=urlencode(query), headers=headers, content=content),
+                repeatable=key is not None or method != "POST",
+                lost_too=key is not None,
+                sleep=self._sleep,
+            )
         except httpx.HTTPError as error:
             raise self._unreachable(f"{method} {path}", error) from None
         if not response.is_success:
@@ -340,30 +363,6 @@ class Registry:
             if lost
             else "is it running, and is the URL right? `certbus run` starts a local system",
         )
-
-
-def _trust(connection: Connection) -> ssl.SSLContext:
-    if connection.url.startswith("http://"):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: loading the roots would cost every start
-    try:
-        context = ssl.create_default_context(cafile=connection.ca_file)
-    except OSError as error:
-        raise CommandError(
-            f"the trust roots in {connection.ca_file} can't be read: {error.strerror or type(error).__name__}",
-            exit_code=ExitCode.INVALID,
-            next_step="CERTBUS_CA_FILE must name a file of PEM certificates",
-        ) from None
-    if connection.certificate_file is not None:
-        try:
-            context.load_cert_chain(connection.certificate_file, connection.key_file)
-        except OSError as error:
-            raise CommandError(
-                f"the client certificate in {connection.certificate_file} can't be used: "
-                f"{error.strerror or type(error).__name__}",
-                exit_code=ExitCode.INVALID,
-                next_step="CERTBUS_CERTIFICATE_FILE and CERTBUS_KEY_FILE must name a pair in PEM",
-            ) from None
-    return context
 
 
 def _segment(name: str) -> str:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-__all__ = ["delay_after"]
+__all__ = ["delay_after", "named_wait"]
 
 _FIRST: Final = timedelta(seconds=1)
 _LONGEST: Final = timedelta(minutes=5)
@@ -24,3 +24,10 @@ def delay_after(
     doublings = min(max(failures, 1) - 1, 30)
     delay = min(first * (1 << doublings), longest) * (1 - jitter / 2)
     return max(delay, retry_after) if retry_after is not None else delay
+
+
+def named_wait(header: str | None, *, most: timedelta = _LONGEST) -> timedelta | None:
+    """What a Retry-After of the registry names, which is always in seconds; None where there is none to read."""
+    if header is None or not (header.isascii() and header.isdigit()):
+        return None
+    return min(timedelta(seconds=int(header[:9])), most)

@@ -1,7 +1,6 @@
 """One variant of a revision as it is stored and carried: the chain in clear, the key only sealed, if there is one."""
 
 import base64
-import binascii
 import hashlib
 from dataclasses import dataclass, field
 
@@ -37,7 +36,8 @@ class SealedKey(ReadModel):
     def raw(self) -> bytes:
         try:
             return base64.b64decode(self.sealed, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
+            # Also of text that isn't ASCII, which is no `binascii.Error`.
             raise InspectionError(f"the sealed key for {self.recipient} is not base64") from error
 
     @classmethod

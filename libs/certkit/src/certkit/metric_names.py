@@ -29,6 +29,7 @@ __all__ = [
     "ISSUER_ISSUED",
     "ISSUER_WAITS",
     "LEADS",
+    "LIMITED_REQUESTS",
     "ORDERS_READ",
     "ORDERS_TAKEN",
     "OUTBOX_OLDEST",
@@ -83,6 +84,9 @@ ENDPOINT_NOT_AFTER: Final = Metric(
 ENDPOINT_SUCCESS: Final = Metric("probe_success", "1 where every address serves an accepted revision.", ("url",))
 ENDPOINT_VERDICTS: Final = Metric("certbus_endpoint_verdict", "Endpoints by what the last look found.", ("verdict",))
 FAILED_LOGINS: Final = Metric("certbus_failed_logins", "Logins at the registry that failed, by why.", ("reason",))
+LIMITED_REQUESTS: Final = Metric(
+    "certbus_limited_requests", "Requests that the registry answered with 429, by kind of budget.", ("kind",)
+)
 HEARTBEAT: Final = Metric(
     "certbus_heartbeat_timestamp_seconds", "When the service's last heartbeat was stored.", ("place", "service")
 )

@@ -15,6 +15,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from certcore.api import IssuedAnswer, IssuedReport, IssueOrders, Page, Problem
+from certcore.backoff import named_wait
 from certcore.bundles import IssuedBundle, ResealedKeys, ResealWanted, SealedBundle, SealedKey, StoredBundle
 from certcore.challenges import ChallengeOrder, ChallengeState
 from certcore.errors import PermanentError, TransientError
@@ -45,8 +46,6 @@ _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 _LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=90.0)
 _READY: Final = httpx.Timeout(5.0)
 _TOLD: Final = 300
-
-
 _TELLING: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
@@ -360,8 +359,8 @@ class RegistryClient:
         message = f"{called} answered {response.status_code}{_told(response)}"
         if response.status_code == HTTPStatus.NOT_FOUND:
             raise _NotFoundError(message)
-        if response.status_code >= 500 or response.status_code == 429:
-            raise TransientError(message)
+        if response.status_code >= 500 or response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            raise TransientError(message, retry_after=named_wait(response.headers.get("retry-after")))
         raise PermanentError(message)
 
 

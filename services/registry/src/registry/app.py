@@ -53,7 +53,7 @@ from registry.handlers.first_token import make_first_token
 from registry.handlers.health import HealthSweep
 from registry.handlers.http.alerts_api import alerts_router
 from registry.handlers.http.application import http_application, with_routes
-from registry.handlers.http.approvals_api import approvals_router
+from registry.handlers.http.asking import asking_routers
 from registry.handlers.http.audit_api import audit_router
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.certificates_api import certificates_router
@@ -61,8 +61,8 @@ from registry.handlers.http.challenges_api import challenges_router
 from registry.handlers.http.events_api import events_router
 from registry.handlers.http.heartbeats_api import heartbeats_router
 from registry.handlers.http.issued_api import issued_router
+from registry.handlers.http.limits import Limits
 from registry.handlers.http.policy_api import policy_router
-from registry.handlers.http.requests_api import requests_router
 from registry.handlers.http.reseals_api import reseals_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
@@ -258,7 +258,9 @@ def create_app(settings: Settings) -> FastAPI:
             log.info("registry_started", url=settings.http.url)
             yield
 
-    app = http_application(lifespan, telemetry, leave=bell.silence)
+    app = http_application(
+        lifespan, telemetry, leave=bell.silence, limits=Limits(settings.limits.rates(), metrics=metrics)
+    )
     app.state.authenticator = authenticator = Authenticator(
         store=store,
         clock=system_clock,
@@ -267,10 +269,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.gave_up = lambda: background.gave_up
     routers = (
-        requests_router(store=store, requests=requests, door=door, bell=bell),
+        *asking_routers(store=store, requests=requests, renewals=renewals, door=door, bell=bell, clock=system_clock),
         policy_router(store=store, requests=requests, door=door),
-        approvals_router(store=store, requests=requests, bell=bell),
-        certificates_router(store=store, renewals=renewals, bell=bell),
+        certificates_router(store=store),
         sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
         tokens_router(
             store=store,

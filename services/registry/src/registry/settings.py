@@ -2,14 +2,40 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from certkit.settings import ServiceSettings
 from registry.adapters.oidc.metadata import check_url
 from registry.domain.alarm import Patience
+from registry.domain.budget import Kind, Rate
 
-__all__ = ["Settings"]
+__all__ = ["LimitSettings", "Settings"]
+
+_PerSecond = Annotated[float, Field(gt=0)]
+
+
+class LimitSettings(BaseModel):
+    """Requests a second of one principal (of one address where a login fails), for as long as it likes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reads_per_s: _PerSecond = 500.0
+    lists_per_s: _PerSecond = 100.0
+    writes_per_s: _PerSecond = 100.0
+    services_per_s: _PerSecond = 2000.0
+    failed_logins_per_s: _PerSecond = 50.0
+    burst_s: Annotated[float, Field(ge=1)] = Field(default=20.0, description="So many seconds' worth at once.")
+
+    def rates(self) -> dict[Kind, Rate]:
+        each = {
+            Kind.READ: self.reads_per_s,
+            Kind.LIST: self.lists_per_s,
+            Kind.WRITE: self.writes_per_s,
+            Kind.SERVICE: self.services_per_s,
+            Kind.STRANGER: self.failed_logins_per_s,
+        }
+        return {kind: Rate(per_s, max(1.0, per_s * self.burst_s)) for kind, per_s in each.items()}
 
 
 class Settings(ServiceSettings):
@@ -51,6 +77,7 @@ class Settings(ServiceSettings):
     failed_login_delay_s: Annotated[float, Field(ge=0)] = Field(
         default=5.0, description="The longest that the answer to a failed login waits; 0: none does."
     )
+    limits: LimitSettings = Field(default=LimitSettings(), description="What one caller may ask for.")
     oidc_issuer: Annotated[str, Field(max_length=255), AfterValidator(check_url)] | None = Field(
         default=None,
         description="The provider by which people sign in: docs/sign-in.md. Without it there are tokens alone.",

@@ -16,7 +16,7 @@ from certcore.events import (
 )
 from certcore.placements import generation
 from registry.domain.access import Principal
-from registry.domain.recollection import Memory, Recollected, recollect, recreate
+from registry.domain.recollection import Memory, Recollected, recollect, recreate, was_asked_again
 from registry.domain.submission import Ids, Known, submit
 from registry.domain.terms import Terms
 from tests.unit.registry.samples import (
@@ -188,3 +188,17 @@ def test_a_request_that_was_decided_is_not_decided_again_though_its_certificate_
         request("denied"),
         None,
     )
+
+
+def test_of_a_name_that_was_asked_for_again_only_what_was_decided_since_counts() -> None:
+    again = requested().model_copy(update={"request_id": "r-2"})
+    events = [(requested(), NOON), (DENIED, LATER), (again, LATER + timedelta(hours=1))]
+    for order in (events, events[::-1]):
+        memory = Memory.of(order)
+        assert (memory.requested, memory.denied) == (again, None)
+        assert was_asked_again(memory, request())
+    decided = (approved(), LATER + timedelta(hours=1))
+    for order in ([*events, decided], [decided, *events]):
+        assert (Memory.of(order).approved, Memory.of(order).denied) == (approved(), None)
+    assert not was_asked_again(told(requested()), request())
+    assert not was_asked_again(told(DENIED), request())

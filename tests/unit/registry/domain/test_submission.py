@@ -25,8 +25,8 @@ def known(*sites: Site, **changes: Any) -> Known:
     return Known(**(parts | changes))
 
 
-def rejected(of: CertificateSpec, *sites: Site, is_taken: bool = False, **changes: Any) -> dict[str, str]:
-    found = check(of, known(*sites, **changes), is_taken=is_taken, now=NOON)
+def rejected(of: CertificateSpec, *sites: Site, taken: str | None = None, **changes: Any) -> dict[str, str]:
+    found = check(of, known(*sites, **changes), taken=taken, now=NOON)
     return {rejection.field: rejection.message for rejection in found}
 
 
@@ -85,7 +85,7 @@ def test_a_target_without_a_site_belongs_to_the_hub() -> None:
 
 
 def test_everything_at_fault_is_told_at_once() -> None:
-    found = rejected(spec(end_date=NOON), site("site2"), is_taken=True)
+    found = rejected(spec(end_date=NOON), site("site2"), taken="is taken by another certificate")
     assert set(found) == {"targets.0.site", "end_date", "name"}
 
 

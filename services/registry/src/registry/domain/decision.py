@@ -25,7 +25,10 @@ __all__ = ["Decision", "approve", "deny", "expire", "extend", "grant"]
 
 @dataclass(frozen=True)
 class Decision:
-    """A request and its certificate as they are to be saved, the approval where one was given, what to announce."""
+    """A request and its certificate as they are to be saved, the approval where one was given, what to announce.
+
+    `is_new` is False where the same was asked for before, and nothing is to be saved.
+    """
 
     request: Request
     rollout: Rollout
@@ -33,6 +36,7 @@ class Decision:
     approval: Approval | None = None
     signing: tuple[SigningRequest, ...] = ()
     announced: tuple[Announced, ...] = ()
+    is_new: bool = True
 
     @property
     def certificate(self) -> Certificate:

@@ -19,6 +19,7 @@ class Trigger(StrEnum):
     DELIVERY_ORDERED = "delivery_ordered"
     PROVEN = "proven"
     RENEWAL_ORDERED = "renewal_ordered"
+    ASKED_AGAIN = "asked_again"
 
 
 class IllegalStepError(ConflictError):
@@ -33,6 +34,7 @@ _TABLE: Final = {
     (S.REQUESTED, Trigger.APPROVED): S.APPROVED,
     (S.WAITING_FOR_APPROVAL, Trigger.APPROVED): S.APPROVED,
     (S.WAITING_FOR_APPROVAL, Trigger.DENIED): S.DENIED,
+    (S.DENIED, Trigger.ASKED_AGAIN): S.REQUESTED,
     (S.APPROVED, Trigger.ISSUING_STARTED): S.ISSUING,
     (S.APPROVED, Trigger.ISSUED): S.ISSUED,
     (S.APPROVED, Trigger.ISSUING_FAILED): S.FAILING,

@@ -28,7 +28,7 @@ from registry.domain.lifecycle import Trigger, follow
 from registry.domain.placement import Placement
 from registry.domain.rollout import Rollout
 
-__all__ = ["TOLD_BY", "Memory", "Recollected", "recollect", "recreate"]
+__all__ = ["TOLD_BY", "Memory", "Recollected", "recollect", "recreate", "was_asked_again"]
 
 TOLD_BY: Final[tuple[type[Event], ...]] = (
     CertificateRequested,
@@ -46,7 +46,10 @@ _RENEWABLE: Final = frozenset({CertificateState.DELIVERING, CertificateState.LIV
 
 @dataclass(frozen=True)
 class Memory:
-    """What was published of one certificate and isn't stored here. `ordered` is the highest revision of it."""
+    """What was published of one certificate and isn't stored here. `ordered` is the highest revision of it.
+
+    Where it was denied and asked for again, only what was decided of the last request counts.
+    """
 
     requested: CertificateRequested | None = None
     requested_at: datetime | None = None
@@ -58,9 +61,12 @@ class Memory:
     @classmethod
     def of(cls, told: Iterable[tuple[Event, datetime]]) -> Self:
         """By the events with the instants at which they were made, in any order."""
+        told = list(told)
+        asked = [instant for event, instant in told if isinstance(event, CertificateRequested)]
         memory = cls()
         for event, instant in told:
-            memory = memory._with(event, instant)
+            if not asked or instant >= max(asked):
+                memory = memory._with(event, instant)
         return memory
 
     def _with(self, event: Event, instant: datetime) -> Self:
@@ -137,6 +143,12 @@ def recreate(memory: Memory, spec: CertificateSpec, kinds: TargetKinds, *, floor
         endpoints=tuple(Endpoint(certificate.id, item.url, item.target) for item in intent.endpoints),
     )
     return Recollected(rollout, request)
+
+
+def was_asked_again(memory: Memory, request: Request) -> bool:
+    """Whether a certificate whose newest request is this one was denied, and asked for again since."""
+    requested = memory.requested
+    return requested is not None and requested.intent is not None and requested.request_id != request.id
 
 
 def recollect(memory: Memory, rollout: Rollout, request: Request, *, approval_id: str, now: datetime) -> Recollected:

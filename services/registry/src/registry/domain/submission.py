@@ -18,6 +18,7 @@ from registry.domain.decision import Decision, grant
 from registry.domain.endpoint import Endpoint
 from registry.domain.lifecycle import Trigger, follow
 from registry.domain.placement import Placement
+from registry.domain.repetition import asked_again
 from registry.domain.rollout import Rollout
 from registry.domain.site import Carried, Site
 from registry.domain.terms import Terms
@@ -43,8 +44,8 @@ class Known:
     carried: Carried
 
 
-def check(spec: CertificateSpec, known: Known, *, is_taken: bool, now: datetime) -> list[Rejection]:
-    """What is wrong with the request beside its form; `is_taken`: another certificate has its name."""
+def check(spec: CertificateSpec, known: Known, *, taken: str | None, now: datetime) -> list[Rejection]:
+    """What is wrong with the request beside its form; `taken` is what is told of its name where that isn't free."""
     found = []
     for number, target in enumerate(spec.targets):
         kind = known.kinds[target.kind]
@@ -54,8 +55,8 @@ def check(spec: CertificateSpec, known: Known, *, is_taken: bool, now: datetime)
             found.append(Rejection(field=f"targets.{number}.{field}", message=message))
     if spec.end_date is not None and spec.end_date <= now:
         found.append(Rejection(field="end_date", message="lies in the past"))
-    if is_taken:
-        found.append(Rejection(field="name", message="is taken by another certificate"))
+    if taken is not None:
+        found.append(Rejection(field="name", message=taken))
     return found
 
 
@@ -100,8 +101,11 @@ def submit(
     ids: Ids,
     traceparent: str | None,
     now: datetime,
+    denied: Certificate | None = None,
 ) -> Decision:
-    """A new certificate and its request, which waits for people so long, or is approved by policy at once."""
+    """A certificate and its request, which waits for people so long, or is approved by policy at once. The
+    certificate is a new one, or one that was denied and is asked for again.
+    """
     spec = spec.model_copy(update={"owner": owner})
     spec_hash = approval_hash(spec, owner=owner)
     intent = Intent.model_validate(stored(spec))
@@ -118,6 +122,8 @@ def submit(
         created_at=now,
         traceparent=traceparent,
     )
+    if denied is not None:
+        certificate = asked_again(denied, certificate)
     request = Request(
         id=ids.request,
         certificate_id=certificate.id,

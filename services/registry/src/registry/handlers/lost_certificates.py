@@ -3,17 +3,18 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Final, Protocol
 
 import structlog
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from certcore import subjects
+from certcore.api import CertificateState, RequestState
 from certcore.audit import Way
-from certcore.certificate import stored
+from certcore.certificate import CertificateSpec, stored
 from certcore.clock import Clock
 from certcore.cloudevents import time_of
 from certcore.door import RequestDoor
@@ -23,9 +24,12 @@ from certcore.rejection import RejectedError
 from certkit.stream_messages import StoredMessage
 from registry.adapters.outbox import SOURCE
 from registry.adapters.store import RowChangedError, Store, Transaction
+from registry.domain.certificate import Certificate
 from registry.domain.change import Change
 from registry.domain.claim import claims_of
-from registry.domain.recollection import TOLD_BY, Memory, recollect, recreate
+from registry.domain.lifecycle import Trigger, follow
+from registry.domain.recollection import TOLD_BY, Memory, Recollected, recollect, recreate, was_asked_again
+from registry.domain.repetition import asked_again
 from registry.handlers.changes import Changes
 
 __all__ = ["LostCertificates", "Messages"]
@@ -35,6 +39,8 @@ log = structlog.get_logger()
 _ACTOR: Final = "registry"
 _KINDS: Final = {kind.type: kind for kind in TOLD_BY}
 _BATCH: Final = 200
+
+Form = dict[str, JsonValue]
 
 
 @dataclass(frozen=True)
@@ -112,8 +118,11 @@ class LostCertificates:
 
     def _recollect(self, certificate_id: str, told: Sequence[_Told], transaction: Transaction) -> None:
         memory = Memory.of((item.event, item.time) for item in told)
-        if transaction.certificates.get(certificate_id) is None and not self._recreate(transaction, memory):
+        before = transaction.certificates.get(certificate_id)
+        if before is None and not self._recreate(transaction, memory):
             return
+        if before is not None:
+            self._ask_again(transaction, memory, before)
         rollout = transaction.rollouts.get(certificate_id)
         request = transaction.requests.of_certificate(certificate_id)
         assert rollout is not None, "it is stored or was recreated"
@@ -143,20 +152,45 @@ class LostCertificates:
             )
         log.info("certificate_recollected", certificate=certificate.name, state=str(certificate.state))
 
+    def _ask_again(self, transaction: Transaction, memory: Memory, before: Certificate) -> None:
+        """What the copy has as waiting or denied was denied then, and is asked for with another request."""
+        request = transaction.requests.of_certificate(before.id)
+        if request is None or not was_asked_again(memory, request):
+            return
+        if before.state is CertificateState.WAITING_FOR_APPROVAL and request.state == RequestState.WAITING:
+            reason = "denied before the registry was restored"
+            before = before.moved(follow(before.state, Trigger.DENIED), reason, self._clock())
+            transaction.requests.save(replace(request, state=RequestState.DENIED, reason=reason))
+            transaction.claims.release(before.id)
+        if before.state is not CertificateState.DENIED or before.ordered:
+            return
+        made, spec, form = self._made(transaction, memory)
+        certificate = transaction.certificates.restate(asked_again(before, made.rollout.certificate), form)
+        transaction.rollouts.replace(made.rollout.with_certificate(certificate))
+        self._note(transaction, made, spec, form)
+
     def _recreate(self, transaction: Transaction, memory: Memory) -> bool:
         if memory.requested is None or memory.requested.intent is None:
             return False
+        made, spec, form = self._made(transaction, memory)
+        transaction.certificates.add(made.rollout.certificate, form)
+        transaction.rollouts.add(made.rollout)
+        self._note(transaction, made, spec, form)
+        return True
+
+    def _made(self, transaction: Transaction, memory: Memory) -> tuple[Recollected, CertificateSpec, Form]:
+        assert memory.requested is not None, "whoever asks for it looked"
+        assert memory.requested.intent is not None, "whoever asks for it looked"
         spec = self._door.read(memory.requested.intent.model_dump_json(exclude_none=True).encode())
         floor = generation(transaction.epochs.present().number, 0)
         made = recreate(memory, spec, self._door.kinds, floor=floor, now=self._clock())
-        form = stored(spec.model_copy(update={"owner": memory.requested.owner}))
-        transaction.certificates.add(made.rollout.certificate, form)
+        return made, spec, stored(spec.model_copy(update={"owner": memory.requested.owner}))
+
+    def _note(self, transaction: Transaction, made: Recollected, spec: CertificateSpec, form: Form) -> None:
         transaction.claims.add_free(made.rollout.certificate.id, claims_of(spec))
-        transaction.rollouts.add(made.rollout)
         transaction.requests.add(made.request, form)
         what = made.rollout.certificate.name
         transaction.audit.note(_ACTOR, "recreate", what, f"request {made.request.id}", self._clock(), way=Way.SYSTEM)
-        return True
 
 
 def _read(message: StoredMessage) -> list[_Told]:

@@ -56,7 +56,9 @@ class Renewals:
         self._clock = clock
         self._tracer = tracer
 
-    async def renew_now(self, name: str, *, person: str, even_in_freeze: bool = False) -> tuple[Certificate, Renewal]:
+    def renew_now(
+        self, transaction: Transaction, name: str, *, person: str, even_in_freeze: bool = False
+    ) -> tuple[Certificate, Renewal]:
         """Order the next revision before it is due; one that is being issued already is answered as such.
         `even_in_freeze`: a freeze of the policy doesn't hold it.
 
@@ -65,27 +67,23 @@ class Renewals:
             ConflictError: it can't be renewed, with the reason why.
             WaitsForIssuerError: the registry was restored and doesn't know yet what was issued.
         """
-
-        def work(transaction: Transaction) -> tuple[Certificate, Renewal]:
-            transaction.epochs.present().check()
-            certificate = transaction.certificates.named(name)
-            if certificate is None:
-                raise NotFoundError(f"there is no certificate {name}")
-            rollout = transaction.rollouts.of(certificate)
-            approval, calendar = self._terms(transaction, rollout)
-            decision = decide(rollout, approval, calendar, now=self._clock(), asked=True)
-            if decision.reason is RenewalReason.IN_PROGRESS:
-                return certificate, decision
-            if not decision.due:
-                why = certificate.unreadable or decision.reason.replace("_", " ")
-                raise ConflictError(f"{name} can't be renewed now: {why}")
-            freeze = self._check_freeze(rollout, calendar, even_in_freeze=even_in_freeze)
-            self._check_pace(transaction, rollout, approval)
-            told = f"{decision.reason}, in spite of the {freeze}" if freeze else str(decision.reason)
-            transaction.audit.note(person, "renew", name, told, self._clock(), way=Way.TOKEN)
-            return self._order(transaction, rollout, approval, decision), decision
-
-        return await self._store.write(work)
+        transaction.epochs.present().check()
+        certificate = transaction.certificates.named(name)
+        if certificate is None:
+            raise NotFoundError(f"there is no certificate {name}")
+        rollout = transaction.rollouts.of(certificate)
+        approval, calendar = self._terms(transaction, rollout)
+        decision = decide(rollout, approval, calendar, now=self._clock(), asked=True)
+        if decision.reason is RenewalReason.IN_PROGRESS:
+            return certificate, decision
+        if not decision.due:
+            why = certificate.unreadable or decision.reason.replace("_", " ")
+            raise ConflictError(f"{name} can't be renewed now: {why}")
+        freeze = self._check_freeze(rollout, calendar, even_in_freeze=even_in_freeze)
+        self._check_pace(transaction, rollout, approval)
+        told = f"{decision.reason}, in spite of the {freeze}" if freeze else str(decision.reason)
+        transaction.audit.note(person, "renew", name, told, self._clock(), way=Way.TOKEN)
+        return self._order(transaction, rollout, approval, decision), decision
 
     def _check_freeze(self, rollout: Rollout, calendar: Calendar, *, even_in_freeze: bool) -> str | None:
         """The freeze that doesn't hold it."""

@@ -29,6 +29,7 @@ from registry.domain.change import Change
 from registry.domain.claim import claims_of, clashes, contested, shared_in_vain
 from registry.domain.decision import Decision, approve, deny, expire, extend
 from registry.domain.errors import ConflictError, NotFoundError
+from registry.domain.repetition import Standing, There, standing_of, why_taken
 from registry.domain.rollout import Rollout
 from registry.domain.submission import Ids, Known, check, on_terms, submit
 from registry.domain.terms import Terms
@@ -64,7 +65,8 @@ class Requests:
         self._policies = policies
 
     def submit(self, transaction: Transaction, spec: CertificateSpec, *, owner: str, by: Principal) -> Decision:
-        """Store a new intent and let policy decide about it.
+        """Store an intent and let policy decide about it. What is there already is the answer to the same once more;
+        what was denied, or expired, is asked for anew.
 
         Raises:
             RejectedError: policy doesn't allow it, a site does not exist, a name is taken; nothing is stored.
@@ -72,17 +74,20 @@ class Requests:
         """
         transaction.hold(*contested(spec))
         transaction.epochs.present().check()
+        there = _there(transaction, spec.name)
+        standing = standing_of(spec, there, owner=owner)
+        if there is not None and standing is Standing.SAME:
+            return _known_already(transaction, there.certificate)
         now = self._clock()
         known = Known(
             sites=transaction.sites.all(),
             kinds=self._kinds,
             carried=transaction.services.carried(),
         )
-        is_taken = transaction.certificates.named(spec.name) is not None
         digest, judged = self._judged(transaction, spec, owner)
         if judged.most is not None:
             transaction.hold(f"team {owner}")
-        found = check(spec, known, is_taken=is_taken, now=now)
+        found = check(spec, known, taken=why_taken(standing, there), now=now)
         told = {_part(rejection) for rejection in found}
         found += [rejection for rejection in judged.refusals if _part(rejection) not in told]
         found += clashes(spec, transaction.claims.held(claims_of(spec)))
@@ -103,11 +108,16 @@ class Requests:
             ids=Ids(certificate=self._new_id(), request=self._new_id(), approval=self._new_id()),
             traceparent=current_traceparent(),
             now=now,
+            denied=there.certificate if there is not None else None,
         )
         form = stored(spec.model_copy(update={"owner": owner}))
-        transaction.certificates.add(done.certificate, form)
+        if there is None:
+            transaction.certificates.add(done.certificate, form)
+            transaction.rollouts.add(done.rollout)
+        else:
+            done = done.saved(transaction.certificates.restate(done.certificate, form))
+            transaction.rollouts.replace(done.rollout)
         transaction.claims.add(done.certificate.id, claims_of(spec))
-        transaction.rollouts.add(done.rollout)
         transaction.requests.add(done.request, form)
         detail = f"request {done.request.id} for {owner}"
         transaction.audit.note(
@@ -162,7 +172,7 @@ class Requests:
         transaction.requests.save(done.request)
         return self._finish(transaction, done, rollout)
 
-    async def approve(self, request_id: str, *, person: Principal, comment: str) -> Decision:
+    def approve(self, transaction: Transaction, request_id: str, *, person: Principal, comment: str) -> Decision:
         """Give a waiting request an approval, on the terms of the policy that holds now.
 
         Raises:
@@ -171,36 +181,32 @@ class Requests:
             ConflictError: it was decided before, or its intent changed since, or policy would refuse it now.
             WaitsForIssuerError: as `submit`.
         """
-
-        def work(transaction: Transaction) -> Decision:
-            now = self._clock()
-            request, rollout = _load(transaction, request_id)
-            if request.state == "waiting":
-                request = self._on_present_terms(transaction, request)
-            given = transaction.votes.given(request_id)
-            decider = self._decider(transaction, person, request, given)
-            done = approve(
-                request,
-                rollout,
-                transaction.sites.all(),
-                person=decider,
-                given=given,
-                approval_id=self._new_id(),
-                now=now,
+        now = self._clock()
+        request, rollout = _load(transaction, request_id)
+        if request.state == "waiting":
+            request = self._on_present_terms(transaction, request)
+        given = transaction.votes.given(request_id)
+        decider = self._decider(transaction, person, request, given)
+        done = approve(
+            request,
+            rollout,
+            transaction.sites.all(),
+            person=decider,
+            given=given,
+            approval_id=self._new_id(),
+            now=now,
+        )
+        transaction.votes.add(request_id, decider.approver, now=now)
+        with self._tracer.start_as_current_span("request approved", context=parent_of(request.traceparent)):
+            transaction.requests.save(done.request)
+            done = self._finish(transaction, done, rollout)
+            transaction.audit.note(
+                person.subject, "approve", done.certificate.name, comment, now, way=Way.TOKEN, roles=person.roles
             )
-            transaction.votes.add(request_id, decider.approver, now=now)
-            with self._tracer.start_as_current_span("request approved", context=parent_of(request.traceparent)):
-                transaction.requests.save(done.request)
-                done = self._finish(transaction, done, rollout)
-                transaction.audit.note(
-                    person.subject, "approve", done.certificate.name, comment, now, way=Way.TOKEN, roles=person.roles
-                )
-            return done
+        return done
 
-        return await self._store.write(work)
-
-    async def deny(self, request_id: str, *, person: Principal, reason: str) -> Decision:
-        """Refuse a waiting request, for good.
+    def deny(self, transaction: Transaction, request_id: str, *, person: Principal, reason: str) -> Decision:
+        """Refuse a waiting request. Its requester may ask for the name anew.
 
         Raises:
             NotFoundError: there is no such request.
@@ -208,15 +214,10 @@ class Requests:
             ConflictError: it was decided before.
             WaitsForIssuerError: as `submit`.
         """
-
-        def work(transaction: Transaction) -> Decision:
-            now = self._clock()
-            request, rollout = _load(transaction, request_id)
-            decider = self._decider(transaction, person, request, ())
-            done = deny(request, rollout, person=decider, reason=reason, now=now)
-            return self._ended(transaction, done, rollout, action="deny", by=person)
-
-        return await self._store.write(work)
+        request, rollout = _load(transaction, request_id)
+        decider = self._decider(transaction, person, request, ())
+        done = deny(request, rollout, person=decider, reason=reason, now=self._clock())
+        return self._ended(transaction, done, rollout, action="deny", by=person)
 
     async def expire(self) -> None:
         """End every request that waited too long; a round. What can't be ended stays, and holds up no other."""
@@ -307,6 +308,17 @@ class Requests:
         change = Change(done.reason, certificate=done.certificate, signing=done.signing, announced=done.announced)
         certificate = self._changes.save(transaction, rollout, change)
         return done.saved(certificate)
+
+
+def _there(transaction: Transaction, name: str) -> There | None:
+    certificate = transaction.certificates.named(name)
+    return There(certificate, transaction.certificates.form(certificate.id)) if certificate is not None else None
+
+
+def _known_already(transaction: Transaction, certificate: Certificate) -> Decision:
+    newest = transaction.requests.of_certificate(certificate.id)
+    assert newest is not None, "a certificate and its request are stored together"
+    return Decision(newest, transaction.rollouts.of(certificate), newest.reason, is_new=False)
 
 
 def _expired(

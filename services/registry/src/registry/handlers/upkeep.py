@@ -7,6 +7,7 @@ import structlog
 
 from certcore.clock import Clock
 from registry.adapters.store import Store, Transaction
+from registry.domain.keyed import KEPT_FOR
 
 __all__ = ["Upkeep"]
 
@@ -23,16 +24,18 @@ class Upkeep:
         self._clock = clock
 
     async def prune(self) -> None:
-        """Forget, in short transactions, which events were handled and which renewals ordered long ago, and which
-        pages were open.
+        """Forget, in short transactions, which events were handled and which renewals ordered long ago, which pages
+        were open, and what was answered.
         """
-        before, gone = self._clock() - _REMEMBERED, 0
+        now, gone = self._clock(), 0
+        before = now - _REMEMBERED
 
         def work(transaction: Transaction) -> int:
             return (
                 transaction.inbox.prune(before, _BATCH)
                 + transaction.tokens.prune_sessions(before, _BATCH)
                 + transaction.renewals.prune(before, _BATCH)
+                + transaction.kept_answers.prune(now - KEPT_FOR, _BATCH)
             )
 
         while (pruned := await self._store.write(work)) > 0:

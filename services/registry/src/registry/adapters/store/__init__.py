@@ -23,6 +23,7 @@ from registry.adapters.store.endpoints import Endpoints
 from registry.adapters.store.epochs import Epochs, ReportedRevisions
 from registry.adapters.store.events import Events
 from registry.adapters.store.inbox import Inbox
+from registry.adapters.store.kept_answers import KeptAnswers
 from registry.adapters.store.listing import Listing
 from registry.adapters.store.login_codes import LoginCodes
 from registry.adapters.store.placements import Placements
@@ -133,6 +134,7 @@ class Transaction:
         self.alerts = Alerts(connection)
         self.runs = Runs(connection)
         self.inbox = Inbox(connection)
+        self.kept_answers = KeptAnswers(connection)
         self.audit = Audit(connection)
         self.epochs = Epochs(connection)
         self.reported = ReportedRevisions(connection)

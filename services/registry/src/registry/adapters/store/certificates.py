@@ -78,19 +78,25 @@ class Certificates:
 
     def add(self, certificate: Certificate, spec: dict[str, Any]) -> None:
         """Store a certificate; `spec` is its intent as `certcore.certificate.stored` gives it."""
-        values = _values(certificate) | {
+        values = _intent_values(certificate, spec) | {
             "id": certificate.id,
             "name": certificate.name,
             "owner": certificate.owner,
-            "requester": certificate.requester,
-            "exposure": str(certificate.intent.exposure),
-            "key_algorithm": str(certificate.intent.key_algorithm),
-            "spec": spec,
             "created_at": certificate.created_at,
             "version": certificate.version,
         }
         _ADD.change(self._connection, values)
         put_facts(self._connection, certificate.name, certificate.intent)
+
+    def restate(self, certificate: Certificate, spec: dict[str, Any]) -> Certificate:
+        """Save a certificate with another intent, in the form that `add` takes. Returns it with its new version.
+
+        Raises:
+            RowChangedError: somebody saved it since it was read.
+        """
+        saved = self._save(certificate, _intent_values(certificate, spec))
+        put_facts(self._connection, certificate.name, certificate.intent)
+        return saved
 
     def save(self, certificate: Certificate) -> Certificate:
         """Save what changes of a certificate; the intent stays as it was stored. Returns it with its new version.
@@ -98,7 +104,10 @@ class Certificates:
         Raises:
             RowChangedError: somebody saved it since it was read.
         """
-        values = _values(certificate) | {"version": certificate.version + 1}
+        return self._save(certificate, _values(certificate))
+
+    def _save(self, certificate: Certificate, values: dict[str, Any]) -> Certificate:
+        values |= {"version": certificate.version + 1}
         key = {"known_id": certificate.id, "known_version": certificate.version}
         if _SAVE.change(self._connection, values | key) != 1:
             raise RowChangedError(f"certificate {certificate.name} was changed at the same time")
@@ -109,6 +118,12 @@ class Certificates:
 
     def named(self, name: str) -> Certificate | None:
         return self._one(_BY_NAME, {"name": name})
+
+    def form(self, certificate_id: str) -> dict[str, Any]:
+        """Its intent as `certcore.certificate.stored` gave it."""
+        query = select(_ROW.c.spec).where(_ROW.c.id == certificate_id)
+        found: dict[str, Any] = self._connection.execute(query).scalar_one()
+        return found
 
     def _one(self, query: Prepared, values: dict[str, str]) -> Certificate | None:
         for found in query.rows(self._connection, values):
@@ -193,6 +208,15 @@ def read_intent(name: str, stored: Any) -> tuple[Intent, str | None]:
         places = [item.item for item in intent.unreadable]
         return intent, f"{', '.join(places)[:200]} of the stored intent can't be read"
     return intent, None
+
+
+def _intent_values(certificate: Certificate, spec: dict[str, Any]) -> dict[str, Any]:
+    return _values(certificate) | {
+        "requester": certificate.requester,
+        "exposure": str(certificate.intent.exposure),
+        "key_algorithm": str(certificate.intent.key_algorithm),
+        "spec": spec,
+    }
 
 
 def _values(certificate: Certificate) -> dict[str, Any]:

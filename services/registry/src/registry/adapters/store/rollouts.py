@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, and_, exists, func, select, union
+from sqlalchemy import Connection, and_, delete, exists, func, select, union
 
 from certcore.api import CertificateState
 from certcore.placements import PLATFORM
@@ -44,6 +44,12 @@ class Rollouts:
             self._placements.save(placement)
         for endpoint in rollout.endpoints:
             self._endpoints.save(endpoint)
+
+    def replace(self, rollout: Rollout) -> None:
+        """Store the placements and endpoints of a certificate of which nothing was ever ordered, and no others."""
+        for row in (tables.placement, tables.endpoint):
+            self._connection.execute(delete(row).where(row.c.certificate_id == rollout.certificate.id))
+        self.add(rollout)
 
     def get(self, certificate_id: str) -> Rollout | None:
         certificate = self._certificates.get(certificate_id)

@@ -1,6 +1,7 @@
 """The registry's schema; migrations/versions brings it to a database."""
 
 from registry.adapters.tables.alerts import alert
+from registry.adapters.tables.answers import kept_answer
 from registry.adapters.tables.certificates import (
     approval,
     bundle,
@@ -34,6 +35,7 @@ __all__ = [
     "epoch",
     "event",
     "inbox",
+    "kept_answer",
     "login_code",
     "metadata",
     "ordered_renewal",

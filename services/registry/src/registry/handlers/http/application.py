@@ -11,6 +11,8 @@ from certkit.telemetry import Telemetry
 from registry.handlers.http.body_limit import BodyLimit
 from registry.handlers.http.described import DescribedApi
 from registry.handlers.http.faults import Faults
+from registry.handlers.http.limits import Limits
+from registry.handlers.http.media_types import JsonBodies
 from registry.handlers.http.problems import install_problems
 from registry.handlers.web.sign_in_pages import CALLBACK
 
@@ -37,6 +39,7 @@ def http_application(
     telemetry: Telemetry,
     *,
     leave: Callable[[], None],
+    limits: Limits,
 ) -> FastAPI:
     app = DescribedApi(
         title="certbus registry",
@@ -45,6 +48,8 @@ def http_application(
         # The viewers of FastAPI load their scripts from elsewhere; the document itself is at /openapi.json.
         docs_url=None,
         redoc_url=None,
+        # Another path is another thing: a client that is sent on would show its token once more.
+        redirect_slashes=False,
         telemetry={
             "tracer_provider": telemetry.provider,
             "operation_spans": False,
@@ -54,8 +59,9 @@ def http_application(
             "exclude": lambda scope: scope.get("path", "") in _UNTRACED,
         },
     )
-    app.state.leave = leave
+    app.state.leave, app.state.limits = leave, limits
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
+    app.add_middleware(JsonBodies)
     app.add_middleware(Faults)
     install_problems(app)
     return app

@@ -1,6 +1,6 @@
 """The audit over HTTP, for auditors."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
@@ -18,6 +18,10 @@ from registry.handlers.http.paging import After, Limit, cursor_of, read_cursor
 __all__ = ["audit_router"]
 
 _AUDIT: Final = "audit"
+
+_LINES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}
+}
 
 Word = Annotated[str | None, Query(max_length=255)]
 
@@ -44,7 +48,7 @@ def audit_router(*, store: Store, reading: AuditReading) -> APIRouter:
         further = cursor_of(_AUDIT, str(found[-1][0])) if len(found) == limit else None
         return Page[AuditEntry](items=tuple(entry for _, entry in found), next=further)
 
-    @router.get("/export", response_class=StreamingResponse)
+    @router.get("/export", response_class=StreamingResponse, responses=_LINES)
     async def export(_: Auditor) -> StreamingResponse:
         """All of it, oldest first, as lines of JSON; at the end the heads of its chains and their anchors."""
         return StreamingResponse(await reading.export(), media_type="application/x-ndjson")

@@ -15,11 +15,12 @@ from certcore.tokens import TokenKind
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import LOCAL, LOOKING, PAGE, Principal, require, require_everywhere, require_person
 from registry.domain.token import Token, Unfit, fault_of
+from registry.handlers.http.limits import Limits
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.logins import Logins
 from registry.handlers.rights import Rights
 
-__all__ = ["SESSION_COOKIE", "Authenticator", "Caller", "hash_token", "new_token"]
+__all__ = ["SESSION_COOKIE", "Authenticator", "Caller", "caller_of", "hash_token", "new_token"]
 
 SESSION_COOKIE: Final = "certbus_session"
 _SESSION: Final = timedelta(hours=12)
@@ -152,12 +153,25 @@ def _address(request: Request) -> str | None:
     return request.client.host if request.client is not None else None
 
 
-async def _caller(request: Request) -> Principal:
+async def caller_of(request: Request) -> Principal:
+    """The caller of a request, out of whose budget it is taken.
+
+    Raises:
+        UnauthorizedError: as `Authenticator.caller`.
+        TooManyError: the budget is used up for now.
+    """
     authenticator: Authenticator = request.app.state.authenticator
-    return await authenticator.caller(request)
+    limits: Limits = request.app.state.limits
+    try:
+        caller = await authenticator.caller(request)
+    except UnauthorizedError:
+        limits.failed(_address(request))
+        raise
+    limits.spend(caller, method=request.method, route=request.scope["route"].path)
+    return caller
 
 
-Caller = Annotated[Principal, Depends(_caller)]
+Caller = Annotated[Principal, Depends(caller_of)]
 
 
 def having(*roles: Role) -> Callable[[Caller], Awaitable[Principal]]:

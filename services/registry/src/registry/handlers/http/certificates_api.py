@@ -4,24 +4,22 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Query, Request, Response, status
 from pydantic import Field
 
-from certcore.api import CertificateSummary, CertificateView, Page, RenewalAnswer
+from certcore.api import CertificateSummary, CertificateView, Page
 from certcore.certificate_list import CertificateQuery, Order
-from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.adapters.store.facts import NEVER
 from registry.adapters.store.listing import Place
-from registry.domain.access import Principal, acts_for, operates_for, owner_listed, sees
+from registry.domain.access import Principal, owner_listed, sees
 from registry.domain.certificate import Certificate
-from registry.domain.errors import ForbiddenError, NotFoundError
+from registry.domain.errors import NotFoundError
 from registry.handlers.certificate_list import list_page
-from registry.handlers.http.auth import Requester, Viewer
+from registry.handlers.http.auth import Viewer
 from registry.handlers.http.csv_lists import as_csv
 from registry.handlers.http.level_pages import KnownETags
 from registry.handlers.http.paging import MOST, cursor_of, read_cursor, read_instant
-from registry.handlers.renewals import Renewals
 from registry.handlers.views import certificate_view
 
-__all__ = ["certificates_router", "cursor_at", "read_place"]
+__all__ = ["certificates_router", "cursor_at", "read_place", "visible_certificate"]
 
 _AS_CSV: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 
@@ -34,7 +32,7 @@ class PagedQuery(CertificateQuery):
     format: Literal["json", "csv"] | None = Field(default=None, description="By default what `Accept` asks for.")
 
 
-def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIRouter:
+def certificates_router(*, store: Store) -> APIRouter:
     router = APIRouter(prefix="/v1/certificates", tags=["certificates"])
 
     @router.get("", response_model=Page[CertificateSummary], responses=_AS_CSV)
@@ -70,7 +68,7 @@ def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIR
         """One certificate, with its grid of targets and endpoints and the reason for which it waits."""
 
         def work(transaction: Transaction) -> bytes:
-            certificate = _visible(transaction, name, caller)
+            certificate = visible_certificate(transaction, name, caller)
             rollout = transaction.rollouts.of(certificate)
             approval = transaction.approvals.get(certificate.approval_id)
             view = certificate_view(rollout, approval, transaction.probe_workers.all())
@@ -84,35 +82,10 @@ def certificates_router(*, store: Store, renewals: Renewals, bell: Bell) -> APIR
             return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
         return Response(body, media_type="application/json", headers=headers)
 
-    @router.post("/{name}/renew", status_code=status.HTTP_202_ACCEPTED)
-    async def renew(
-        name: str,
-        caller: Requester,
-        *,
-        even_in_freeze: Annotated[
-            bool, Query(description="Also where a freeze of the policy holds it; for operators.")
-        ] = False,
-    ) -> RenewalAnswer:
-        """Order the next revision now. One that is being issued already is answered as such."""
-        found = await store.read(lambda transaction: _visible(transaction, name, caller))
-        if even_in_freeze and not operates_for(caller, found.owner):
-            raise ForbiddenError(f"{caller.subject} needs the role operator for team {found.owner}")
-        if not acts_for(caller, found.owner):
-            raise NotFoundError(f"there is no certificate {name}")
-        certificate, decision = await renewals.renew_now(name, person=caller.subject, even_in_freeze=even_in_freeze)
-        bell.ring()
-        return RenewalAnswer(
-            certificate_id=certificate.id,
-            name=certificate.name,
-            revision=certificate.ordered,
-            state=certificate.state,
-            reason=decision.reason,
-        )
-
     return router
 
 
-def _visible(transaction: Transaction, name: str, caller: Principal) -> Certificate:
+def visible_certificate(transaction: Transaction, name: str, caller: Principal) -> Certificate:
     certificate = transaction.certificates.named(name)
     if certificate is None or not sees(caller, certificate.owner):
         raise NotFoundError(f"there is no certificate {name}")

@@ -1,17 +1,19 @@
 """Every refusal is a problem document (RFC 9457) with a stable type."""
 
 import math
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Router
 
 from certcore.api import Problem
 from certcore.errors import CertbusError, InspectionError, TransientError
 from certcore.rejection import RejectedError, Rejection
 from registry.domain.errors import ConflictError, ForbiddenError, NotFoundError, TooManyError
+from registry.domain.keyed import AtWorkError
 
 __all__ = ["UnauthorizedError", "install_problems", "respond"]
 
@@ -23,12 +25,16 @@ class UnauthorizedError(CertbusError):
 _TYPES: dict[type[CertbusError], tuple[int, str, str]] = {
     UnauthorizedError: (401, "unauthorized", "Who are you?"),
     ForbiddenError: (403, "forbidden", "Not allowed"),
+    AtWorkError: (409, "at-work", "Not answered yet"),
     NotFoundError: (404, "not-found", "Not found"),
     ConflictError: (409, "conflict", "Not in the present state"),
     InspectionError: (422, "invalid-certificate", "The certificate can't be used"),
     TooManyError: (429, "too-many", "Too many at once"),
     TransientError: (503, "unavailable", "Try again later"),
 }
+
+
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def install_problems(app: FastAPI) -> None:
@@ -56,7 +62,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 def _headers(error: Exception, status: int) -> dict[str, str] | None:
-    if isinstance(error, TooManyError):
+    if isinstance(error, TooManyError | AtWorkError):
         return {"retry-after": str(math.ceil(error.retry_after.total_seconds()))}
     return {"www-authenticate": "Bearer"} if status == 401 else {"retry-after": "5"} if status == 503 else None
 
@@ -93,9 +99,12 @@ def _rejection(item: dict[str, Any]) -> Rejection:
     return Rejection(field=readable or "body", message=str(item["msg"])[:300])
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
+    if error.status_code == 405:
+        # Starlette names those of one route; a path has one for each method.
+        headers = {"allow": ", ".join(_methods_at(request))}
     if error.status_code == 400:
         return respond(_invalid_request(400, (Rejection(field="body", message="can't be read"),)), headers)
     slug = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}.get(error.status_code, "http")
@@ -103,3 +112,13 @@ async def _http(_: Request, error: Exception) -> Response:
         type=f"/problems/{slug}", title=str(error.detail), status=error.status_code, detail=str(error.detail)
     )
     return respond(problem, headers)
+
+
+def _methods_at(request: Request) -> list[str]:
+    router: Router = request.app.router
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    return [
+        method
+        for method, scope in scopes.items()
+        if any(route.matches(scope)[0] is Match.FULL for route in router.routes)
+    ]

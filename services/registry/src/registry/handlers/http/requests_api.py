@@ -5,56 +5,64 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response, status
 
-from certcore.api import Decision, Page, Problem, RequestState, RequestView
+from certcore.api import Page, RequestState, RequestView
 from certcore.door import RequestDoor
-from certcore.rejection import RejectedError, Rejection
 from registry.adapters.outbox import Bell
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import Principal, owner_for, owner_listed, sees
-from registry.domain.approval import check_reason
 from registry.domain.certificate import Request as CertificateRequest
 from registry.domain.claim import contested
-from registry.domain.decision import Decision as Submitted
 from registry.domain.errors import NotFoundError
-from registry.handlers.http.auth import Approver, Requester, Viewer
+from registry.domain.keyed import Answer
+from registry.handlers.http.auth import Requester, Viewer
+from registry.handlers.http.decisions_api import stored_view
 from registry.handlers.http.paging import After, Limit, cursor_of, read_cursor, read_instant
+from registry.handlers.http.repeats import Keyed, Repeats
 from registry.handlers.requests import Requests
 from registry.handlers.views import request_view
 
 __all__ = ["requests_router"]
 
-_REFUSED: Final[dict[int | str, dict[str, Any]]] = {
-    422: {"model": Problem, "description": "Fields at fault, each by name; nothing was stored."},
-    409: {"model": Problem, "description": "The name is taken."},
+_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": RequestView, "description": "What the team has already, or what a dry run found."},
 }
 
 
-def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell: Bell) -> APIRouter:
+def requests_router(
+    *, store: Store, requests: Requests, door: RequestDoor, bell: Bell, repeats: Repeats
+) -> APIRouter:
     router = APIRouter(prefix="/v1/requests", tags=["requests"])
     schema = door.model.model_json_schema(ref_template="#/components/schemas/{model}")
     body = {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
-    @router.post("", status_code=status.HTTP_202_ACCEPTED, openapi_extra=body, responses=_REFUSED)
+    @router.post(
+        "",
+        status_code=status.HTTP_202_ACCEPTED,
+        response_model=RequestView,
+        openapi_extra=body,
+        responses=_ANSWERS,
+    )
     async def submit(
-        request: Request, response: Response, caller: Requester, *, dry_run: Annotated[bool, Query()] = False
-    ) -> RequestView:
-        """Ask for a new certificate. With `dry_run` everything is checked and nothing is stored."""
+        request: Request, caller: Requester, key: Keyed, *, dry_run: Annotated[bool, Query()] = False
+    ) -> Response:
+        """Ask for a certificate. What the team has already, waiting or active, is answered as it is; what was denied,
+        or expired, is asked for anew. With `dry_run` everything is checked and nothing is stored.
+        """
         spec = door.read(await request.body())
         owner = owner_for(spec, caller)
 
-        def work(transaction: Transaction) -> Submitted:
+        def work(transaction: Transaction) -> Answer:
             done = requests.submit(transaction, spec, owner=owner, by=caller)
+            given = () if done.is_new else transaction.votes.given(done.request.id)
             if dry_run:
                 transaction.roll_back()
-            return done
+            view = request_view(done.request, done.certificate, given)
+            found = status.HTTP_200_OK if dry_run or not done.is_new else status.HTTP_202_ACCEPTED
+            return Answer(found, view.model_dump_json(), "" if dry_run else f"/v1/requests/{done.request.id}")
 
-        done = await store.write(work, held=contested(spec))
-        if dry_run:
-            response.status_code = status.HTTP_200_OK
-            return request_view(done.request, done.certificate, ())
+        answer = await repeats.answered(caller, key, work, dry_run=dry_run, held=contested(spec))
         bell.ring()
-        response.headers["location"] = f"/v1/requests/{done.request.id}"
-        return request_view(done.request, done.certificate, ())
+        return answer
 
     @router.get("")
     async def list_requests(
@@ -85,25 +93,9 @@ def requests_router(*, store: Store, requests: Requests, door: RequestDoor, bell
 
     @router.get("/{request_id}")
     async def show(request_id: str, caller: Viewer) -> RequestView:
-        return await store.read(lambda transaction: _view(transaction, _visible(transaction, request_id, caller)))
-
-    @router.post("/{request_id}/approve")
-    async def approve(request_id: str, decision: Decision, caller: Approver) -> RequestView:
-        """Give a waiting request an approval; not for one's own. Where policy asks for more, it waits on."""
-        check_reason(decision.reason)
-        done = await requests.approve(request_id, person=caller, comment=decision.reason)
-        bell.ring()
-        return await store.read(lambda transaction: _view(transaction, done.request))
-
-    @router.post("/{request_id}/deny")
-    async def deny(request_id: str, decision: Decision, caller: Approver) -> RequestView:
-        """Refuse a waiting request, with the reason that its requester reads."""
-        check_reason(decision.reason)
-        if not decision.reason.strip():
-            raise RejectedError([Rejection(field="reason", message="is missing: say why it is denied")])
-        done = await requests.deny(request_id, person=caller, reason=decision.reason)
-        bell.ring()
-        return await store.read(lambda transaction: _view(transaction, done.request))
+        return await store.read(
+            lambda transaction: stored_view(transaction, _visible(transaction, request_id, caller))
+        )
 
     return router
 
@@ -120,9 +112,3 @@ def _visible(transaction: Transaction, request_id: str, caller: Principal) -> Ce
     if found is None or not sees(caller, found.owner):
         raise NotFoundError(f"there is no request {request_id}")
     return found
-
-
-def _view(transaction: Transaction, found: CertificateRequest) -> RequestView:
-    certificate = transaction.certificates.get(found.certificate_id)
-    assert certificate is not None, "a request and its certificate are stored together"
-    return request_view(found, certificate, transaction.votes.given(found.id))

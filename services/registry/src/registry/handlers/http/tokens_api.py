@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Depends, Query, status
 
 from certcore.api import Page, Role
 from certcore.clock import Clock
@@ -11,6 +11,7 @@ from certcore.tokens import TokenOrder, TokenSummary, TokenView
 from registry.adapters.store import Store
 from registry.handlers.http.auth import Admin, Caller
 from registry.handlers.http.paging import After, Limit, cursor_of, read_cursor, read_instant
+from registry.handlers.http.repeats import without_key
 from registry.handlers.tokens import Tokens, token_summary
 
 __all__ = ["tokens_router"]
@@ -33,14 +34,14 @@ def tokens_router(*, store: Store, tokens: Tokens, clock: Clock) -> APIRouter:
         further = cursor_of("tokens", found[-1].created_at.isoformat(), found[-1].id) if len(found) == limit else None
         return Page[TokenSummary](items=tuple(map(token_summary, found)), next=further)
 
-    @router.post("", status_code=status.HTTP_201_CREATED)
+    @router.post("", status_code=status.HTTP_201_CREATED, dependencies=[Depends(without_key)])
     async def make_token(order: TokenOrder, caller: Admin) -> TokenView:
         """Make a token. The answer alone has it; the registry stores only its hash. It lives for 90 days, or as
         many as are asked for, 366 at most; a service's for 366, or without an end where that is asked for.
         """
         return await tokens.make(order, caller)
 
-    @router.post("/{token_id}/rotate", status_code=status.HTTP_201_CREATED)
+    @router.post("/{token_id}/rotate", status_code=status.HTTP_201_CREATED, dependencies=[Depends(without_key)])
     async def rotate_token(token_id: str, caller: Caller) -> TokenView:
         """A new token for this one, which ends within an hour: an admin's act, and everybody's on their own. an
         admin's gives it a new life; one's own ends when the old one would have.

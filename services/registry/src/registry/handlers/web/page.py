@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 
@@ -17,8 +17,9 @@ from registry.adapters.store import Store, Transaction
 from registry.domain.access import LOCAL, LOOKING, Principal, owner_listed, require
 from registry.domain.errors import ForbiddenError
 from registry.handlers.certificate_list import certificates_on_page
-from registry.handlers.http.auth import SESSION_COOKIE, Authenticator, Operator, Viewer
+from registry.handlers.http.auth import SESSION_COOKIE, Authenticator, Operator, Viewer, caller_of
 from registry.handlers.http.problems import UnauthorizedError
+from registry.handlers.http.repeats import without_key
 from registry.handlers.views import alert_view, certificate_view, request_view, service_views, site_view
 from registry.handlers.web.headers import page_headers
 from registry.handlers.web.listed import Shown
@@ -42,7 +43,7 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock, pro
     @router.get("/", include_in_schema=False)
     async def overview(request: Request) -> Response:
         try:
-            caller = await authenticator.caller(request)
+            caller = await caller_of(request)
         except UnauthorizedError:
             return templates.TemplateResponse(
                 request, "sign_in.html", {"provider": provider}, status_code=401, headers=page_headers()
@@ -109,7 +110,7 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock, pro
             return Response(status_code=404)
         return Response((_FOLDER / "assets" / name).read_bytes(), media_type=kinds[name], headers=page_headers())
 
-    @router.post("/v1/sign-in-codes", status_code=201, tags=["page"])
+    @router.post("/v1/sign-in-codes", status_code=201, tags=["page"], dependencies=[Depends(without_key)])
     async def make_code(caller: Operator) -> SignInCode:
         """A code that opens the page once, as /sign-in?code=CODE. Whom a provider signs in has no need of it, and
         would see everything for longer than their groups count.
