@@ -258,9 +258,8 @@ def with_password(url: str, password: str) -> URL:
     return make_url(url).set(username="keeper", password=password, database="kept")
 
 
+@pytest.mark.parametrize("home", ["postgresql"], indirect=True)
 async def test_a_password_goes_to_postgresqls_programs_by_a_file(home: Home, tmp_path: Path) -> None:
-    if home.copies.kind == "sqlite":
-        pytest.skip("it has no password")
     url = await asyncio.to_thread(with_password, home.url, r"a:b\c'd")
     wrong = PostgresqlCopies(url.set(password="wrong").render_as_string(hide_password=False))
     with pytest.raises(CopyError, match="password authentication failed"):
