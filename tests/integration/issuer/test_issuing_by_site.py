@@ -17,6 +17,7 @@ from tests.answer_servers import AnsweringHaproxy, answering_haproxy
 from tests.integration.issuer.issuer_process import IssuerProcess
 from tests.integration.issuer.scene import until
 from tests.integration.registry.bodies import a_body
+from tests.policies import open_policy
 from tests.registry_process import RunningRegistry, running_registry
 from tests.syncer_process import SyncerProcess
 
@@ -56,7 +57,7 @@ class Line:
 @pytest_asyncio.fixture
 async def line(tmp_path: Path, tell: Tell) -> AsyncIterator[Line]:
     async with AsyncExitStack() as stack:
-        registry = await stack.enter_async_context(running_registry())
+        registry = await stack.enter_async_context(running_registry(policy=open_policy(cas=["by-http"])))
         pebble = await stack.enter_async_context(servers.pebble_ca(tell=tell))
         # Where Pebble asks, the site's balancer listens, and not the issuer.
         haproxy = await stack.enter_async_context(answering_haproxy(port=pebble.http01_port))

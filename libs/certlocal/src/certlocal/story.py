@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from certbus.client import Registry
@@ -256,14 +257,19 @@ class Story:
 
     async def _request(self, person: str, spec: CertificateSpec) -> bool:
         """Ask for it; True if an earlier run did."""
+        began = datetime.now(UTC)
         try:
-            await self._ask(person, lambda registry: registry.create_request(spec))
+            asked = await self._ask(person, lambda registry: registry.create_request(spec))
         except CommandError as error:
+            # With another home's ports it is another request for the same name.
             if not any(field == "name" for field, _ in error.fields):
                 raise LocalError(f"{spec.name} was refused: {'; '.join(error.lines())}") from error
-            self._say(f"  {spec.name} is here from an earlier run")
-            return True
-        return False
+        else:
+            # What is there already is the answer to asking again.
+            if asked.created_at >= began:
+                return False
+        self._say(f"  {spec.name} is here from an earlier run")
+        return True
 
     async def _approve(self, person: str, request_id: str) -> bool:
         """True if the person was refused."""
