@@ -22,6 +22,7 @@ from registry.adapters.store import Transaction
 from registry.adapters.store.facts import NEVER
 from registry.adapters.store.listing import Listing, Place
 from registry.domain.certificate import Certificate
+from registry.domain.claim import contested
 from tests.authority import Authority
 from tests.integration.registry.world import ANA, KINDS, MIGRATIONS, NOON, SPEC, World, a_database, keep_policy
 from tests.policies import open_policy
@@ -66,12 +67,14 @@ def a_spec(number: int, dice: random.Random) -> CertificateSpec:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sqlite", "postgresql"])
 async def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    dice = random.Random(SEED)
+    drawn = [a_spec(number, random.Random(SEED + number)) for number in range(NUMBER)]
 
     def work(transaction: Transaction) -> None:
-        for number in range(NUMBER):
+        # A work may be done again: it draws the same.
+        dice = random.Random(SEED)
+        for spec in drawn:
             owner = dice.choice(["shop", "bank"])
-            done = world.requests.submit(transaction, a_spec(number, dice), owner=owner, by=ANA)
+            done = world.requests.submit(transaction, spec, owner=owner, by=ANA)
             transaction.certificates.save(
                 replace(
                     done.certificate,
@@ -90,7 +93,7 @@ async def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
             world = World(stored)
             await world.enrol()
             await world.store.write(lambda transaction: keep_policy(transaction, NOON, POLICY))
-            await world.store.write(work)
+            await world.store.write(work, held=frozenset().union(*map(contested, drawn)))
             yield world
         finally:
             await stored.close()
