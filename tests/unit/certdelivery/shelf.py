@@ -100,9 +100,10 @@ class ShelfDriver:
     at_once = 2
 
     def destinations(self, target: Target, configured: Collection[str]) -> Destinations:
-        named = target.fields.get("shelves") or sorted(configured)
-        if named == "crash":
+        asked = target.fields.get("shelves")
+        if asked == "crash":
             raise ZeroDivisionError
+        named = [str(name) for name in asked] if isinstance(asked, list) and asked else sorted(configured)
         missing = tuple(
             Failure(DeliveryReason.UNKNOWN_PLACE, f"no shelf {name}") for name in named if name not in configured
         )

@@ -3,9 +3,7 @@
 Nothing is refused here. Whoever acts on a name checks it as a token of what it becomes: a file's name, a Secret's.
 """
 
-from typing import Any
-
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field, JsonValue
 
 from certcore.certificate import Exposure, KeyAlgorithm, Proof
 from certcore.identities import HUB
@@ -28,7 +26,7 @@ class Target(ReadModel):
         return self.site or HUB
 
     @property
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, JsonValue]:
         return dict(self.model_extra or {})
 
 

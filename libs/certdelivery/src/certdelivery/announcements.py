@@ -1,6 +1,6 @@
 """The summary of a target as the event that the registry receives. Pure."""
 
-from typing import Any
+from typing import TypedDict
 
 from certcore.events import (
     DeliveryFailed,
@@ -64,11 +64,19 @@ def _newer(placement: Placement, held: Held) -> DeliverySucceeded | None:
     )
 
 
-def _about(placement: Placement) -> dict[str, Any]:
-    return {
-        "certificate_id": placement.certificate_id,
-        "target": placement.target,
-        "generation": placement.generation,
-        "revision": placement.revision,
-        "variant": placement.variant,
-    }
+class _About(TypedDict):
+    certificate_id: str
+    target: str
+    generation: int
+    revision: int
+    variant: str
+
+
+def _about(placement: Placement) -> _About:
+    return _About(
+        certificate_id=placement.certificate_id,
+        target=placement.target,
+        generation=placement.generation,
+        revision=placement.revision,
+        variant=placement.variant,
+    )

@@ -1,9 +1,9 @@
 """The settings of every service that delivers: its place, and the destinations of each kind."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from certcore.identities import Service
 from certcore.names import Label
@@ -13,7 +13,7 @@ from certkit.settings import RecipientSettings, RegistrySettings, ServiceSetting
 __all__ = ["DeliverySettings", "Seconds"]
 
 # A union of types, not Any: so a list in an environment variable is read as JSON.
-_Value = str | int | float | bool | list[Any] | dict[str, Any]
+_Value = str | int | float | bool | list[JsonValue] | dict[str, JsonValue]
 
 Seconds = Annotated[float, Field(gt=0)]
 

@@ -62,4 +62,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("two variants of a revision have no place in the schema of before")
+    raise RuntimeError("two variants of a revision have no place in the schema of before")
