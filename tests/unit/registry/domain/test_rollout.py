@@ -227,7 +227,7 @@ def test_proven_means_that_every_endpoint_serves_it_and_every_target_holds_it(
             for at, (verdict, served, target) in enumerate(seen)
         ),
     )
-    found = of.progress()
+    found = of.progress
     every = all(holds == number for holds, _ in held) and all(
         (verdict, served) == (V.WANTED, number) for verdict, served, _ in seen
     )
@@ -241,14 +241,14 @@ def test_proven_means_that_every_endpoint_serves_it_and_every_target_holds_it(
 def test_a_variant_that_waits_holds_up_no_other() -> None:
     waiting = placement("cdn", wanted=None, own_key=True)
     seen = (endpoint(V.WANTED, revision=1), endpoint(target="cdn", number=1))
-    found = rollout(placements=(placement(holds=1), waiting), endpoints=seen).progress()
+    found = rollout(placements=(placement(holds=1), waiting), endpoints=seen).progress
     assert found.proven
     assert (found.targets_total, found.endpoints_total) == (1, 1)
 
 
 def test_a_reason_names_what_is_missing_and_why() -> None:
     of = rollout(placements=(placement(failed=True),), endpoints=(endpoint(V.UNREACHABLE),))
-    assert of.progress().reason == (
+    assert of.progress.reason == (
         "0 of 1 targets hold it, 0 of 1 endpoints serve it; waiting for target web (unreachable: no answer),"
         " endpoint https://checkout.example.org:8443 (unreachable)"
     )
@@ -256,20 +256,20 @@ def test_a_reason_names_what_is_missing_and_why() -> None:
 
 def test_a_reason_counts_what_it_doesn_t_name() -> None:
     of = rollout(endpoints=tuple(endpoint(number=number) for number in range(5)))
-    assert of.progress().reason.endswith(" and 3 more")
+    assert of.progress.reason.endswith(" and 3 more")
 
 
 def test_the_leaf_that_was_wanted_before_is_not_called_wanted() -> None:
-    found = wanted(2, (endpoint(V.WANTED, revision=1),)).progress()
+    found = wanted(2, (endpoint(V.WANTED, revision=1),)).progress
     assert found.missing == ("endpoint https://checkout.example.org:8443 (previous)",)
 
 
 def test_where_no_endpoint_is_watched_the_reason_says_so() -> None:
-    assert wanted(2, ()).progress().reason.endswith("no endpoint is watched")
+    assert wanted(2, ()).progress.reason.endswith("no endpoint is watched")
 
 
 def test_where_nothing_should_be_held_nothing_is_proven() -> None:
-    found = rollout(placements=(placement(action=Action.WITHDRAW),), endpoints=()).progress()
+    found = rollout(placements=(placement(action=Action.WITHDRAW),), endpoints=()).progress
     assert not found.proven
     assert found.reason == "no target should hold anything"
 

@@ -63,6 +63,7 @@ def nearest(name: str, zones: tuple[str, ...]) -> str | None:
     return max((zone for zone in zones if lies_in(name, zone)), key=len, default=None)
 
 
+@lru_cache(maxsize=4096)
 def signable_in_public(name: str) -> bool:
     """Whether a public CA may sign the name: it lies under a public suffix, and under nothing reserved."""
     if any(lies_in(name, reserved) for reserved in _NEVER_PUBLIC):

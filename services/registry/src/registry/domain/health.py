@@ -65,7 +65,7 @@ def assess(rollout: Rollout, workers: Sequence[ProbeWorker], *, approved: bool, 
     if rollout.certificate.unreadable is not None:
         return Assessment(Health.UNKNOWN, rollout.certificate.unreadable, conditions)
     worst = min(found, key=lambda item: _WORST_FIRST.index(item.health))
-    progress = rollout.progress()
+    progress = rollout.progress
     if worst.health is Health.OK:
         served = next(item for item in found if item.type is ConditionType.SERVED)
         return Assessment(Health.OK, progress.reason if progress.proven else served.message, conditions)

@@ -121,7 +121,7 @@ def _issued_state(rollout: Rollout, revision: Revision, issued: str, now: dateti
     rollout = replace(rollout, certificate=certificate)
     if certificate.state is CertificateState.LIVE:
         return rollout
-    reason = rollout.progress().reason
+    reason = rollout.progress.reason
     return replace(rollout, certificate=certificate.moved(certificate.state, reason, now))
 
 

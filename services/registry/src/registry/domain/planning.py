@@ -102,7 +102,7 @@ def first_due(rollout: Rollout) -> Revision | None:
     if newest is None:
         return None
     same = [item for item in rollout.revisions if item.announced and item.number == newest.number]
-    return min([newest, *same], key=lambda item: planned(item).at)
+    return min(same, key=lambda item: planned(item).at) if len(same) > 1 else newest
 
 
 def minute(instant: datetime) -> str:

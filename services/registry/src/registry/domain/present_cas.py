@@ -14,4 +14,5 @@ def with_present_cas(approval: Approval | None, intent: Intent, policy: Policy |
     """One that policy doesn't name any more gets no further order."""
     if approval is None or policy is None:
         return approval
-    return replace(approval, cas=allowed_cas(policy, intent.exposure, intent.dns_names, asked=intent.issuer))
+    cas = allowed_cas(policy, intent.exposure, intent.dns_names, asked=intent.issuer)
+    return approval if cas == approval.cas else replace(approval, cas=cas)

@@ -195,7 +195,7 @@ def observe(rollout: Rollout, report: EndpointObserved, who: Reporter, *, now: d
 def advance(rollout: Rollout, *, now: datetime) -> Change:
     """Live where everything is proven; until then the reason names what is missing."""
     certificate = rollout.certificate
-    found = rollout.progress()
+    found = rollout.progress
     if certificate.state is not CertificateState.DELIVERING:
         return Change(f"the certificate is {certificate.state}", certificate=certificate)
     if not found.proven:

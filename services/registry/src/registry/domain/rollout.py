@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Self
 
 from certcore.api import EndpointState, TargetState
@@ -40,7 +41,7 @@ class Rollout:
         """The highest revision that any target should hold; 0 while there is none."""
         return max((item.wanted or 0 for item in self.placements if item.action is Action.HOLD), default=0)
 
-    @property
+    @cached_property
     def newest(self) -> Revision | None:
         """The newest revision that the issuer reported: of the platform's variant, where a target takes that."""
         platform = any(item.variant == PLATFORM for item in self.placements)
@@ -53,7 +54,7 @@ class Rollout:
         """The variant of the wanted revision that is shown for all: the platform's, if there is one."""
         return next(iter(self.variants), None)
 
-    @property
+    @cached_property
     def variants(self) -> tuple[Revision, ...]:
         """What the targets should hold now, the platform's variant first."""
         wanted = {(item.wanted, item.variant) for item in self.placements if item.is_wanted}
@@ -173,6 +174,7 @@ class Rollout:
             case _:
                 return EndpointState.MISMATCH
 
+    @cached_property
     def progress(self) -> "Progress":
         """What is done and what is missing. A target that still waits for its own variant is no part of it: a slow
         one holds up no other.
@@ -194,7 +196,7 @@ class Rollout:
         return Progress(len(held), len(placed), len(served), len(due), tuple(missing))
 
     def overview(self) -> Overview:
-        shown, found = self.shown, self.progress()
+        shown, found = self.shown, self.progress
         return Overview(
             revision=shown.number if shown else None,
             not_after=shown.not_after if shown else None,
