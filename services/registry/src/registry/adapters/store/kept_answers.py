@@ -19,6 +19,16 @@ _FIND: Final = Prepared(
 )
 _FORGET: Final = Prepared(delete(_ROW).where(_ROW.c.scope == bindparam("called")))
 _ADD: Final = Prepared(insert(_ROW))
+_OLDEST: Final = (
+    select(_ROW.c.kept_at)
+    .where(_ROW.c.principal == bindparam("whose"))
+    .order_by(_ROW.c.kept_at.desc())
+    .offset(bindparam("most"))
+    .limit(1)
+)
+_TRIM: Final = Prepared(
+    delete(_ROW).where(_ROW.c.principal == bindparam("whose"), _ROW.c.kept_at <= _OLDEST.scalar_subquery())
+)
 
 
 class KeptAnswers:
@@ -48,9 +58,7 @@ class KeptAnswers:
                 "kept_at": now,
             },
         )
-        theirs = _ROW.c.principal == call.principal
-        oldest = select(_ROW.c.kept_at).where(theirs).order_by(_ROW.c.kept_at.desc()).offset(most).limit(1)
-        self._connection.execute(delete(_ROW).where(theirs, _ROW.c.kept_at <= oldest.scalar_subquery()))
+        _TRIM.change(self._connection, {"whose": call.principal, "most": most})
 
     def prune(self, before: datetime, limit: int) -> int:
         """Forget what was kept before; returns how many, at most `limit`."""
