@@ -4,7 +4,7 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 # Tests wait more than they compute: a few more workers than the two cores that they are planned for.
-JOBS ?= 3
+JOBS ?= 4
 
 BIN := .venv/bin
 UV := .tools/bin/uv
