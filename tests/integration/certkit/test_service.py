@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -117,7 +118,9 @@ async def test_what_keeps_a_service_from_its_work_is_named_in_words_and_as_json(
         assert "consumer CERTS/monitor" in (report.reason or "")
 
 
-async def test_who_hangs_up_leaves_no_traceback(declared_bus: str, tmp_path: Path) -> None:
+async def test_who_hangs_up_or_sends_headers_without_end_leaves_no_traceback(
+    declared_bus: str, tmp_path: Path
+) -> None:
     async with running_monitor(declared_bus, tmp_path) as monitor:
         client, process = monitor.http, monitor.process
         await until_told(client, "consumer CERTS/monitor: ok")
@@ -127,6 +130,7 @@ async def test_who_hangs_up_leaves_no_traceback(declared_bus: str, tmp_path: Pat
             for _ in range(20):
                 await _hang_up(client, f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
             await _hang_up(client, f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf".encode())
+        await _send_headers_until_refused(client)
         assert (await client.get("/healthz")).status_code == 200
         process.terminate()
         told, _ = await asyncio.wait_for(process.communicate(), HANG_S)
@@ -139,4 +143,21 @@ async def _hang_up(client: httpx.AsyncClient, sent: bytes) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
     writer.write(sent)
     await writer.drain()
+    writer.transport.abort()
+
+
+async def _send_headers_until_refused(client: httpx.AsyncClient) -> None:
+    """They stay in memory until the last has come: the reader must have an end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n")
+    with suppress(ConnectionError):
+        for number in range(100):
+            writer.write(b"x-%d: " % number + b"y" * 10_000 + b"\r\n")
+            await writer.drain()
+        writer.write(b"\r\n")
+        await writer.drain()
+    answer = b""
+    with suppress(ConnectionError):
+        answer = await asyncio.wait_for(reader.read(), HANG_S)
+    assert b"200 OK" not in answer
     writer.transport.abort()

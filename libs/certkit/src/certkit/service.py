@@ -132,6 +132,8 @@ def run(
         app,
         host=http.host,
         port=http.port,
+        # Where httptools is installed uvicorn would take it, and that one reads headers without end.
+        http="h11",
         ssl_context_factory=(lambda *_: tls) if tls is not None else None,
         log_config=None,
         log_level=logging.WARNING,
