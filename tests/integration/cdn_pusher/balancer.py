@@ -17,6 +17,7 @@ from cdn_pusher.targets.haproxy.instance_lock import InstanceLock
 from cdn_pusher.targets.haproxy.listeners import Listeners
 from cdn_pusher.targets.haproxy.master_socket import MasterSocket
 from cdn_pusher.targets.haproxy.notes import Notes
+from cdn_pusher.targets.haproxy.proof import Proof
 from cdn_pusher.targets.haproxy.runtime_socket import RuntimeSocket
 from certcore.intent import Target
 from certcore.placements import PLATFORM
@@ -28,7 +29,7 @@ from tests.authority import Authority, Issued
 from tests.ports import free_port
 from tests.servers import Haproxies
 
-__all__ = ["DEFAULT", "TARGET", "Balancer", "Place", "balancer", "deliver", "pem_of"]
+__all__ = ["DEFAULT", "TARGET", "Balancer", "Place", "Pusher", "balancer", "deliver", "pem_of"]
 
 DEFAULT = "default.example.org"
 """What the listener serves for names that it has no certificate for."""
@@ -85,21 +86,39 @@ class Place:
     def runtime(self) -> RuntimeSocket:
         return RuntimeSocket(self.socket, command_limit_bytes=16383)
 
-    def instance(self, *, probe: str | None = None, patience_s: float = 5.0) -> HaproxyInstance:
-        return HaproxyInstance(
+    def pusher(self, *, probe: str | None = None, patience_s: float = 5.0, watch_s: float = 0.0) -> "Pusher":
+        runtime = self.runtime
+        master = MasterSocket(self.master_socket) if self.master_socket else None
+        instance = HaproxyInstance(
             name="default",
-            runtime=self.runtime,
-            master=MasterSocket(self.master_socket) if self.master_socket else None,
+            runtime=runtime,
+            master=master,
             files=self.files,
             crt_list=self.crt_list,
             notes=self.notes,
             lock=InstanceLock(self.folder / ".crt.lock"),
-            listeners=Listeners(
-                [ProbeAddress.parse(probe or f"127.0.0.1:{self.port}")],
-                prober=Prober(verify=False),
-                patience_s=patience_s,
-            ),
         )
+        address = ProbeAddress.parse(probe or f"127.0.0.1:{self.port}")
+        proof = Proof(
+            instance,
+            runtime=runtime,
+            master=master,
+            listeners=Listeners([address], prober=Prober(verify=False)),
+            patience_s=patience_s,
+            watch_s=watch_s,
+        )
+        return Pusher(instance, proof)
+
+    def instance(self) -> HaproxyInstance:
+        return self.pusher().instance
+
+
+@dataclass(frozen=True)
+class Pusher:
+    """One process's view of the HAProxy."""
+
+    instance: HaproxyInstance
+    proof: Proof
 
 
 @dataclass(frozen=True)
@@ -130,14 +149,14 @@ def pem_of(issued: Issued) -> HaproxyPem:
     return read_pem((issued.chain_pem + issued.key_pem).encode())
 
 
-async def deliver(place: Place, file: str, pem: HaproxyPem, *, by: HaproxyInstance | None = None) -> None:
+async def deliver(place: Place, file: str, pem: HaproxyPem, *, by: Pusher | None = None) -> None:
     """A later order than all before, carried out as the engine does it: push, prove, put back where that fails."""
-    instance = by or place.instance()
-    await instance.push(file, pem, place.wanted(file, pem, later=1))
+    pusher = by or place.pusher()
+    await pusher.instance.push(file, pem, place.wanted(file, pem, later=1))
     try:
-        await instance.prove(file)
+        await pusher.proof.prove(file)
     except DeliveryError as error:
-        await instance.put_back(file, error)
+        await pusher.instance.put_back(file, error)
         raise
 
 

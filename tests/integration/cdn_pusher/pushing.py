@@ -18,14 +18,14 @@ from tests.integration.cdn_pusher.balancer import Place, deliver, pem_of
 
 
 async def push(place: Place, name: str, count: int) -> None:
-    instance, authority = place.instance(), Authority(name)
+    pusher, authority = place.pusher(), Authority(name)
     prober = Prober(verify=False)
     wrong, refused = 0, 0
     host = f"{name}.example.org"
     for _ in range(count):
         issued = authority.issue(host)
         try:
-            await deliver(place, f"{name}.pem", pem_of(issued), by=instance)
+            await deliver(place, f"{name}.pem", pem_of(issued), by=pusher)
         except DeliveryError as error:
             refused += 1
             print(f"refused: {error}", file=sys.stderr)
@@ -37,7 +37,7 @@ async def push(place: Place, name: str, count: int) -> None:
 async def die(place: Place, name: str) -> None:
     path = place.directory / f"{name}.pem"
     async with place.instance()._lock.held():  # noqa: SLF001 # it dies with the lock in its hand
-        await place.runtime.set(path, pem_of(Authority(name).issue(f"{name}.example.org")))
+        await place.runtime.set(path, pem_of(Authority(name).issue(f"{name}.example.org")).content)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -51,9 +51,9 @@ def large(authority: Authority) -> HaproxyPem:
 
 async def test_a_new_name_is_served_and_held_on_disk_and_in_memory(edge: Balancer) -> None:
     issued = edge.authority.issue(HOST)
-    instance = edge.place.instance()
+    pusher = edge.place.pusher()
     assert await reason(edge, pem_of(issued)) is Reason.NEW
-    await deliver(edge.place, FILE, pem_of(issued), by=instance)
+    await deliver(edge.place, FILE, pem_of(issued), by=pusher)
     assert (await edge.served(HOST)).presented == pem_of(issued).presented
     assert (await edge.served("else.example.org")).leaf.dns_names == (DEFAULT,)
     path = edge.place.directory / FILE
@@ -71,12 +71,13 @@ async def test_a_wildcard_is_proven_by_one_of_its_names(edge: Balancer) -> None:
 
 async def test_delivering_the_same_again_changes_nothing(edge: Balancer) -> None:
     first, second = edge.authority.issue(HOST), edge.authority.issue(HOST)
-    instance = edge.place.instance()
-    await deliver(edge.place, FILE, pem_of(first), by=instance)
+    pusher = edge.place.pusher()
+    await deliver(edge.place, FILE, pem_of(first), by=pusher)
     for _ in range(3):
-        await deliver(edge.place, FILE, pem_of(second), by=instance)
+        await deliver(edge.place, FILE, pem_of(second), by=pusher)
     assert edge.place.crt_list.read_text().count(FILE) == 1
-    assert edge.place.files.read_previous(FILE) == pem_of(first).content
+    # No key that nobody serves any more is left.
+    assert sorted(path.name for path in edge.place.directory.iterdir()) == ["default.pem", FILE]
 
 
 @dataclass
@@ -100,13 +101,13 @@ async def keep_connecting(port: int, roots: Path, tally: Tally) -> None:
 
 async def test_fifty_rotations_fail_no_handshake_of_clients_that_never_pause(edge: Balancer, tmp_path: Path) -> None:
     (tmp_path / "roots.pem").write_text(edge.authority.root_pem)
-    instance = edge.place.instance()
-    await deliver(edge.place, FILE, pem_of(edge.authority.issue(HOST)), by=instance)
+    pusher = edge.place.pusher()
+    await deliver(edge.place, FILE, pem_of(edge.authority.issue(HOST)), by=pusher)
     tally = Tally()
     clients = [asyncio.create_task(keep_connecting(edge.place.port, tmp_path / "roots.pem", tally)) for _ in range(4)]
     for _ in range(50):
         issued = edge.authority.issue(HOST)
-        await deliver(edge.place, FILE, pem_of(issued), by=instance)
+        await deliver(edge.place, FILE, pem_of(issued), by=pusher)
         assert (await edge.served(HOST)).leaf.fingerprint_sha256 == issued.fingerprint
     await end_tasks(clients)
     print(f"{tally.handshakes} handshakes during 50 rotations")
@@ -115,29 +116,29 @@ async def test_fifty_rotations_fail_no_handshake_of_clients_that_never_pause(edg
 
 
 async def test_two_pushers_in_two_processes_never_leave_a_wrong_certificate_live(edge: Balancer) -> None:
-    instance = edge.place.instance()
+    pusher = edge.place.pusher()
     for name in ("left", "right"):
         host = f"{name}.example.org"
-        await deliver(edge.place, f"{name}.pem", pem_of(edge.authority.issue(host)), by=instance)
-    pushers = [edge.in_another_process({"task": "push", "name": name, "count": 160}) for name in ("left", "right")]
-    for pusher in pushers:
-        pusher.start()
-    for pusher in pushers:
-        assert await pusher.wait(timeout_s=HANG_S) == 0, pusher.last_lines()
-        assert json.loads(pusher.last_lines(1)) == {"pushes": 160, "wrong": 0, "refused": 0}
+        await deliver(edge.place, f"{name}.pem", pem_of(edge.authority.issue(host)), by=pusher)
+    others = [edge.in_another_process({"task": "push", "name": name, "count": 160}) for name in ("left", "right")]
+    for other in others:
+        other.start()
+    for other in others:
+        assert await other.wait(timeout_s=HANG_S) == 0, other.last_lines()
+        assert json.loads(other.last_lines(1)) == {"pushes": 160, "wrong": 0, "refused": 0}
 
 
 async def test_a_pusher_killed_between_set_and_commit_is_cleaned_up_after(edge: Balancer) -> None:
-    instance, mine = edge.place.instance(), edge.authority.issue(HOST)
+    pusher, mine = edge.place.pusher(), edge.authority.issue(HOST)
     victim = "victim.example.org"
-    await deliver(edge.place, "victim.pem", pem_of(edge.authority.issue(victim)), by=instance)
+    await deliver(edge.place, "victim.pem", pem_of(edge.authority.issue(victim)), by=pusher)
     before = (await edge.served(victim)).leaf
     killed = edge.in_another_process({"task": "die", "name": "victim"})
     killed.start()
     assert await killed.wait(timeout_s=HANG_S) == -9
     open_ones = (await edge.place.runtime.certificates()).transactions
     assert open_ones == (f"{edge.place.directory}/victim.pem",)
-    await deliver(edge.place, FILE, pem_of(mine), by=instance)
+    await deliver(edge.place, FILE, pem_of(mine), by=pusher)
     assert (await edge.served(HOST)).leaf.fingerprint_sha256 == mine.fingerprint
     assert (await edge.served(victim)).leaf == before
     assert (await edge.place.runtime.certificates()).transactions == ()
@@ -146,7 +147,7 @@ async def test_a_pusher_killed_between_set_and_commit_is_cleaned_up_after(edge: 
 async def test_a_transaction_that_is_not_ours_is_neither_used_nor_ended(edge: Balancer) -> None:
     foreign = edge.place.folder / "foreign.pem"
     await edge.place.runtime.new(foreign)
-    await edge.place.runtime.set(foreign, pem_of(edge.authority.issue("foreign.example.org")))
+    await edge.place.runtime.set(foreign, pem_of(edge.authority.issue("foreign.example.org")).content)
     with pytest.raises(DeliveryError, match="isn't ours") as caught:
         await deliver(edge.place, FILE, pem_of(edge.authority.issue(HOST)))
     assert caught.value.reason is DeliveryReason.REFUSED
@@ -157,9 +158,9 @@ async def test_a_transaction_that_is_not_ours_is_neither_used_nor_ended(edge: Ba
 async def test_a_payload_that_went_into_anothers_transaction_is_ended_there(edge: Balancer) -> None:
     runtime, path = edge.place.runtime, edge.place.directory / FILE
     await deliver(edge.place, FILE, pem_of(edge.authority.issue(HOST)))
-    await runtime.set(edge.place.directory / "default.pem", pem_of(edge.authority.issue(DEFAULT)))
+    await runtime.set(edge.place.directory / "default.pem", pem_of(edge.authority.issue(DEFAULT)).content)
     with pytest.raises(DeliveryError, match="Transaction updated"):
-        await runtime.set(path, pem_of(edge.authority.issue(HOST)))
+        await runtime.set(path, pem_of(edge.authority.issue(HOST)).content)
     assert (await runtime.certificates()).transactions == ()
 
 
@@ -185,21 +186,21 @@ async def test_a_messy_pem_keeps_its_chain(edge: Balancer, newline: str) -> None
 
 async def test_drift_of_every_kind_is_seen_and_repaired(edge: Balancer) -> None:
     issued, stranger = edge.authority.issue(HOST), edge.authority.issue(HOST)
-    place, instance = edge.place, edge.place.instance()
+    place, pusher = edge.place, edge.place.pusher()
     pem, path = pem_of(issued), edge.place.directory / FILE
-    await deliver(edge.place, FILE, pem, by=instance)
+    await deliver(edge.place, FILE, pem, by=pusher)
 
     async def repaired(expected: Reason) -> None:
         assert await reason(edge, pem_of(issued)) is expected
-        await deliver(edge.place, FILE, pem, by=instance)
+        await deliver(edge.place, FILE, pem, by=pusher)
         assert await reason(edge, pem_of(issued)) is Reason.HELD
         assert (await edge.served(HOST)).presented == pem.presented
 
-    await place.runtime.set(path, pem_of(stranger))
+    await place.runtime.set(path, pem_of(stranger).content)
     await place.runtime.commit(path)
     await repaired(Reason.MEMORY_CHANGED)
 
-    await place.runtime.set(path, pem_of(Issued(issued.leaf, (issued.leaf,), issued.key_pem)))
+    await place.runtime.set(path, pem_of(Issued(issued.leaf, (issued.leaf,), issued.key_pem)).content)
     await place.runtime.commit(path)
     await repaired(Reason.CHAIN_LOST)
 
@@ -224,7 +225,7 @@ async def test_a_delivery_that_is_not_served_is_put_back(edge: Balancer) -> None
     first, second = edge.authority.issue(HOST), edge.authority.issue(HOST)
     await deliver(edge.place, FILE, pem_of(first))
     async with tls_server(Authority.self_signed(HOST)) as elsewhere:
-        blind = edge.place.instance(probe=f"127.0.0.1:{elsewhere.port}", patience_s=0.2)
+        blind = edge.place.pusher(probe=f"127.0.0.1:{elsewhere.port}", patience_s=0.2)
         with pytest.raises(DeliveryError) as caught:
             await deliver(edge.place, FILE, pem_of(second), by=blind)
     assert caught.value.reason is DeliveryReason.NOT_SERVED
@@ -236,7 +237,7 @@ async def test_a_delivery_that_is_not_served_is_put_back(edge: Balancer) -> None
 async def test_a_first_delivery_that_is_not_served_leaves_nothing_behind(edge: Balancer) -> None:
     crt_list = edge.place.crt_list.read_text()
     async with tls_server(Authority.self_signed(HOST)) as elsewhere:
-        blind = edge.place.instance(probe=f"127.0.0.1:{elsewhere.port}", patience_s=0.2)
+        blind = edge.place.pusher(probe=f"127.0.0.1:{elsewhere.port}", patience_s=0.2)
         with pytest.raises(DeliveryError):
             await deliver(edge.place, FILE, pem_of(edge.authority.issue(HOST)), by=blind)
     assert edge.place.crt_list.read_text() == crt_list
@@ -279,7 +280,7 @@ async def test_a_push_cut_short_after_the_disk_can_still_be_put_back(edge: Balan
     await deliver(edge.place, FILE, pem_of(first))
     edge.place.files.write(FILE, pem_of(second).content)
     async with tls_server(Authority.self_signed(HOST)) as elsewhere:
-        blind = edge.place.instance(probe=f"127.0.0.1:{elsewhere.port}", patience_s=0.2)
+        blind = edge.place.pusher(probe=f"127.0.0.1:{elsewhere.port}", patience_s=0.2)
         with pytest.raises(DeliveryError):
             await deliver(edge.place, FILE, pem_of(second), by=blind)
     assert (edge.place.directory / FILE).read_bytes() == pem_of(first).content
@@ -336,23 +337,23 @@ async def test_what_was_pushed_before_there_were_notes_is_not_written_again_and_
 
 async def test_a_withdrawal_takes_list_memory_and_file_back_and_nothing_of_others(edge: Balancer) -> None:
     before, pem = edge.place.crt_list.read_text(), pem_of(edge.authority.issue(HOST))
-    instance = edge.place.instance()
+    pusher = edge.place.pusher()
     await deliver(edge.place, FILE, pem)
     older, other, right = (
         Withdrawal(certificate_id, "shop", TARGET, "site1", generation)
         for certificate_id, generation in (("c1", 1), ("c2", 9), ("c1", 3))
     )
-    assert isinstance(await instance.remove(FILE, older), Held)
-    assert await instance.remove(FILE, other) is None
+    assert isinstance(await pusher.instance.remove(FILE, older), Held)
+    assert await pusher.instance.remove(FILE, other) is None
     assert (await edge.served(HOST)).presented == pem.presented
-    assert await instance.remove(FILE, right) is WriteReason.WITHDRAWN
+    assert await pusher.instance.remove(FILE, right) is WriteReason.WITHDRAWN
     assert edge.place.crt_list.read_text() == before
     assert [path.name for path in edge.place.directory.iterdir()] == ["default.pem"]
     assert (await edge.served(HOST)).leaf.dns_names == (DEFAULT,)
     assert edge.place.notes.read(FILE) is None
-    assert await instance.remove(FILE, right) is None
+    assert await pusher.instance.remove(FILE, right) is None
     with pytest.raises(DeliveryError) as caught:
-        await instance.remove("default.pem", right)
+        await pusher.instance.remove("default.pem", right)
     assert caught.value.reason is DeliveryReason.CONFLICT
     await edge.server.reload()
     assert (await edge.served(HOST)).leaf.dns_names == (DEFAULT,)

@@ -185,7 +185,7 @@ async def test_drift_is_repaired_without_any_event(site: Site) -> None:
     site.process.start()
     assert not (await site.deliver(issued, 1)).repaired
     path = site.edge.place.directory / "shop.pem"
-    await site.edge.place.runtime.set(path, pem_of(stranger))
+    await site.edge.place.runtime.set(path, pem_of(stranger).content)
     await site.edge.place.runtime.commit(path)
     report, _ = await site.reports.next(DeliverySucceeded)
     assert report.repaired

@@ -4,10 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-__all__ = ["MAX_NAMES", "ProbeAddress", "probe_names"]
-
-MAX_NAMES: Final = 5
-"""Handshakes for each address: a certificate of 100 names is proven by a few of them."""
+__all__ = ["ProbeAddress", "probe_names"]
 
 _WILDCARD_LABEL: Final = "certbus-probe"
 
@@ -35,5 +32,7 @@ class ProbeAddress:
 
 
 def probe_names(dns_names: Sequence[str]) -> tuple[str, ...]:
-    """Server names to send: a wildcard is tried by a label that stands for any other."""
-    return tuple(_WILDCARD_LABEL + name[1:] if name.startswith("*.") else name for name in dns_names[:MAX_NAMES])
+    """Server names to send, one for each: another file may take any of them. A wildcard is tried by a label that
+    stands for any other.
+    """
+    return tuple(_WILDCARD_LABEL + name[1:] if name.startswith("*.") else name for name in dns_names)

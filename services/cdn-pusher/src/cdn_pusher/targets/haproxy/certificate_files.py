@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cdn_pusher.domain.decision import Listing
+from cdn_pusher.domain.earlier_file import READ_WITH_IT, EarlierFile
 
 __all__ = ["CertificateFiles", "replace_file"]
 
@@ -29,6 +30,11 @@ class CertificateFiles:
     def read(self, name: str) -> bytes | None:
         return _read(self.path(name))
 
+    def earlier(self, name: str) -> EarlierFile:
+        """What a push would replace. What an interrupted one had replaced is in `.prev`: see `write`."""
+        beside = [name + ending for ending in READ_WITH_IT if self.path(name + ending).exists()]
+        return EarlierFile(self.read(name), tuple(beside))
+
     def read_previous(self, name: str) -> bytes | None:
         return _read(self._previous(name))
 
@@ -41,14 +47,19 @@ class CertificateFiles:
             replace_file(self._previous(name), present, mode=_SECRET)
         replace_file(self.path(name), content, mode=_SECRET)
 
+    def forget_previous(self, name: str) -> None:
+        """Remove what `write` kept: a key that nobody serves any more. Also what a crash left half written."""
+        for path in (self._previous(name), _new(self.path(name)), _new(self._previous(name))):
+            path.unlink(missing_ok=True)
+
     def restore(self, name: str, content: bytes) -> None:
         """Put an earlier content back; `.prev` stays as it is."""
         replace_file(self.path(name), content, mode=_SECRET)
 
     def remove(self, name: str) -> None:
-        """Also its `.prev`."""
+        """Also what is kept beside it."""
         self.path(name).unlink(missing_ok=True)
-        self._previous(name).unlink(missing_ok=True)
+        self.forget_previous(name)
         _sync_folder(self._directory)
 
     def listing(self, name: str) -> Listing:
@@ -87,9 +98,13 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
+def _new(path: Path) -> Path:
+    return path.with_name(f".{path.name.removeprefix('.')}.new")
+
+
 def replace_file(path: Path, content: bytes, *, mode: int = _SECRET) -> None:
     """Write it beside the old one and rename it: after a crash, and for readers, it is the one or the other."""
-    new = path.with_name(f".{path.name.removeprefix('.')}.new")
+    new = _new(path)
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _SECRET)
     with os.fdopen(descriptor, "wb") as file:

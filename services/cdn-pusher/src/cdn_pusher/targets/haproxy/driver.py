@@ -14,6 +14,7 @@ from cdn_pusher.targets.haproxy.listeners import Listeners
 from cdn_pusher.targets.haproxy.master_socket import MasterSocket
 from cdn_pusher.targets.haproxy.notes import Notes
 from cdn_pusher.targets.haproxy.port import HaproxyPort
+from cdn_pusher.targets.haproxy.proof import Proof
 from cdn_pusher.targets.haproxy.runtime_socket import RuntimeSocket
 from certcore.events import DeliveryReason
 from certcore.intent import Target
@@ -59,6 +60,12 @@ class InstanceSettings(BaseModel):
     master_socket: Path | None = Field(
         default=None, description="Its master's socket, for reloads, of what is too long for the runtime API."
     )
+    reload_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="Longest time that a reload by somebody else takes. So long after each delivery a new worker is"
+        " looked for, which may have read the files just before; 0 looks for none.",
+    )
     command_limit_bytes: int = Field(
         default=16383, ge=1024, description="Longest command that its runtime API takes: tune.bufsize less one."
     )
@@ -88,21 +95,30 @@ class HaproxyDriver:
 
     def build(self, name: str, settings: InstanceSettings, context: DriverContext) -> TargetPort:  # noqa: ARG002 # the protocol's
         directory = settings.directory
+        runtime = RuntimeSocket(settings.socket, command_limit_bytes=settings.command_limit_bytes)
+        master = MasterSocket(settings.master_socket) if settings.master_socket else None
         instance = HaproxyInstance(
             name=name,
-            runtime=RuntimeSocket(settings.socket, command_limit_bytes=settings.command_limit_bytes),
-            master=MasterSocket(settings.master_socket) if settings.master_socket else None,
+            runtime=runtime,
+            master=master,
             files=CertificateFiles(directory=directory, crt_list=settings.crt_list),
             crt_list=settings.crt_list,
             notes=Notes(directory.with_name(f".{directory.name}.placements.json")),
             lock=InstanceLock(directory.with_name(f".{directory.name}.lock")),
-            listeners=Listeners(
-                [ProbeAddress.parse(address) for address in settings.probe],
-                prober=Prober(verify=False, timeout_s=settings.probe_timeout_s),
-                patience_s=_RELOAD_PATIENCE_S,
-            ),
         )
-        return HaproxyPort(instance)
+        listeners = Listeners(
+            [ProbeAddress.parse(address) for address in settings.probe],
+            prober=Prober(verify=False, timeout_s=settings.probe_timeout_s),
+        )
+        proof = Proof(
+            instance,
+            runtime=runtime,
+            master=master,
+            listeners=listeners,
+            patience_s=_RELOAD_PATIENCE_S,
+            watch_s=settings.reload_s,
+        )
+        return HaproxyPort(instance, proof)
 
 
 DRIVER: TargetDriver[InstanceSettings] = HaproxyDriver()

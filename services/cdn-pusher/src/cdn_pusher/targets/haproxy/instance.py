@@ -1,20 +1,19 @@
-"""One HAProxy: disk and memory always together, proven by handshakes, put back where that fails."""
+"""One HAProxy: disk and memory always together, put back where that fails or isn't proven."""
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import structlog
 
 from cdn_pusher.domain.decision import Decision, Listing, Loaded, Noted, OnDisk, Reason, Seen, decide
+from cdn_pusher.domain.earlier_file import EarlierFile, obstacle, payload
 from cdn_pusher.domain.errors import DeliveryError
 from cdn_pusher.domain.pem import HaproxyPem, read_pem
 from cdn_pusher.targets.haproxy.certificate_files import CertificateFiles
 from cdn_pusher.targets.haproxy.instance_lock import InstanceLock
-from cdn_pusher.targets.haproxy.listeners import Listeners
 from cdn_pusher.targets.haproxy.master_socket import MasterSocket
 from cdn_pusher.targets.haproxy.notes import Notes
 from cdn_pusher.targets.haproxy.runtime_socket import RuntimeSocket
@@ -32,10 +31,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _Before:
-    """What a push of `pushed` may have to put back."""
+    """What a push of `pushed` may have to put back, byte for byte."""
 
     pushed: HaproxyPem
-    pem: HaproxyPem | None
+    file: EarlierFile
     in_memory: bool
     listing: Listing
     noted: Noted | None
@@ -54,7 +53,6 @@ class HaproxyInstance:
         crt_list: Path,
         notes: Notes,
         lock: InstanceLock,
-        listeners: Listeners,
     ) -> None:
         self.name = name
         self._runtime = runtime
@@ -63,7 +61,6 @@ class HaproxyInstance:
         self._crt_list = crt_list
         self._notes = notes
         self._lock = lock
-        self._listeners = listeners
         self._before: dict[str, _Before] = {}
 
     async def look(self, file: str, wanted: Wanted) -> Decision:
@@ -84,6 +81,7 @@ class HaproxyInstance:
                 return decision
             await self._end_stale_transactions()
             before = await self._seen_before(file, pem)
+            self._check_may_replace(file, before, wanted)
             try:
                 await _on_file(self._files.write, file, pem.content)
                 await self._load(file, pem)
@@ -96,14 +94,27 @@ class HaproxyInstance:
             self._before[file] = before
         return decision
 
-    async def prove(self, file: str) -> None:
-        """Check that the certificate on disk is served, with its chain, for its names."""
-        content = await _on_file(self._files.read, file)
-        try:
-            pem = read_pem(content or b"")
-        except InspectionError as error:
-            raise DeliveryError(DeliveryReason.NOT_SERVED, f"{file}: {error}") from error
-        await self._listeners.prove(pem.leaf.dns_names, pem.presented)
+    async def load_again(self, file: str, pem: HaproxyPem) -> bool:
+        """Have memory hold what is on disk: a worker may have read the files just before they were written. False
+        where the file was changed since.
+        """
+        async with self._lock.held():
+            if await _on_file(self._files.read, file) != pem.content:
+                return False
+            await self._end_stale_transactions()
+            await self._load(file, pem)
+            await self._check_memory(file, pem)
+        return True
+
+    async def present(self, file: str) -> HaproxyPem | None:
+        """What is on disk, where that is a certificate with its key."""
+        return (await _on_file(self._files.earlier, file)).pem
+
+    async def settle(self, file: str) -> None:
+        """What was pushed is proven: forget what could have been put back."""
+        async with self._lock.held():
+            self._before.pop(file, None)
+            await _on_file(self._files.forget_previous, file)
 
     async def put_back(self, file: str, error: DeliveryError) -> Held | None:
         """Undo this process's last push of the file, and return what is held again; None where that is nothing, or
@@ -114,11 +125,12 @@ class HaproxyInstance:
             if before is None or await _on_file(self._files.read, file) != before.pushed.content:
                 return None
             await self._put_back(file, before, error)
-        if before.pem is None:
+        earlier = before.file.pem
+        if earlier is None:
             return None
         noted = before.noted
-        known = noted if noted and noted.fingerprint_sha256 == before.pem.leaf.fingerprint_sha256 else None
-        return known.held if known else Held(None, before.pem.leaf.fingerprint_sha256)
+        known = noted if noted and noted.fingerprint_sha256 == earlier.leaf.fingerprint_sha256 else None
+        return known.held if known else Held(None, earlier.leaf.fingerprint_sha256)
 
     async def remove(self, file: str, withdrawal: Withdrawal) -> WriteReason | Held | None:
         """Remove a certificate from list, memory and directory, if the file was written for it; None if there is
@@ -160,7 +172,7 @@ class HaproxyInstance:
         return decision
 
     def _loadable(self, file: str, pem: HaproxyPem) -> bool:
-        return self._master is not None or self._runtime.takes(self._files.path(file), pem)
+        return self._master is not None or self._runtime.takes(self._files.path(file), pem.content)
 
     async def _end_stale_transactions(self) -> None:
         # No other pusher holds the lock: an open transaction is of one that was killed.
@@ -172,26 +184,28 @@ class HaproxyInstance:
             await self._runtime.abort(path)
 
     async def _seen_before(self, file: str, pem: HaproxyPem) -> _Before:
-        content = await _on_file(self._files.read, file)
-        if content == pem.content:
+        earlier = await _on_file(self._files.earlier, file)
+        if earlier.content == pem.content:
             # An interrupted push had written it: the content before is in the `.prev` file.
-            content = await _on_file(self._files.read_previous, file)
-        previous = None
-        if content is not None:
-            with suppress(InspectionError):
-                previous = read_pem(content)
+            earlier = replace(earlier, content=await _on_file(self._files.read_previous, file))
         loaded = await self._runtime.loaded(self._files.path(file))
         return _Before(
             pushed=pem,
-            pem=previous,
+            file=earlier,
             in_memory=loaded is not None,
             listing=await _on_file(self._files.listing, file),
             noted=await _on_file(self._notes.read, file),
         )
 
+    def _check_may_replace(self, file: str, before: _Before, wanted: Wanted) -> None:
+        ours = before.noted is not None and before.noted.certificate_id == wanted.certificate_id
+        names = before.pushed.leaf.dns_names
+        if (problem := obstacle(before.file, ours=ours, dns_names=names)) is not None:
+            raise DeliveryError(DeliveryReason.CONFLICT, f"{self._files.path(file)}: {problem}")
+
     async def _load(self, file: str, pem: HaproxyPem) -> None:
         path = self._files.path(file)
-        if not self._runtime.takes(path, pem):
+        if not self._runtime.takes(path, pem.content):
             await _on_file(self._files.enlist, file)
             if self._master is None:
                 detail = (
@@ -205,7 +219,7 @@ class HaproxyInstance:
         if loaded is None:
             await self._runtime.new(path)
         if loaded is None or not _is(loaded, pem):
-            await self._runtime.set(path, pem)
+            await self._runtime.set(path, pem.content)
             await self._runtime.commit(path)
         if loaded is None or not loaded.used:
             await self._runtime.enlist(self._crt_list, path)
@@ -222,27 +236,27 @@ class HaproxyInstance:
         path = self._files.path(file)
         try:
             await _on_file(self._notes.write, file, before.noted)
-            if before.pem is not None:
-                await _on_file(self._files.restore, file, before.pem.content)
+            if before.file.content is not None:
+                await _on_file(self._files.restore, file, before.file.content)
             if before.listing is Listing.UNLISTED:
                 await _on_file(self._files.strike, file)
             if not before.in_memory:
                 await self._runtime.remove(self._crt_list, path)
-                if before.pem is None and before.listing is Listing.UNLISTED:
+                if before.file.content is None and before.listing is Listing.UNLISTED:
                     # Not if the list names it: HAProxy doesn't start without the file.
                     await _on_file(self._files.remove, file)
-            elif before.pem is not None:
-                await self._load_again(path, before.pushed, before.pem)
+            elif before.file.content is not None:
+                await self._take_back(path, before.pushed, payload(before.file.content))
         except DeliveryError as second:
             detail = f"{error.detail}; and what was there before could not be put back: {second}"
             raise DeliveryError(error.reason, detail) from error
 
-    async def _load_again(self, path: Path, pem: HaproxyPem, previous: HaproxyPem) -> None:
+    async def _take_back(self, path: Path, pem: HaproxyPem, earlier: bytes) -> None:
         loaded = await self._runtime.loaded(path)
         if loaded is None or not _is(loaded, pem):
             return  # it was never loaded
-        if self._runtime.takes(path, previous):
-            await self._runtime.set(path, previous)
+        if self._runtime.takes(path, earlier):
+            await self._runtime.set(path, earlier)
             await self._runtime.commit(path)
         elif self._master is not None:
             await self._master.reload()

@@ -4,56 +4,58 @@ HAProxy's "Success!" is none: without a lock, 721 of 3,982 successes left anothe
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from cdn_pusher.domain.errors import DeliveryError
 from cdn_pusher.domain.probe_names import ProbeAddress, probe_names
-from certcore.events import DeliveryReason
+from certcore.inspection import X509Certificate
 from certprobe.handshake import HandshakeError, Prober
 
-__all__ = ["Listeners"]
+__all__ = ["Fault", "Listeners"]
 
-_FIRST_PAUSE_S: Final = 0.02
-_LONGEST_PAUSE_S: Final = 0.5
+_AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What one handshake showed instead; `served` is None where it showed no certificate, or only lacks the chain."""
+
+    where: str
+    what: str
+    served: X509Certificate | None = None
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
 
 
 class Listeners:
     """The TLS listeners of one HAProxy."""
 
-    def __init__(self, addresses: Sequence[ProbeAddress], *, prober: Prober, patience_s: float) -> None:
-        """`patience_s` is how long a listener may go on serving the old one, as it does during a reload."""
+    def __init__(self, addresses: Sequence[ProbeAddress], *, prober: Prober) -> None:
         self._addresses = tuple(addresses)
         self._prober = prober
-        self._patience_s = patience_s
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def prove(self, dns_names: Sequence[str], presented: Sequence[str]) -> None:
-        """Check that every listener presents these certificates (SHA-256, leaf first) for the names.
+    async def fault(self, dns_names: Sequence[str], presented: Sequence[str]) -> Fault | None:
+        """The first of the names for which a listener presents other certificates than these (SHA-256, leaf first)."""
+        wanted, names = tuple(presented), probe_names(dns_names)
+        # One by itself first: what fails fails for all of them, and a hundred names needn't wait for their time-outs.
+        first, *others = [(address, name) for address in self._addresses for name in names]
+        if (fault := await self._seen(*first, wanted)) is not None:
+            return fault
+        found = await asyncio.gather(*(self._seen(address, name, wanted) for address, name in others))
+        return next((fault for fault in found if fault is not None), None)
 
-        Raises:
-            DeliveryError: one of them doesn't (`not_served`).
-        """
-        deadline = time.monotonic() + self._patience_s
-        for address in self._addresses:
-            for name in probe_names(dns_names):
-                await self._prove_one(address, name, tuple(presented), deadline)
-
-    async def _prove_one(self, address: ProbeAddress, name: str, presented: tuple[str, ...], deadline: float) -> None:
-        pause = _FIRST_PAUSE_S
-        while (fault := await self._fault(address, name, presented)) is not None:
-            if time.monotonic() >= deadline:
-                raise DeliveryError(DeliveryReason.NOT_SERVED, f"{address} for {name}: {fault}")
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
-
-    async def _fault(self, address: ProbeAddress, name: str, presented: tuple[str, ...]) -> str | None:
-        try:
-            seen = await self._prober.shake(address.host, address.port, server_name=name)
-        except HandshakeError as error:
-            return str(error)
+    async def _seen(self, address: ProbeAddress, name: str, presented: tuple[str, ...]) -> Fault | None:
+        where = f"{address} for {name}"
+        async with self._turns:
+            try:
+                seen = await self._prober.shake(address.host, address.port, server_name=name)
+            except HandshakeError as error:
+                return Fault(where, str(error))
         if seen.presented[: len(presented)] == presented:
             return None
         if seen.presented[:1] == presented[:1]:
-            return "the leaf is served without its chain"
-        return f"serves the certificate with serial {seen.leaf.serial}"
+            return Fault(where, "the leaf is served without its chain")
+        return Fault(where, f"serves the certificate with serial {seen.leaf.serial}", served=seen.leaf)

@@ -38,6 +38,12 @@ class MasterSocket:
             detail = f"no new worker in {self._timeout_s:g} s"
             raise DeliveryError(DeliveryReason.RELOAD_FAILED, detail) from None
 
+    async def serves(self, worker: str) -> bool:
+        """Whether a process is the present worker. Answered after a reload that is under way: the master reads the
+        files itself meanwhile.
+        """
+        return worker in _workers(await self._ask("show proc", patience_s=self._timeout_s))
+
     async def _took_over(self, before: str) -> bool:
         try:
             now = await self._ask("show proc")
@@ -48,9 +54,9 @@ class MasterSocket:
             raise DeliveryError(DeliveryReason.RELOAD_FAILED, detail)
         return bool(_workers(now) - _workers(before))
 
-    async def _ask(self, command: str) -> str:
+    async def _ask(self, command: str, *, patience_s: float = _CALL_S) -> str:
         try:
-            async with asyncio.timeout(_CALL_S):
+            async with asyncio.timeout(patience_s):
                 reader, writer = await asyncio.open_unix_connection(self._path)
                 try:
                     writer.write(command.encode() + b"\n")

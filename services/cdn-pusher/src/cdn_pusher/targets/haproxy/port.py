@@ -7,6 +7,7 @@ import structlog
 from cdn_pusher.domain.errors import DeliveryError
 from cdn_pusher.domain.pem import normal_pem
 from cdn_pusher.targets.haproxy.instance import HaproxyInstance
+from cdn_pusher.targets.haproxy.proof import Proof
 from certcore.bundles import Bundle
 from certcore.errors import InspectionError
 from certcore.events import DeliveryReason
@@ -22,8 +23,9 @@ log = structlog.get_logger()
 class HaproxyPort:
     """A TargetPort. Its file is named by the certificate: `<directory>/<certificate>.pem`."""
 
-    def __init__(self, instance: HaproxyInstance) -> None:
+    def __init__(self, instance: HaproxyInstance, proof: Proof) -> None:
         self._instance = instance
+        self._proof = proof
 
     @property
     def capabilities(self) -> Capabilities:
@@ -68,7 +70,7 @@ class HaproxyPort:
 
     async def verify(self, wanted: Wanted) -> Finding:
         async def prove(file: str) -> Finding:
-            await self._instance.prove(file)
+            await self._proof.prove(file)
             return Finding()
 
         return await self._guarded(wanted.name, prove)
@@ -89,7 +91,7 @@ class HaproxyPort:
         return await self._guarded(withdrawal.name, remove)
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        await self._proof.close()
 
     async def _guarded(self, name: str, work: Callable[[str], Awaitable[Finding]]) -> Finding:
         if not is_label(name):

@@ -7,7 +7,6 @@ from typing import Final
 
 from cdn_pusher.domain.decision import Loaded
 from cdn_pusher.domain.errors import DeliveryError
-from cdn_pusher.domain.pem import HaproxyPem
 from certcore.events import DeliveryReason
 from certdelivery.haproxy_socket import HaproxyAwayError, HaproxySocket, first_line
 
@@ -15,6 +14,7 @@ __all__ = ["Certificates", "RuntimeSocket"]
 
 _FIELD: Final = re.compile(r"^(?P<name>[A-Za-z0-9 ]+): ?(?P<value>.*)$", re.MULTILINE)
 
+_WORKER: Final = re.compile(r"^Pid: (\d+)\s*$", re.MULTILINE)
 _UPDATED: Final = re.compile(r"^Transaction updated for certificate (?P<path>\S+)!$", re.MULTILINE)
 
 
@@ -32,6 +32,14 @@ class RuntimeSocket:
     def __init__(self, path: Path, *, command_limit_bytes: int, timeout_s: float = 20.0) -> None:
         self._socket = HaproxySocket(path, timeout_s=timeout_s)
         self._command_limit_bytes = command_limit_bytes
+
+    async def worker(self) -> str:
+        """The process that answers; a reload puts another in its place."""
+        reply = await self._ask("show info")
+        found = _WORKER.search(reply)
+        if found is None:
+            raise _refused("show info", reply)
+        return found[1]
 
     async def certificates(self) -> Certificates:
         paths, transactions = [], []
@@ -56,22 +64,30 @@ class RuntimeSocket:
             used=facts.get("Status") == "Used",
         )
 
+    async def holder(self, sha1: str) -> str | None:
+        """The path of a certificate in memory, by its leaf; it may take a command for each that is there."""
+        for path in (await self.certificates()).paths:
+            loaded = await self.loaded(Path(path))
+            if loaded is not None and loaded.sha1 == sha1:
+                return path
+        return None
+
     async def new(self, path: Path) -> None:
         reply = await self._ask(f"new ssl cert {path}")
         if not reply.startswith("New empty certificate store"):
             raise _refused("new ssl cert", reply)
 
-    def takes(self, path: Path, pem: HaproxyPem) -> bool:
+    def takes(self, path: Path, content: bytes) -> bool:
         """Whether it fits into a `set` command: HAProxy doesn't answer a longer one."""
-        return len(_set_command(path, pem)) <= self._command_limit_bytes
+        return len(_set_command(path, content)) <= self._command_limit_bytes
 
-    async def set(self, path: Path, pem: HaproxyPem) -> None:
-        """Open a transaction of our own.
+    async def set(self, path: Path, content: bytes) -> None:
+        """Open a transaction of our own, with a PEM without blank lines.
 
         While another is open, HAProxy puts the payload into that one, whatever path it belongs to, and answers
         "updated": so only the exact answer is accepted, and a payload that was put elsewhere is aborted there.
         """
-        reply = await self._send(_set_command(path, pem))
+        reply = await self._send(_set_command(path, content))
         if reply.strip() != f"Transaction created for certificate {path}!":
             await self.abort(path)
             if spoilt := _UPDATED.search(reply):
@@ -108,9 +124,9 @@ class RuntimeSocket:
             raise DeliveryError(DeliveryReason.UNREACHABLE, str(error)) from error
 
 
-def _set_command(path: Path, pem: HaproxyPem) -> bytes:
+def _set_command(path: Path, content: bytes) -> bytes:
     # The payload's own last line break and one more: an empty line ends it.
-    return b"set ssl cert %b <<\n%b\n" % (str(path).encode(), pem.content)
+    return b"set ssl cert %b <<\n%b\n" % (str(path).encode(), content)
 
 
 def _refused(command: str, reply: str) -> DeliveryError:
