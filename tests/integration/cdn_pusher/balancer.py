@@ -26,6 +26,7 @@ from certlocal.haproxy_server import HaproxyServer
 from certlocal.process import ChildProcess
 from certprobe.handshake import Handshake, Prober
 from tests.authority import Authority, Issued
+from tests.patience import HANG_S
 from tests.ports import free_port
 from tests.servers import Haproxies
 
@@ -88,7 +89,7 @@ class Place:
 
     def pusher(self, *, probe: str | None = None, patience_s: float = 5.0, watch_s: float = 0.0) -> "Pusher":
         runtime = self.runtime
-        master = MasterSocket(self.master_socket) if self.master_socket else None
+        master = MasterSocket(self.master_socket, timeout_s=HANG_S) if self.master_socket else None
         instance = HaproxyInstance(
             name="default",
             runtime=runtime,

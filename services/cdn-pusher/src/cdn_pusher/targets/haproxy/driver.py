@@ -60,11 +60,10 @@ class InstanceSettings(BaseModel):
     master_socket: Path | None = Field(
         default=None, description="Its master's socket, for reloads, of what is too long for the runtime API."
     )
-    reload_s: float = Field(
+    reload_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0,
-        ge=0,
-        description="Longest time that a reload by somebody else takes. So long after each delivery a new worker is"
-        " looked for, which may have read the files just before; 0 looks for none.",
+        description="Longest time that a reload takes. So long after each delivery a new worker is looked for: one"
+        " that read the files just before it.",
     )
     command_limit_bytes: int = Field(
         default=16383, ge=1024, description="Longest command that its runtime API takes: tune.bufsize less one."
@@ -96,7 +95,7 @@ class HaproxyDriver:
     def build(self, name: str, settings: InstanceSettings, context: DriverContext) -> TargetPort:  # noqa: ARG002 # the protocol's
         directory = settings.directory
         runtime = RuntimeSocket(settings.socket, command_limit_bytes=settings.command_limit_bytes)
-        master = MasterSocket(settings.master_socket) if settings.master_socket else None
+        master = MasterSocket(settings.master_socket, timeout_s=settings.reload_s) if settings.master_socket else None
         instance = HaproxyInstance(
             name=name,
             runtime=runtime,

@@ -247,6 +247,7 @@ class HaproxyInstance:
                     await _on_file(self._files.remove, file)
             elif before.file.content is not None:
                 await self._take_back(path, before.pushed, payload(before.file.content))
+            await _on_file(self._files.forget_previous, file)
         except DeliveryError as second:
             detail = f"{error.detail}; and what was there before could not be put back: {second}"
             raise DeliveryError(error.reason, detail) from error

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,8 @@ _CALL_S: Final = 5.0
 
 
 class MasterSocket:
-    def __init__(self, path: Path, *, timeout_s: float = 30.0) -> None:
+    def __init__(self, path: Path, *, timeout_s: float) -> None:
+        """`timeout_s` is how long a reload may take."""
         self._path = path
         self._timeout_s = timeout_s
 
@@ -39,10 +41,20 @@ class MasterSocket:
             raise DeliveryError(DeliveryReason.RELOAD_FAILED, detail) from None
 
     async def serves(self, worker: str) -> bool:
-        """Whether a process is the present worker. Answered after a reload that is under way: the master reads the
-        files itself meanwhile.
+        """Whether a process is the present worker: asked again while the master reads the files of a reload itself,
+        and refuses connections.
+
+        Raises:
+            DeliveryError: it gives no answer for `timeout_s`.
         """
-        return worker in _workers(await self._ask("show proc", patience_s=self._timeout_s))
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return worker in _workers(await self._ask("show proc"))
+            except DeliveryError:
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(_POLL_S)
 
     async def _took_over(self, before: str) -> bool:
         try:
@@ -54,9 +66,9 @@ class MasterSocket:
             raise DeliveryError(DeliveryReason.RELOAD_FAILED, detail)
         return bool(_workers(now) - _workers(before))
 
-    async def _ask(self, command: str, *, patience_s: float = _CALL_S) -> str:
+    async def _ask(self, command: str) -> str:
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(_CALL_S):
                 reader, writer = await asyncio.open_unix_connection(self._path)
                 try:
                     writer.write(command.encode() + b"\n")

@@ -30,7 +30,7 @@ _LOOK_S: Final = 0.25
 
 class Proof:
     """`patience_s` is how long the old certificate may still be served. `watch_s` is how long a reload may take: so
-    long after a proof another worker is looked for.
+    long after a proof another worker is looked for; 0 looks for none.
     """
 
     def __init__(
@@ -87,7 +87,9 @@ class Proof:
 
     async def _stands(self, worker: str) -> bool:
         """Whether no other worker has taken over since, nor is about to, as far as that can be known."""
-        return await self._runtime.worker() == worker and (self._master is None or await self._master.serves(worker))
+        if await self._runtime.worker() != worker:
+            return False
+        return self._master is None or await self._master.serves(worker)
 
     async def _told(self, fault: Fault | None) -> str:
         if fault is None:
