@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -32,6 +33,7 @@ from certlocal.readiness import answers
 from tests.authority import Issued
 from tests.fork_server import fork_server
 from tests.integration.cdn_pusher.balancer import DEFAULT, TARGET, Balancer, balancer, pem_of
+from tests.integration.registry.bus import eventually
 from tests.otlp_collector import otlp_collector
 from tests.ports import free_port
 from tests.registry_standin import RegistryStandin, registry_standin
@@ -204,6 +206,44 @@ async def test_a_haproxy_that_was_away_gets_its_certificate_when_it_is_back(site
     await site.edge.server.start()
     await site.reports.next(DeliverySucceeded, where=lambda event: event.revision == 2)
     assert await serves(site, second)
+
+
+async def test_while_a_haproxy_is_away_its_certificates_wait_and_only_what_found_it_out_is_reported(
+    site: Site,
+) -> None:
+    await site.edge.server.stop()
+    served = [f"n{number}.example.org" for number in range(20)]
+    for number, host in enumerate(served):
+        issued = site.edge.authority.issue(host)
+        site.registry.want(
+            issued.chain_pem,
+            issued.key_pem,
+            certificate_id=f"c{number}",
+            name=f"n{number}",
+            revision=1,
+            recipient=site.recipient,
+            targets=[TARGET],
+        )
+    site.process.start()
+    out = 'certbus_destination_out_of_reach{destination="default",kind="haproxy"}'
+
+    async def told(value: str) -> bool:
+        return f"{out} {value}" in (await site.get("/metrics")).text
+
+    await site.ready()
+    await eventually(partial(told, "1.0"), what="it is out of reach")
+    await site.reports.settle(2.5)
+    reported = [event.certificate_id for event in site.reports.all(DeliveryFailed)]
+    assert len(reported) == len(set(reported)) == 2
+    await site.edge.server.start()
+    for number in range(len(served)):
+        await site.reports.next(DeliverySucceeded, where=partial(_is_of, f"c{number}"))
+    assert await told("0.0")
+    assert [(await site.edge.served(host)).leaf.dns_names for host in served] == [(host,) for host in served]
+
+
+def _is_of(certificate_id: str, event: DeliverySucceeded) -> bool:
+    return event.certificate_id == certificate_id
 
 
 async def test_a_killed_pusher_goes_on_where_it_was(site: Site) -> None:

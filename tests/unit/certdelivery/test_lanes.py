@@ -7,7 +7,7 @@ import pytest
 from opentelemetry.context import Context
 
 from certcore.errors import TransientError
-from certdelivery.lanes import Again, Lanes
+from certdelivery.lanes import Again, Lanes, Try, Work
 from certdelivery.model import Destination
 from certdelivery.placements import placements_of
 from certdelivery.records import Job, Record
@@ -36,21 +36,33 @@ class Workshop:
     def __init__(self) -> None:
         self.done: list[tuple[str, int]] = []
         self.failures: list[int] = []
+        self.probes = 0
+        self.told: list[tuple[str, bool]] = []
         self.waits: list[Again | None] = []
         self.closed: set[Destination] = set()
         self.released = asyncio.Event()
 
-    async def work(self, job: Job, failures: int) -> Again | None:
+    def out_of_reach(self, destination: Destination, out: bool) -> None:  # noqa: FBT001 # the form that lanes ask for
+        self.told.append((destination.name, out))
+
+    async def work(self, job: Job, attempt: Try) -> Again | None:
+        self.probes += attempt.probe
         self.done.append((job.destination.name, job.placement.generation))
-        self.failures.append(failures)
+        self.failures.append(attempt.failures)
         if job.destination in self.closed:
             await self.released.wait()
         return self.waits.pop(0) if self.waits else None
 
 
+def _made(
+    work: Work, out_of_reach: Callable[[Destination, bool], None] = lambda _, __: None, *, at_once: int = 8
+) -> Lanes:
+    return Lanes(work=work, at_once=lambda _: at_once, jitter=lambda: 0.0, out_of_reach=out_of_reach)
+
+
 @asynccontextmanager
 async def _lanes(workshop: Workshop, *, opened: bool = True) -> AsyncIterator[Lanes]:
-    lanes = Lanes(work=workshop.work, at_once=lambda _: 8)
+    lanes = _made(workshop.work, workshop.out_of_reach)
     if opened:
         lanes.open()
     try:
@@ -150,14 +162,14 @@ async def test_a_lane_that_leads_nowhere_any_more_is_given_up() -> None:
 async def test_a_fault_in_the_work_does_not_end_the_lane() -> None:
     calls = 0
 
-    async def faulty(_: Job, __: int) -> Again | None:
+    async def faulty(_: Job, __: Try) -> Again | None:
         nonlocal calls
         calls += 1
         if calls == 1:
             raise ZeroDivisionError
         return None
 
-    lanes = Lanes(work=faulty, at_once=lambda _: 8)
+    lanes = _made(faulty)
     lanes.open()
     lanes.offer(_job(1), urgent=True)
     await _until(lambda: calls == 1)
@@ -170,13 +182,13 @@ async def test_closing_finishes_what_was_begun_and_takes_nothing_more() -> None:
     finished: list[int] = []
     begun = asyncio.Event()
 
-    async def slow(job: Job, _: int) -> Again | None:
+    async def slow(job: Job, _: Try) -> Again | None:
         begun.set()
         await asyncio.sleep(0.1)
         finished.append(job.placement.generation)
         return LATER
 
-    lanes = Lanes(work=slow, at_once=lambda _: 8)
+    lanes = _made(slow)
     lanes.open()
     lanes.offer(_job(1), urgent=True)
     await begun.wait()
@@ -213,12 +225,67 @@ async def test_a_lane_that_is_wanted_again_while_it_ends_is_never_two() -> None:
 async def test_one_at_a_time_where_the_driver_asks_for_it() -> None:
     workshop = Workshop()
     workshop.closed = {BLUE}
-    lanes = Lanes(work=workshop.work, at_once=lambda _: 1)
+    lanes = _made(workshop.work, at_once=1)
     lanes.open()
     for number in range(5):
         lanes.offer(_job(1, certificate_id=f"crt-{number}"), urgent=True)
     await _settled()
     assert len(workshop.done) == 1
     workshop.released.set()
+    await _until(lambda: len(workshop.done) == 5)
+    await lanes.close()
+
+
+AWAY = Again(timedelta(0), unreachable=True)
+
+
+async def test_while_a_destination_is_out_one_of_its_lanes_tries_at_a_time_and_others_go_on() -> None:
+    workshop = Workshop()
+    workshop.waits = [AWAY] * 5
+    lanes = _made(workshop.work, workshop.out_of_reach, at_once=1)
+    lanes.open()
+    for number in range(200):
+        lanes.offer(_job(1, BLUE, certificate_id=f"crt-{number}"), urgent=True)
+    await _until(lambda: len(workshop.done) == 205)
+    await lanes.close()
+    # Two found it out; of the others, three looked in vain, and one found it back.
+    assert workshop.probes == 4
+    assert workshop.told == [("blue", True), ("blue", False)]
+
+
+async def test_a_destination_that_is_out_holds_up_no_other() -> None:
+    workshop = Workshop()
+    workshop.waits = [AWAY] * 8
+    async with _lanes(workshop) as lanes:
+        for number in range(8):
+            lanes.offer(_job(1, BLUE, certificate_id=f"crt-{number}"), urgent=True)
+        await _until(lambda: workshop.told == [("blue", True)])
+        workshop.waits = []
+        for number in range(30):
+            lanes.offer(_job(1, GREEN, certificate_id=f"crt-{number}"), urgent=True)
+        await _until(lambda: workshop.done.count(("green", 1)) == 30)
+        await _until(lambda: workshop.told == [("blue", True), ("blue", False)])
+
+
+async def test_one_lane_that_misses_again_and_again_puts_no_destination_out() -> None:
+    workshop = Workshop()
+    workshop.waits = [AWAY] * 5
+    async with _lanes(workshop) as lanes:
+        lanes.offer(_job(1), urgent=True)
+        await _until(lambda: len(workshop.done) == 6)
+    assert (workshop.told, workshop.probes) == ([], 0)
+
+
+async def test_a_lane_that_ends_while_it_waits_for_its_destination_keeps_nobody_waiting() -> None:
+    workshop = Workshop()
+    workshop.waits = [AWAY, AWAY]
+    lanes = _made(workshop.work, workshop.out_of_reach, at_once=1)
+    lanes.open()
+    for number in range(6):
+        lanes.offer(_job(1, certificate_id=f"crt-{number}"), urgent=True)
+    await _until(lambda: workshop.told == [("blue", True)])
+    for number in range(2, 5):
+        lanes.keep((f"crt-{number}", "web"), ())
+    await _until(lambda: workshop.told == [("blue", True), ("blue", False)])
     await _until(lambda: len(workshop.done) == 5)
     await lanes.close()

@@ -17,10 +17,11 @@ from certcore.errors import TransientError
 from certcore.events import DeliveryReason
 from certdelivery.announcements import announcement
 from certdelivery.bundles import BundleInvalidError, Bundles, BundleUnavailableError
-from certdelivery.lanes import Again
+from certdelivery.lanes import Again, Try
 from certdelivery.leaf import objection
 from certdelivery.metrics import Metrics
 from certdelivery.model import Destination, Finding, Held, Wanted, Withdrawal
+from certdelivery.reach import LONGEST_PAUSE
 from certdelivery.records import Job, Record
 from certdelivery.reports import Reports
 from certdelivery.rollup import AtDestination, Holds, already_reported, rollup
@@ -66,18 +67,18 @@ class Delivery:
         self._clock = clock
         self._jitter = jitter
 
-    async def bring(self, job: Job, failures: int) -> Again | None:
+    async def bring(self, job: Job, attempt: Try) -> Again | None:
         """The work of a lane, see `certdelivery.lanes.Work`."""
         token = context.attach(job.parent)
         try:
             match job.placement.asked:
                 case Wanted() as wanted:
-                    return await self._hold(job, wanted, failures)
+                    return await self._hold(job, wanted, attempt)
                 case Withdrawal() as withdrawal:
                     with self._span("withdraw", job) as span:
                         done = await _driven(job, self._ports[job.destination].withdraw(withdrawal))
                         _mark(span, done)
-                        return await self._settle(job, done, failures)
+                        return await self._settle(job, done, attempt)
                 case None:
                     return None
         finally:
@@ -104,22 +105,22 @@ class Delivery:
             if isinstance(summary, Holds):
                 _repairs_reported(record, outcomes)
 
-    async def _hold(self, job: Job, wanted: Wanted, failures: int) -> Again | None:
+    async def _hold(self, job: Job, wanted: Wanted, attempt: Try) -> Again | None:
         port = self._ports[job.destination]
         found = await _driven(job, port.inspect(wanted))
         if found.writes:
             with self._span("deliver", job) as span:
                 done, restored = await self._deliver(port, job, wanted, found)
                 _mark(span, done)
-                return await self._settle(job, done, failures, restored)
+                return await self._settle(job, done, attempt, restored)
         before = job.record.outcomes[job.destination]
         if found == Finding() and (before is None or not before.holds):
             # It was written before, by a process that ended before `verify` or for which `verify` failed.
             with self._span("verify", job) as span:
                 found = await _driven(job, port.verify(wanted))
                 _mark(span, found)
-                return await self._settle(job, found, failures)
-        return await self._settle(job, found, failures)
+                return await self._settle(job, found, attempt)
+        return await self._settle(job, found, attempt)
 
     async def _deliver(
         self, port: TargetPort, job: Job, wanted: Wanted, found: Finding
@@ -159,8 +160,8 @@ class Delivery:
         objected = objection(bundle, wanted, key_holder=port.capabilities.key_holder, now=self._clock())
         return bundle if objected is None else Finding.failed(DeliveryReason.BUNDLE_INVALID, objected)
 
-    async def _settle(self, job: Job, finding: Finding, failures: int, restored: Held | None = None) -> Again | None:
-        again = self._again(finding, failures, restored)
+    async def _settle(self, job: Job, finding: Finding, attempt: Try, restored: Held | None = None) -> Again | None:
+        again = self._again(finding, attempt.failures, restored)
         before = job.record.outcomes[job.destination]
         job.record.outcomes[job.destination] = AtDestination(
             repaired=_repaired(finding, before),
@@ -181,7 +182,9 @@ class Delivery:
                 reason=str(failure.reason),
                 detail=failure.detail,
             )
-        await self.report(job.record)
+        # That the destination is out is reported by those that found it out, once, and not by each that looks again.
+        if not (attempt.probe and again is not None and again.unreachable):
+            await self.report(job.record)
         return again
 
     def _again(self, finding: Finding, failures: int, restored: Held | None) -> Again | None:
@@ -190,7 +193,10 @@ class Delivery:
             longest = max(asked, default=None)
             if restored is not None:
                 return Again(_AFTER_A_ROLLBACK)
-            return Again(delay_after(failures + 1, jitter=self._jitter(), longest=_LONGEST_WAIT, retry_after=longest))
+            unreachable = _unreachable(finding)
+            most = LONGEST_PAUSE if unreachable else _LONGEST_WAIT
+            after = delay_after(failures + 1, jitter=self._jitter(), longest=most, retry_after=longest)
+            return Again(after, unreachable=unreachable)
         if finding.progress is not None:
             look = finding.progress.next_look
             after = look - self._clock() if look is not None else _BETWEEN_LOOKS
@@ -234,6 +240,13 @@ async def _rolled_back(port: TargetPort, job: Job, wanted: Wanted, verified: Fin
         return None
     log.warning("rolled_back", **facts, held_revision=held.revision if held else None, problem=problem)
     return held
+
+
+def _unreachable(finding: Finding) -> bool:
+    """Whether nothing but the destination's absence is in the way. A destination that names a wait is there."""
+    return all(
+        failure.reason is DeliveryReason.UNREACHABLE and failure.retry_after is None for failure in finding.failures
+    )
 
 
 def _repairs_reported(record: Record, outcomes: Mapping[Destination, AtDestination | None]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
 
 import structlog
@@ -58,6 +58,7 @@ class Deployments:
         delivery: Delivery,
         metrics: Metrics,
         clock: Clock,
+        jitter: Callable[[], float],
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._place = place
@@ -68,7 +69,9 @@ class Deployments:
         for destination in ports:
             self._configured[destination.kind].append(destination.name)
         self._delivery = delivery
-        self._lanes = Lanes(work=delivery.bring, at_once=self._at_once)
+        self._lanes = Lanes(
+            work=delivery.bring, at_once=self._at_once, jitter=jitter, out_of_reach=self._out_of_reach
+        )
         self._metrics = metrics
         self._clock = clock
         self._patience_s = patience_s
@@ -200,6 +203,10 @@ class Deployments:
             # An event may have replaced the order meanwhile.
             if self._records.get(job.placement.key) is job.record:
                 self._lanes.offer(job, urgent=False)
+
+    def _out_of_reach(self, destination: Destination, out: bool) -> None:  # noqa: FBT001 # the form that lanes ask for
+        self._metrics.out_of_reach(destination, out)
+        log.warning("destination_out_of_reach" if out else "destination_back", destination=str(destination))
 
     def _at_once(self, destination: Destination) -> int:
         return self._drivers[destination.kind].at_once

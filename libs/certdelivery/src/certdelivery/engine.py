@@ -62,6 +62,7 @@ class Engine:
             delivery=delivery,
             metrics=named,
             clock=clock,
+            jitter=jitter,
             patience_s=patience_s,
         )
         self._csrs = CsrOffers(source=registry, drivers=drivers, ports=ports, reports=reports)

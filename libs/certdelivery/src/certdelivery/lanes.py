@@ -1,7 +1,7 @@
 """Work in lanes: one job at a time in each, the newest only, tried again until it is done.
 
 A lane is one target of a certificate at one destination. Each destination has its own slots, so one that hangs delays
-only its own lanes.
+only its own lanes; and while it is out of reach, of these only one tries at a time.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -16,25 +17,37 @@ import structlog
 from certcore.errors import TransientError
 from certdelivery.model import Destination
 from certdelivery.placements import Key
+from certdelivery.reach import Reach
 from certdelivery.records import Job, LaneKey
 from certkit.background import end_tasks
 from certkit.failure_policy import describe
 
-__all__ = ["Again", "Lanes", "Work"]
+__all__ = ["Again", "Lanes", "Try", "Work"]
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Again:
-    """Work that is not done: when to try again, and whether it failed or is only slow."""
+    """Work that is not done: when to try again, whether it failed or is only slow, and whether it failed because the
+    destination can't be reached.
+    """
 
     after: timedelta
     failed: bool = True
+    unreachable: bool = False
 
 
-Work = Callable[[Job, int], Awaitable[Again | None]]
-"""Does a job; the number is how many times in a row it failed before. None where it is done."""
+@dataclass(frozen=True)
+class Try:
+    """How many times in a row the job failed before, and whether its destination was out of reach until now."""
+
+    failures: int
+    probe: bool = False
+
+
+Work = Callable[[Job, Try], Awaitable[Again | None]]
+"""Does a job; None where it is done."""
 
 _AFTER_A_FAULT: Final = Again(timedelta(seconds=30))
 
@@ -52,9 +65,20 @@ class _Lane:
 class Lanes:
     """No work starts before `open`; of the jobs offered until then, each lane keeps the newest."""
 
-    def __init__(self, *, work: Work, at_once: Callable[[Destination], int]) -> None:
+    def __init__(
+        self,
+        *,
+        work: Work,
+        at_once: Callable[[Destination], int],
+        jitter: Callable[[], float],
+        out_of_reach: Callable[[Destination, bool], None],
+    ) -> None:
+        """`out_of_reach` is told when a destination can't be reached from then on, and when it is back."""
         self._work = work
         self._at_once = at_once
+        self._jitter = jitter
+        self._out_of_reach = out_of_reach
+        self._reaches: dict[Destination, Reach] = {}
         self._lanes: dict[LaneKey, _Lane] = {}
         self._slots: dict[Destination, asyncio.Semaphore] = {}
         self._opened = asyncio.Event()
@@ -110,9 +134,14 @@ class Lanes:
     async def _run(self, key: LaneKey, lane: _Lane) -> None:
         await self._opened.wait()
         while True:
-            async with self._slots_of(lane.job.destination):
+            reach = self._reach_of(lane.job.destination)
+            async with self._slots_of(lane.job.destination), reach.turn() as probe:
                 lane.news.clear()
-                again = await self._done(lane)
+                again = await self._done(lane, Try(lane.failures, probe))
+                if again is not None and again.unreachable:
+                    reach.missed(key, probe=probe)
+                elif again is not _AFTER_A_FAULT and lane.job.placement.asked is not None:
+                    reach.reached()
             if self._closed:
                 return
             if lane.given_up:
@@ -135,10 +164,15 @@ class Lanes:
             self._slots[destination] = asyncio.Semaphore(self._at_once(destination))
         return self._slots[destination]
 
-    async def _done(self, lane: _Lane) -> Again | None:
+    def _reach_of(self, destination: Destination) -> Reach:
+        if destination not in self._reaches:
+            self._reaches[destination] = Reach(jitter=self._jitter, changed=partial(self._out_of_reach, destination))
+        return self._reaches[destination]
+
+    async def _done(self, lane: _Lane, attempt: Try) -> Again | None:
         lane.busy = True
         try:
-            return await self._work(lane.job, lane.failures)
+            return await self._work(lane.job, attempt)
         except Exception as error:  # noqa: BLE001 # a fault in one delivery must not end its lane
             # Without a traceback: its local variables may hold a key.
             fields = {"certificate": lane.job.placement.name, "error": describe(error)}

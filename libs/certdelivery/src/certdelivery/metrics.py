@@ -2,11 +2,12 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 
-from certdelivery.model import Finding
+from certdelivery.model import Destination, Finding
 from certdelivery.orders import Standing
 from certkit.metric_names import (
     DELIVERY_FAILURES,
     DELIVERY_WRITES,
+    DESTINATION_OUT,
     ORDERS_READ,
     ORDERS_TAKEN,
     UNREADABLE_ITEMS,
@@ -18,7 +19,7 @@ __all__ = ["Metrics"]
 
 
 class Metrics:
-    """Labels are the reasons of decisions and the kinds of drivers, so their number is bounded."""
+    """Labels are the reasons of decisions and what is configured, so their number is bounded."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._orders = counter(ORDERS_TAKEN, registry)
@@ -26,6 +27,7 @@ class Metrics:
         self._writes = counter(DELIVERY_WRITES, registry)
         self._failures = counter(DELIVERY_FAILURES, registry)
         self._read = gauge(ORDERS_READ, registry)
+        self._out = gauge(DESTINATION_OUT, registry)
 
     def ordered(self, standing: Standing) -> None:
         self._orders.labels(standing).inc()
@@ -38,6 +40,9 @@ class Metrics:
             self._writes.labels(kind, reason).inc()
         for failure in finding.failures:
             self._failures.labels(kind, failure.reason).inc()
+
+    def out_of_reach(self, destination: Destination, out: bool) -> None:  # noqa: FBT001 # a value, no switch
+        self._out.labels(destination.kind, destination.name).set(out)
 
     def read(self, at: datetime) -> None:
         self._read.set(at.timestamp())

@@ -1,7 +1,7 @@
 """The summary of a target over its destinations: it holds a revision only where all of them do. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -120,10 +120,14 @@ def rollup(
 
 
 def already_reported(reported: Summary | None, summary: Summary) -> bool:
-    """Whether this was reported before. Each failed try is reported, and of a slow delivery each step."""
+    """Whether this was reported before. Each failed try is reported, and of a slow delivery each step; that a
+    destination is out of reach only once.
+    """
     if isinstance(reported, Progresses) and isinstance(summary, Progresses):
         before, now = reported.progress, summary.progress
         return (before.step, before.detail) == (now.step, now.detail)
+    if isinstance(reported, Fails) and isinstance(summary, Fails) and summary.reason is DeliveryReason.UNREACHABLE:
+        return replace(reported, next_try=summary.next_try) == summary
     return reported == summary
 
 

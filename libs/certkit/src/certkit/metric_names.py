@@ -15,6 +15,7 @@ __all__ = [
     "DEAD_LETTERS",
     "DELIVERY_FAILURES",
     "DELIVERY_WRITES",
+    "DESTINATION_OUT",
     "DISK_FREE",
     "DISK_SHORT",
     "ENDPOINT_LOOKS",
@@ -74,6 +75,11 @@ DELIVERY_FAILURES: Final = Metric(
     "certbus_delivery_failures", "Copies that could not be made right.", ("kind", "reason")
 )
 DELIVERY_WRITES: Final = Metric("certbus_delivery_writes", "Copies written.", ("kind", "reason"))
+DESTINATION_OUT: Final = Metric(
+    "certbus_destination_out_of_reach",
+    "1 while several deliveries in a row could not reach a destination.",
+    ("kind", "destination"),
+)
 DISK_FREE: Final = Metric("certbus_disk_free_bytes", "Room on the disk of a folder with state.", ("folder",))
 DISK_SHORT: Final = Metric("certbus_disk_short", "1 where that room is too little to go on.", ("folder",))
 ENDPOINT_LOOKS: Final = Metric("certbus_endpoint_looks", "Looks at endpoints.", ("verdict",))

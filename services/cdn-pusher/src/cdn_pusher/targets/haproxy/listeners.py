@@ -38,7 +38,7 @@ class Listeners:
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def fault(self, dns_names: Sequence[str], presented: Sequence[str]) -> Fault | None:
-        """The first of the names for which a listener presents other certificates than these (SHA-256, leaf first)."""
+        """Where a listener doesn't present these certificates (SHA-256, leaf first) for a name; None if all do."""
         wanted, names = tuple(presented), probe_names(dns_names)
         # One by itself first: what fails fails for all of them, and a hundred names needn't wait for their time-outs.
         first, *others = [(address, name) for address in self._addresses for name in names]
