@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel, ConfigDict, Field
 
+from certdelivery.metrics import Metrics as DeliveryMetrics
 from issuer.handlers.metrics import Metrics
 from tests.integration.certkit.monitor_process import running_monitor, until_told
 from tests.promtool import promtool
@@ -103,10 +104,11 @@ async def test_every_metric_of_a_rule_is_exported_by_some_service(tmp_path: Path
     ):
         await until_told(monitor.http, "ok   broker")
         found = await exported(registry.url) | await exported(monitor.url)
-    # The issuer's own; a CA is no part of this.
-    of_issuer = CollectorRegistry()
-    Metrics(registry=of_issuer)
-    found |= families(generate_latest(of_issuer).decode())
+    # The issuer's and the deliverers' own; a CA and a target are no part of this.
+    others = CollectorRegistry()
+    Metrics(registry=others)
+    DeliveryMetrics(others)
+    found |= families(generate_latest(others).decode())
     missing = {rule.alert: rule.metrics - found - OF_PROMETHEUS for rule in rules()}
     assert {alert: names for alert, names in missing.items() if names} == {}
 
