@@ -136,12 +136,12 @@ async def test_a_pusher_killed_between_set_and_commit_is_cleaned_up_after(edge: 
     killed = edge.in_another_process({"task": "die", "name": "victim"})
     killed.start()
     assert await killed.wait(timeout_s=HANG_S) == -9
-    open_ones = (await edge.place.runtime.certificates()).transactions
+    open_ones = (await edge.place.runtime.state()).transactions
     assert open_ones == (f"{edge.place.directory}/victim.pem",)
     await deliver(edge.place, FILE, pem_of(mine), by=pusher)
     assert (await edge.served(HOST)).leaf.fingerprint_sha256 == mine.fingerprint
     assert (await edge.served(victim)).leaf == before
-    assert (await edge.place.runtime.certificates()).transactions == ()
+    assert (await edge.place.runtime.state()).transactions == ()
 
 
 async def test_a_transaction_that_is_not_ours_is_neither_used_nor_ended(edge: Balancer) -> None:
@@ -151,7 +151,7 @@ async def test_a_transaction_that_is_not_ours_is_neither_used_nor_ended(edge: Ba
     with pytest.raises(DeliveryError, match="isn't ours") as caught:
         await deliver(edge.place, FILE, pem_of(edge.authority.issue(HOST)))
     assert caught.value.reason is DeliveryReason.REFUSED
-    assert (await edge.place.runtime.certificates()).transactions == (str(foreign),)
+    assert (await edge.place.runtime.state()).transactions == (str(foreign),)
     assert not (edge.place.directory / FILE).exists()
 
 
@@ -161,7 +161,7 @@ async def test_a_payload_that_went_into_anothers_transaction_is_ended_there(edge
     await runtime.set(edge.place.directory / "default.pem", pem_of(edge.authority.issue(DEFAULT)).content)
     with pytest.raises(DeliveryError, match="Transaction updated"):
         await runtime.set(path, pem_of(edge.authority.issue(HOST)).content)
-    assert (await runtime.certificates()).transactions == ()
+    assert (await runtime.state()).transactions == ()
 
 
 async def test_a_restart_keeps_what_was_delivered(edge: Balancer) -> None:
@@ -242,7 +242,7 @@ async def test_a_first_delivery_that_is_not_served_leaves_nothing_behind(edge: B
             await deliver(edge.place, FILE, pem_of(edge.authority.issue(HOST)), by=blind)
     assert edge.place.crt_list.read_text() == crt_list
     assert not (edge.place.directory / FILE).exists()
-    assert (await edge.place.runtime.certificates()).paths == (f"{edge.place.directory}/default.pem",)
+    assert (await edge.place.runtime.state()).paths == (f"{edge.place.directory}/default.pem",)
     assert (await edge.served(HOST)).leaf.dns_names == (DEFAULT,)
 
 

@@ -78,12 +78,14 @@ def contents(edge: Balancer) -> dict[str, bytes]:
 @pytest.mark.parametrize("form", REPLACED.values(), ids=list(REPLACED))
 async def test_an_unproven_delivery_puts_back_every_byte_of_it(edge: Balancer, form: Form) -> None:
     issued, before = await lay(edge, form)
+    (edge.place.directory / FILE).chmod(0o640)
     async with tls_server(Authority.self_signed(HOST)) as elsewhere:
         blind = edge.place.pusher(probe=f"127.0.0.1:{elsewhere.port}", patience_s=0.2)
         with pytest.raises(DeliveryError) as caught:
             await deliver(edge.place, FILE, pem_of(edge.authority.issue(HOST)), by=blind)
     assert caught.value.reason is DeliveryReason.NOT_SERVED
     assert contents(edge) == before
+    assert (edge.place.directory / FILE).stat().st_mode & 0o777 == 0o640
     assert (await edge.served(HOST)).leaf.fingerprint_sha256 == issued.fingerprint
     await edge.server.reload()
     assert (await edge.served(HOST)).leaf.fingerprint_sha256 == issued.fingerprint

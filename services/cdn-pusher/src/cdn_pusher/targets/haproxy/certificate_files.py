@@ -44,8 +44,13 @@ class CertificateFiles:
         if present == content:
             return
         if present is not None:
-            replace_file(self._previous(name), present, mode=_SECRET)
+            self._keep(name)
         replace_file(self.path(name), content, mode=_SECRET)
+
+    def _keep(self, name: str) -> None:
+        """By a second name: nothing is copied, and the folder is synced with the file that comes next."""
+        self._previous(name).unlink(missing_ok=True)
+        self._previous(name).hardlink_to(self.path(name))
 
     def forget_previous(self, name: str) -> None:
         """Remove what `write` kept: a key that nobody serves any more. Also what a crash left half written."""
@@ -53,7 +58,12 @@ class CertificateFiles:
             path.unlink(missing_ok=True)
 
     def restore(self, name: str, content: bytes) -> None:
-        """Put an earlier content back; `.prev` stays as it is."""
+        """Put an earlier content back: the file itself, with its owner and mode, where it was kept."""
+        previous = self._previous(name)
+        if _read(previous) == content:
+            previous.replace(self.path(name))
+            _sync_folder(self._directory)
+            return
         replace_file(self.path(name), content, mode=_SECRET)
 
     def remove(self, name: str) -> None:
@@ -102,8 +112,10 @@ def _new(path: Path) -> Path:
     return path.with_name(f".{path.name.removeprefix('.')}.new")
 
 
-def replace_file(path: Path, content: bytes, *, mode: int = _SECRET) -> None:
-    """Write it beside the old one and rename it: after a crash, and for readers, it is the one or the other."""
+def replace_file(path: Path, content: bytes, *, mode: int = _SECRET, sync_folder: bool = True) -> None:
+    """Write it beside the old one and rename it: after a crash, and for readers, it is the one or the other. Without
+    `sync_folder` a crash may bring the old one back for some seconds after.
+    """
     new = _new(path)
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _SECRET)
@@ -113,7 +125,8 @@ def replace_file(path: Path, content: bytes, *, mode: int = _SECRET) -> None:
         file.flush()
         os.fsync(descriptor)
     new.replace(path)
-    _sync_folder(path.parent)
+    if sync_folder:
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -21,7 +21,7 @@ from certcore.errors import InspectionError
 from certcore.events import DeliveryReason
 from certdelivery.model import Held, Wanted, Withdrawal, WriteReason
 
-__all__ = ["HaproxyInstance"]
+__all__ = ["HaproxyInstance", "Pushed"]
 
 log = structlog.get_logger()
 
@@ -30,14 +30,22 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class _Before:
-    """What a push of `pushed` may have to put back, byte for byte."""
+class _Found:
+    """What is there before anything is changed."""
 
-    pushed: HaproxyPem
     file: EarlierFile
-    in_memory: bool
     listing: Listing
     noted: Noted | None
+    loaded: Loaded | None
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """A push that isn't proven yet, the worker that took it, and what may have to be put back, byte for byte."""
+
+    pem: HaproxyPem
+    worker: str
+    before: _Found
 
 
 class HaproxyInstance:
@@ -61,12 +69,12 @@ class HaproxyInstance:
         self._crt_list = crt_list
         self._notes = notes
         self._lock = lock
-        self._before: dict[str, _Before] = {}
+        self._pushed: dict[str, Pushed] = {}
 
     async def look(self, file: str, wanted: Wanted) -> Decision:
         """Compare disk and memory with what is wanted; neither is changed."""
         async with self._lock.held():
-            return await self._look(file, wanted)
+            return (await self._look(file, wanted))[0]
 
     async def push(self, file: str, pem: HaproxyPem, wanted: Wanted) -> Decision:
         """Write a certificate to disk and memory; if that fails, both are restored. What is held already is not
@@ -76,23 +84,31 @@ class HaproxyInstance:
         reload loads it.
         """
         async with self._lock.held():
-            decision = await self._look(file, wanted)
+            decision, found = await self._look(file, wanted)
             if decision.reason in {Reason.HELD, Reason.NEWER}:
                 return decision
-            await self._end_stale_transactions()
-            before = await self._seen_before(file, pem)
-            self._check_may_replace(file, before, wanted)
+            worker = await self._end_stale_transactions()
+            if found.file.content == pem.content:
+                # An interrupted push had written it: the content before is in the `.prev` file.
+                previous = await _on_file(self._files.read_previous, file)
+                found = replace(found, file=replace(found.file, content=previous))
+            self._check_may_replace(file, found, pem, wanted)
+            pushed = Pushed(pem, worker, found)
             try:
                 await _on_file(self._files.write, file, pem.content)
-                await self._load(file, pem)
+                await self._load(file, pem, found.loaded, found.listing)
                 await self._check_memory(file, pem)
                 await _on_file(self._notes.write, file, _note(wanted, pem.digest))
             except DeliveryError as error:
                 if self._loadable(file, pem):
-                    await self._put_back(file, before, error)
+                    await self._put_back(file, pushed, error)
                 raise
-            self._before[file] = before
+            self._pushed[file] = pushed
         return decision
+
+    def pushed(self, file: str) -> Pushed | None:
+        """This process's last push of a file, where it wasn't settled."""
+        return self._pushed.get(file)
 
     async def load_again(self, file: str, pem: HaproxyPem) -> bool:
         """Have memory hold what is on disk: a worker may have read the files just before they were written. False
@@ -102,7 +118,8 @@ class HaproxyInstance:
             if await _on_file(self._files.read, file) != pem.content:
                 return False
             await self._end_stale_transactions()
-            await self._load(file, pem)
+            found = await self._find(file)
+            await self._load(file, pem, found.loaded, found.listing)
             await self._check_memory(file, pem)
         return True
 
@@ -113,7 +130,7 @@ class HaproxyInstance:
     async def settle(self, file: str) -> None:
         """What was pushed is proven: forget what could have been put back."""
         async with self._lock.held():
-            self._before.pop(file, None)
+            self._pushed.pop(file, None)
             await _on_file(self._files.forget_previous, file)
 
     async def put_back(self, file: str, error: DeliveryError) -> Held | None:
@@ -121,14 +138,13 @@ class HaproxyInstance:
         if the file was changed since.
         """
         async with self._lock.held():
-            before = self._before.pop(file, None)
-            if before is None or await _on_file(self._files.read, file) != before.pushed.content:
+            pushed = self._pushed.pop(file, None)
+            if pushed is None or await _on_file(self._files.read, file) != pushed.pem.content:
                 return None
-            await self._put_back(file, before, error)
-        earlier = before.file.pem
+            await self._put_back(file, pushed, error)
+        earlier, noted = pushed.before.file.pem, pushed.before.noted
         if earlier is None:
             return None
-        noted = before.noted
         known = noted if noted and noted.fingerprint_sha256 == earlier.leaf.fingerprint_sha256 else None
         return known.held if known else Held(None, earlier.leaf.fingerprint_sha256)
 
@@ -159,51 +175,43 @@ class HaproxyInstance:
             await _on_file(self._notes.write, file, None)
         return WriteReason.WITHDRAWN
 
-    async def _look(self, file: str, wanted: Wanted) -> Decision:
-        content = await _on_file(self._files.read, file)
-        listing = await _on_file(self._files.listing, file)
-        noted = await _on_file(self._notes.read, file)
-        loaded = await self._runtime.loaded(self._files.path(file))
-        disk = _on_disk(content)
-        decision = decide(Seen(disk, loaded, listing, noted), wanted)
-        if decision.reason is Reason.HELD and noted is None and disk is not None:
+    async def _find(self, file: str) -> _Found:
+        def read() -> tuple[EarlierFile, Listing, Noted | None]:
+            return self._files.earlier(file), self._files.listing(file), self._notes.read(file)
+
+        earlier, listing, noted = await _on_file(read)
+        return _Found(earlier, listing, noted, await self._runtime.loaded(self._files.path(file)))
+
+    async def _look(self, file: str, wanted: Wanted) -> tuple[Decision, _Found]:
+        found = await self._find(file)
+        disk = _on_disk(found.file.content)
+        decision = decide(Seen(disk, found.loaded, found.listing, found.noted), wanted)
+        if decision.reason is Reason.HELD and found.noted is None and disk is not None:
             # Written before there were notes: note the order that it matches.
             await _on_file(self._notes.write, file, _note(wanted, disk.digest))
-        return decision
+        return decision, found
 
     def _loadable(self, file: str, pem: HaproxyPem) -> bool:
         return self._master is not None or self._runtime.takes(self._files.path(file), pem.content)
 
-    async def _end_stale_transactions(self) -> None:
+    async def _end_stale_transactions(self) -> str:
+        """Returns the worker, in which no transaction is open then."""
         # No other pusher holds the lock: an open transaction is of one that was killed.
-        for path in (await self._runtime.certificates()).transactions:
+        state = await self._runtime.state()
+        for path in state.transactions:
             if Path(path).parent != self._files.path("x").parent:
                 detail = f"a transaction of {path} is open that isn't ours: commit or abort it"
                 raise DeliveryError(DeliveryReason.REFUSED, detail)
             log.warning("stale_transaction_aborted", instance=self.name, path=path)
             await self._runtime.abort(path)
+        return state.worker
 
-    async def _seen_before(self, file: str, pem: HaproxyPem) -> _Before:
-        earlier = await _on_file(self._files.earlier, file)
-        if earlier.content == pem.content:
-            # An interrupted push had written it: the content before is in the `.prev` file.
-            earlier = replace(earlier, content=await _on_file(self._files.read_previous, file))
-        loaded = await self._runtime.loaded(self._files.path(file))
-        return _Before(
-            pushed=pem,
-            file=earlier,
-            in_memory=loaded is not None,
-            listing=await _on_file(self._files.listing, file),
-            noted=await _on_file(self._notes.read, file),
-        )
-
-    def _check_may_replace(self, file: str, before: _Before, wanted: Wanted) -> None:
-        ours = before.noted is not None and before.noted.certificate_id == wanted.certificate_id
-        names = before.pushed.leaf.dns_names
-        if (problem := obstacle(before.file, ours=ours, dns_names=names)) is not None:
+    def _check_may_replace(self, file: str, found: _Found, pem: HaproxyPem, wanted: Wanted) -> None:
+        ours = found.noted is not None and found.noted.certificate_id == wanted.certificate_id
+        if (problem := obstacle(found.file, ours=ours, dns_names=pem.leaf.dns_names)) is not None:
             raise DeliveryError(DeliveryReason.CONFLICT, f"{self._files.path(file)}: {problem}")
 
-    async def _load(self, file: str, pem: HaproxyPem) -> None:
+    async def _load(self, file: str, pem: HaproxyPem, loaded: Loaded | None, listing: Listing) -> None:
         path = self._files.path(file)
         if not self._runtime.takes(path, pem.content):
             await _on_file(self._files.enlist, file)
@@ -215,7 +223,6 @@ class HaproxyInstance:
                 raise DeliveryError(DeliveryReason.REFUSED, detail)
             await self._master.reload()
             return
-        loaded = await self._runtime.loaded(path)
         if loaded is None:
             await self._runtime.new(path)
         if loaded is None or not _is(loaded, pem):
@@ -223,7 +230,8 @@ class HaproxyInstance:
             await self._runtime.commit(path)
         if loaded is None or not loaded.used:
             await self._runtime.enlist(self._crt_list, path)
-        await _on_file(self._files.enlist, file)
+        if listing is Listing.UNLISTED:
+            await _on_file(self._files.enlist, file)
 
     async def _check_memory(self, file: str, pem: HaproxyPem) -> None:
         loaded = await self._runtime.loaded(self._files.path(file))
@@ -231,22 +239,22 @@ class HaproxyInstance:
             held = f"the certificate with serial {loaded.serial}" if loaded else "nothing"
             raise DeliveryError(DeliveryReason.NOT_SERVED, f"HAProxy reports success and holds {held}")
 
-    async def _put_back(self, file: str, before: _Before, error: DeliveryError) -> None:
+    async def _put_back(self, file: str, pushed: Pushed, error: DeliveryError) -> None:
         log.warning("delivery_put_back", instance=self.name, file=file, reason=error.reason, detail=error.detail)
-        path = self._files.path(file)
+        path, before = self._files.path(file), pushed.before
         try:
             await _on_file(self._notes.write, file, before.noted)
             if before.file.content is not None:
                 await _on_file(self._files.restore, file, before.file.content)
             if before.listing is Listing.UNLISTED:
                 await _on_file(self._files.strike, file)
-            if not before.in_memory:
+            if before.loaded is None:
                 await self._runtime.remove(self._crt_list, path)
                 if before.file.content is None and before.listing is Listing.UNLISTED:
                     # Not if the list names it: HAProxy doesn't start without the file.
                     await _on_file(self._files.remove, file)
             elif before.file.content is not None:
-                await self._take_back(path, before.pushed, payload(before.file.content))
+                await self._take_back(path, pushed.pem, payload(before.file.content))
             await _on_file(self._files.forget_previous, file)
         except DeliveryError as second:
             detail = f"{error.detail}; and what was there before could not be put back: {second}"

@@ -35,7 +35,8 @@ class Notes:
         if noted is not None:
             changed[name] = noted
         content = {other: _NOTED.dump_python(value) for other, value in sorted(changed.items())}
-        replace_file(self._file, json.dumps(content, indent=1).encode())
+        # With the older notes the file is found to be what is wanted, and noted again.
+        replace_file(self._file, json.dumps(content, indent=1).encode(), sync_folder=False)
 
     def _all(self) -> Mapping[str, Noted]:
         try:

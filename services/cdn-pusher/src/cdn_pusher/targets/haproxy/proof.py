@@ -59,12 +59,13 @@ class Proof:
         Raises:
             DeliveryError: a listener serves another one (`not_served`), or HAProxy doesn't answer.
         """
-        pem = await self._instance.present(file)
+        pushed = self._instance.pushed(file)
+        pem = pushed.pem if pushed is not None else await self._instance.present(file)
         if pem is None:
             raise DeliveryError(DeliveryReason.NOT_SERVED, f"{file} holds no certificate with its key")
+        worker = pushed.worker if pushed is not None else await self._runtime.worker()
         deadline, pause = time.monotonic() + self._patience_s, _FIRST_PAUSE_S
         while True:
-            worker = await self._runtime.worker()
             fault = await self._listeners.fault(pem.leaf.dns_names, pem.presented)
             stands = await self._stands(worker)
             if fault is None and stands:
@@ -77,6 +78,7 @@ class Proof:
                 raise DeliveryError(DeliveryReason.NOT_SERVED, await self._told(fault))
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
+            worker = await self._runtime.worker()
         await self._instance.settle(file)
         self._watch(file, worker)
 

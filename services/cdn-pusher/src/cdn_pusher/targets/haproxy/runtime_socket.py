@@ -10,7 +10,7 @@ from cdn_pusher.domain.errors import DeliveryError
 from certcore.events import DeliveryReason
 from certdelivery.haproxy_socket import HaproxyAwayError, HaproxySocket, first_line
 
-__all__ = ["Certificates", "RuntimeSocket"]
+__all__ = ["RuntimeSocket", "State"]
 
 _FIELD: Final = re.compile(r"^(?P<name>[A-Za-z0-9 ]+): ?(?P<value>.*)$", re.MULTILINE)
 
@@ -19,9 +19,12 @@ _UPDATED: Final = re.compile(r"^Transaction updated for certificate (?P<path>\S+
 
 
 @dataclass(frozen=True)
-class Certificates:
-    """Paths of all certificates in memory, and of those with a transaction that was neither committed nor aborted."""
+class State:
+    """The process that answered, the paths of all its certificates, and of those with a transaction that was neither
+    committed nor aborted.
+    """
 
+    worker: str
     paths: tuple[str, ...]
     transactions: tuple[str, ...]
 
@@ -35,20 +38,19 @@ class RuntimeSocket:
 
     async def worker(self) -> str:
         """The process that answers; a reload puts another in its place."""
-        reply = await self._ask("show info")
-        found = _WORKER.search(reply)
-        if found is None:
-            raise _refused("show info", reply)
-        return found[1]
+        return _worker(await self._ask("show info"))
 
-    async def certificates(self) -> Certificates:
+    async def state(self) -> State:
+        reply = await self._ask("show info;show ssl cert")
+        # The list begins with a comment, facts before it never do.
+        _, mark, listed = reply.partition("\n#")
         paths, transactions = [], []
-        for line in (await self._ask("show ssl cert")).splitlines():
+        for line in (mark + listed).splitlines():
             if line.startswith("*"):
                 transactions.append(line[1:])
             elif line and not line.startswith("#"):
                 paths.append(line)
-        return Certificates(tuple(paths), tuple(transactions))
+        return State(_worker(reply), tuple(paths), tuple(transactions))
 
     async def loaded(self, path: Path) -> Loaded | None:
         """What is in memory under a path, or None; a path that isn't there and one with nothing in it differ."""
@@ -66,7 +68,7 @@ class RuntimeSocket:
 
     async def holder(self, sha1: str) -> str | None:
         """The path of a certificate in memory, by its leaf; it may take a command for each that is there."""
-        for path in (await self.certificates()).paths:
+        for path in (await self.state()).paths:
             loaded = await self.loaded(Path(path))
             if loaded is not None and loaded.sha1 == sha1:
                 return path
@@ -127,6 +129,13 @@ class RuntimeSocket:
 def _set_command(path: Path, content: bytes) -> bytes:
     # The payload's own last line break and one more: an empty line ends it.
     return b"set ssl cert %b <<\n%b\n" % (str(path).encode(), content)
+
+
+def _worker(reply: str) -> str:
+    found = _WORKER.search(reply)
+    if found is None:
+        raise _refused("show info", reply)
+    return found[1]
 
 
 def _refused(command: str, reply: str) -> DeliveryError:
