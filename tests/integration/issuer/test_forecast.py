@@ -1,4 +1,4 @@
-"""`python -m issuer forecast` by the settings and the journal of an issuer, which it only reads."""
+"""`certbus issuer forecast` by the settings and the journal of an issuer, which it only reads."""
 
 import json
 from datetime import timedelta
@@ -39,7 +39,7 @@ async def forecast(folder: Path, *arguments: str, given: str = "") -> tuple[int,
         f"CERTBUS_ISSUER_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in told.items()
     }
-    return await ended("issuer", "forecast", *arguments, env=env, given=given)
+    return await ended("certbus", "issuer", "forecast", *arguments, env=env, given=given)
 
 
 async def test_the_ledger_tells_when_orders_could_go(tmp_path: Path) -> None:

@@ -28,10 +28,10 @@ _EPILOG: Final = (
 )
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], *, prog: str = "python -m issuer forecast") -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m issuer forecast",
+        prog=prog,
         description="When orders could go under the CAs' limits, by this issuer's ledger, if nothing else is ordered."
         " They go in the order in which they are given.",
         epilog=_EPILOG,
