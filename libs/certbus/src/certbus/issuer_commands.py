@@ -1,6 +1,6 @@
 """What is asked of the issuer that is installed beside this command, with its own configuration.
 
-The issuer's package has these commands: each is called with what was given here, its options and its help are its own.
+The issuer's package has these commands: each is called with what was given here, its options and help are its own.
 """
 
 import shlex

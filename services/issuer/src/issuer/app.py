@@ -55,6 +55,8 @@ from issuer.handlers.bulkheads import Bulkheads
 from issuer.handlers.caa_check import CaaCheck
 from issuer.handlers.challenges import Challenges
 from issuer.handlers.crls import Crls
+from issuer.handlers.fallbacks import Fallbacks
+from issuer.handlers.hand_over import HandOver
 from issuer.handlers.issuance import Issuance
 from issuer.handlers.issue_orders import IssueOrders
 from issuer.handlers.metrics import Metrics
@@ -115,6 +117,7 @@ def create_app(settings: Settings) -> ServiceApp:
     )
     windows = WindowBook(database)
     budgets = Budgets(database=database, journal=journal, windows=windows, cas=_asked(settings), clock=system_clock)
+    caa = CaaCheck(ResolvedCaa(next(iter(views.values())), now=time.monotonic))
     issuance = Issuance(
         journal=journal,
         watch=OrderWatch(
@@ -130,8 +133,9 @@ def create_app(settings: Settings) -> ServiceApp:
         policy=policy,
         challenges=challenges,
         budgets=budgets,
-        caa=CaaCheck(ResolvedCaa(next(iter(views.values())), now=time.monotonic)),
-        registry=registry,
+        caa=caa,
+        fallbacks=Fallbacks(bulkheads=bulkheads, caa=caa, cas=cas),
+        hand_over=HandOver(registry=registry, clock=system_clock),
         reports=reports,
         escrow_public_key=settings.escrow_public_key,
         blocked_keys=settings.blocked_keys(),
