@@ -32,6 +32,7 @@ from issuer.adapters.caa import ResolvedCaa
 from issuer.adapters.crl_book import CrlBook
 from issuer.adapters.dns_zones import Zones, zones_by_view
 from issuer.adapters.escrow_key import escrow_key_left_in
+from issuer.adapters.held_up_jobs import HeldUpJobs
 from issuer.adapters.identity import WorkerIdentity
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
@@ -67,6 +68,7 @@ from issuer.handlers.pruning import Pruning
 from issuer.handlers.renewal_windows import RenewalWindows
 from issuer.handlers.signing import Signing
 from issuer.handlers.solvers import Solvers
+from issuer.handlers.wait_notices import WaitNotices
 from issuer.handlers.worker import UPKEEP_S, Worker
 from issuer.installed_solvers import BuiltSolver, built_solvers
 from issuer.settings import OrderLossSettings, Settings
@@ -81,6 +83,7 @@ _TAKING_ENDS_S: Final = 5.0
 _TRY_JOURNAL_EVERY_S: Final = 1.0
 _PRUNE_EVERY_S: Final = 3600.0
 _LOOK_AT_LIMITS_EVERY_S: Final = 10.0
+_TELL_WAITS_EVERY_S: Final = 30.0
 _EVENTS_AT_ONCE: Final = 32
 _KEY_THREADS: Final = 2
 """For RSA keys alone: what is asked of a CA takes no thread."""
@@ -209,6 +212,14 @@ def create_app(settings: Settings) -> ServiceApp:
         book=windows, cas=cas, reports=reports, registry=order_list.registry, clock=system_clock
     )
     background.add_round("renewal_windows", settings.renewal_windows_every_s, suggestions.look)
+    notices = WaitNotices(
+        jobs=HeldUpJobs(database),
+        bulkheads=bulkheads,
+        reports=reports,
+        registry=order_list.registry,
+        clock=system_clock,
+    )
+    background.add_round("waits", _TELL_WAITS_EVERY_S, notices.look)
     crls = Crls(cas=publishing(signing_cas), book=CrlBook(database), clock=system_clock)
     background.add_round("crls", settings.crls_every_s, crls.keep_up)
     heartbeat.keep_beating(background, every_s=settings.heartbeat_every_s)

@@ -75,7 +75,7 @@ class Bulkheads:
 
     def following(self, job: Job, *, known: Collection[str], hindered: Mapping[str, str]) -> Fallback:
         """Which of the `known` CAs the job goes to now in place of its own; those that are `hindered` can't be it."""
-        away, now = self._away(), self._clock()
+        away, now = self.away(), self._clock()
         return fall_back(job, known=known, away=away, hindered=hindered, patience=self._patience, now=now)
 
     def admit(self, job: Job, *, beside: str = "") -> None:
@@ -92,7 +92,7 @@ class Bulkheads:
         told = "; ".join(filter(None, [f"{job.ca} doesn't answer since {since}", beside]))
         raise JobWaitsError(FailureReason.CA_AWAY, told, wait=wait)
 
-    def _away(self) -> dict[str, datetime]:
+    def away(self) -> dict[str, datetime]:
         """Since when those CAs are away that are."""
         cells = self._cells.items()
         return {ca: cell.breaker.away_since for ca, cell in cells if cell.breaker.away_since is not None}
@@ -146,4 +146,4 @@ class Bulkheads:
 
     def findings(self) -> list[Finding]:
         """For people: a CA that is away doesn't keep the issuer from its work."""
-        return [Finding(check=f"ca {ca}", detail="is away", since=since) for ca, since in self._away().items()]
+        return [Finding(check=f"ca {ca}", detail="is away", since=since) for ca, since in self.away().items()]
