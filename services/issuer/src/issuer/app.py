@@ -203,7 +203,6 @@ def create_app(settings: Settings) -> ServiceApp:
     background.add_round("upkeep", UPKEEP_S, worker.keep_up)
     background.add_round("journal", _TRY_JOURNAL_EVERY_S, database.try_to_write)
     background.add_round("orders", settings.orders_every_s, order_list.read)
-    background.add_round("prune", _PRUNE_EVERY_S, Pruning(kept=kept, clock=system_clock).prune)
     background.add_round("budgets", _PRUNE_EVERY_S, budgets.prune)
     background.add_round("limits", _LOOK_AT_LIMITS_EVERY_S, budgets.look)
     tidying = Orphans(journal=journal, cas=cas, clock=system_clock)
@@ -222,6 +221,7 @@ def create_app(settings: Settings) -> ServiceApp:
     background.add_round("waits", _TELL_WAITS_EVERY_S, notices.look)
     crls = Crls(cas=publishing(signing_cas), book=CrlBook(database), clock=system_clock)
     background.add_round("crls", settings.crls_every_s, crls.keep_up)
+    background.add_round("prune", _PRUNE_EVERY_S, Pruning(kept=kept, crls=crls, clock=system_clock).prune)
     heartbeat.keep_beating(background, every_s=settings.heartbeat_every_s)
     return service_app(
         broker,
