@@ -54,6 +54,7 @@ from issuer.domain.turns import Turns
 from issuer.handlers.budgets import Budgets
 from issuer.handlers.bulkheads import Bulkheads
 from issuer.handlers.caa_check import CaaCheck
+from issuer.handlers.challenge_times import ChallengeTimes
 from issuer.handlers.challenges import Challenges
 from issuer.handlers.crls import Crls
 from issuer.handlers.fallbacks import Fallbacks
@@ -135,6 +136,7 @@ def create_app(settings: Settings) -> ServiceApp:
         cas=traits,
         policy=policy,
         challenges=challenges,
+        times=_challenge_times(settings, own_metrics),
         budgets=budgets,
         caa=caa,
         fallbacks=Fallbacks(bulkheads=bulkheads, caa=caa, cas=cas),
@@ -277,6 +279,11 @@ def _bulkheads(settings: Settings, metrics: Metrics) -> Bulkheads:
         metrics=metrics,
         clock=system_clock,
     )
+
+
+def _challenge_times(settings: Settings, metrics: Metrics) -> ChallengeTimes:
+    kinds = {name: str(of_solver["kind"]) for name, of_solver in settings.solvers.items()}
+    return ChallengeTimes(kinds=kinds, metrics=metrics, clock=system_clock)
 
 
 def _evidence(settings: OrderLossSettings) -> Evidence:

@@ -45,6 +45,7 @@ from issuer.domain.waiting import decide_wait, without_wait
 from issuer.handlers.budgets import Budgets
 from issuer.handlers.bulkheads import Bulkheads
 from issuer.handlers.caa_check import CaaCheck
+from issuer.handlers.challenge_times import ChallengeTimes
 from issuer.handlers.challenges import Challenges
 from issuer.handlers.fallbacks import Fallbacks
 from issuer.handlers.hand_over import HandOver
@@ -75,6 +76,7 @@ class Issuance:
         cas: Mapping[str, CaTraits],
         policy: CaPolicy,
         challenges: Challenges,
+        times: ChallengeTimes,
         caa: CaaCheck,
         fallbacks: Fallbacks,
         budgets: Budgets,
@@ -93,6 +95,7 @@ class Issuance:
         self._cas = cas
         self._policy = policy
         self._challenges = challenges
+        self._times = times
         self._caa = caa
         self._fallbacks = fallbacks
         self._budgets = budgets
@@ -252,6 +255,11 @@ class Issuance:
 
     async def _prove_control(self, at: Progress) -> Progress:
         records = await self._journal.records(at.job.id) if at.records is None else at.records
+        with self._times.proving(at.job, records):
+            view = await self._proven(at, records)
+        return Progress(await self._to_finalize(at.job, at.job), view, records)
+
+    async def _proven(self, at: Progress, records: Sequence[ChallengeRecord]) -> OrderView:
         # It waits for the CA only after every challenge was answered.
         was_answered = at.job.reason is FailureReason.ORDER_SLOW
         if not was_answered:
@@ -264,7 +272,7 @@ class Issuance:
             view = await self._watch.until_moved(at, still=OrderMove.PROVE, view=view)
         if judge_order(view) is OrderMove.ABANDON:
             raise await self._watch.invalid(at.job, view)
-        return Progress(await self._to_finalize(at.job, at.job), view, records)
+        return view
 
     async def _to_finalize(self, before: Job, after: Job) -> Job:
         """From this write on a finalize may have been sent."""
