@@ -1,7 +1,7 @@
 """The one place that builds the issuer's objects."""
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -13,10 +13,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from certcore import subjects
+from certcore.ca_limits.asked import AskedCa
 from certcore.clock import system_clock
 from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccepted
 from certcore.identities import HUB, Service, durable, source
-from certkit.background import Background
+from certkit.background import Background, Work
 from certkit.bus import EventPublisher, make_broker, subscribe
 from certkit.database import folder_of
 from certkit.health import service_readiness
@@ -45,7 +46,6 @@ from issuer.adapters.window_book import WindowBook
 from issuer.cas.acme.account_key import AccountSafe
 from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.breaker import BreakerRule
-from issuer.domain.budget_ask import AskedCa
 from issuer.domain.choice import CaPolicy
 from issuer.domain.crl import publishing
 from issuer.domain.order_loss import Evidence
@@ -61,6 +61,7 @@ from issuer.handlers.fallbacks import Fallbacks
 from issuer.handlers.hand_over import HandOver
 from issuer.handlers.issuance import Issuance
 from issuer.handlers.issue_orders import IssueOrders
+from issuer.handlers.limit_reports import LimitReports
 from issuer.handlers.metrics import Metrics
 from issuer.handlers.order_list import OrderList
 from issuer.handlers.order_watch import OrderWatch
@@ -85,6 +86,7 @@ _TRY_JOURNAL_EVERY_S: Final = 1.0
 _PRUNE_EVERY_S: Final = 3600.0
 _LOOK_AT_LIMITS_EVERY_S: Final = 10.0
 _TELL_WAITS_EVERY_S: Final = 30.0
+_TELL_LIMITS_EVERY_S: Final = 60.0
 _EVENTS_AT_ONCE: Final = 32
 _KEY_THREADS: Final = 2
 """For RSA keys alone: what is asked of a CA takes no thread."""
@@ -213,14 +215,11 @@ def create_app(settings: Settings) -> ServiceApp:
         book=windows, cas=cas, reports=reports, registry=order_list.registry, clock=system_clock
     )
     background.add_round("renewal_windows", settings.renewal_windows_every_s, suggestions.look)
-    notices = WaitNotices(
-        jobs=HeldUpJobs(database),
-        bulkheads=bulkheads,
-        reports=reports,
-        registry=order_list.registry,
-        clock=system_clock,
+    told = _told(
+        settings, database=database, bulkheads=bulkheads, reports=reports, orders=order_list, registry=registry
     )
-    background.add_round("waits", _TELL_WAITS_EVERY_S, notices.look)
+    for name, every_s, tell in told:
+        background.add_round(name, every_s, tell)
     crls = Crls(cas=publishing(signing_cas), book=CrlBook(database), clock=system_clock)
     background.add_round("crls", settings.crls_every_s, crls.keep_up)
     background.add_round("prune", _PRUNE_EVERY_S, Pruning(kept=kept, crls=crls, clock=system_clock).prune)
@@ -279,6 +278,23 @@ def _bulkheads(settings: Settings, metrics: Metrics) -> Bulkheads:
         metrics=metrics,
         clock=system_clock,
     )
+
+
+def _told(
+    settings: Settings,
+    *,
+    database: JournalDatabase,
+    bulkheads: Bulkheads,
+    reports: StatusStream,
+    orders: OrderList,
+    registry: RegistryClient,
+) -> Iterator[tuple[str, float, Work]]:
+    """The rounds that tell the registry how things stand."""
+    jobs, level = HeldUpJobs(database), orders.registry
+    notices = WaitNotices(jobs=jobs, bulkheads=bulkheads, reports=reports, registry=level, clock=system_clock)
+    yield "waits", _TELL_WAITS_EVERY_S, notices.look
+    used = LimitReports(database=database, cas=_asked(settings), registry=registry, clock=system_clock)
+    yield "used_limits", _TELL_LIMITS_EVERY_S, used.tell
 
 
 def _challenge_times(settings: Settings, metrics: Metrics) -> ChallengeTimes:

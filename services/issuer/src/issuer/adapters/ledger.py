@@ -12,6 +12,18 @@ from typing import Final, Protocol
 
 from sqlalchemy import Connection
 
+from certcore.ca_limits.asked import (
+    AskedCa,
+    BucketKey,
+    Mode,
+    NewAccount,
+    NewOrder,
+    charges,
+    failure_charges,
+)
+from certcore.ca_limits.bucket import FULL, Bucket, confirmed, counted, ready_at, refunded, taught
+from certcore.ca_limits.limit import HOLD, LimitKind, Pace, pace_of
+from certcore.ca_limits.play import BudgetState
 from issuer.adapters import ledger_rows
 from issuer.adapters.ledger_rows import (
     Taken,
@@ -24,19 +36,7 @@ from issuer.adapters.ledger_rows import (
     spent,
     waiting,
 )
-from issuer.domain.budget import HOLD, LimitKind, Pace, pace_of
-from issuer.domain.budget_ask import (
-    AskedCa,
-    BucketKey,
-    Mode,
-    NewAccount,
-    NewOrder,
-    charges,
-    failure_charges,
-)
-from issuer.domain.budget_bucket import FULL, Bucket, confirmed, counted, ready_at, refunded, taught
 from issuer.domain.budget_decision import Granted, NotBefore, decide
-from issuer.domain.budget_forecast import BudgetState
 from issuer.domain.budget_refusal import Lesson, meant
 
 __all__ = ["Ledger"]
