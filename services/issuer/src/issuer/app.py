@@ -86,7 +86,7 @@ _TRY_JOURNAL_EVERY_S: Final = 1.0
 _PRUNE_EVERY_S: Final = 3600.0
 _LOOK_AT_LIMITS_EVERY_S: Final = 10.0
 _TELL_WAITS_EVERY_S: Final = 30.0
-_TELL_LIMITS_EVERY_S: Final = 60.0
+_TELL_LIMITS_EVERY_S: Final = 300.0
 _EVENTS_AT_ONCE: Final = 32
 _KEY_THREADS: Final = 2
 """For RSA keys alone: what is asked of a CA takes no thread."""

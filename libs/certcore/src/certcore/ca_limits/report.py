@@ -16,7 +16,8 @@ from certcore.reading import Items, ReadModel
 
 __all__ = ["MOST_BUCKETS", "LimitsReport", "ToldBucket", "ToldCa", "ToldLimit", "report_of", "state_of"]
 
-MOST_BUCKETS: Final = 10_000
+MOST_BUCKETS: Final = 8000
+"""With the longest names that is less than the largest body that the registry reads."""
 _Text = Annotated[str, Field(max_length=500)]
 _Count = Annotated[int, Field(ge=1, le=10**9)]
 

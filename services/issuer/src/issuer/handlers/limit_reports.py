@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from certcore.ca_limits.asked import AskedCa
-from certcore.ca_limits.report import LimitsReport, report_of
+from certcore.ca_limits.report import LimitsReport
 from certcore.clock import Clock
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.ledger import Ledger
@@ -38,8 +38,8 @@ class LimitReports:
             TransientError, PermanentError: the registry didn't take it.
         """
         now: datetime = self._clock()
-        state = await self._database.read(lambda connection: self._ledger.state(connection, self._ledger.cas, now))
-        report = report_of(state, made_at=now)
+        # Of a large ledger it takes seconds: not on the event loop.
+        report = await self._database.read(lambda connection: self._ledger.used(connection, now))
         last = self._told
         same = last is not None and report.model_copy(update={"made_at": last.made_at}) == last
         if last is not None and same and now - last.made_at < _AT_LEAST_EACH:
