@@ -19,6 +19,7 @@ import pytest_asyncio
 from nats.aio.msg import Msg
 
 from certcore.api import CertificateView
+from certcore.ca_limits.forecast import ForecastAnswer
 from certcore.certificate import CertificateSpec, Exposure, Proof
 from certcore.events import AlertRaised, AlertResolved, CertificateRenewalDue, IssueCause
 from certcore.identities import alerts_durable, owner_identity
@@ -26,7 +27,7 @@ from certcore.targets import FilesTarget
 from certkit.background import end_tasks
 from certlocal.delivered_pair import CHAIN
 from certlocal.process import execute
-from certlocal.services import SERVICES
+from certlocal.services import INTERNAL_CA, SERVICES
 from certlocal.story import Story
 from certlocal.system import Listener, LocalSystem
 from certlocal.trace_tree import read_trace
@@ -295,6 +296,25 @@ async def test_a_window_that_the_ca_moved_into_the_past_is_a_renewal_that_says_s
     # No person asked for it, and whoever looks finds why.
     [entry] = await ask(system, "admin", lambda registry: list(registry.audit(about=name, action="renew")))
     assert (entry.actor, why in entry.detail) == ("registry", True)
+
+
+async def test_by_what_the_issuer_tells_of_its_limits_an_operator_foresees(system: LocalSystem) -> None:
+    question = {"orders": [{"id": "one", "ca": INTERNAL_CA, "dns_names": ["new.internal.example.test"]}]}
+    async with httpx.AsyncClient(
+        base_url=system.registry_url,
+        headers={"authorization": f"Bearer {system.home.token('admin')}"},
+        trust_env=False,
+        verify=ssl.create_default_context(cafile=system.ca_file),
+    ) as http:
+
+        async def told() -> bool:
+            return (await http.post("/v1/forecasts", json=question)).status_code != 409
+
+        await until(told, "the issuer's first report")
+        answer = (await http.post("/v1/forecasts", json=question)).raise_for_status()
+    found = ForecastAnswer.model_validate_json(answer.content)
+    # Of this CA nothing is counted: it goes at once.
+    assert [(one.id, one.at, one.limit) for one in found.orders] == [("one", found.made_at, None)]
 
 
 def _renewals(system: LocalSystem, certificate_id: str) -> list[CertificateRenewalDue]:
