@@ -85,7 +85,6 @@ _TAKING_ENDS_S: Final = 5.0
 _TRY_JOURNAL_EVERY_S: Final = 1.0
 _PRUNE_EVERY_S: Final = 3600.0
 _LOOK_AT_LIMITS_EVERY_S: Final = 10.0
-_TELL_WAITS_EVERY_S: Final = 30.0
 _TELL_LIMITS_EVERY_S: Final = 300.0
 _EVENTS_AT_ONCE: Final = 32
 _KEY_THREADS: Final = 2
@@ -292,7 +291,7 @@ def _told(
     """The rounds that tell the registry how things stand."""
     jobs, level = HeldUpJobs(database), orders.registry
     notices = WaitNotices(jobs=jobs, bulkheads=bulkheads, reports=reports, registry=level, clock=system_clock)
-    yield "waits", _TELL_WAITS_EVERY_S, notices.look
+    yield "waits", settings.waits_every_s, notices.look
     used = LimitReports(database=database, cas=_asked(settings), registry=registry, clock=system_clock)
     yield "used_limits", _TELL_LIMITS_EVERY_S, used.tell
 
