@@ -49,7 +49,9 @@ def test_by_a_report_the_same_is_foreseen_as_by_the_ledger(state: BudgetState) -
     read = LimitsReport.model_validate_json(report.model_dump_json())
     assert read == report
     assert report.complete
-    assert answer(state_of(read), _INTENTS, now=NOON) == answer(state, _INTENTS, now=NOON)
+    again = state_of(read)
+    assert (again.buckets, again.waiting) == (state.buckets, state.waiting)
+    assert answer(again, _INTENTS, now=NOON) == answer(state, _INTENTS, now=NOON)
 
 
 def test_of_too_many_buckets_those_are_told_that_bind_the_most() -> None:
