@@ -16,14 +16,17 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from certcore.clock import system_clock
+from issuer.adapters.held_up_jobs import HeldUpJobs
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.kept_bundles import KeptBundles, Pruned
 from issuer.adapters.tables import metadata
 from issuer.domain.account import AccountRecord
 from issuer.domain.errors import JobTakenError
+from issuer.domain.failure import FailureReason, JobWaitsError
 from issuer.domain.job import CaOrder, Job, JobId, JobState
 from issuer.domain.turns import Turns
+from issuer.domain.waiting import decide_wait
 from tests.fork_server import ended
 from tests.integration.issuer.test_claiming import of
 from tests.integration.issuer.test_crls import Host
@@ -168,6 +171,19 @@ async def test_who_claims_passes_over_what_another_host_is_about_to_take(hosts: 
         async with asyncio.timeout(HANG_S):
             assert [one.id.certificate_id for one in await hosts.claim(hosts.two, 4)] == ["shop-2"]
     assert [one.id.certificate_id for one in await hosts.claim(hosts.two, 4)] == ["shop-1"]
+
+
+async def test_what_waits_is_found_page_by_page(hosts: Hosts) -> None:
+    for number in range(5):
+        waits = JobWaitsError(FailureReason.CA_LIMITS, "50 a week", wait=LEASE * (1 + number % 2))
+        new = replace(job(JobState.KEYED), id=JobId(f"shop-{number}", 1))
+        await hosts.one.accept(decide_wait(new, waits, now=NOON))
+    jobs, after, found = HeldUpJobs(hosts.other), None, set()
+    while page := await jobs.page(since=NOON, away=["none"], after=after, limit=2):
+        after = page[-1]
+        found |= {held.job.certificate_id for held in page}
+    assert found == {f"shop-{number}" for number in range(5)}
+    assert await jobs.page(since=NOON - LEASE, away=(), after=None, limit=2) == []
 
 
 def _one_sequence(*numbers: list[int]) -> bool:

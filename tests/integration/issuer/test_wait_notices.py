@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection
 
 from certcore.errors import TransientError
 from certcore.events import CONTRACT
 from certkit.registry_client import IssueLevel
-from issuer.adapters.held_up_jobs import HeldUpJobs
+from issuer.adapters.held_up_jobs import HELD, HeldUpJobs
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.domain.breaker import BreakerRule
@@ -54,7 +55,7 @@ class Scene:
             metrics=Metrics(registry=CollectorRegistry()),
             clock=self.clock,
         )
-        self._database = database
+        self.database = database
         self.restart()
 
     def clock(self) -> datetime:
@@ -62,7 +63,7 @@ class Scene:
 
     def restart(self) -> None:
         self.notices = WaitNotices(
-            jobs=HeldUpJobs(self._database),
+            jobs=HeldUpJobs(self.database),
             bulkheads=self.bulkheads,
             reports=self.heard,
             registry=lambda: self.level,
@@ -137,3 +138,23 @@ async def test_what_a_newer_issuer_wrote_is_passed_over(scene: Scene) -> None:
     await scene.waits(await scene.stored("shop"), until=NOON + DAY)
     on_disk(scene.folder, "UPDATE job SET reason = 'of_tomorrow'")
     assert await scene.told() == []
+
+
+async def test_the_look_for_what_waits_reads_no_job_that_is_done(scene: Scene) -> None:
+    def plan(connection: Connection) -> list[str]:
+        plain = HELD.limit(9).params(since=NOON, away=["a-ca"])
+        compiled = plain.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+        return [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}").all()]
+
+    assert (await scene.database.read(plan))[0] == "SEARCH job USING INDEX ix_job_due_at (due_at>?)"
+
+
+async def test_more_than_a_page_is_told_once_each(scene: Scene) -> None:
+    for number in range(7):
+        await scene.waits(await scene.stored(f"shop-{number}"), until=NOON + DAY)
+    jobs, after = HeldUpJobs(scene.database), None
+    found: list[str] = []
+    while page := await jobs.page(since=NOON, away=(), after=after, limit=3):
+        after = page[-1]
+        found += [held.job.certificate_id for held in page]
+    assert found == [f"shop-{number}" for number in range(7)]

@@ -11,9 +11,9 @@ from issuer.domain.failure import WAITS, FailureReason, reported_as
 from issuer.domain.job import JobId
 from issuer.domain.waiting import FAILS_AFTER, TOLD_AS_FAILURE
 
-__all__ = ["HeldUp", "Wait", "is_news", "report_of", "wait_of"]
+__all__ = ["MOMENT", "HeldUp", "Wait", "is_news", "report_of", "wait_of"]
 
-_MOMENT: Final = timedelta(minutes=1)
+MOMENT: Final = timedelta(minutes=1)
 _ENDS: Final = frozenset({FailureReason.CA_LIMITS, FailureReason.ORDER_SLOW, FailureReason.NOT_PROPAGATED})
 """These are over, or looked at, at an instant. The others are over when the CA goes on."""
 _SHIFTED: Final = timedelta(minutes=10)
@@ -51,12 +51,12 @@ def wait_of(held: HeldUp, *, away: Mapping[str, datetime], now: datetime) -> Wai
     """
     if held.reason in WAITS and held.problem_at is not None:
         waited = now - held.problem_at
-        if waited < _MOMENT or (held.reason in TOLD_AS_FAILURE and waited >= FAILS_AFTER):
+        if waited < MOMENT or (held.reason in TOLD_AS_FAILURE and waited >= FAILS_AFTER):
             return None
         until = held.wait_until if held.reason in _ENDS else None
         return Wait(held.job, held.ca, held.reason, held.problem[:_DETAIL], held.problem_at, until)
     since = away.get(held.ca)
-    if since is None or now - since < _MOMENT or not (held.due_at <= now or held.reason in TROUBLES):
+    if since is None or now - since < MOMENT or not (held.due_at <= now or held.reason in TROUBLES):
         return None
     reason = FailureReason.CA_AWAY
     told = f"{reason}: {held.ca} doesn't answer since {since:%Y-%m-%dT%H:%M:%SZ}"

@@ -10,7 +10,7 @@ from certcore.events import WAITS_SINCE
 from certkit.registry_client import IssueLevel
 from issuer.adapters.held_up_jobs import HeldUpJobs
 from issuer.domain.job import JobId
-from issuer.domain.wait_notice import Wait, is_news, wait_of
+from issuer.domain.wait_notice import MOMENT, HeldUp, Wait, is_news, wait_of
 from issuer.handlers.bulkheads import Bulkheads
 
 __all__ = ["WaitNotices", "WaitReports"]
@@ -59,9 +59,10 @@ class WaitNotices:
             return
         now, away = self._clock(), self._bulkheads.away()
         waiting: dict[JobId, Wait] = {}
-        after: JobId | None = None
-        while page := await self._jobs.page(after=after, limit=_PAGE):
-            after = page[-1].job
+        page: list[HeldUp] = []
+        while page := await self._jobs.page(
+            since=now - MOMENT, away=away, after=page[-1] if page else None, limit=_PAGE
+        ):
             for held in page:
                 wait = wait_of(held, away=away, now=now)
                 if wait is not None:
