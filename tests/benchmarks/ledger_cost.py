@@ -17,14 +17,14 @@ from rich.table import Table
 from sqlalchemy import Connection, Engine, event, insert
 
 import issuer
+from certcore.ca_limits.asked import AskedCa, BucketKey, NewOrder
+from certcore.ca_limits.bucket import Bucket
+from certcore.ca_limits.limit import BudgetSettings, LimitKind
+from certcore.ca_limits.play import forecast
 from certkit.database import make_engine, upgrade_schema
 from issuer.adapters.ledger import Ledger
 from issuer.adapters.ledger_rows import put_buckets
 from issuer.adapters.ledger_tables import ticket
-from issuer.domain.budget import BudgetSettings, LimitKind
-from issuer.domain.budget_ask import AskedCa, BucketKey, NewOrder
-from issuer.domain.budget_bucket import Bucket
-from issuer.domain.budget_forecast import forecast
 
 _NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _DIRECTORY: Final = "https://ca.test/directory"

@@ -11,9 +11,9 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from certcore.ca_limits.asked import AskedCa, NewOrder
+from certcore.ca_limits.limit import BudgetSettings
 from issuer.adapters.ledger import Ledger
-from issuer.domain.budget import BudgetSettings
-from issuer.domain.budget_ask import AskedCa, NewOrder
 from issuer.domain.budget_decision import NotBefore
 from issuer.domain.budget_refusal import read_refusal
 from issuer.domain.errors import AcmeProblemError

@@ -4,23 +4,30 @@ import asyncio
 import json
 import os
 import re
+import sqlite3
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 import pytest_asyncio
 from nats.aio.msg import Msg
 
 from certcore.api import CertificateView
-from certcore.events import AlertRaised, AlertResolved
+from certcore.ca_limits.forecast import ForecastAnswer
+from certcore.certificate import CertificateSpec, Exposure, Proof
+from certcore.events import AlertRaised, AlertResolved, CertificateRenewalDue, IssueCause
 from certcore.identities import alerts_durable, owner_identity
+from certcore.targets import FilesTarget
 from certkit.background import end_tasks
+from certlocal.delivered_pair import CHAIN
 from certlocal.process import execute
-from certlocal.services import SERVICES
+from certlocal.services import INTERNAL_CA, SERVICES
 from certlocal.story import Story
 from certlocal.system import Listener, LocalSystem
 from certlocal.trace_tree import read_trace
@@ -247,3 +254,72 @@ async def test_an_endpoint_that_serves_something_else_is_told_to_its_owner_and_t
     ours = [alert for _, alert in heard if (alert.url or "").endswith(f":{port}")]
     assert {alert.owner for alert in ours} == {"team-shop"}
     assert {alert.reason for alert in ours} == {"serves_other_than_wanted"}
+
+
+async def test_a_window_that_the_ca_moved_into_the_past_is_a_renewal_that_says_so(system: LocalSystem) -> None:
+    name, why = "recalled", "https://ca.test/incident"
+    await request(
+        system,
+        CertificateSpec(
+            name=name,
+            dns_names=(f"{name}.internal.example.test",),
+            exposure=Exposure.INTERNAL,
+            targets=(FilesTarget(name="site1-host", site="site1"),),
+            proof=Proof.NONE,
+        ),
+    )
+    first = await wait_live(system, name)
+    chain = system.delivered_files("site1", name).joinpath(CHAIN).read_text()
+    past = {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}
+    answer = json.dumps({"suggestedWindow": past, "explanationURL": why})
+    trust = ssl.create_default_context(cafile=system.pebble.ca_file)
+    async with httpx.AsyncClient(trust_env=False, verify=trust) as http:
+        url = f"{system.pebble.management_url}/set-renewal-info/"
+        (await http.post(url, json={"certificate": chain, "ariResponse": answer})).raise_for_status()
+
+    async def renewed() -> bool:
+        # As if the Retry-After of what the CA may have said before were over.
+        with closing(sqlite3.connect(system.home.path("issuer", "issuer.db"), timeout=HANG_S)) as journal, journal:
+            journal.execute(
+                "UPDATE renewal_window SET ask_at = '2020-01-01 00:00:00.000000' WHERE certificate_id = ?"
+                " AND revision = 1 AND chosen > '2020-01-02'",
+                (first.id,),
+            )
+        return bool(_renewals(system, first.id))
+
+    await until(renewed, "the renewal")
+    await wait_live(system, name, 2)
+    [due] = _renewals(system, first.id)
+    told = "suggested: the CA suggests a renewal between 2020-01-01T00:00Z and 2020-01-02T00:00Z, because "
+    assert (due.order.revision, due.order.cause, due.reason) == (2, IssueCause.ARI, told + why)
+    assert due.order.replaces is not None
+    # No person asked for it, and whoever looks finds why.
+    [entry] = await ask(system, "admin", lambda registry: list(registry.audit(about=name, action="renew")))
+    assert (entry.actor, why in entry.detail) == ("registry", True)
+
+
+async def test_by_what_the_issuer_tells_of_its_limits_an_operator_foresees(system: LocalSystem) -> None:
+    question = {"orders": [{"id": "one", "ca": INTERNAL_CA, "dns_names": ["new.internal.example.test"]}]}
+    async with httpx.AsyncClient(
+        base_url=system.registry_url,
+        headers={"authorization": f"Bearer {system.home.token('admin')}"},
+        trust_env=False,
+        verify=ssl.create_default_context(cafile=system.ca_file),
+    ) as http:
+
+        async def told() -> bool:
+            return (await http.post("/v1/forecasts", json=question)).status_code != 409
+
+        await until(told, "the issuer's first report")
+        answer = (await http.post("/v1/forecasts", json=question)).raise_for_status()
+    found = ForecastAnswer.model_validate_json(answer.content)
+    # Of this CA nothing is counted: it goes at once.
+    assert [(one.id, one.at, one.limit) for one in found.orders] == [("one", found.made_at, None)]
+
+
+def _renewals(system: LocalSystem, certificate_id: str) -> list[CertificateRenewalDue]:
+    with closing(sqlite3.connect(f"file:{system.home.path('registry', 'registry.db')}?mode=ro", uri=True)) as rows:
+        found = rows.execute(
+            "SELECT data FROM event WHERE about = ? AND type = ?", (certificate_id, CertificateRenewalDue.type)
+        )
+        return [CertificateRenewalDue.model_validate_json(data) for (data,) in found]

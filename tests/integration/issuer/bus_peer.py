@@ -24,6 +24,7 @@ from certcore.events import (
     RevisionIssued,
     RevisionRenewalWindow,
     RevisionStarted,
+    RevisionWaits,
     SiteHeartbeat,
 )
 from certcore.identities import HUB, Service, durable
@@ -34,8 +35,16 @@ from tests.reports import read_reports
 
 __all__ = ["BusPeer", "an_order", "bus_peer"]
 
-EventT = TypeVar("EventT", RevisionStarted, RevisionIssued, RevisionFailed, RevisionRenewalWindow, SiteHeartbeat)
-ReportT = TypeVar("ReportT", RevisionStarted, RevisionIssued, RevisionFailed, RevisionRenewalWindow)
+EventT = TypeVar(
+    "EventT",
+    RevisionStarted,
+    RevisionIssued,
+    RevisionFailed,
+    RevisionRenewalWindow,
+    RevisionWaits,
+    SiteHeartbeat,
+)
+ReportT = TypeVar("ReportT", RevisionStarted, RevisionIssued, RevisionFailed, RevisionRenewalWindow, RevisionWaits)
 
 
 def an_order(

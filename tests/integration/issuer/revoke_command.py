@@ -1,4 +1,4 @@
-"""`python -m issuer revoke` beside a running issuer, and what a Pebble says of a certificate."""
+"""`certbus issuer revoke` beside a running issuer, and what a Pebble says of a certificate."""
 
 import ssl
 import sys
@@ -28,7 +28,7 @@ def begun(issuer: IssuerProcess, *arguments: str) -> ChildProcess:
 
 async def revoke(issuer: IssuerProcess, *arguments: str) -> tuple[int, str]:
     """With the settings of that issuer: the exit code, and all that was told."""
-    code, out, err = await ended("issuer", "revoke", *arguments, env=issuer.process.env)
+    code, out, err = await ended("certbus", "issuer", "revoke", *arguments, env=issuer.process.env)
     return code, out + err
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from cryptography import x509
+from sqlalchemy import text
 
 from certcore.errors import TransientError
 from issuer.adapters.crl_book import CrlBook
@@ -93,10 +94,46 @@ async def test_what_is_revoked_is_listed_at_once_and_only_once(host: Host) -> No
 
 async def test_an_entry_leaves_the_list_when_its_leaf_has_ended_and_a_list_told_so(host: Host) -> None:
     await host.revoked(5, days=1)
-    for days, serials in ((1, {5}), (4, {5}), (5, set())):
+    for days, serials in ((1, {5}), (4, {5}), (6, set())):
         host.now = NOON + days * DAY
         await host.crls.keep_up()
         assert host.published()[1] == serials
+
+
+async def test_an_entry_stays_where_nobody_was_there_to_tell_it_after_its_leaf_ended(host: Host) -> None:
+    await host.revoked(5, days=1)
+    # The issuer was away for longer than a CRL is valid.
+    host.now = NOON + 9 * DAY
+    await host.crls.keep_up()
+    assert host.published() == (2, {5})
+    host.now += DAY
+    await host.crls.keep_up()
+    assert host.published() == (2, {5})
+    host.now += DAY
+    await host.crls.keep_up()
+    assert host.published() == (3, set())
+
+
+async def test_what_ended_ages_ago_is_forgotten_and_no_list_changes_by_it(
+    host: Host, tmp_path: Path, database: JournalDatabase
+) -> None:
+    for serial, days in ((5, 1), (6, 2), (7, 300)):
+        await host.revoked(serial, days=days)
+    many = [{"serial": f"{number:x}", "at": NOON.replace(year=2020)} for number in range(1000, 2100)]
+    await database.write(
+        lambda connection: connection.execute(
+            text("INSERT INTO revoked_leaf VALUES ('of-a-ca-that-is-gone', :serial, :at, 'superseded', :at)"), many
+        )
+    )
+    for days in (390, 393, 396, 399, 401):
+        host.now = NOON + days * DAY
+        await host.crls.keep_up()
+    before = host.published()
+    assert await host.crls.prune() == 1101
+    await host.crls.keep_up()
+    assert host.published() == before
+    assert sorted(on_disk(tmp_path, "SELECT serial FROM revoked_leaf")) == [("6",), ("7",)]
+    assert await host.crls.prune() == 0
 
 
 async def test_each_host_lists_what_any_of_them_revoked_with_numbers_that_grow(

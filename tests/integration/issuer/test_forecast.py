@@ -1,4 +1,4 @@
-"""`python -m issuer forecast` by the settings and the journal of an issuer, which it only reads."""
+"""`certbus issuer forecast` by the settings and the journal of an issuer, which it only reads."""
 
 import json
 from datetime import timedelta
@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from certcore.ca_limits.asked import AskedCa
+from certcore.ca_limits.forecast import ForecastAnswer, Intent, answer
+from certcore.ca_limits.limit import BudgetSettings, LimitKind
+from certcore.ca_limits.report import LimitsReport, state_of
 from certcore.clock import system_clock
 from issuer.adapters.ledger import Ledger
-from issuer.domain.budget import BudgetSettings
-from issuer.domain.budget_ask import AskedCa
-from issuer.handlers.forecast import ForecastAnswer
+from issuer.adapters.stored_budgets import stored_budgets
+from issuer.handlers.limit_reports import LimitReports
 from tests.fork_server import ended
 from tests.integration.issuer.test_journal import MIGRATIONS, opened
 from tests.unit.issuer.domain.budgets import ask
@@ -39,7 +42,7 @@ async def forecast(folder: Path, *arguments: str, given: str = "") -> tuple[int,
         f"CERTBUS_ISSUER_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in told.items()
     }
-    return await ended("issuer", "forecast", *arguments, env=env, given=given)
+    return await ended("certbus", "issuer", "forecast", *arguments, env=env, given=given)
 
 
 async def test_the_ledger_tells_when_orders_could_go(tmp_path: Path) -> None:
@@ -78,3 +81,33 @@ async def test_a_campaign_is_read_from_a_file_and_what_is_wrong_is_told(tmp_path
     for wrong in (["--ca", "nobody", "a.example.org"], ["not a name"], []):
         code, _, err = await forecast(tmp_path, *wrong)
         assert (code, "Traceback" in err) == (2, False), err
+
+
+async def test_what_is_told_to_the_registry_foresees_the_same_and_is_told_when_it_changed(tmp_path: Path) -> None:
+    told: list[LimitsReport] = []
+
+    class Registry:
+        async def tell_limits(self, report: LimitsReport) -> bool:
+            told.append(report)
+            return True
+
+    now = system_clock()
+    cas = [AskedCa("counted", URL, BudgetSettings.model_validate(LIMITS))]
+    intents = [Intent(id=name, ca="counted", dns_names=(name,)) for name in ("a.example.org", "b.example.org")]
+    async with opened(f"sqlite:///{tmp_path / 'journal.db'}") as database:
+        await database.upgrade(MIGRATIONS)
+        reports = LimitReports(database=database, cas=cas, registry=Registry(), clock=lambda: now)
+        await reports.tell()
+        await reports.tell()
+        assert len(told) == 1
+        await database.write(lambda connection: Ledger(cas).spend(connection, ask(ca="counted"), now))
+        await reports.tell()
+        state = stored_budgets(f"sqlite:///{tmp_path / 'journal.db'}", cas, now)
+        assert len(told) == 2
+        by_report = answer(state_of(told[-1]), intents, now=now)
+        assert by_report == answer(state, intents, now=now)
+        assert [one.limit for one in by_report.orders] == [None, LimitKind.NEW_ORDERS]
+        # Whoever counts on it sees how old it is, and that the issuer lives.
+        now += timedelta(minutes=10)
+        await reports.tell()
+    assert len(told) == 3

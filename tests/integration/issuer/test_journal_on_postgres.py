@@ -1,10 +1,13 @@
 """The journal of two hosts on a real PostgreSQL: what both do at once is done once."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -12,18 +15,26 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
+from certcore.clock import system_clock
+from issuer.adapters.held_up_jobs import HeldUpJobs
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.kept_bundles import KeptBundles, Pruned
 from issuer.adapters.tables import metadata
 from issuer.domain.account import AccountRecord
 from issuer.domain.errors import JobTakenError
+from issuer.domain.failure import FailureReason, JobWaitsError
 from issuer.domain.job import CaOrder, Job, JobId, JobState
 from issuer.domain.turns import Turns
+from issuer.domain.waiting import decide_wait
+from tests.fork_server import ended
 from tests.integration.issuer.test_claiming import of
+from tests.integration.issuer.test_crls import Host
 from tests.integration.issuer.test_journal import MIGRATIONS, opened, record
 from tests.patience import HANG_S
 from tests.postgres_server import PostgresServer, postgres
+from tests.private_ca import CaFiles, a_ca
+from tests.unit.issuer.cas.files.test_files_ca import request
 from tests.unit.issuer.samples import NOON, job
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
@@ -38,8 +49,9 @@ async def server() -> AsyncIterator[PostgresServer]:
 
 
 class Hosts:
-    def __init__(self, one: JournalDatabase, two: JournalDatabase) -> None:
-        self.database = one
+    def __init__(self, one: JournalDatabase, two: JournalDatabase, url: str) -> None:
+        self.url = url
+        self.database, self.other = one, two
         self.one = Journal(database=one, worker="one", clock=lambda: NOON)
         self.two = Journal(database=two, worker="two", clock=lambda: NOON)
 
@@ -52,7 +64,7 @@ async def hosts(server: PostgresServer, request: pytest.FixtureRequest) -> Async
     url = await server.database(request.node.name[:60])
     async with opened(url) as one, opened(url) as two:
         await one.upgrade(MIGRATIONS)
-        yield Hosts(one, two)
+        yield Hosts(one, two, url)
 
 
 async def test_the_migrations_make_the_schema_that_the_code_speaks_of(hosts: Hosts) -> None:
@@ -159,3 +171,86 @@ async def test_who_claims_passes_over_what_another_host_is_about_to_take(hosts: 
         async with asyncio.timeout(HANG_S):
             assert [one.id.certificate_id for one in await hosts.claim(hosts.two, 4)] == ["shop-2"]
     assert [one.id.certificate_id for one in await hosts.claim(hosts.two, 4)] == ["shop-1"]
+
+
+async def test_what_waits_is_found_page_by_page(hosts: Hosts) -> None:
+    for number in range(5):
+        waits = JobWaitsError(FailureReason.CA_LIMITS, "50 a week", wait=LEASE * (1 + number % 2))
+        new = replace(job(JobState.KEYED), id=JobId(f"shop-{number}", 1))
+        await hosts.one.accept(decide_wait(new, waits, now=NOON))
+    jobs, after, found = HeldUpJobs(hosts.other), None, set()
+    while page := await jobs.page(since=NOON, away=["none"], after=after, limit=2):
+        after = page[-1]
+        found |= {held.job.certificate_id for held in page}
+    assert found == {f"shop-{number}" for number in range(5)}
+    assert await jobs.page(since=NOON - LEASE, away=(), after=None, limit=2) == []
+
+
+def _one_sequence(*numbers: list[int]) -> bool:
+    """Whether each host's numbers grow, and no two lists have the same one."""
+    everything = [number for of in numbers for number in of]
+    return all(of == sorted(of) for of in numbers) and len(everything) == len(set(everything))
+
+
+async def test_no_two_lists_of_what_was_revoked_have_the_same_number(hosts: Hosts, tmp_path: Path) -> None:
+    files = a_ca(tmp_path / "ca", now=NOON)
+    both = [Host(files, tmp_path / f"{n}.crl", of) for n, of in enumerate((hosts.database, hosts.other))]
+
+    async def revoke(host: Host, first: int) -> list[int]:
+        numbers = []
+        for serial in range(first, first + 20, 2):
+            await host.revoked(serial)
+            numbers.append(host.published()[0])
+        return numbers
+
+    numbers = await asyncio.gather(*(revoke(host, first) for first, host in enumerate(both, start=1)))
+    assert _one_sequence(*numbers), numbers
+    for host in both:
+        await host.crls.keep_up()
+        assert host.published()[1] == set(range(1, 21))
+
+
+async def test_nor_have_those_of_two_processes(hosts: Hosts, tmp_path: Path) -> None:
+    files, now = a_ca(tmp_path / "ca"), system_clock()
+    signs = Host(files, tmp_path / "signs.crl", hosts.database, now=now)
+
+    async def revoke(host: str) -> list[int]:
+        folder = tmp_path / host
+        folder.mkdir()
+        numbers = []
+        for name in ("a.site1.internal", "b.site1.internal"):
+            leaf = folder / f"{name}.pem"
+            leaf.write_text(await signs.ca.sign(request(name, at=now, job=JobId(f"{host}-{name}", 1))))
+            code, out, err = await ended(
+                *("certbus", "issuer", "revoke", str(leaf), "--reason", "superseded", "--ca", "own"),
+                env=_settings(hosts.url, files, folder),
+            )
+            assert code == 0, out + err
+            numbers.append(int(out.partition("(CRL ")[2].partition(",")[0]))
+        return numbers
+
+    numbers = await asyncio.gather(revoke("one"), revoke("two"))
+    assert _one_sequence(*numbers), numbers
+    await signs.crls.keep_up()
+    number, serials = signs.published()
+    assert (number, len(serials)) == (max(max(of) for of in numbers) + 1, 4)
+
+
+def _settings(url: str, files: CaFiles, folder: Path) -> dict[str, str]:
+    """Those of a host with a state folder and a CRL file of its own."""
+    (folder / "token").write_text("token")
+    own = files.settings("own", crl_file=str(folder / "own.crl"), crl_url="http://crl.test/own.crl")
+    told: dict[str, Any] = {
+        "bus": {"identity": "issuer", "url": "nats://127.0.0.1:9", "plain_text": True},
+        "http": {"plain_text": True},
+        "registry": {"url": "http://127.0.0.1:9", "token_file": str(folder / "token"), "plain_text": True},
+        "database_url": url,
+        "state_folder": str(folder / "state"),
+        "cas": [own],
+        "policy": {"internal": "own", "public": "own"},
+        "solvers": {},
+    }
+    return {
+        f"CERTBUS_ISSUER_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in told.items()
+    }

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from certcore.bundles import SealedKey
+from issuer.adapters.crl_book import CrlBook
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.kept_bundles import KeptBundles, Pruned
@@ -17,6 +18,7 @@ from issuer.domain.challenge import ChallengeRecord
 from issuer.domain.job import Job, JobId, JobState
 from issuer.domain.key_material import KeyMaterial
 from issuer.domain.turns import Turns
+from issuer.handlers.crls import Crls
 from issuer.handlers.pruning import Pruning
 from tests.integration.issuer.test_journal import MIGRATIONS, on_disk, opened
 from tests.unit.issuer.samples import NOON, job
@@ -56,12 +58,14 @@ def stored(revision: int, *, days: int, variant: str = "platform") -> Job:
     )
 
 
-async def test_a_bundle_is_kept_as_long_as_its_leaf_is_valid(journal: Journal, kept: KeptBundles) -> None:
+async def test_a_bundle_is_kept_as_long_as_its_leaf_is_valid(
+    database: JournalDatabase, journal: Journal, kept: KeptBundles
+) -> None:
     for number, days in enumerate((-1, 0, 1), start=1):
         await journal.accept(stored(number, days=days))
     now = NOON
-
-    pruning = Pruning(kept=kept, clock=lambda: now)
+    crls = Crls(cas={}, book=CrlBook(database), clock=lambda: now)
+    pruning = Pruning(kept=kept, crls=crls, clock=lambda: now)
     await pruning.prune()
     assert [one.id.revision for one in await kept.page(after=None, limit=10)] == [3]
     now = NOON + DAY

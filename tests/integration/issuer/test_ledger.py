@@ -11,18 +11,18 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
+from certcore.ca_limits.asked import AskedCa, NewOrder
+from certcore.ca_limits.forecast import Intent
+from certcore.ca_limits.forecast import answer as foretold
+from certcore.ca_limits.limit import BudgetSettings, Limit, LimitKind
 from certkit.database import was_overtaken
 from certkit.transactions import Database
 from issuer.adapters.journal_rows import identity, row_of
 from issuer.adapters.ledger import Ledger
 from issuer.adapters.tables import job as job_table
-from issuer.domain.budget import BudgetSettings, Limit, LimitKind
-from issuer.domain.budget_ask import AskedCa, NewOrder
 from issuer.domain.budget_decision import Granted, NotBefore
 from issuer.domain.errors import JobTakenError
 from issuer.domain.job import JobState
-from issuer.handlers.forecast import Intent
-from issuer.handlers.forecast import answer as foretold
 from tests.integration.issuer.test_journal import MIGRATIONS
 from tests.postgres_server import database
 from tests.unit.issuer.domain.budgets import DIRECTORY, ask

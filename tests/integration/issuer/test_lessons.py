@@ -10,13 +10,13 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from certcore.ca_limits.asked import AskedCa
+from certcore.ca_limits.limit import BudgetSettings
 from certcore.clock import system_clock
 from certcore.events import RevisionFailed, RevisionIssued
 from certlocal.tools import Tell
 from issuer.adapters.journal import Journal
 from issuer.adapters.window_book import WindowBook
-from issuer.domain.budget import BudgetSettings
-from issuer.domain.budget_ask import AskedCa
 from issuer.domain.failure import JobWaitsError
 from issuer.domain.job import JobId, JobState
 from issuer.handlers.budgets import Budgets

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certcore.ca_limits.asked import AskedCa
+from certcore.ca_limits.limit import BudgetSettings
 from certcore.clock import system_clock
 from certcore.errors import TransientError
 from certcore.events import RevisionIssued, RevisionRenewalWindow
@@ -28,8 +30,6 @@ from certlocal.tools import Tell
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
 from issuer.adapters.window_book import WindowBook
-from issuer.domain.budget import BudgetSettings
-from issuer.domain.budget_ask import AskedCa
 from issuer.domain.errors import AcmeProblemError, CaUnreachableError
 from issuer.domain.failure import JobWaitsError
 from issuer.domain.issued import ari_id

@@ -74,6 +74,8 @@ MAY_CALL: dict[tuple[str, str], Door] = {
     ("DELETE", "/v1/challenges/{site}/{token}"): Door({Role.ISSUER}),
     ("GET", "/v1/orders"): Door({Role.ISSUER}),
     ("POST", "/v1/issued"): Door({Role.ISSUER}),
+    ("PUT", "/v1/limits"): Door({Role.ISSUER}),
+    ("POST", "/v1/forecasts"): Door({Role.OPERATOR}),
     ("GET", "/v1/restore"): Door(LOOKING),
     ("GET", "/v1/deployments"): Door({Role.DELIVERER}),
     ("GET", "/v1/csrs"): Door({Role.DELIVERER}),
@@ -101,6 +103,8 @@ BODIES: dict[tuple[str, str], object] = {
     ("PUT", "/v1/bundles/{certificate_id}/{revision}"): {"chain_pem": "", "keys": []},
     ("PUT", "/v1/bundles/{certificate_id}/{revision}/keys"): {"keys": []},
     ("POST", "/v1/issued"): {"epoch": 7, "revisions": []},
+    ("PUT", "/v1/limits"): {"made_at": "2026-01-01T00:00:00Z"},
+    ("POST", "/v1/forecasts"): {"orders": [{"id": "one", "ca": "nobody", "dns_names": ["a.example.test"]}]},
     ("POST", "/v1/heartbeats"): {"site": "hub", "service": "escrow", "version": "1"},
 }
 

@@ -99,6 +99,9 @@ async def test_a_window_in_the_past_renews_now_and_the_reason_tells_it(services:
     )
     await another_sweep(services)
     assert orders(services, certificate) == 1
+    listed = await services.issuer.get("/v1/orders")
+    [order] = [one for one in listed.json()["items"] if one["certificate_id"] == certificate.id]
+    assert (order["revision"], order["cause"]) == (2, "ari")
 
 
 async def test_the_next_renewal_and_why_are_shown_and_follow_the_window(services: StandIns) -> None:

@@ -9,11 +9,16 @@ import pytest
 from nats.aio.msg import Msg
 
 from certcore.api import CertificateState, EndpointState, Role
+from certcore.conditions import Health
 from certcore.events import (
+    CertificateIssuingWaits,
     EndpointsExpected,
     IssueOrder,
+    MustAct,
+    RevisionWaits,
     ServingVerdict,
     SiteHeartbeat,
+    WaitCode,
 )
 from tests.integration.registry.bus import Bus
 from tests.integration.registry.reported import DURABLE, announced, everywhere, items, relayed, told
@@ -166,6 +171,34 @@ async def test_a_revision_that_failed_is_tried_again_under_its_number(services: 
         *("requested", "approved", "failing", "renewal_due", "issued", "expected", "delivered", "live"),
         *("renewal_due", "failing", "renewal_due", "issued", "expected", "delivered", "live", "expected"),
     ]
+
+
+async def test_what_a_revision_waits_for_is_shown_with_its_next_look_and_is_no_failure(services: StandIns) -> None:
+    certificate = await services.requested()
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    waits = RevisionWaits(
+        certificate_id=certificate.id,
+        revision=1,
+        ca="ca-one",
+        code=WaitCode.CA_LIMITS,
+        reason="ca_limits: 50 certificates in 7 d for example.test",
+        since=datetime.now(UTC),
+        until=tomorrow,
+    )
+    await services.report(waits, place="hub", service="issuer", about=certificate.id)
+    await services.settled()
+    present = await services.shown(certificate.name)
+    assert (present.state, present.next_try) == (CertificateState.ISSUING, tomorrow)
+    assert present.reason == "revision 1 waits: ca_limits: 50 certificates in 7 d for example.test"
+    assert present.health is Health.PROGRESSING
+    [event] = await told(services, certificate, CertificateIssuingWaits)
+    assert (event.code, event.until, event.must_act) == (WaitCode.CA_LIMITS, tomorrow, MustAct.NOBODY)
+    # What comes late changes nothing.
+    await services.make_live(certificate)
+    await services.report(waits, place="hub", service="issuer", about=certificate.id)
+    await services.settled()
+    present = await services.shown(certificate.name)
+    assert (present.state, present.next_try) == (CertificateState.LIVE, None)
 
 
 async def test_a_long_reason_of_a_failure_is_cut_and_stops_no_other_event(services: StandIns, bus: Bus) -> None:

@@ -121,6 +121,11 @@ def _(event: events.RevisionFailed) -> str:
 
 
 @story.register
+def _(event: events.CertificateIssuingWaits | events.RevisionWaits) -> str:
+    return _waits(event)
+
+
+@story.register
 def _(event: events.DeliverySucceeded) -> str:
     return f"{_placed(event)}{', which had lost it' if event.repaired else ''}"
 
@@ -247,6 +252,12 @@ def _(
     | events.AlertResolvedV1,
 ) -> str:
     return story(event.upgraded())
+
+
+def _waits(event: events.CertificateIssuingWaits | events.RevisionWaits) -> str:
+    acts = f", {event.must_act} must act" if event.must_act != events.MustAct.NOBODY else ""
+    until = f", until {instant(event.until)}" if event.until else ""
+    return f"revision {event.revision}{_variant(event.variant)}: {event.reason}{acts}{until}"
 
 
 def _failure(event: events.CertificateFailing | events.RevisionFailed) -> str:

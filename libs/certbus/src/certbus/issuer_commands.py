@@ -1,6 +1,10 @@
-"""What is asked of the issuer that is installed beside this command, with its own configuration."""
+"""What is asked of the issuer that is installed beside this command, with its own configuration.
 
-from typing import Annotated, Final
+The issuer's package has these commands: each is called with what was given here, its options and help are its own.
+"""
+
+import shlex
+from typing import Final
 
 import typer
 
@@ -11,35 +15,41 @@ __all__ = ["app"]
 
 _ISSUER: Final = "certbus.issuer"
 """Entry points of the issuer's package."""
+_AS_GIVEN: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
 
-app = typer.Typer(no_args_is_help=True, help="Prove the configuration of the issuer on this host.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Ask the issuer on this host: by its own settings (CERTBUS_CONFIG_FILE, CERTBUS_ISSUER_*).",
+)
 
 
-@app.callback()
-def _group() -> None:
-    """A group also with one command."""
+@app.command("test", context_settings=_AS_GIVEN, add_help_option=False)
+def test(context: typer.Context) -> None:
+    """Prove its settings for a name, without an order at the CA that would issue."""
+    _ask("test", context)
 
 
-@app.command("test")
-def prove(
-    name: Annotated[str, typer.Argument(metavar="NAME|ZONE", help="A DNS name, a wildcard, or a zone.")],
-    *,
-    ca: Annotated[str | None, typer.Option(metavar="CA", help="This one instead of the policy's.")] = None,
-    exposure: Annotated[str | None, typer.Option(metavar="internal|public", help="By default by the name.")] = None,
-) -> None:
-    """Prove the issuer's configuration for a name, without an order at the CA that would issue.
+@app.command("forecast", context_settings=_AS_GIVEN, add_help_option=False)
+def forecast(context: typer.Context) -> None:
+    """Tell when orders could go under the CAs' limits; its journal is only read."""
+    _ask("forecast", context)
 
-    It reads the issuer's own settings (CERTBUS_CONFIG_FILE, CERTBUS_ISSUER_*), so it runs on the issuer's host.
-    Leaves with 0 where nothing failed, with 1 where a step failed, with 2 where a setting is wrong.
-    """
+
+@app.command("revoke", context_settings=_AS_GIVEN, add_help_option=False)
+def revoke(context: typer.Context) -> None:
+    """Have a CA revoke a certificate that it issued."""
+    _ask("revoke", context)
+
+
+def _ask(command: str, context: typer.Context) -> None:
     from importlib.metadata import entry_points  # noqa: PLC0415 # the other commands don't need it
 
-    found = list(entry_points(group=_ISSUER, name="test"))
+    found = list(entry_points(group=_ISSUER, name=command))
     if not found:
         raise CommandError(
             "the issuer is not installed here",
             exit_code=ExitCode.INVALID,
-            next_step=f"run on the issuer's host, with its settings: python -m issuer test {name}",
+            next_step=f"run on the issuer's host, with its settings: python -m issuer {command}"
+            f" {shlex.join(context.args)}".rstrip(),
         )
-    arguments = [name, *(["--ca", ca] if ca else []), *(["--exposure", exposure] if exposure else [])]
-    raise typer.Exit(found[0].load()(arguments))
+    raise typer.Exit(found[0].load()(context.args, prog=f"certbus issuer {command}"))

@@ -1,9 +1,10 @@
 """The names of our own metrics: one table for all services. Each label has a bounded number of values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 __all__ = [
     "BUS_HEALTHY",
@@ -26,6 +27,7 @@ __all__ = [
     "HEARTBEAT",
     "ISSUER_ABANDONED",
     "ISSUER_CA_AWAY",
+    "ISSUER_CHALLENGES",
     "ISSUER_FAILURES",
     "ISSUER_ISSUED",
     "ISSUER_WAITS",
@@ -48,6 +50,7 @@ __all__ = [
     "Metric",
     "counter",
     "gauge",
+    "histogram",
 ]
 
 
@@ -100,6 +103,11 @@ ISSUER_ABANDONED: Final = Metric(
     "certbus_issuer_orders_abandoned", "Orders at a CA that were given up.", ("ca", "reason")
 )
 ISSUER_CA_AWAY: Final = Metric("certbus_issuer_ca_away", "1 where the CA doesn't answer, whatever is asked.", ("ca",))
+ISSUER_CHALLENGES: Final = Metric(
+    "certbus_issuer_challenge_seconds",
+    "From the first showing of an order's challenges to its outcome, waits included.",
+    ("ca", "solver", "outcome"),
+)
 ISSUER_FAILURES: Final = Metric("certbus_issuer_failures", "Runs of jobs that failed.", ("ca", "reason"))
 ISSUER_ISSUED: Final = Metric("certbus_issuer_certificates_issued", "Revisions handed over.", ("ca",))
 ISSUER_WAITS: Final = Metric("certbus_issuer_waits", "Runs of jobs that ended to wait.", ("ca", "reason"))
@@ -136,3 +144,7 @@ def counter(metric: Metric, registry: CollectorRegistry) -> Counter:
 
 def gauge(metric: Metric, registry: CollectorRegistry) -> Gauge:
     return Gauge(metric.name, metric.help, metric.labels, registry=registry)
+
+
+def histogram(metric: Metric, registry: CollectorRegistry, buckets: Sequence[float]) -> Histogram:
+    return Histogram(metric.name, metric.help, metric.labels, registry=registry, buckets=buckets)

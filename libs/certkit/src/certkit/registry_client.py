@@ -1,22 +1,21 @@
 """The registry's API as the other services see it: bundles, and the levels of what should be."""
 
-import json
 import ssl
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from types import MappingProxyType, TracebackType
-from typing import Final, Generic, Self, TypeVar
+from typing import Final, Self, TypeVar
 from urllib.parse import urlencode
 
 import httpx
-import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from certcore.api import IssuedAnswer, IssuedReport, IssueOrders, Page, Problem
+from certcore.api import IssuedAnswer, IssuedReport, IssueOrders, Page
 from certcore.backoff import named_wait
 from certcore.bundles import IssuedBundle, ResealedKeys, ResealWanted, SealedBundle, SealedKey, StoredBundle
+from certcore.ca_limits.report import LimitsReport
 from certcore.challenges import ChallengeOrder, ChallengeState
 from certcore.errors import PermanentError, TransientError
 from certcore.events import ChallengeWanted, CsrWanted, DeploymentOrdered, EndpointsExpected, Event, IssueOrder
@@ -24,15 +23,13 @@ from certcore.placements import PLATFORM
 from certcore.reading import ReadModel
 from certcore.review import SiteReviewUpdate
 from certkit.kept_pages import KeptPage, KeptPages
+from certkit.registry_answers import Listed, listed, read_answer, read_page, told
 from certkit.settings import RegistrySettings
 from certkit.telemetry import trace_headers
 
 __all__ = ["IssueLevel", "Listed", "RegistryClient", "ReviewAnswer"]
 
-log = structlog.get_logger()
-
 ItemT = TypeVar("ItemT", bound=ReadModel)
-ModelT = TypeVar("ModelT", bound=BaseModel)
 PageT = TypeVar("PageT", bound=Page)  # type: ignore[type-arg] # whatever its items are
 
 _PAGE: Final = 200
@@ -46,19 +43,10 @@ _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 _LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=90.0)
 _READY: Final = httpx.Timeout(5.0)
 _TOLD: Final = 300
-_TELLING: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 class _NotFoundError(PermanentError):
     """What was asked for isn't there."""
-
-
-@dataclass(frozen=True)
-class Listed(Generic[ItemT]):
-    """All items of a list that can be read. Where it is not `complete`, what is missing may be there all the same."""
-
-    items: list[ItemT]
-    complete: bool
 
 
 @dataclass(frozen=True)
@@ -129,7 +117,7 @@ class RegistryClient:
         """
         path = f"/v1/bundles/{certificate_id}/{revision}"
         answer = await self._call("GET", path, query={"variant": variant})
-        return _read(SealedBundle, answer.content)
+        return read_answer(SealedBundle, answer.content)
 
     async def store_bundle(
         self, certificate_id: str, revision: int, bundle: IssuedBundle, variant: str = PLATFORM
@@ -142,7 +130,7 @@ class RegistryClient:
         """
         path = f"/v1/bundles/{certificate_id}/{revision}"
         answer = await self._call("PUT", path, query={"variant": variant}, body=bundle)
-        return _read(StoredBundle, answer.content or b"{}")
+        return read_answer(StoredBundle, answer.content or b"{}")
 
     async def orders(self) -> IssueLevel:
         """Every revision that is ordered and not known as issued. If the epoch changes between two pages, it is the
@@ -152,7 +140,7 @@ class RegistryClient:
             TransientError, PermanentError: as `deployments`.
         """
         pages = await self._pages("/v1/orders", IssueOrders)
-        found = _listed(pages)
+        found = listed(pages)
         epochs = {page.epoch for page in pages}
         last = pages[-1]
         complete = found.complete and len(epochs) == 1
@@ -166,7 +154,17 @@ class RegistryClient:
             PermanentError: the registry refuses it, or its answer can't be read.
         """
         answer = await self._call("POST", "/v1/issued", body=report)
-        return _read(IssuedAnswer, answer.content)
+        return read_answer(IssuedAnswer, answer.content)
+
+    async def tell_limits(self, report: LimitsReport) -> bool:
+        """Tell what is used of the CAs' limits; False where the registry is of a version that doesn't ask for it.
+
+        Raises:
+            TransientError: the registry can't be reached or failed.
+            PermanentError: the registry refuses it.
+        """
+        answer = await self._call("PUT", "/v1/limits", body=report, expected={HTTPStatus.NOT_FOUND})
+        return answer.is_success
 
     async def deployments(self) -> Listed[DeploymentOrdered]:
         """Everything that the caller's place and service should hold, each placement in its newest generation.
@@ -245,7 +243,7 @@ class RegistryClient:
             answer = await self._call("GET", f"/v1/challenges/{site}/{token}")
         except _NotFoundError:
             return None
-        return _read(ChallengeState, answer.content)
+        return read_answer(ChallengeState, answer.content)
 
     async def remove_challenge(self, site: str, token: str) -> None:
         """Have a site answer a CA no more; what isn't wanted there is no error.
@@ -271,7 +269,7 @@ class RegistryClient:
 
     async def _all(self, path: str, model: type[ItemT]) -> Listed[ItemT]:
         pages: type[Page[ItemT]] = Page[model]  # type: ignore[valid-type] # pydantic makes a class of it
-        return _listed(await self._pages(path, pages))
+        return listed(await self._pages(path, pages))
 
     async def update_review(self, site: str, update: SiteReviewUpdate) -> ReviewAnswer:
         """Tell what changed of the review of the caller's site.
@@ -305,8 +303,8 @@ class RegistryClient:
         headers = {"if-none-match": kept.etag} if kept else {}
         answer = await self._call("GET", url, headers=headers, expected={HTTPStatus.NOT_MODIFIED} if kept else ())
         if kept is not None and answer.status_code == HTTPStatus.NOT_MODIFIED:
-            return _read_page(model, kept.body, path)
-        page = _read_page(model, answer.content, path)
+            return read_page(model, kept.body, path)
+        page = read_page(model, answer.content, path)
         if etag := answer.headers.get("etag"):
             self._kept.keep(url, KeptPage(etag, answer.content))
         return page
@@ -356,44 +354,9 @@ class RegistryClient:
             raise TransientError(f"{called}: {reason}") from error
         if response.is_success or response.status_code in expected:
             return response
-        message = f"{called} answered {response.status_code}{_told(response)}"
+        message = f"{called} answered {response.status_code}{told(response)}"
         if response.status_code == HTTPStatus.NOT_FOUND:
             raise _NotFoundError(message)
         if response.status_code >= 500 or response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             raise TransientError(message, retry_after=named_wait(response.headers.get("retry-after")))
         raise PermanentError(message)
-
-
-def _told(response: httpx.Response) -> str:
-    """What the registry says of a refusal: the present state, or why it takes no more. It quotes nothing of ours."""
-    if response.status_code not in _TELLING:
-        return ""
-    try:
-        detail = Problem.model_validate_json(response.content).detail
-    except ValidationError:
-        return ""
-    return f": {' '.join(detail.split())[:_TOLD]}"
-
-
-def _read(model: type[ModelT], body: bytes) -> ModelT:
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        raise PermanentError(f"{model.__name__} can't be read: {error.error_count()} errors") from None
-
-
-def _read_page(model: type[PageT], body: bytes, path: str) -> PageT:
-    try:
-        page = model.model_validate(json.loads(body))
-    except (ValueError, RecursionError) as error:
-        problem = f"{error.error_count()} errors" if isinstance(error, ValidationError) else "it is no JSON"
-        raise PermanentError(f"the registry's answer to {path} can't be read: {problem}") from None
-    for model_read in (page, *page.items):
-        for item in model_read.unreadable:
-            log.warning("item_unreadable", source=path, item=item.item, name=item.name, problem=item.problem)
-    return page
-
-
-def _listed(pages: Sequence[Page[ItemT]]) -> Listed[ItemT]:
-    items = [item for page in pages for item in page.items]
-    return Listed(items, complete=not any(page.unreadable for page in pages))

@@ -206,6 +206,7 @@ def _issuer(home: Home, around: Surroundings) -> dict[str, Value]:
         "heartbeat_every_s": 5,
         "dns": {"views": {"default": view}},
         "orders_every_s": 15,
+        "renewal_windows_every_s": 5,
         "escrow_public_key": _escrow_public_key(home),
     }
 

@@ -1,7 +1,7 @@
 """The one place that builds the issuer's objects."""
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -13,10 +13,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from certcore import subjects
+from certcore.ca_limits.asked import AskedCa
 from certcore.clock import system_clock
 from certcore.events import CertificateApproved, CertificateRenewalDue, CsrAccepted
 from certcore.identities import HUB, Service, durable, source
-from certkit.background import Background
+from certkit.background import Background, Work
 from certkit.bus import EventPublisher, make_broker, subscribe
 from certkit.database import folder_of
 from certkit.health import service_readiness
@@ -32,6 +33,7 @@ from issuer.adapters.caa import ResolvedCaa
 from issuer.adapters.crl_book import CrlBook
 from issuer.adapters.dns_zones import Zones, zones_by_view
 from issuer.adapters.escrow_key import escrow_key_left_in
+from issuer.adapters.held_up_jobs import HeldUpJobs
 from issuer.adapters.identity import WorkerIdentity
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import JournalDatabase
@@ -44,7 +46,6 @@ from issuer.adapters.window_book import WindowBook
 from issuer.cas.acme.account_key import AccountSafe
 from issuer.cas.acme.ca import AcmeCa
 from issuer.domain.breaker import BreakerRule
-from issuer.domain.budget_ask import AskedCa
 from issuer.domain.choice import CaPolicy
 from issuer.domain.crl import publishing
 from issuer.domain.order_loss import Evidence
@@ -53,10 +54,14 @@ from issuer.domain.turns import Turns
 from issuer.handlers.budgets import Budgets
 from issuer.handlers.bulkheads import Bulkheads
 from issuer.handlers.caa_check import CaaCheck
+from issuer.handlers.challenge_times import ChallengeTimes
 from issuer.handlers.challenges import Challenges
 from issuer.handlers.crls import Crls
+from issuer.handlers.fallbacks import Fallbacks
+from issuer.handlers.hand_over import HandOver
 from issuer.handlers.issuance import Issuance
 from issuer.handlers.issue_orders import IssueOrders
+from issuer.handlers.limit_reports import LimitReports
 from issuer.handlers.metrics import Metrics
 from issuer.handlers.order_list import OrderList
 from issuer.handlers.order_watch import OrderWatch
@@ -65,6 +70,7 @@ from issuer.handlers.pruning import Pruning
 from issuer.handlers.renewal_windows import RenewalWindows
 from issuer.handlers.signing import Signing
 from issuer.handlers.solvers import Solvers
+from issuer.handlers.wait_notices import WaitNotices
 from issuer.handlers.worker import UPKEEP_S, Worker
 from issuer.installed_solvers import BuiltSolver, built_solvers
 from issuer.settings import OrderLossSettings, Settings
@@ -79,6 +85,7 @@ _TAKING_ENDS_S: Final = 5.0
 _TRY_JOURNAL_EVERY_S: Final = 1.0
 _PRUNE_EVERY_S: Final = 3600.0
 _LOOK_AT_LIMITS_EVERY_S: Final = 10.0
+_TELL_LIMITS_EVERY_S: Final = 300.0
 _EVENTS_AT_ONCE: Final = 32
 _KEY_THREADS: Final = 2
 """For RSA keys alone: what is asked of a CA takes no thread."""
@@ -115,6 +122,7 @@ def create_app(settings: Settings) -> ServiceApp:
     )
     windows = WindowBook(database)
     budgets = Budgets(database=database, journal=journal, windows=windows, cas=_asked(settings), clock=system_clock)
+    caa = CaaCheck(ResolvedCaa(next(iter(views.values())), now=time.monotonic))
     issuance = Issuance(
         journal=journal,
         watch=OrderWatch(
@@ -129,9 +137,11 @@ def create_app(settings: Settings) -> ServiceApp:
         cas=traits,
         policy=policy,
         challenges=challenges,
+        times=_challenge_times(settings, own_metrics),
         budgets=budgets,
-        caa=CaaCheck(ResolvedCaa(next(iter(views.values())), now=time.monotonic)),
-        registry=registry,
+        caa=caa,
+        fallbacks=Fallbacks(bulkheads=bulkheads, caa=caa, cas=cas),
+        hand_over=HandOver(registry=registry, clock=system_clock),
         reports=reports,
         escrow_public_key=settings.escrow_public_key,
         blocked_keys=settings.blocked_keys(),
@@ -196,7 +206,6 @@ def create_app(settings: Settings) -> ServiceApp:
     background.add_round("upkeep", UPKEEP_S, worker.keep_up)
     background.add_round("journal", _TRY_JOURNAL_EVERY_S, database.try_to_write)
     background.add_round("orders", settings.orders_every_s, order_list.read)
-    background.add_round("prune", _PRUNE_EVERY_S, Pruning(kept=kept, clock=system_clock).prune)
     background.add_round("budgets", _PRUNE_EVERY_S, budgets.prune)
     background.add_round("limits", _LOOK_AT_LIMITS_EVERY_S, budgets.look)
     tidying = Orphans(journal=journal, cas=cas, clock=system_clock)
@@ -205,8 +214,14 @@ def create_app(settings: Settings) -> ServiceApp:
         book=windows, cas=cas, reports=reports, registry=order_list.registry, clock=system_clock
     )
     background.add_round("renewal_windows", settings.renewal_windows_every_s, suggestions.look)
+    told = _told(
+        settings, database=database, bulkheads=bulkheads, reports=reports, orders=order_list, registry=registry
+    )
+    for name, every_s, tell in told:
+        background.add_round(name, every_s, tell)
     crls = Crls(cas=publishing(signing_cas), book=CrlBook(database), clock=system_clock)
     background.add_round("crls", settings.crls_every_s, crls.keep_up)
+    background.add_round("prune", _PRUNE_EVERY_S, Pruning(kept=kept, crls=crls, clock=system_clock).prune)
     heartbeat.keep_beating(background, every_s=settings.heartbeat_every_s)
     return service_app(
         broker,
@@ -262,6 +277,28 @@ def _bulkheads(settings: Settings, metrics: Metrics) -> Bulkheads:
         metrics=metrics,
         clock=system_clock,
     )
+
+
+def _told(
+    settings: Settings,
+    *,
+    database: JournalDatabase,
+    bulkheads: Bulkheads,
+    reports: StatusStream,
+    orders: OrderList,
+    registry: RegistryClient,
+) -> Iterator[tuple[str, float, Work]]:
+    """The rounds that tell the registry how things stand."""
+    jobs, level = HeldUpJobs(database), orders.registry
+    notices = WaitNotices(jobs=jobs, bulkheads=bulkheads, reports=reports, registry=level, clock=system_clock)
+    yield "waits", settings.waits_every_s, notices.look
+    used = LimitReports(database=database, cas=_asked(settings), registry=registry, clock=system_clock)
+    yield "used_limits", _TELL_LIMITS_EVERY_S, used.tell
+
+
+def _challenge_times(settings: Settings, metrics: Metrics) -> ChallengeTimes:
+    kinds = {name: str(of_solver["kind"]) for name, of_solver in settings.solvers.items()}
+    return ChallengeTimes(kinds=kinds, metrics=metrics, clock=system_clock)
 
 
 def _evidence(settings: OrderLossSettings) -> Evidence:

@@ -8,14 +8,14 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from certcore.ca_limits.asked import AskedCa
+from certcore.ca_limits.forecast import ForecastAnswer, Intent, answer
 from certcore.clock import system_clock
 from certcore.errors import PermanentError, TransientError
 from certkit.settings import load_settings
 from issuer.adapters.stored_budgets import stored_budgets
-from issuer.domain.budget_ask import AskedCa
 from issuer.domain.choice import CaPolicy, choose_ca
 from issuer.domain.rehearsal import rehearsed_order
-from issuer.handlers.forecast import ForecastAnswer, Intent, answer
 from issuer.settings import Settings
 
 __all__ = ["main"]
@@ -28,10 +28,10 @@ _EPILOG: Final = (
 )
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], *, prog: str = "python -m issuer forecast") -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m issuer forecast",
+        prog=prog,
         description="When orders could go under the CAs' limits, by this issuer's ledger, if nothing else is ordered."
         " They go in the order in which they are given.",
         epilog=_EPILOG,

@@ -41,10 +41,10 @@ _EPILOG: Final = (
 )
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], *, prog: str = "python -m issuer test") -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m issuer test",
+        prog=prog,
         description="Prove this issuer's configuration for a name. The CA that would issue is asked for its directory"
         " only; a whole order is made at its sibling for tests, where it has one, with keys that nobody keeps.",
         epilog=_EPILOG,

@@ -42,9 +42,9 @@ _PROOFS: Final = {
 }
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], *, prog: str = "python -m issuer revoke") -> int:
     """The exit code."""
-    parser = _parser()
+    parser = _parser(prog)
     told = parser.parse_args(arguments)
     if (told.file is None) == (told.certificate is None):
         parser.error("name CERTIFICATE.pem, or --certificate and --revision")
@@ -64,9 +64,9 @@ def main(arguments: Sequence[str]) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m issuer revoke",
+        prog=prog,
         description="Have a CA revoke a certificate, with this issuer's own settings, beside the running issuer.",
         epilog=_EPILOG,
     )

@@ -135,6 +135,9 @@ class Settings(ServiceSettings):
     renewal_windows_every_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="How often CAs are asked for the renewal windows that are due to be asked for."
     )
+    waits_every_s: Annotated[float, Field(gt=0)] = Field(
+        default=30.0, description="How often the registry is told what orders wait for, where that changed."
+    )
     crls_every_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="How often it is made sure that the CRLs of the CAs by files are whole and current."
     )

@@ -50,6 +50,7 @@ from registry.handlers.changes import Changes
 from registry.handlers.deployments import Deployments
 from registry.handlers.feed import Feed
 from registry.handlers.first_token import make_first_token
+from registry.handlers.forecasts import Forecasts
 from registry.handlers.health import HealthSweep
 from registry.handlers.http.alerts_api import alerts_router
 from registry.handlers.http.application import http_application, with_routes
@@ -59,6 +60,7 @@ from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.certificates_api import certificates_router
 from registry.handlers.http.challenges_api import challenges_router
 from registry.handlers.http.events_api import events_router
+from registry.handlers.http.forecasts_api import forecasts_router
 from registry.handlers.http.heartbeats_api import heartbeats_router
 from registry.handlers.http.issued_api import issued_router
 from registry.handlers.http.limits import Limits
@@ -290,6 +292,7 @@ def create_app(settings: Settings) -> FastAPI:
         alerts_router(store=store),
         audit_router(store=store, reading=auditing),
         issued_router(restoration=restoration),
+        forecasts_router(forecasts=Forecasts(store=store, clock=system_clock)),
         events_router(
             store=store,
             feed=feed,

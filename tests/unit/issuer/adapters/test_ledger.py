@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.pool import StaticPool
 
+from certcore.ca_limits.asked import AskedCa, BucketKey, NewAccount, NewOrder
+from certcore.ca_limits.limit import BudgetSettings, LimitKind
+from certcore.ca_limits.play import forecast
 from issuer.adapters.ledger import Ledger
 from issuer.adapters.ledger_tables import bucket, ticket
-from issuer.domain.budget import BudgetSettings, LimitKind
-from issuer.domain.budget_ask import AskedCa, BucketKey, NewAccount, NewOrder
 from issuer.domain.budget_decision import Granted, NotBefore
-from issuer.domain.budget_forecast import forecast
 from issuer.domain.budget_refusal import Lesson, read_refusal
 from tests.unit.issuer.domain.budgets import DIRECTORY, LE, ask, ca, refusal, seconds
 from tests.unit.issuer.samples import NOON

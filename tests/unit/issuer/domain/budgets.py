@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from issuer.domain.budget import BudgetSettings, Limit
-from issuer.domain.budget_ask import AskedCa, BucketKey, NewOrder, charges
-from issuer.domain.budget_bucket import Bucket
+from certcore.ca_limits.asked import AskedCa, BucketKey, NewOrder, charges
+from certcore.ca_limits.bucket import Bucket
+from certcore.ca_limits.limit import BudgetSettings, Limit
 from issuer.domain.budget_decision import Decision, decide
 from issuer.domain.errors import AcmeProblemError, Subproblem
 from tests.unit.issuer.samples import NOON

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
-from issuer.domain.budget import BudgetSettings, Limit, LimitKind, default_budget, pace_of
+from certcore.ca_limits.limit import BudgetSettings, Limit, LimitKind, default_budget, pace_of
 
 
 def test_the_documented_numbers_of_lets_encrypt_are_the_default_there_and_nothing_elsewhere() -> None:

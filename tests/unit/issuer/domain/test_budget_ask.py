@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from issuer.domain.budget import HOLD, BudgetSettings, LimitKind
-from issuer.domain.budget_ask import AskedCa, Mode, NewAccount, charges, set_name
+from certcore.ca_limits.asked import AskedCa, Mode, NewAccount, charges, set_name
+from certcore.ca_limits.limit import HOLD, BudgetSettings, LimitKind
 from tests.unit.issuer.domain.budgets import DIRECTORY, LE, ask
 from tests.unit.issuer.samples import NOON
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuer.domain.budget import HOLD, Limit, pace_of
-from issuer.domain.budget_bucket import FULL, Bucket, confirmed, counted, queued, ready_at, refunded, taken, taught
+from certcore.ca_limits.bucket import FULL, Bucket, confirmed, counted, queued, ready_at, refunded, taken, taught
+from certcore.ca_limits.limit import HOLD, Limit, pace_of
 from tests.budgets.simulated_ca import Tokens
 from tests.unit.issuer.domain.budgets import GAPS, LIMITS, seconds
 from tests.unit.issuer.samples import NOON

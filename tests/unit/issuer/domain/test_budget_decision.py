@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuer.domain.budget import LimitKind
-from issuer.domain.budget_ask import AskedCa, BucketKey, NewOrder, charges
-from issuer.domain.budget_bucket import FULL, Bucket, taught
+from certcore.ca_limits.asked import AskedCa, BucketKey, NewOrder, charges
+from certcore.ca_limits.bucket import FULL, Bucket, taught
+from certcore.ca_limits.limit import LimitKind
 from issuer.domain.budget_decision import Granted, NotBefore, decide
 from tests.budgets.simulated_ca import Tokens
 from tests.unit.issuer.domain.budgets import GAPS, LIMITS, ask, asked_of, ca, seconds

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuer.domain.budget import LimitKind
-from issuer.domain.budget_ask import AskedCa, BucketKey, NewOrder
-from issuer.domain.budget_bucket import Bucket
+from certcore.ca_limits.asked import AskedCa, BucketKey, NewOrder
+from certcore.ca_limits.bucket import Bucket
+from certcore.ca_limits.limit import LimitKind
+from certcore.ca_limits.play import BudgetState, Forecast, forecast
 from issuer.domain.budget_decision import Granted, NotBefore
-from issuer.domain.budget_forecast import BudgetState, Forecast, forecast
 from tests.unit.issuer.domain.budgets import LE, ask, asked_of, ca
 from tests.unit.issuer.domain.test_budget_decision import ASKS, CAS, played
 from tests.unit.issuer.samples import NOON

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuer.domain.budget import BudgetSettings, LimitKind
-from issuer.domain.budget_ask import AskedCa, charges, set_name
+from certcore.ca_limits.asked import AskedCa, charges, set_name
+from certcore.ca_limits.limit import BudgetSettings, LimitKind
 from issuer.domain.budget_refusal import Lesson, meant, read_refusal
 from issuer.domain.errors import Subproblem
 from tests.unit.issuer.domain.budgets import LE, ask, refusal

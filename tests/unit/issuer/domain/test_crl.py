@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -36,4 +37,17 @@ def test_a_list_is_written_anew_in_the_middle_of_its_time() -> None:
 
 def test_an_entry_stays_until_a_list_was_written_after_its_leaf_ended() -> None:
     revoked = [listed(2, ends_in=-4 * DAY), listed(3, ends_in=-4 * DAY + timedelta(seconds=1)), listed(1)]
-    assert [leaf.serial for leaf in to_be_listed(revoked, valid_for=4 * DAY, now=NOON)] == [1, 3]
+    assert [leaf.serial for leaf in to_be_listed(revoked, None, valid_for=4 * DAY, now=NOON)] == [1, 3]
+
+
+def test_it_stays_too_where_the_list_before_was_older_than_that_end_and_while_the_next_one_holds() -> None:
+    def still_listed(*, written: timedelta, ended: timedelta) -> bool:
+        since = replace(published(1), this_update=NOON - written, next_update=NOON - written + 4 * DAY)
+        return bool(to_be_listed([listed(1, ends_in=-ended)], since, valid_for=4 * DAY, now=NOON))
+
+    assert still_listed(written=9 * DAY, ended=8 * DAY)
+    assert still_listed(written=9 * DAY, ended=9 * DAY)
+    assert still_listed(written=DAY, ended=9 * DAY)
+    assert not still_listed(written=2 * DAY, ended=9 * DAY)
+    # Nobody ever read of it.
+    assert to_be_listed([listed(1, ends_in=-9 * DAY)], published(2), valid_for=4 * DAY, now=NOON) == []

@@ -73,11 +73,12 @@ def test_a_hard_freeze_holds_even_then_and_tells_when_what_is_issued_ends() -> N
 
 
 def test_nothing_waits_beyond_the_window_of_its_ca() -> None:
-    told = SuggestedWindow(NOON + 5 * DAY, NOON + 7 * DAY, NOON + 6 * DAY, NOON)
+    told = SuggestedWindow(NOON + 5 * DAY, NOON + 7 * DAY, NOON + 6 * DAY, NOON, "https://ca.test/why")
     newest = replace(NEWEST, window=told)
     calendar = frozen_for(5 * DAY, 20 * DAY)
     found = held(planned(newest), newest, calendar, now=NOON)
     assert (found.at, found.reason) == (told.end, RenewalReason.URGENT)
+    assert found.detail.endswith("because https://ca.test/why")
     assert found.detail.startswith("the CA's window is over then")
     # The CA revokes: what it suggests is past.
     gone = replace(NEWEST, window=replace(told, start=NOON - 2 * DAY, end=NOON - DAY, chosen=NOON - DAY))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import pytest
@@ -29,7 +29,7 @@ from registry.domain.orders import order_revision, standing_orders
 from registry.domain.placement import Placement
 from registry.domain.planning import RenewalReason
 from registry.domain.renewal import order
-from registry.domain.revision import SigningState
+from registry.domain.revision import SigningState, SuggestedWindow
 from registry.domain.rollout import Rollout
 from registry.domain.terms import BEFORE_POLICIES
 from tests.signing_requests import csr_pem
@@ -48,7 +48,8 @@ from tests.unit.registry.samples import (
     site,
 )
 
-LATER: Final = NOON + timedelta(hours=1)
+HOUR: Final = timedelta(hours=1)
+LATER: Final = NOON + HOUR
 NAME: Final = "checkout.example.org"
 CSR: Final = csr_pem(NAME)
 WEB: Final = {"kind": "files", "name": "web", "site": "site1"}
@@ -180,6 +181,33 @@ def test_a_renewal_is_listed_as_it_was_announced() -> None:
     of, announced = renewed(issued(approved(new()), 1))
     assert listed(of) == (announced,)
     assert (announced.revision, announced.cause, announced.replaces) == (2, IssueCause.RENEWAL, "ari-1-platform")
+
+
+def windowed(of: Rollout, chosen: datetime) -> Rollout:
+    window = SuggestedWindow(chosen - HOUR, chosen + HOUR, chosen, NOON)
+    for item in of.revisions:
+        of = of.with_revision(replace(item, window=window))
+    return of
+
+
+def test_a_renewal_that_the_ca_s_window_brought_about_says_so_as_often_as_it_is_told() -> None:
+    of, announced = renewed(windowed(issued(approved(new()), 1), LATER), RenewalReason.SUGGESTED)
+    assert announced.cause == IssueCause.ARI
+    assert listed(of) == (announced,)
+    assert listed(failed(of, 2)) == (announced,)
+    # Another one had it renewed before the CA's instant, or for want of one.
+    for early in (windowed(issued(approved(new()), 1), LATER + HOUR), issued(approved(new()), 1)):
+        of, announced = renewed(early, RenewalReason.ASKED)
+        assert announced.cause == IssueCause.RENEWAL
+        assert listed(of) == (announced,)
+
+
+def test_so_does_the_order_for_a_signing_request() -> None:
+    first, _ = offered(approved(with_cdn()))
+    of, _ = renewed(windowed(issued(issued(first, 1), 1, "cdn"), LATER), RenewalReason.SUGGESTED)
+    second, announced = offered(issued(of, 2), 2)
+    assert (announced.cause, announced.variant) == (IssueCause.ARI, "cdn")
+    assert announced in listed(second)
 
 
 @pytest.mark.parametrize("of", [new(), with_cdn()], ids=["platform", "with-a-cdn"])

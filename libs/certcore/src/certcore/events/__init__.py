@@ -31,6 +31,7 @@ from certcore.events.certificates import (
     CertificateFailing,
     CertificateHealthChanged,
     CertificateIssued,
+    CertificateIssuingWaits,
     CertificateLive,
     CertificateRenewalDue,
     CertificateRenewalDueForCsr,
@@ -72,6 +73,8 @@ from certcore.events.issuing import (
     RevisionIssued,
     RevisionRenewalWindow,
     RevisionStarted,
+    RevisionWaits,
+    WaitCode,
 )
 from certcore.events.observations import (
     AddressObserved,
@@ -82,6 +85,7 @@ from certcore.events.observations import (
 )
 from certcore.events.places import (
     CONTRACT,
+    WAITS_SINCE,
     DiscoveredSecret,
     SiteHeartbeat,
     SiteReviewed,
@@ -95,6 +99,7 @@ from certcore.events.requests import (
 
 __all__ = [
     "CONTRACT",
+    "WAITS_SINCE",
     "AcceptedFingerprint",
     "AddressObserved",
     "Alert",
@@ -111,6 +116,7 @@ __all__ = [
     "CertificateFailing",
     "CertificateHealthChanged",
     "CertificateIssued",
+    "CertificateIssuingWaits",
     "CertificateLive",
     "CertificateRenewalDue",
     "CertificateRenewalDueForCsr",
@@ -158,10 +164,12 @@ __all__ = [
     "RevisionIssued",
     "RevisionRenewalWindow",
     "RevisionStarted",
+    "RevisionWaits",
     "ServingVerdict",
     "Severity",
     "SiteHeartbeat",
     "SiteReviewed",
+    "WaitCode",
     "alert_id",
     "catalogue",
 ]

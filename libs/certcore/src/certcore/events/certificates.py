@@ -7,7 +7,7 @@ from pydantic import AwareDatetime
 from certcore.certificate import Exposure
 from certcore.conditions import Condition, Health
 from certcore.events.event import OfCertificate
-from certcore.events.issuing import FailureCode, IssueOrder, MustAct
+from certcore.events.issuing import FailureCode, IssueOrder, MustAct, WaitCode
 from certcore.intent import Intent
 from certcore.placements import PLATFORM
 from certcore.reading import Items, Open, ReadModel
@@ -21,6 +21,7 @@ __all__ = [
     "CertificateFailing",
     "CertificateHealthChanged",
     "CertificateIssued",
+    "CertificateIssuingWaits",
     "CertificateLive",
     "CertificateRenewalDue",
     "CertificateRenewalDueForCsr",
@@ -141,6 +142,20 @@ class CertificateFailing(OfCertificate):
     next_try: AwareDatetime | None
     variant: str = PLATFORM
     code: Open[FailureCode] = FailureCode.UNFORESEEN
+    must_act: Open[MustAct] = MustAct.NOBODY
+
+
+class CertificateIssuingWaits(OfCertificate):
+    """A revision isn't issued yet, and nothing has failed: see `RevisionWaits`."""
+
+    type: ClassVar = "certbus.certificate.issuing_waits.v1"
+
+    revision: int
+    reason: str
+    since: AwareDatetime
+    until: AwareDatetime | None
+    variant: str = PLATFORM
+    code: Open[WaitCode]
     must_act: Open[MustAct] = MustAct.NOBODY
 
 

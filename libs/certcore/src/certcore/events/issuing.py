@@ -21,6 +21,8 @@ __all__ = [
     "RevisionIssued",
     "RevisionRenewalWindow",
     "RevisionStarted",
+    "RevisionWaits",
+    "WaitCode",
 ]
 
 
@@ -149,3 +151,31 @@ class RevisionRenewalWindow(Event):
     chosen: AwareDatetime
     answered_at: AwareDatetime
     explanation_url: str | None = None
+
+
+class WaitCode(StrEnum):
+    """What a revision waits for, where nothing has failed."""
+
+    CA_LIMITS = "ca_limits"
+    CA_BUSY = "ca_busy"
+    CA_AWAY = "ca_away"
+    ORDER_SLOW = "order_slow"
+    NOT_PROPAGATED = "not_propagated"
+
+
+class RevisionWaits(Event):
+    """`until` is when the issuer looks again; None where it goes on as soon as the CA does. It is told once a change,
+    and not at each try. The issuer reports to registries whose contract level is 5 or more.
+    """
+
+    type: ClassVar = "certbus.revision.waits.v1"
+
+    certificate_id: str
+    revision: int
+    ca: str
+    reason: str
+    since: AwareDatetime
+    until: AwareDatetime | None = None
+    variant: str = PLATFORM
+    code: Open[WaitCode]
+    must_act: Open[MustAct] = MustAct.NOBODY

@@ -1,18 +1,19 @@
 """What the services of a place report of themselves and of what they find there."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pydantic import AwareDatetime
 
 from certcore.events.event import Event
 from certcore.reading import Items, ReadModel
 
-__all__ = ["CONTRACT", "DiscoveredSecret", "SiteHeartbeat", "SiteReviewed"]
+__all__ = ["CONTRACT", "WAITS_SINCE", "DiscoveredSecret", "SiteHeartbeat", "SiteReviewed"]
 
-CONTRACT = 4
+CONTRACT = 5
 """The level of the event contracts that this version reads: since 3 `certbus.revision.renewal_window.v1`, since 4
-`certbus.challenge.wanted.v1` and `certbus.challenge.shown.v1`.
+`certbus.challenge.wanted.v1` and `certbus.challenge.shown.v1`, since 5 `certbus.revision.waits.v1`.
 """
+WAITS_SINCE: Final = 5
 
 
 class SiteHeartbeat(Event):

@@ -1,12 +1,13 @@
 """What the CAs that sign here revoked, and the numbers of their lists: the same for all issuers of one journal."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from issuer.adapters.journal_database import JournalDatabase
+from issuer.adapters.journal_database import NOBODY_WAITS_S, JournalDatabase
 from issuer.adapters.journal_rows import revocation_of, revocation_row
 from issuer.adapters.tables import crl_number, revoked_leaf
 from issuer.domain.crl import ListedLeaf
@@ -20,6 +21,11 @@ _OF_AUTHORITY: Final = select(revoked_leaf).where(revoked_leaf.c.authority == bi
 _ONE: Final = _OF_AUTHORITY.where(revoked_leaf.c.serial == bindparam("of_serial"))
 _NUMBER: Final = select(crl_number.c.number).where(crl_number.c.authority == bindparam("of_authority"))
 _COUNT: Final = update(crl_number).where(crl_number.c.authority == bindparam("of_authority"))
+_AT_ONCE: Final = 500
+"""Rows that one transaction deletes: others wait for it."""
+_ROW: Final = (revoked_leaf.c.authority, revoked_leaf.c.serial)
+_ENDED: Final = select(*_ROW).where(revoked_leaf.c.not_after <= bindparam("ended_before")).limit(_AT_ONCE)
+_DELETE: Final = delete(revoked_leaf).where(tuple_(*_ROW).in_(_ENDED))
 
 
 class CrlBook:
@@ -29,7 +35,7 @@ class CrlBook:
         self._database = database
 
     async def revoked(self, authority: str) -> list[ListedLeaf]:
-        """All that it revoked, expired ones, too."""
+        """All that it revoked, expired ones, too, until they are pruned."""
 
         def look(connection: Connection) -> list[ListedLeaf]:
             return [_leaf_of(row) for row in connection.execute(_OF_AUTHORITY, {"of_authority": authority})]
@@ -49,6 +55,18 @@ class CrlBook:
             return None
 
         return await self._write(store)
+
+    async def prune(self, *, ended_before: datetime) -> int:
+        """Delete those whose leaf ended before, also of CAs that aren't configured any more; how many."""
+        deleted = 0
+        while True:
+            more = await self._database.write(
+                lambda connection: connection.execute(_DELETE, {"ended_before": ended_before}).rowcount,
+                patience_s=NOBODY_WAITS_S,
+            )
+            deleted += more
+            if more < _AT_ONCE:
+                return deleted
 
     async def next_number(self, authority: str, *, above: int) -> int:
         """A number that no list of this CA had: it grows, also where the journal was restored from an older copy,

@@ -12,6 +12,19 @@ from typing import Final, Protocol
 
 from sqlalchemy import Connection
 
+from certcore.ca_limits.asked import (
+    AskedCa,
+    BucketKey,
+    Mode,
+    NewAccount,
+    NewOrder,
+    charges,
+    failure_charges,
+)
+from certcore.ca_limits.bucket import FULL, Bucket, confirmed, counted, ready_at, refunded, taught
+from certcore.ca_limits.limit import HOLD, LimitKind, Pace, pace_of
+from certcore.ca_limits.play import BudgetState
+from certcore.ca_limits.report import LimitsReport, report_of
 from issuer.adapters import ledger_rows
 from issuer.adapters.ledger_rows import (
     Taken,
@@ -24,19 +37,7 @@ from issuer.adapters.ledger_rows import (
     spent,
     waiting,
 )
-from issuer.domain.budget import HOLD, LimitKind, Pace, pace_of
-from issuer.domain.budget_ask import (
-    AskedCa,
-    BucketKey,
-    Mode,
-    NewAccount,
-    NewOrder,
-    charges,
-    failure_charges,
-)
-from issuer.domain.budget_bucket import FULL, Bucket, confirmed, counted, ready_at, refunded, taught
 from issuer.domain.budget_decision import Granted, NotBefore, decide
-from issuer.domain.budget_forecast import BudgetState
 from issuer.domain.budget_refusal import Lesson, meant
 
 __all__ = ["Ledger"]
@@ -179,6 +180,10 @@ class Ledger:
         scopes = sorted({scope for ca in asked.values() for scope in (ca.name, ca.directory_url)})
         buckets = spent(connection, scopes, now=now)
         return BudgetState(cas=asked, buckets=buckets, waiting=waiting(connection, scopes, now=now))
+
+    def used(self, connection: Connection, now: datetime) -> LimitsReport:
+        """What is told of it to the registry."""
+        return report_of(self.state(connection, self._cas, now), made_at=now)
 
     def prune(self, connection: Connection, now: datetime) -> int:
         """Forget full buckets, and what nobody asked for in a month; returns how many rows that were."""

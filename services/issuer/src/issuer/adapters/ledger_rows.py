@@ -18,11 +18,11 @@ from sqlalchemy import (
     select,
 )
 
+from certcore.ca_limits.asked import BucketKey
+from certcore.ca_limits.bucket import Bucket
+from certcore.ca_limits.limit import LimitKind
 from certkit.upsert import put, put_all
 from issuer.adapters.ledger_tables import bucket, ticket
-from issuer.domain.budget import LimitKind
-from issuer.domain.budget_ask import BucketKey
-from issuer.domain.budget_bucket import Bucket
 
 __all__ = [
     "Seen",

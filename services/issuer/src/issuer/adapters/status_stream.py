@@ -12,6 +12,7 @@ from issuer.domain.failure import FailureReason, reported_as
 from issuer.domain.issued import ari_id
 from issuer.domain.job import Job, JobState
 from issuer.domain.renewal_window import Watched
+from issuer.domain.wait_notice import Wait, report_of
 
 __all__ = ["StatusStream"]
 
@@ -56,6 +57,12 @@ class StatusStream:
         )
         event_id = f"window/{epoch}/{_number(window.answered_at)}/{watched.job}"
         await self._report(event, about=watched.job.certificate_id, event_id=event_id)
+
+    async def waits(self, wait: Wait) -> None:
+        """Tell what a job waits for."""
+        until = _number(wait.until) if wait.until is not None else ""
+        event_id = f"waits/{wait.reason}/{_number(wait.since)}/{until}/{wait.job}"
+        await self._report(report_of(wait), about=wait.job.certificate_id, event_id=event_id)
 
     async def _report(self, event: Event, *, about: str, event_id: str) -> None:
         if self._away:

@@ -7,11 +7,11 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from certcore.ca_limits.asked import AskedCa
+from certcore.ca_limits.play import BudgetState
 from certcore.errors import TransientError
 from certkit.database import make_engine
 from issuer.adapters.ledger import Ledger
-from issuer.domain.budget_ask import AskedCa
-from issuer.domain.budget_forecast import BudgetState
 
 __all__ = ["stored_budgets"]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from issuer.domain.budget import HOLD, LimitKind
-from issuer.domain.budget_ask import BucketKey, Charge, Mode
-from issuer.domain.budget_bucket import FULL, Bucket, counted, queued, ready_at, taken
+from certcore.ca_limits.asked import BucketKey, Charge, Mode
+from certcore.ca_limits.bucket import FULL, Bucket, counted, queued, ready_at, taken
+from certcore.ca_limits.limit import HOLD, LimitKind
 
 __all__ = ["Decision", "Granted", "NotBefore", "decide"]
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from issuer.domain.budget import LimitKind
-from issuer.domain.budget_ask import Charge, Mode
+from certcore.ca_limits.asked import Charge, Mode
+from certcore.ca_limits.limit import LimitKind
 from issuer.domain.errors import AcmeProblemError
 
 __all__ = ["Lesson", "meant", "read_refusal"]

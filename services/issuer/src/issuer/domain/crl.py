@@ -84,10 +84,24 @@ def decide_crl(published: PublishedCrl | None, wanted: Collection[ListedLeaf], *
         return CrlReason.MISSING
     if published.serials != {leaf.serial for leaf in wanted}:
         return CrlReason.CHANGED
-    half = (published.next_update - published.this_update) / 2
-    return CrlReason.ENDS_SOON if now >= published.next_update - half else CrlReason.CURRENT
+    return CrlReason.ENDS_SOON if now >= _written_anew_at(published) else CrlReason.CURRENT
 
 
-def to_be_listed(revoked: Collection[ListedLeaf], *, valid_for: timedelta, now: datetime) -> list[ListedLeaf]:
-    """Each until a CRL was written after its leaf ended (RFC 5280 §3.3)."""
-    return sorted((leaf for leaf in revoked if leaf.not_after + valid_for > now), key=lambda leaf: leaf.serial)
+def to_be_listed(
+    revoked: Collection[ListedLeaf], published: PublishedCrl | None, *, valid_for: timedelta, now: datetime
+) -> list[ListedLeaf]:
+    """Each until a CRL that was written after its leaf ended is itself written anew (RFC 5280 §3.3)."""
+    return sorted(
+        (leaf for leaf in revoked if leaf.not_after + valid_for > now or _is_still_told(leaf, published, now)),
+        key=lambda leaf: leaf.serial,
+    )
+
+
+def _is_still_told(leaf: ListedLeaf, published: PublishedCrl | None, now: datetime) -> bool:
+    if published is None or leaf.serial not in published.serials:
+        return False
+    return published.this_update <= leaf.not_after or now < _written_anew_at(published)
+
+
+def _written_anew_at(published: PublishedCrl) -> datetime:
+    return published.next_update - (published.next_update - published.this_update) / 2

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from certcore.events import FailureCode, MustAct
 from issuer.domain.errors import AcmeProblemError
@@ -91,6 +91,13 @@ class JobFailedError(Exception):
         self.detail = detail
         self.retry_after = retry_after
         self.order_over = order_over
+
+    def beside(self, told: str) -> Self:
+        """The same, and what else people are to know."""
+        if not told:
+            return self
+        detail = f"{self.detail}; {told}"
+        return type(self)(self.reason, detail, retry_after=self.retry_after, order_over=self.order_over)
 
 
 class JobWaitsError(Exception):

@@ -11,13 +11,13 @@ from typing import Final
 
 import structlog
 
+from certcore.ca_limits.asked import AskedCa, BucketKey, NewOrder
 from certcore.clock import Clock
 from certkit.readiness import Finding
 from issuer.adapters.journal import Journal
 from issuer.adapters.journal_database import NOBODY_WAITS_S, JournalDatabase, Within
 from issuer.adapters.ledger import Ledger
 from issuer.adapters.window_book import WindowBook
-from issuer.domain.budget_ask import AskedCa, BucketKey, NewOrder
 from issuer.domain.budget_decision import Granted, NotBefore
 from issuer.domain.budget_refusal import read_refusal
 from issuer.domain.budget_settling import Settling, settling

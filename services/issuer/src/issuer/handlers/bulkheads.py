@@ -73,12 +73,13 @@ class Bulkheads:
             for ca, cell in self._cells.items()
         }
 
-    def following(self, job: Job, *, known: Collection[str]) -> Fallback | None:
-        """That of the `known` CAs that the job goes to now, in place of its own."""
-        return fall_back(job, known=known, away=self._away(), patience=self._patience, now=self._clock())
+    def following(self, job: Job, *, known: Collection[str], hindered: Mapping[str, str]) -> Fallback:
+        """Which of the `known` CAs the job goes to now in place of its own; those that are `hindered` can't be it."""
+        away, now = self.away(), self._clock()
+        return fall_back(job, known=known, away=away, hindered=hindered, patience=self._patience, now=now)
 
-    def admit(self, job: Job) -> None:
-        """Before a job asks its CA.
+    def admit(self, job: Job, *, beside: str = "") -> None:
+        """Before a job asks its CA; `beside` tells why it stays there.
 
         Raises:
             JobWaitsError: nobody asks it now.
@@ -88,9 +89,10 @@ class Bulkheads:
             return
         wait = _AWAY_WAIT + spread(str(job.id), over=_AWAY_WAIT)
         since = f"{cell.breaker.away_since:%Y-%m-%dT%H:%M:%SZ}"
-        raise JobWaitsError(FailureReason.CA_AWAY, f"{job.ca} doesn't answer since {since}", wait=wait)
+        told = "; ".join(filter(None, [f"{job.ca} doesn't answer since {since}", beside]))
+        raise JobWaitsError(FailureReason.CA_AWAY, told, wait=wait)
 
-    def _away(self) -> dict[str, datetime]:
+    def away(self) -> dict[str, datetime]:
         """Since when those CAs are away that are."""
         cells = self._cells.items()
         return {ca: cell.breaker.away_since for ca, cell in cells if cell.breaker.away_since is not None}
@@ -144,4 +146,4 @@ class Bulkheads:
 
     def findings(self) -> list[Finding]:
         """For people: a CA that is away doesn't keep the issuer from its work."""
-        return [Finding(check=f"ca {ca}", detail="is away", since=since) for ca, since in self._away().items()]
+        return [Finding(check=f"ca {ca}", detail="is away", since=since) for ca, since in self.away().items()]

@@ -1,6 +1,7 @@
 """Before an order: whether CAA records of the names let the CA issue, so that none of its tries is spent in vain."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
@@ -13,6 +14,8 @@ __all__ = ["CaaCheck", "IdentifiedCa"]
 
 log = structlog.get_logger()
 
+_BY_ACCOUNT: Final = frozenset({CaaReason.OTHER_ACCOUNT, CaaReason.OTHER_METHOD})
+"""With our account there it may be another verdict: a record may name it."""
 _BY_DNS: Final = frozenset({ChallengeKind.DNS_01, ChallengeKind.DNS_PERSIST_01})
 
 
@@ -41,14 +44,17 @@ class CaaCheck:
         identities = await ca.caa_identities()
         if not identities:
             return
-        account, methods = await ca.account_url(), frozenset(ca.preference)
+        methods = frozenset(ca.preference)
         wild = [name for name in names if name.startswith("*.")]
         plain = [name for name in names if not name.startswith("*.")]
         for some, proving in ((plain, methods), (wild, methods & _BY_DNS)):
             if not some:
                 continue
-            asker = CaaAsker(identities, account, frozenset(map(str, proving)))
+            asker = CaaAsker(identities, None, frozenset(map(str, proving)))
             verdict = await self._lookup.allows(some, asker)
+            if verdict.reason in _BY_ACCOUNT:
+                # No account is made at a CA that isn't asked in the end.
+                verdict = await self._lookup.allows(some, replace(asker, account_url=await ca.account_url()))
             if not verdict.allowed:
                 raise JobFailedError(FailureReason.CAA_FORBIDS, verdict.detail)
             if verdict.reason is CaaReason.NOT_ANSWERED:

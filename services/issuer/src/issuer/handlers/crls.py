@@ -1,6 +1,7 @@
 """The lists of revoked certificates of the CAs that sign here: written when one is added, and before they end."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -17,6 +18,8 @@ __all__ = ["Crls"]
 log = structlog.get_logger()
 
 _TRIES: Final = 3
+_FORGOTTEN_AFTER: Final = timedelta(days=400)
+"""Longer than any CRL is valid: no list that is still read has it."""
 
 
 class Crls:
@@ -45,6 +48,14 @@ class Crls:
         if failed:
             raise TransientError("; ".join(failed))
 
+    async def prune(self) -> int:
+        """Forget what ended ages ago, a bounded part in each transaction; how many.
+
+        Raises:
+            DatabaseBusyError: it is repeated.
+        """
+        return await self._book.prune(ended_before=self._clock() - _FORGOTTEN_AFTER)
+
     async def add(self, ca: CrlCa, leaf: ListedLeaf) -> Revocation | None:
         """Revoke a leaf, and publish it; what was revoked before is returned as it was, and published, too.
 
@@ -61,7 +72,7 @@ class Crls:
             published = await ca.published_crl()
             now = self._clock()
             revoked = await self._book.revoked(ca.authority)
-            listed = to_be_listed(revoked, valid_for=ca.crl_valid_for, now=now)
+            listed = to_be_listed(revoked, published, valid_for=ca.crl_valid_for, now=now)
             reason = decide_crl(published, listed, now=now)
             if reason is CrlReason.CURRENT:
                 return

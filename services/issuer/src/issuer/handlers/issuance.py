@@ -11,11 +11,9 @@ from typing import Final
 import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from certcore.bundles import IssuedBundle, IssueReport
 from certcore.certificate import KeyAlgorithm
 from certcore.clock import Clock
-from certcore.errors import PermanentError, SealingError, TransientError
-from certkit.registry_client import RegistryClient
+from certcore.errors import SealingError, TransientError
 from issuer.adapters.journal import Journal
 from issuer.adapters.status_stream import StatusStream
 from issuer.domain.ca_order import (
@@ -34,12 +32,10 @@ from issuer.domain.errors import (
     CaUnreachableError,
     NoFittingCaError,
     SolverError,
-    UnfitCertificateError,
     UnknownCaError,
     UnsupportedIssueOrderError,
 )
 from issuer.domain.failure import FailureReason, JobFailedError, JobWaitsError, reason_of_problem, told
-from issuer.domain.issued import ari_id, check_issued
 from issuer.domain.job import CaOrder, Job, JobState, Step, next_step
 from issuer.domain.key_material import make_key_material
 from issuer.domain.order_loss import answered
@@ -49,7 +45,10 @@ from issuer.domain.waiting import decide_wait, without_wait
 from issuer.handlers.budgets import Budgets
 from issuer.handlers.bulkheads import Bulkheads
 from issuer.handlers.caa_check import CaaCheck
+from issuer.handlers.challenge_times import ChallengeTimes
 from issuer.handlers.challenges import Challenges
+from issuer.handlers.fallbacks import Fallbacks
+from issuer.handlers.hand_over import HandOver
 from issuer.handlers.order_watch import OrderWatch
 from issuer.handlers.progress import Progress
 from issuer.handlers.signing import Signing
@@ -77,9 +76,11 @@ class Issuance:
         cas: Mapping[str, CaTraits],
         policy: CaPolicy,
         challenges: Challenges,
+        times: ChallengeTimes,
         caa: CaaCheck,
+        fallbacks: Fallbacks,
         budgets: Budgets,
-        registry: RegistryClient,
+        hand_over: HandOver,
         reports: StatusStream,
         escrow_public_key: str | None,
         blocked_keys: Container[str],
@@ -94,9 +95,11 @@ class Issuance:
         self._cas = cas
         self._policy = policy
         self._challenges = challenges
+        self._times = times
         self._caa = caa
+        self._fallbacks = fallbacks
         self._budgets = budgets
-        self._registry = registry
+        self._hand_over = hand_over
         self._reports = reports
         self._escrow_public_key = escrow_public_key
         self._blocked_keys = blocked_keys
@@ -147,8 +150,9 @@ class Issuance:
         """Store for what, and until when, it waits."""
         return await self._store(job, decide_wait(job, waits, now=self._clock()))
 
-    async def fail(self, job: Job, failure: JobFailedError) -> Verdict:
+    async def fail(self, at: Progress, failure: JobFailedError) -> Verdict:
         """Store what follows from a failure."""
+        job, failure = at.job, failure.beside(at.beside)
         await self._budgets.failed(job, failure)
         outage = self._bulkheads.failed(job.ca, failure.reason, retry_after=failure.retry_after)
         verdict = decide_retry(job, failure, now=self._clock(), outage=outage)
@@ -204,14 +208,14 @@ class Issuance:
 
     async def _open_order(self, at: Progress) -> Progress:
         job = at.job
-        fallback = self._bulkheads.following(job, known=fitting(job.issue_order, self._cas))
-        if fallback is not None:
-            log.warning("ca_left", ca=job.ca, following=fallback.ca, reason=fallback.reason, problem=job.problem)
+        fallback = await self._fallbacks.decide(job, known=fitting(job.issue_order, self._cas))
+        if fallback.ca is not None:
             following = replace(
                 job, ca=fallback.ca, refusals=0, reason=None, problem=None, problem_at=None, report_at=self._clock()
             )
             return Progress(await self._forward(job, following))
-        self._bulkheads.admit(job)
+        at.beside = fallback.detail
+        self._bulkheads.admit(job, beside=at.beside)
         ca, wanted = self._watch.ca_of(job), job.issue_order
         await self._caa.check(ca, wanted.dns_names)
         replacing = replaced_by(job)
@@ -251,6 +255,11 @@ class Issuance:
 
     async def _prove_control(self, at: Progress) -> Progress:
         records = await self._journal.records(at.job.id) if at.records is None else at.records
+        with self._times.proving(at.job, records):
+            view = await self._proven(at, records)
+        return Progress(await self._to_finalize(at.job, at.job), view, records)
+
+    async def _proven(self, at: Progress, records: Sequence[ChallengeRecord]) -> OrderView:
         # It waits for the CA only after every challenge was answered.
         was_answered = at.job.reason is FailureReason.ORDER_SLOW
         if not was_answered:
@@ -263,7 +272,7 @@ class Issuance:
             view = await self._watch.until_moved(at, still=OrderMove.PROVE, view=view)
         if judge_order(view) is OrderMove.ABANDON:
             raise await self._watch.invalid(at.job, view)
-        return Progress(await self._to_finalize(at.job, at.job), view, records)
+        return view
 
     async def _to_finalize(self, before: Job, after: Job) -> Job:
         """From this write on a finalize may have been sent."""
@@ -304,52 +313,10 @@ class Issuance:
         return replace(asked, url=view.url, status=status)
 
     async def _store_bundle(self, at: Progress) -> Progress:
-        job = at.job
-        key, chain = job.key, job.chain_pem or ""
-        if key is None:
-            raise JobFailedError(FailureReason.UNFORESEEN, "the journal has a chain without its key")
-        if job.revocation is not None:
-            raise JobFailedError(FailureReason.REVOKED, job.revocation.told)
-        wanted = job.issue_order.dns_names
-        try:
-            leaf = check_issued(chain, spki_sha256=key.spki_sha256, dns_names=wanted, now=self._clock())
-        except UnfitCertificateError as error:
-            if job.stored_at is not None:
-                return await self._not_needed(job, str(error))
-            raise JobFailedError(FailureReason.CERTIFICATE_UNFIT, str(error)) from error
-        report = IssueReport(
-            ca=job.ca or "",
-            validation_method=job.validation_method,
-            ari_id=ari_id(leaf, ordered=job.ca_order is not None),
-        )
-        bundle = IssuedBundle(chain_pem=chain, keys=key.for_recipients(), report=report, escrow=key.for_escrow)
-        try:
-            done = await self._registry.store_bundle(job.id.certificate_id, job.id.revision, bundle, job.id.variant)
-        except TransientError as error:
-            raise JobFailedError(FailureReason.REGISTRY_UNREACHABLE, str(error)) from error
-        except PermanentError as error:
-            if job.stored_at is not None:
-                return await self._not_needed(job, str(error))
-            raise JobFailedError(FailureReason.REGISTRY_REFUSED, str(error)) from error
-        records = await self._journal.records(job.id) if at.records is None else at.records
+        stored = await self._hand_over.done(at.job)
+        records = await self._journal.records(at.job.id) if at.records is None else at.records
         removed = await self._challenges.removed(records)
-        now = self._clock()
-        stored = replace(
-            job,
-            state=JobState.STORED,
-            refusals=0,
-            problem=None,
-            # A registry of an earlier version has to be told by an event.
-            report_at=None if done.reported else now,
-            stored_at=now,
-            not_after=leaf.not_after,
-        )
-        return Progress(await self._forward(job, stored, removed=removed))
-
-    async def _not_needed(self, job: Job, why: str) -> Progress:
-        """A bundle that the registry had before, and doesn't take again, is no failure: nothing is ordered for it."""
-        log.warning("bundle_not_taken_again", reason=why)
-        return Progress(await self._forward(job, replace(job, state=JobState.STORED, problem=None, report_at=None)))
+        return Progress(await self._forward(at.job, stored, removed=removed))
 
     async def _report(self, at: Progress) -> Progress:
         """Tell how the job stands. A bus that is away doesn't hold the job up: it is told later."""

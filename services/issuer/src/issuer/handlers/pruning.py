@@ -1,9 +1,10 @@
-"""Forgets bundles that nobody can need any more."""
+"""Forgets what nobody can need any more."""
 
 import structlog
 
 from certcore.clock import Clock
 from issuer.adapters.kept_bundles import KeptBundles, Pruned
+from issuer.handlers.crls import Crls
 
 __all__ = ["Pruning"]
 
@@ -11,8 +12,9 @@ log = structlog.get_logger()
 
 
 class Pruning:
-    def __init__(self, *, kept: KeptBundles, clock: Clock) -> None:
+    def __init__(self, *, kept: KeptBundles, crls: Crls, clock: Clock) -> None:
         self._kept = kept
+        self._crls = crls
         self._clock = clock
 
     async def prune(self) -> None:
@@ -22,5 +24,12 @@ class Pruning:
             DatabaseBusyError: it is repeated.
         """
         pruned = await self._kept.prune(now=self._clock())
-        if pruned != Pruned(0, 0):
-            log.info("journal_pruned", bundles=pruned.bundles, rows=pruned.rows, orders=pruned.orders)
+        revoked = await self._crls.prune()
+        if pruned != Pruned(0, 0) or revoked:
+            log.info(
+                "journal_pruned",
+                bundles=pruned.bundles,
+                rows=pruned.rows,
+                orders=pruned.orders,
+                revoked_leaves=revoked,
+            )

@@ -204,12 +204,12 @@ class Worker:
                 except (JobTakenError, DatabaseBusyError):
                     raise
                 except JobFailedError as failure:
-                    at = await self._fail(at.job, failure)
+                    at = await self._fail(at, failure)
                 except JobWaitsError as waits:
                     at = await self._wait(at.job, waits)
                 except Exception as error:  # whatever it was, people are told and it is tried again
                     log.exception("step_broke_off", step=step)
-                    at = await self._fail(at.job, JobFailedError(FailureReason.UNFORESEEN, type(error).__name__))
+                    at = await self._fail(at, JobFailedError(FailureReason.UNFORESEEN, type(error).__name__))
                 else:
                     self._stepped(before, at.job)
 
@@ -227,8 +227,8 @@ class Worker:
         log.info("job_waits", state=job.state, ca=job.ca, reason=waits.reason, detail=waits.detail)
         return Progress(await self._issuance.wait(job, waits))
 
-    async def _fail(self, job: Job, failure: JobFailedError) -> Progress:
-        verdict = await self._issuance.fail(job, failure)
+    async def _fail(self, at: Progress, failure: JobFailedError) -> Progress:
+        job, verdict = at.job, await self._issuance.fail(at, failure)
         self._metrics.failed(job, verdict.reason, abandons=verdict.abandons)
         log.warning(
             "order_abandoned" if verdict.abandons else "job_failed",

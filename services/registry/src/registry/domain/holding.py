@@ -65,7 +65,9 @@ def _opened(plan: Planned, revision: Revision, calendar: Calendar) -> Planned:
         told = f"{hard.held_by}, and what is issued ends at {minute(revision.not_after)}"
         return Planned(hard.at, RenewalReason.FROZEN, told)
     ends = "the CA's window" if deadline < latest(revision) else "all but a sixth of its lifetime"
-    return Planned(deadline, RenewalReason.URGENT, f"{ends} is over then; else it would wait: {opening.held_by}")
+    told = f"{ends} is over then; else it would wait: {opening.held_by}"
+    suggested = f"; {plan.detail}" if plan.reason is RenewalReason.SUGGESTED else ""
+    return Planned(deadline, RenewalReason.URGENT, told + suggested)
 
 
 def _deadline(revision: Revision) -> datetime:

@@ -282,7 +282,7 @@ def offer_csr(
         name=certificate.name,
         owner=certificate.owner,
         target=report.target,
-        order=csr_order(certificate, signing, approval),
+        order=csr_order(rollout, signing, approval),
     )
     reason = f"target {report.target} offered its signing request for revision {report.revision}"
     return Change(reason, certificate=certificate, signing=(signing,), announced=(accepted,))

@@ -7,6 +7,7 @@ from datetime import datetime
 from certcore.events import IssueCause, IssueOrder, Recipient
 from certcore.placements import PLATFORM
 from registry.domain.certificate import Approval, Certificate
+from registry.domain.planning import RenewalReason, planned
 from registry.domain.revision import Revision, SigningRequest, SigningState
 from registry.domain.rollout import Rollout
 from registry.domain.signing import WantedCsr, want_csrs
@@ -33,14 +34,14 @@ def order_revision(
     return Ordered(order, signing, asked)
 
 
-def csr_order(certificate: Certificate, request: SigningRequest, approval: Approval | None) -> IssueOrder:
+def csr_order(rollout: Rollout, request: SigningRequest, approval: Approval | None) -> IssueOrder:
     """The order for the signing request that a target offered."""
     return _order(
-        certificate,
-        certificate.approval_id or "",
+        rollout.certificate,
+        rollout.certificate.approval_id or "",
         request.revision,
         cas=_cas(approval),
-        cause=IssueCause.FIRST if request.revision == 1 else IssueCause.RENEWAL,
+        cause=IssueCause.FIRST if request.revision == 1 else _renewed_by(rollout, request.revision),
         variant=request.variant,
         csr_pem=request.csr_pem,
     )
@@ -61,7 +62,7 @@ def standing_orders(rollout: Rollout, sites: Sequence[Site], approval: Approval 
         found.append(_platform_order(rollout, approval, certificate.ordered, sites))
     # A restored registry has lost the signing request itself: then the issuer stores what it has.
     found += [
-        csr_order(certificate, request, approval)
+        csr_order(rollout, request, approval)
         for request in rollout.signing
         if request.state is SigningState.ORDERED and request.csr_pem is not None
     ]
@@ -87,8 +88,23 @@ def _platform_order(rollout: Rollout, approval: Approval, number: int, sites: Se
         cas=_cas(approval),
         recipients=recipients(rollout.placements, sites),
         replaces=replaced.ari_id if replaced else None,
-        cause=IssueCause.RENEWAL if replaced else IssueCause.FIRST,
+        cause=_renewed_by(rollout, number) if replaced else IssueCause.FIRST,
     )
+
+
+def _renewed_by(rollout: Rollout, number: int) -> IssueCause:
+    """Whether the CA's window had brought the renewal about when it was ordered.
+
+    It is told by what is stored, so that an order is listed as it was announced, until the CA changes the window of
+    what is being renewed.
+    """
+    ordered_at = rollout.certificate.ordered_at
+    before = [item for item in rollout.revisions if item.announced and item.number < number]
+    newest = max((item.number for item in before), default=0)
+    plan = min((planned(item) for item in before if item.number == newest), key=lambda plan: plan.at, default=None)
+    if plan is None or ordered_at is None or plan.reason is not RenewalReason.SUGGESTED:
+        return IssueCause.RENEWAL
+    return IssueCause.ARI if plan.at <= ordered_at else IssueCause.RENEWAL
 
 
 def _replaced(rollout: Rollout, number: int) -> Revision | None:

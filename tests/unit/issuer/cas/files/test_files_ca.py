@@ -42,6 +42,9 @@ def csr(
     return builder.sign(key, digest).public_bytes(Encoding.DER)
 
 
+SIGNED = csr(*NAMES)
+
+
 def request(*names: str, **more: Any) -> SigningRequest:
     names = names or NAMES
     return SigningRequest(
@@ -155,7 +158,7 @@ def test_the_common_name_is_the_first_name_that_fits(files: CaFiles) -> None:
         (csr(*NAMES, others=(x509.RFC822Name("a@example.org"),)), "RFC822Name a@example.org"),
         (csr(*NAMES, key=ed25519.Ed25519PrivateKey.generate()), "key must be EC"),
         (csr(*NAMES, key=WEAK), "key must be EC"),
-        (csr(*NAMES)[:-1] + bytes([csr(*NAMES)[-1] ^ 1]), "can't be read|isn't signed by the key"),
+        (SIGNED[:-1] + bytes([SIGNED[-1] ^ 1]), "can't be read|isn't signed by the key"),
         (
             x509.CertificateSigningRequestBuilder(x509.Name([])).sign(KEY, SHA256()).public_bytes(Encoding.DER),
             "ExtensionNotFound",

@@ -6,10 +6,10 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from certcore.ca_limits.limit import BudgetSettings, Preset, default_budget
 from certcore.certificate import KeyAlgorithm
 from issuer.cas.acme.preset import Given, apply
 from issuer.cas.acme.presets import NO_PRESET, preset_of
-from issuer.domain.budget import BudgetSettings, Preset, default_budget
 from issuer.domain.ca_order import ChallengeKind
 from issuer.domain.ca_traits import CaTraits
 

@@ -16,6 +16,7 @@ from certkit.transactions import Database
 from registry.adapters.store.alerts import Alerts, Runs
 from registry.adapters.store.approvals import Approvals
 from registry.adapters.store.audit import Audit
+from registry.adapters.store.ca_limits import CaLimits
 from registry.adapters.store.certificates import Certificates
 from registry.adapters.store.challenges import Challenges
 from registry.adapters.store.claims import Claims
@@ -116,6 +117,7 @@ class Transaction:
         self.votes = Votes(connection)
         self.policies = Policies(connection)
         self.claims = Claims(connection)
+        self.ca_limits = CaLimits(connection)
         self.revisions = Revisions(connection)
         self.reseals = Reseals(connection)
         self.challenges = Challenges(connection)

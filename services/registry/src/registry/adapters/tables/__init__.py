@@ -16,6 +16,7 @@ from registry.adapters.tables.certificates import (
 from registry.adapters.tables.challenges import challenge
 from registry.adapters.tables.deliveries import endpoint, placement, probe_worker
 from registry.adapters.tables.events import epoch, event, inbox, stream_epoch
+from registry.adapters.tables.limits import ca_limits
 from registry.adapters.tables.people import audit, login_code, token
 from registry.adapters.tables.policies import claim, policy, vote
 from registry.adapters.tables.reseals import reseal
@@ -27,6 +28,7 @@ __all__ = [
     "approval",
     "audit",
     "bundle",
+    "ca_limits",
     "certificate",
     "certificate_fact",
     "challenge",

@@ -5,13 +5,21 @@ from typing import Final
 import structlog
 
 from certcore.clock import Clock
-from certcore.events import Event, RevisionFailed, RevisionIssued, RevisionRenewalWindow, RevisionStarted
+from certcore.events import (
+    Event,
+    RevisionFailed,
+    RevisionIssued,
+    RevisionRenewalWindow,
+    RevisionStarted,
+    RevisionWaits,
+)
 from certcore.identities import HUB
 from certcore.subjects import Reporter
 from certkit.bus import Handler
 from registry.adapters.store import Transaction
 from registry.domain.access import check_reporter
 from registry.domain.issuance import fail, start
+from registry.domain.issue_waits import wait
 from registry.domain.suggestion import suggest
 from registry.handlers.changes import Changes
 from registry.handlers.issued import save_issued
@@ -37,6 +45,7 @@ class RevisionReports:
             RevisionStarted: self._once.handler(self.on_started, patience_s=PATIENT_S),
             RevisionIssued: self._once.handler(self.on_issued),
             RevisionFailed: self._once.handler(self.on_failed),
+            RevisionWaits: self._once.handler(self.on_waits, patience_s=PATIENT_S),
             RevisionRenewalWindow: self._once.handler(self.on_window, patience_s=PATIENT_S),
         }
 
@@ -54,6 +63,11 @@ class RevisionReports:
         check_reporter(who, _ISSUER)
         rollout = load_rollout(transaction, event.certificate_id)
         self._changes.save(transaction, rollout, fail(rollout, event, now=self._clock()))
+
+    def on_waits(self, transaction: Transaction, event: RevisionWaits, who: Reporter) -> None:
+        check_reporter(who, _ISSUER)
+        rollout = load_rollout(transaction, event.certificate_id)
+        self._changes.save(transaction, rollout, wait(rollout, event, now=self._clock()))
 
     def on_window(self, transaction: Transaction, event: RevisionRenewalWindow, who: Reporter) -> None:
         check_reporter(who, _ISSUER)

@@ -5,8 +5,8 @@ from datetime import datetime
 from enum import Enum, auto
 from hashlib import sha256
 
+from certcore.ca_limits.limit import HOLD, BudgetSettings, LimitKind, Pace, pace_of
 from certcore.names import registered_domain
-from issuer.domain.budget import HOLD, BudgetSettings, LimitKind, Pace, pace_of
 
 __all__ = [
     "AskedCa",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from issuer.domain.budget import Pace
+from certcore.ca_limits.limit import Pace
 
 __all__ = ["FULL", "Bucket", "confirmed", "counted", "queued", "ready_at", "refunded", "taken", "taught"]
 

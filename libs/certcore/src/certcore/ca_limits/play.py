@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
 
-from issuer.domain.budget import LimitKind
-from issuer.domain.budget_ask import AskedCa, BucketKey, Charge, Mode, NewOrder, charges
-from issuer.domain.budget_bucket import FULL, Bucket, counted, queued, ready_at, taken
+from certcore.ca_limits.asked import AskedCa, BucketKey, Charge, Mode, NewOrder, charges
+from certcore.ca_limits.bucket import FULL, Bucket, counted, queued, ready_at, taken
+from certcore.ca_limits.limit import LimitKind
 
 __all__ = ["BudgetState", "Forecast", "forecast"]
 

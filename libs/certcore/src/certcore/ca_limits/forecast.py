@@ -6,14 +6,16 @@ from typing import Annotated, Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from certcore.ca_limits.asked import NewOrder
+from certcore.ca_limits.limit import LimitKind
+from certcore.ca_limits.play import BudgetState, forecast
 from certcore.names import MAX_DNS_NAMES, DnsName, Label
-from issuer.domain.budget import LimitKind
-from issuer.domain.budget_ask import NewOrder
-from issuer.domain.budget_forecast import BudgetState, forecast
 
-__all__ = ["MOST_INTENTS", "ExpectedOrder", "ForecastAnswer", "Intent", "answer"]
+__all__ = ["MOST_ASKED", "MOST_INTENTS", "ExpectedOrder", "ForecastAnswer", "ForecastQuestion", "Intent", "answer"]
 
 MOST_INTENTS: Final = 10_000
+MOST_ASKED: Final = 2000
+"""Of the registry in one question: others wait meanwhile."""
 
 
 class Intent(BaseModel):
@@ -40,17 +42,30 @@ class ExpectedOrder(BaseModel):
     limit: LimitKind | None = None
 
 
+class ForecastQuestion(BaseModel):
+    """They go in the order in which they are given; urgent ones first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    orders: Annotated[tuple[Intent, ...], Field(min_length=1, max_length=MOST_ASKED)]
+
+
 class ForecastAnswer(BaseModel):
-    """In the order of the intents. It holds for the moment at which it was made, if nothing else is ordered."""
+    """In the order of the intents. It holds for the moment at which it was made, if nothing else is ordered.
+    `limits_at` is when what it counts on was told; None where the ledger itself was read.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     made_at: AwareDatetime
     orders: tuple[ExpectedOrder, ...]
     takes: timedelta
+    limits_at: AwareDatetime | None = None
 
 
-def answer(state: BudgetState, intents: Sequence[Intent], *, now: datetime) -> ForecastAnswer:
+def answer(
+    state: BudgetState, intents: Sequence[Intent], *, now: datetime, limits_at: datetime | None = None
+) -> ForecastAnswer:
     """At most `MOST_INTENTS`, which take seconds.
 
     Raises:
@@ -62,7 +77,7 @@ def answer(state: BudgetState, intents: Sequence[Intent], *, now: datetime) -> F
     expected = {one.job: ExpectedOrder(id=one.job, at=one.at, limit=one.limit) for one in found}
     last: datetime = max((one.at for one in found), default=now)
     orders = tuple(expected.get(intent.id, ExpectedOrder(id=intent.id, at=None)) for intent in intents)
-    return ForecastAnswer(made_at=now, orders=orders, takes=last - now)
+    return ForecastAnswer(made_at=now, orders=orders, takes=last - now, limits_at=limits_at)
 
 
 def _ask(intent: Intent) -> NewOrder:
