@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import structlog
 
@@ -24,6 +24,8 @@ from certdelivery.model import Held, Wanted, Withdrawal, WriteReason
 __all__ = ["HaproxyInstance", "Pushed"]
 
 log = structlog.get_logger()
+
+_WORKERS_TRIED: Final = 5
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -96,14 +98,13 @@ class HaproxyInstance:
             pushed = Pushed(pem, worker, found)
             try:
                 await _on_file(self._files.write, file, pem.content)
-                await self._load(file, pem, found.loaded, found.listing)
-                await self._check_memory(file, pem)
+                worker = await self._have_loaded(file, pem, found, worker)
                 await _on_file(self._notes.write, file, _note(wanted, pem.digest))
             except DeliveryError as error:
                 if self._loadable(file, pem):
                     await self._put_back(file, pushed, error)
                 raise
-            self._pushed[file] = pushed
+            self._pushed[file] = replace(pushed, worker=worker)
         return decision
 
     def pushed(self, file: str) -> Pushed | None:
@@ -117,10 +118,8 @@ class HaproxyInstance:
         async with self._lock.held():
             if await _on_file(self._files.read, file) != pem.content:
                 return False
-            await self._end_stale_transactions()
-            found = await self._find(file)
-            await self._load(file, pem, found.loaded, found.listing)
-            await self._check_memory(file, pem)
+            worker = await self._end_stale_transactions()
+            await self._have_loaded(file, pem, await self._find(file), worker)
         return True
 
     async def present(self, file: str) -> HaproxyPem | None:
@@ -210,6 +209,24 @@ class HaproxyInstance:
         ours = found.noted is not None and found.noted.certificate_id == wanted.certificate_id
         if (problem := obstacle(found.file, ours=ours, dns_names=pem.leaf.dns_names)) is not None:
             raise DeliveryError(DeliveryReason.CONFLICT, f"{self._files.path(file)}: {problem}")
+
+    async def _have_loaded(self, file: str, pem: HaproxyPem, found: _Found, worker: str) -> str:
+        """Returns the worker that has it."""
+        for _ in range(_WORKERS_TRIED):
+            try:
+                await self._load(file, pem, found.loaded, found.listing)
+                await self._check_memory(file, pem)
+                break
+            except DeliveryError:
+                present = await self._runtime.worker()
+                if present == worker:
+                    raise
+                # It was replaced between two commands, and knows nothing of the first.
+                worker, found = present, await self._find(file)
+        else:
+            detail = f"HAProxy was reloaded {_WORKERS_TRIED} times while {file} was loaded"
+            raise DeliveryError(DeliveryReason.RELOAD_FAILED, detail)
+        return worker
 
     async def _load(self, file: str, pem: HaproxyPem, loaded: Loaded | None, listing: Listing) -> None:
         path = self._files.path(file)
