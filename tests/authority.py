@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
@@ -53,7 +53,7 @@ def pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(Encoding.PEM).decode()
 
 
-def key_pem(key: ec.EllipticCurvePrivateKey) -> str:
+def key_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
@@ -63,8 +63,8 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._serials = serials(name)
         root, issuing = _name(f"{name} root"), _name(f"{name} issuing CA")
-        self.root = _sign(root, root, self._root_key, self._root_key, next(self._serials), ca=True)
-        self.issuing = _sign(issuing, root, self._key, self._root_key, next(self._serials), ca=True)
+        self.root = _sign(root, root, self._root_key.public_key(), self._root_key, next(self._serials), ca=True)
+        self.issuing = _sign(issuing, root, self._key.public_key(), self._root_key, next(self._serials), ca=True)
 
     @property
     def root_pem(self) -> str:
@@ -76,14 +76,15 @@ class Authority:
         not_before: datetime | None = None,
         not_after: datetime | None = None,
         extra: Sequence[x509.ExtensionType] = (),
+        rsa_bits: int | None = None,
     ) -> Issued:
         """A leaf for DNS names, by default valid since an hour for 30 days; `extra` makes it larger."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = rsa.generate_private_key(65537, rsa_bits) if rsa_bits else ec.generate_private_key(ec.SECP256R1())
         sans = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
         leaf = _sign(
             _name(names[0][:64] if names else "nobody"),
             self.issuing.subject,
-            key,
+            key.public_key(),
             self._key,
             next(self._serials),
             not_before=not_before,
@@ -107,7 +108,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(names[0])
         sans = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-        leaf = _sign(subject, subject, key, key, next(serials(f"itself {names[0]}")), extensions=[sans])
+        leaf = _sign(subject, subject, key.public_key(), key, next(serials(f"itself {names[0]}")), extensions=[sans])
         return Issued(leaf, (leaf,), key_pem(key))
 
 
@@ -118,7 +119,7 @@ def _name(common_name: str) -> x509.Name:
 def _sign(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey,
+    public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
     signing_key: ec.EllipticCurvePrivateKey,
     serial: int,
     *,
@@ -132,7 +133,7 @@ def _sign(
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.public_key() if isinstance(key, ec.EllipticCurvePrivateKey) else key)
+        .public_key(public_key)
         .serial_number(serial)
         .not_valid_before(not_before or now - timedelta(hours=1))
         .not_valid_after(not_after or now + timedelta(days=30))

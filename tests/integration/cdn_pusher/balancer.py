@@ -104,7 +104,7 @@ class Place:
             instance,
             runtime=runtime,
             master=master,
-            listeners=Listeners([address], prober=Prober(verify=False)),
+            listeners=Listeners([address], timeout_s=5.0),
             patience_s=patience_s,
             watch_s=watch_s,
         )

@@ -69,6 +69,15 @@ async def test_a_wildcard_is_proven_by_one_of_its_names(edge: Balancer) -> None:
     assert (await edge.served("any.example.org")).leaf.fingerprint_sha256 == issued.fingerprint
 
 
+async def test_an_rsa_and_an_ecdsa_certificate_of_one_name_are_each_proven_and_renewed(edge: Balancer) -> None:
+    for _ in range(2):
+        await deliver(edge.place, "shop-ec.pem", pem_of(edge.authority.issue(HOST)))
+        await deliver(edge.place, "shop-rsa.pem", pem_of(edge.authority.issue(HOST, rsa_bits=2048)))
+    stranger = edge.authority.issue(HOST, rsa_bits=2048)
+    with pytest.raises(DeliveryError, match=r"from .*shop-rsa\.pem"):
+        await deliver(edge.place, "second-rsa.pem", pem_of(stranger), by=edge.place.pusher(patience_s=0.2))
+
+
 async def test_delivering_the_same_again_changes_nothing(edge: Balancer) -> None:
     first, second = edge.authority.issue(HOST), edge.authority.issue(HOST)
     pusher = edge.place.pusher()

@@ -15,10 +15,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from certcore.certificate import KeyAlgorithm
 from certcore.errors import CertbusError, InspectionError, PermanentError
 from certcore.inspection import X509Certificate, read_certificate
 
-__all__ = ["Handshake", "HandshakeError", "HandshakeProblem", "Prober", "TrustProblem", "TrustRootsError"]
+__all__ = [
+    "Handshake",
+    "HandshakeError",
+    "HandshakeProblem",
+    "Prober",
+    "ServerKey",
+    "TrustProblem",
+    "TrustRootsError",
+]
 
 _MAX_BYTES: Final = 256 * 1024
 """More than this in one handshake is no honest server's; the largest chains seen have a tenth of it."""
@@ -55,6 +64,24 @@ _BY_VERIFY_CODE: Final = {
 }
 
 
+class ServerKey(StrEnum):
+    """By which kind of key a server proves who it is, in the words of OpenSSL's cipher lists."""
+
+    RSA = "aRSA"
+    ECDSA = "aECDSA"
+
+    @classmethod
+    def of(cls, certificate: X509Certificate) -> "ServerKey | None":
+        """None for a kind that certbus doesn't issue."""
+        match certificate.key_algorithm:
+            case KeyAlgorithm.EC_P256 | KeyAlgorithm.EC_P384:
+                return cls.ECDSA
+            case KeyAlgorithm.RSA_2048 | KeyAlgorithm.RSA_3072:
+                return cls.RSA
+            case None:
+                return None
+
+
 class HandshakeError(CertbusError):
     def __init__(self, problem: HandshakeProblem, detail: str) -> None:
         super().__init__(f"{problem}: {detail}")
@@ -84,13 +111,25 @@ class Handshake:
 class Prober:
     """Shakes hands against one set of trust roots; roots in a file are read again when the file changes."""
 
-    def __init__(self, *, ca_file: Path | None = None, timeout_s: float = 5.0, verify: bool = True) -> None:
-        """Without `ca_file` the system's roots count. Without `verify`, what is served is only looked at."""
+    def __init__(
+        self,
+        *,
+        ca_file: Path | None = None,
+        timeout_s: float = 5.0,
+        verify: bool = True,
+        only: ServerKey | None = None,
+    ) -> None:
+        """Without `ca_file` the system's roots count. Without `verify`, what is served is only looked at.
+
+        With `only`, a server that has certificates of both kinds shows that one. It takes TLS 1.2: there the cipher
+        names the kind, and this Python can't limit the signatures of TLS 1.3.
+        """
         self._ca_file = ca_file
         self._timeout_s = timeout_s
         self._verify = verify
         self._loaded: tuple[int, ssl.SSLContext] | None = None
-        self._blind = _context(lambda _: None)
+        self._only = only
+        self._blind = _context(lambda _: None, only)
 
     async def shake(self, address: str, port: int, *, server_name: str) -> Handshake:
         """Connect to the address, send `server_name` as SNI, look at the certificates and hang up.
@@ -143,7 +182,7 @@ class Prober:
         try:
             stamp = self._ca_file.stat().st_mtime_ns if self._ca_file else 0
             if self._loaded is None or self._loaded[0] != stamp:
-                self._loaded = (stamp, _context(self._load_roots))
+                self._loaded = (stamp, _context(self._load_roots, self._only))
         except OSError as error:  # ssl.SSLError is one too: a file that is being written, or no PEM
             if self._loaded is None:
                 raise TrustRootsError(f"trust roots {self._ca_file} can't be read: {_reason(error)}") from error
@@ -237,10 +276,13 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else type(error).__name__
 
 
-def _context(prepare: Callable[[ssl.SSLContext], None]) -> ssl.SSLContext:
+def _context(prepare: Callable[[ssl.SSLContext], None], only: ServerKey | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if only is not None:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(f"{only}+HIGH")
     prepare(context)
     return context

@@ -23,7 +23,6 @@ from certcore.reading import ReadModel
 from certcore.targets import HAPROXY
 from certdelivery.model import Failure
 from certdelivery.target import Destinations, DriverContext, TargetDriver, TargetPort
-from certprobe.handshake import Prober
 
 __all__ = ["DRIVER", "InstanceSettings"]
 
@@ -105,15 +104,12 @@ class HaproxyDriver:
             notes=Notes(directory.with_name(f".{directory.name}.placements.json")),
             lock=InstanceLock(directory.with_name(f".{directory.name}.lock")),
         )
-        listeners = Listeners(
-            [ProbeAddress.parse(address) for address in settings.probe],
-            prober=Prober(verify=False, timeout_s=settings.probe_timeout_s),
-        )
+        addresses = [ProbeAddress.parse(address) for address in settings.probe]
         proof = Proof(
             instance,
             runtime=runtime,
             master=master,
-            listeners=listeners,
+            listeners=Listeners(addresses, timeout_s=settings.probe_timeout_s),
             patience_s=_RELOAD_PATIENCE_S,
             watch_s=settings.reload_s,
         )

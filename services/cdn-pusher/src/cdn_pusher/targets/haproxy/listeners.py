@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from cdn_pusher.domain.pem import HaproxyPem
 from cdn_pusher.domain.probe_names import ProbeAddress, probe_names
 from certcore.inspection import X509Certificate
-from certprobe.handshake import HandshakeError, Prober
+from certprobe.handshake import HandshakeError, Prober, ServerKey
 
 __all__ = ["Fault", "Listeners"]
 
@@ -30,30 +31,39 @@ class Fault:
 
 
 class Listeners:
-    """The TLS listeners of one HAProxy."""
+    """The TLS listeners of one HAProxy, which shows clients of old and new kinds of keys each their certificate."""
 
-    def __init__(self, addresses: Sequence[ProbeAddress], *, prober: Prober) -> None:
+    def __init__(self, addresses: Sequence[ProbeAddress], *, timeout_s: float) -> None:
         self._addresses = tuple(addresses)
-        self._prober = prober
+        self._prober = Prober(verify=False, timeout_s=timeout_s)
+        self._by_key = {key: Prober(verify=False, timeout_s=timeout_s, only=key) for key in ServerKey}
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def fault(self, dns_names: Sequence[str], presented: Sequence[str]) -> Fault | None:
-        """Where a listener doesn't present these certificates (SHA-256, leaf first) for a name; None if all do."""
-        wanted, names = tuple(presented), probe_names(dns_names)
+    async def fault(self, pem: HaproxyPem) -> Fault | None:
+        """Where a listener doesn't present this certificate, with its chain, for one of its names; None if all do."""
+        names = probe_names(pem.leaf.dns_names)
         # One by itself first: what fails fails for all of them, and a hundred names needn't wait for their time-outs.
         first, *others = [(address, name) for address in self._addresses for name in names]
-        if (fault := await self._seen(*first, wanted)) is not None:
+        if (fault := await self._seen(*first, pem)) is not None:
             return fault
-        found = await asyncio.gather(*(self._seen(address, name, wanted) for address, name in others))
+        found = await asyncio.gather(*(self._seen(address, name, pem) for address, name in others))
         return next((fault for fault in found if fault is not None), None)
 
-    async def _seen(self, address: ProbeAddress, name: str, presented: tuple[str, ...]) -> Fault | None:
-        where = f"{address} for {name}"
+    async def _seen(self, address: ProbeAddress, name: str, pem: HaproxyPem) -> Fault | None:
         async with self._turns:
-            try:
-                seen = await self._prober.shake(address.host, address.port, server_name=name)
-            except HandshakeError as error:
-                return Fault(where, str(error))
+            fault = await self._look(self._prober, address, name, pem)
+            key = ServerKey.of(pem.leaf)
+            if fault is None or fault.served is None or key is None or ServerKey.of(fault.served) is key:
+                return fault
+            # The other of a pair: a client that can't use that one gets this one.
+            return await self._look(self._by_key[key], address, name, pem)
+
+    async def _look(self, prober: Prober, address: ProbeAddress, name: str, pem: HaproxyPem) -> Fault | None:
+        where, presented = f"{address} for {name}", pem.presented
+        try:
+            seen = await prober.shake(address.host, address.port, server_name=name)
+        except HandshakeError as error:
+            return Fault(where, str(error))
         if seen.presented[: len(presented)] == presented:
             return None
         if seen.presented[:1] == presented[:1]:

@@ -66,7 +66,7 @@ class Proof:
         worker = pushed.worker if pushed is not None else await self._runtime.worker()
         deadline, pause = time.monotonic() + self._patience_s, _FIRST_PAUSE_S
         while True:
-            fault = await self._listeners.fault(pem.leaf.dns_names, pem.presented)
+            fault = await self._listeners.fault(pem)
             stands = await self._stands(worker)
             if fault is None and stands:
                 break
