@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from cdn_pusher.domain.pem import HaproxyPem, normal_pem
 from certcore.events import DeliveryReason
 from certdelivery.model import Held, Withdrawal, WriteReason
 from certkit.background import end_tasks
-from certprobe.handshake import HandshakeError, Prober
 from tests.authority import Authority, Issued
 from tests.integration.cdn_pusher.balancer import DEFAULT, TARGET, Balancer, balancer, deliver, pem_of
+from tests.integration.cdn_pusher.clients import Tally, keep_connecting
 from tests.patience import HANG_S
 from tests.servers import Haproxies
 from tests.tls_servers import tls_server
@@ -89,31 +89,14 @@ async def test_delivering_the_same_again_changes_nothing(edge: Balancer) -> None
     assert sorted(path.name for path in edge.place.directory.iterdir()) == ["default.pem", FILE]
 
 
-@dataclass
-class Tally:
-    handshakes: int = 0
-    faults: list[str] = field(default_factory=list)
-
-
-async def keep_connecting(port: int, roots: Path, tally: Tally) -> None:
-    prober = Prober(ca_file=roots)
-    while True:
-        try:
-            seen = await prober.shake("127.0.0.1", port, server_name=HOST)
-        except HandshakeError as error:
-            tally.faults.append(str(error))
-            continue
-        tally.handshakes += 1
-        if seen.trust_problem is not None or len(seen.presented) != 2:
-            tally.faults.append(f"{seen.trust_problem} {seen.leaf.dns_names} {len(seen.presented)}")
-
-
 async def test_fifty_rotations_fail_no_handshake_of_clients_that_never_pause(edge: Balancer, tmp_path: Path) -> None:
     (tmp_path / "roots.pem").write_text(edge.authority.root_pem)
     pusher = edge.place.pusher()
     await deliver(edge.place, FILE, pem_of(edge.authority.issue(HOST)), by=pusher)
     tally = Tally()
-    clients = [asyncio.create_task(keep_connecting(edge.place.port, tmp_path / "roots.pem", tally)) for _ in range(4)]
+    clients = [
+        asyncio.create_task(keep_connecting(edge.place.port, HOST, tmp_path / "roots.pem", tally)) for _ in range(4)
+    ]
     for _ in range(50):
         issued = edge.authority.issue(HOST)
         await deliver(edge.place, FILE, pem_of(issued), by=pusher)
