@@ -59,6 +59,21 @@ async def test_every_page_of_a_list_is_read(client: Callable[[Answering], Regist
     assert {request.headers["authorization"] for request in registry.asked} == {f"Bearer {TOKEN}"}
 
 
+async def test_a_token_that_is_replaced_counts_from_the_next_call_on(
+    client: Callable[[Answering], RegistryClient], tmp_path: Path
+) -> None:
+    registry, file = Answering(*(page() for _ in range(5))), tmp_path / "token"
+    async with client(registry) as api:
+        await api.deployments()
+        for content in ("another-token\n", "", "two words\n"):
+            file.write_text(content)
+            await api.deployments()
+        file.unlink()
+        await api.deployments()
+    used = [request.headers["authorization"] for request in registry.asked]
+    assert used == [f"Bearer {TOKEN}", *["Bearer another-token"] * 4]
+
+
 def tagged(etag: str, answer: httpx.Response) -> httpx.Response:
     answer.headers["etag"] = etag
     return answer

@@ -26,6 +26,7 @@ from certkit.kept_pages import KeptPage, KeptPages
 from certkit.registry_answers import Listed, listed, read_answer, read_page, told
 from certkit.settings import RegistrySettings
 from certkit.telemetry import trace_headers
+from certkit.token_file import TokenFile
 
 __all__ = ["IssueLevel", "Listed", "RegistryClient", "ReviewAnswer"]
 
@@ -78,16 +79,16 @@ _REVIEW_ANSWERS: Final = {
 class RegistryClient:
     """One connection pool; use it as an async context manager. Tokens never appear in its errors.
 
-    Over TLS the certificate proves the registry before the token is sent. New connections use the newest files.
+    Over TLS the certificate proves the registry before the token is sent. New connections use the newest files,
+    each call the newest token.
     """
 
     def __init__(self, settings: RegistrySettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        token = settings.token_file.read_text().strip()
+        self._token_file = TokenFile(settings.token_file)
         self._url = settings.url.rstrip("/")
         self._headers = {
             "accept": "application/json",
             "accept-encoding": "gzip, deflate",
-            "authorization": f"Bearer {token}",
             "content-type": "application/json",
             "user-agent": "certbus",
         }
@@ -323,7 +324,12 @@ class RegistryClient:
             method,
             self._url + path,
             params=query,
-            headers={**self._headers, **trace_headers(), **headers},
+            headers={
+                **self._headers,
+                "authorization": f"Bearer {self._token_file.token}",
+                **trace_headers(),
+                **headers,
+            },
             content=body.model_dump_json() if body else None,
             extensions={"timeout": within.as_dict()},
         )
