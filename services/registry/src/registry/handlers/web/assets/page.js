@@ -1,12 +1,15 @@
 // The list is rendered by the server; each event only says "look again".
 const live = document.getElementById("live");
 const list = document.getElementById("list");
+// News gather so long before the list is asked for; then it rests so long, however much comes.
+const GATHER_MS = 150;
+const REST_MS = 0;
 let pending = false;
 
 async function refresh() {
   if (pending) return;
   pending = true;
-  await new Promise((resolve) => setTimeout(resolve, 150));
+  await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
   pending = false;
   const answer = await fetch(`/list${location.search}`, { credentials: "same-origin" });
   if (answer.ok) list.innerHTML = await answer.text();
