@@ -50,11 +50,10 @@ _PEOPLE: Final = (
 _NAMES: Final = (f"followed-{number}" for number in count(time.time_ns()))
 
 
-def pause_s(name: str) -> float:
-    """A pause of the page's script."""
+def of_page(name: str) -> int:
+    """A number of the page's script; 0 where it has none of this name."""
     found = re.search(rf"const {name} = (\d+);", _SCRIPT)
-    assert found, f"page.js has no {name}"
-    return int(found[1]) / 1000
+    return int(found[1]) if found else 0
 
 
 class Follower:
@@ -75,18 +74,19 @@ class Follower:
 
     async def look(self) -> None:
         """A page's own part: it looks again at news, as its script does."""
-        gather_s, rest_s = pause_s("GATHER_MS"), pause_s("REST_MS")
+        gather_s, rest_s, times = of_page("GATHER_MS") / 1000, of_page("REST_MS") / 1000, of_page("REST_TIMES")
         while True:
             await self.news.wait()
             await asyncio.sleep(gather_s)
             self.news.clear()
+            began = time.monotonic()
             reader, writer = await self._asked("/list", close=True)
             try:
                 while chunk := await reader.read(65536):
                     self.bytes += len(chunk)
             finally:
                 writer.close()
-            await asyncio.sleep(rest_s)
+            await asyncio.sleep(max(rest_s, times * (time.monotonic() - began)))
 
     async def _asked(self, path: str, *, close: bool = False) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection(*self._address)
@@ -126,6 +126,7 @@ async def rate(client: httpx.AsyncClient) -> float:
                 "dns_names": [f"{name}.internal.example.test"],
                 "exposure": "internal",
                 "targets": [{"kind": "files", "name": "host", "site": "site-3"}],
+                "endpoints": [{"url": f"https://{name}.internal.example.test:8443", "target": "host"}],
             }
             response = await client.post("/v1/requests", json=body, headers={"authorization": "Bearer asker"})
             assert response.status_code == 202, response.text
@@ -159,7 +160,7 @@ async def main(number: int, kept: Path | None) -> None:
         await people(folder / "registry.db")
         sites = [f"site-{place}" for place in range(1, SITES + 1)]
         async with servers.broker(sites=sites, owners=OWNERS) as broker:
-            process = RegistryProcess(folder=folder, nats_url=broker.url)
+            process = RegistryProcess(folder=folder, nats_url=broker.url, traces=False)
             try:
                 await process.start()
                 async with httpx.AsyncClient(base_url=process.url, timeout=60.0, trust_env=False) as client:

@@ -58,7 +58,7 @@ def all_held(pair: RegistryPair) -> Iterator[None]:
 async def main(number: int) -> None:
     table = Table("what", "a second", "CPU ms each", "of the bare rate, one connection", "of that by eight")
     with tempfile.TemporaryDirectory() as folder:
-        async with registry_pair(Path(folder), durable=True) as pair:
+        async with registry_pair(Path(folder), durable=True, traces=False) as pair:
             ana = await pair.person("ana", Role.REQUESTER)
             await rate(pair, ana, _WARM_UP, 2)
             pair.processes[0].change("CREATE TABLE bare (body TEXT)")

@@ -121,7 +121,7 @@ class Asking:
 async def measured(kind: str, number: int, table: Table) -> None:
     with tempfile.TemporaryDirectory(prefix="certbus-bench-") as folder:
         async with (
-            registry_pair(Path(folder), number=1, kind=kind, durable=True) as pair,
+            registry_pair(Path(folder), number=1, kind=kind, durable=True, traces=False) as pair,
             Bus.connect(pair.broker.url) as bus,
         ):
             asking = Asking(pair, bus, await pair.person("ana", Role.REQUESTER))
