@@ -39,8 +39,8 @@ from tests.yardstick import yardstick
 _FOLLOWERS: Final = 20
 _PAGES: Final = 5
 _ASKERS: Final = 8
-_SECONDS: Final = 12.0
-_TURNS: Final = 3
+_SECONDS: Final = 8.0
+_TURNS: Final = 2
 _SHARE: Final = 0.8
 _SCRIPT: Final = (Path(web.__file__).parent / "assets" / "page.js").read_text()
 _PEOPLE: Final = (
