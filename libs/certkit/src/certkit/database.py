@@ -261,10 +261,14 @@ def _on_connect(connection: Any, _: Any) -> None:
     cursor.close()
 
 
+_READ_CACHE_KIB: Final = 8000
+"""Pages that a reader keeps: those of a list that counts a thousand rows fit into it, and not into the usual 2 MB."""
+
+
 def _on_connect_reading(connection: Any, _: Any) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("query_only=ON", "busy_timeout=5000"):
+    for pragma in ("query_only=ON", "busy_timeout=5000", f"cache_size=-{_READ_CACHE_KIB}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

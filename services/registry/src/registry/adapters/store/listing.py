@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     and_,
+    bindparam,
     func,
     literal,
     select,
@@ -27,6 +29,7 @@ from sqlalchemy import (
 from certcore.api import FacetCounts
 from certcore.certificate_list import CertificateQuery, Facet, Order
 from certkit.database import UtcDateTime
+from certkit.prepared import Prepared
 from registry.adapters import tables
 from registry.adapters.store.conditions import Condition, conditions_of
 from registry.adapters.store.facts import NEVER
@@ -41,6 +44,8 @@ _COUNTED: Final = 1000
 """So many rows at most are looked at to count by a facet."""
 _OF_A_VALUE: Final = 1000
 """So many rows of one value at most are counted where nothing is filtered."""
+_PLACES: Final = 2
+"""In the index of a certificate's facts, rather than all between them."""
 _VALUES: Final = 50
 """Of a facet, the most frequent ones."""
 
@@ -141,22 +146,17 @@ class Listing:
         narrowed = len(conditions) > (owners is not None)
         indexed = frozenset[Facet]() if narrowed else _OF_OWNERS if owners is not None else frozenset(_COLUMNS)
         whole = [facet for facet in query.facets if facet in indexed]
-        found = {str(facet): self._whole(_COLUMNS[facet], owners) for facet in whole}
+        found = {str(facet): self._whole(facet, owners) for facet in whole}
         others = [facet for facet in query.facets if facet not in whole]
         return found | (dict(self._looked_at(query, others, owners)) if others else {})
 
-    def _whole(self, column: Column[str], owners: frozenset[str] | None) -> FacetCounts:
-        """Each value is the next one in the index, which is read up to a bound."""
-        of_owner = [is_among(_ROW.c.owner, owners)] if owners is not None else []
-        value = select(func.min(column).label("value")).where(*of_owner).cte("value", recursive=True)
-        following = select(func.min(column)).where(column > value.c.value, *of_owner).correlate(value)
-        value = value.union_all(select(following.scalar_subquery()).where(value.c.value.is_not(None)))
-        some = select(column).where(column == value.c.value, *of_owner).limit(_OF_A_VALUE + 1).correlate(value)
-        size = select(func.count()).select_from(some.subquery()).correlate(value).scalar_subquery()
-        rows = self._connection.execute(
-            select(value.c.value, size).where(value.c.value.is_not(None)).limit(_VALUES + 1)
-        )
-        sizes = _counter(rows)
+    def _whole(self, facet: Facet, owners: frozenset[str] | None) -> FacetCounts:
+        if owners is not None and len(owners) != 1:
+            column = _COLUMNS[facet]
+            sizes = _counter(self._connection.execute(_sizes_of(column, is_among(_ROW.c.owner, owners))))
+        else:
+            of = {"of": next(iter(owners))} if owners is not None else {}
+            sizes = _counter(_whole(facet, of_owner=bool(of)).rows(self._connection, of))
         exact = len(sizes) <= _VALUES and all(count <= _OF_A_VALUE for count in sizes.values())
         return _most_frequent(sizes, exact=exact)
 
@@ -191,10 +191,13 @@ class Listing:
         if tests := plan.tests(among.c.name):
             query = _by_index(query.join(_ROW, _ROW.c.name == among.c.name).where(*tests))
         # An outer join, after the names: SQLite would look through all facts of these kinds. A row may have no value.
-        query = query.outerjoin(_FACT, and_(_FACT.c.name == among.c.name, _FACT.c.kind.in_(kinds)))
+        # A range of kinds is one place in the index where a list is several; those between are few.
+        kind, several = _FACT.c.kind, len(kinds) > _PLACES
+        of_kinds = kind.between(min(kinds), max(kinds)) if several else kind.in_(kinds)
+        query = query.outerjoin(_FACT, and_(_FACT.c.name == among.c.name, of_kinds))
         query = query.with_hint(_FACT, "INDEXED BY ix_certificate_fact_name", "sqlite")
         rows = self._connection.execute(query.group_by(_FACT.c.kind, _FACT.c.value))
-        return [row for row in rows if row.kind is not None]
+        return [row for row in rows if row.kind in kinds]
 
     def _plan(
         self,
@@ -220,7 +223,9 @@ class Listing:
         if min(sizes) <= self._few or always:
             return _led_by(conditions, sizes.index(min(sizes)))
         in_order = [number for number, condition in enumerate(conditions) if condition.in_order and not by_instant]
-        return _led_by(conditions, in_order[0]) if in_order else _Plan(None, tuple(conditions))
+        if not in_order:
+            return _Plan(None, tuple(conditions))
+        return _led_by(conditions, min(in_order, key=lambda number: _breadth(conditions[number], owners)))
 
     def _sizes(self, conditions: Sequence[Condition]) -> list[int]:
         """How many rows each finds, at most one more than few."""
@@ -256,6 +261,13 @@ def _together(grouped: Sequence[Condition]) -> Condition:
         plain=plain,
         grouped=True,
     )
+
+
+def _breadth(condition: Condition, owners: frozenset[str] | None) -> int:
+    """Of those that find many: an owner has fewer than a label or a site mostly has, and a state has most."""
+    if condition.grouped and owners is not None:
+        return 0
+    return 1 if condition.plain is None else 2
 
 
 def _led_by(conditions: Sequence[Condition], number: int) -> _Plan:
@@ -335,6 +347,22 @@ def _is_impossible(query: CertificateQuery) -> bool:
 def _by_index(query: Select[Any]) -> Select[Any]:
     """SQLite would take the smallest index that has the name, and read each row for what is tested."""
     return query.with_hint(_ROW, "INDEXED BY ix_certificate_listed", "sqlite")
+
+
+def _sizes_of(column: Column[str], *such: ColumnElement[bool]) -> Select[Any]:
+    """Each value is the next one in the index, which is read up to a bound."""
+    value = select(func.min(column).label("value")).where(*such).cte("value", recursive=True)
+    following = select(func.min(column)).where(column > value.c.value, *such).correlate(value)
+    value = value.union_all(select(following.scalar_subquery()).where(value.c.value.is_not(None)))
+    some = select(column).where(column == value.c.value, *such).limit(_OF_A_VALUE + 1).correlate(value)
+    size = select(func.count()).select_from(some.subquery()).correlate(value).scalar_subquery()
+    return select(value.c.value, size.label("size")).where(value.c.value.is_not(None)).limit(_VALUES + 1)
+
+
+@cache
+def _whole(facet: Facet, *, of_owner: bool) -> Prepared:
+    # Built once: that takes several times as long as counting.
+    return Prepared(_sizes_of(_COLUMNS[facet], *([_ROW.c.owner == bindparam("of")] if of_owner else [])))
 
 
 def _counter(rows: Iterable[Any]) -> Counter[str]:
