@@ -97,10 +97,10 @@ def _program(name: str) -> str:
 
 
 @asynccontextmanager
-async def database(kind: str, folder: Path) -> AsyncIterator[str]:
-    """The URL of an empty database of either kind; SQLite's is a file in the folder."""
+async def database(kind: str, folder: Path, *, durable: bool = False) -> AsyncIterator[str]:
+    """The URL of an empty database of either kind; SQLite's is a file in the folder, and durable anyway."""
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'registry.db'}"
         return
-    async with postgres() as server:
+    async with postgres(durable=durable) as server:
         yield await server.database("registry")

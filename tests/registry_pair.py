@@ -19,7 +19,7 @@ from certcore.api import Role
 from certcore.sealing import RecipientKey
 from certlocal.nats_server import NatsServer
 from tests import servers
-from tests.postgres_server import postgres
+from tests.postgres_server import database
 from tests.registry_process import OWNERS, RegistryProcess, Row
 
 __all__ = ["RegistryPair", "registry_pair"]
@@ -106,13 +106,14 @@ class RegistryPair:
 
 @asynccontextmanager
 async def registry_pair(
-    folder: Path, *, seed: int = 1, number: int = 2, durable: bool = False, **settings: Any
+    folder: Path, *, seed: int = 1, number: int = 2, kind: str = "postgresql", durable: bool = False, **settings: Any
 ) -> AsyncIterator[RegistryPair]:
-    """They start together, on an empty database. A `durable` one writes to the disk at each commit."""
+    """They start together, on an empty database. A `durable` one writes to the disk at each commit, as SQLite always
+    does, which takes one registry.
+    """
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(servers.broker(sites=servers.SITES, owners=OWNERS))
-        server = await stack.enter_async_context(postgres(durable=durable))
-        url = await server.database("registry")
+        url = await stack.enter_async_context(database(kind, folder, durable=durable))
         processes = []
         for place in range(number):
             own = folder / f"registry-{place}"

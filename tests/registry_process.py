@@ -56,9 +56,10 @@ class RegistryProcess:
         policy: dict[str, Any] | None = None,
         provider: str | None = None,
         database_url: str | None = None,
+        traces: bool = True,
     ) -> None:
         """`plugins` is a folder of installed packages that it finds beside ours, `provider` the URL of an issuer.
-        Without `database_url` it has a SQLite database of its own.
+        Without `database_url` it has a SQLite database of its own; without `traces` it keeps none, as by default.
         """
         if policy is None:
             policy = open_policy(places=TOY_PLACES if plugins is not None else ())
@@ -72,7 +73,7 @@ class RegistryProcess:
         settings: dict[str, Any] = {
             "bus": {"url": nats_url, "identity": "registry", "plain_text": True},
             "http": {"host": "127.0.0.1", "port": port, "plain_text": True},
-            "telemetry": {"trace_file": str(folder / "traces.jsonl")},
+            "telemetry": {"trace_file": str(folder / "traces.jsonl")} if traces else {},
             "database_url": database_url,
             "state_folder": str(folder / "state"),
             "policy_file": str(policy_file(folder, policy)),

@@ -1,8 +1,7 @@
 """What a list, a round, a request and a report cost the registry with few and with many certificates stored.
 
 `python -m tests.benchmarks.registry_size [MANY]`: the same at 1,000 and at MANY (100,000), beside each other. What
-grows is marked. Then the lists of certificates at MANY, each beside its limits. Beside it: the resident memory of
-this process, the start of a real registry on the large database.
+grows is marked. Beside it: the resident memory of this process, the start of a real registry on the large database.
 """
 
 import asyncio
@@ -10,10 +9,8 @@ import resource
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from statistics import median, quantiles
 from typing import Final
 
 import structlog
@@ -24,8 +21,9 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from tests import servers
+from tests.benchmarks.large_database import filled
 from tests.integration.registry.costs import Cost, counting, steps
-from tests.integration.registry.many_rows import ManyRows, copyable
+from tests.integration.registry.many_rows import copyable
 from tests.integration.registry.world import MIGRATIONS, a_database
 from tests.registry_process import RegistryProcess
 
@@ -33,23 +31,7 @@ _FEW: Final = 1000
 _GROWS: Final = 1.5
 """Times as many instructions."""
 _ROUNDS: Final = 3
-_LISTS: Final = "GET /v1/certificates"
-_WALL_MS: Final = 50.0
-_CPU_MS: Final = 15.0
-_ANSWERS: Final = 50
 _LATER: Final = time.time_ns()
-
-
-async def filled(path: Path, number: int) -> datetime:
-    database, now = a_database(f"sqlite:///{path}"), datetime.now(UTC)
-    try:
-        await database.upgrade(MIGRATIONS)
-        rows = ManyRows(copyable(database, now=now))
-        await rows.begin()
-        await rows.up_to(number)
-    finally:
-        await database.close()
-    return now
 
 
 async def measured(path: Path, number: int, now: datetime) -> dict[str, Cost]:
@@ -64,51 +46,6 @@ async def measured(path: Path, number: int, now: datetime) -> dict[str, Cost]:
         finally:
             await database.close()
     return found
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Of a list: ms of many answers, by the 99th of a hundred; CPU ms by the middle one."""
-
-    wall_ms: float
-    cpu_ms: float
-
-
-async def answers(path: Path, number: int, now: datetime) -> dict[str, Answer]:
-    """As they are given, with nothing counted beside; the client's share is in them."""
-    database, found = a_database(f"sqlite:///{path}"), {}
-    try:
-        made = await steps(copyable(database, now=now, first=time.time_ns()), number)
-        for step in made:
-            if not step.name.startswith(_LISTS):
-                continue
-            await step.work()
-            walls, cpus = [], []
-            for _ in range(_ANSWERS):
-                began, cpu = time.perf_counter(), time.process_time()
-                await step.work()
-                walls.append((time.perf_counter() - began) * 1000)
-                cpus.append((time.process_time() - cpu) * 1000)
-            found[step.name] = Answer(quantiles(walls, n=100)[-1], median(cpus))
-    finally:
-        await database.close()
-    return found
-
-
-def limited(found: dict[str, Answer]) -> Table:
-    table = Table("what", "ms p99", f"limit {_WALL_MS:g}", "CPU ms", f"limit {_CPU_MS:g}", "beside its first page")
-    for name, answer in found.items():
-        first = found.get(name.replace("&after=middle", ""), answer)
-        ratio = answer.cpu_ms / first.cpu_ms
-        table.add_row(
-            name,
-            f"{answer.wall_ms:.1f}",
-            "ok" if answer.wall_ms <= _WALL_MS else "MISSED",
-            f"{answer.cpu_ms:.1f}",
-            "ok" if answer.cpu_ms <= _CPU_MS else "MISSED",
-            "" if first is answer else f"{ratio:.1f}" + (" MORE" if ratio > _GROWS else ""),
-        )
-    return table
 
 
 def memory_mib(pid: int | str) -> int:
@@ -185,7 +122,6 @@ async def main(number: int) -> None:
             found.append(await measured(folder / f"{size}.db", size, now))
             print(f"memory at {size}: {before} MiB before, {memory_mib('self')} after", flush=True)
         Console(width=240).print(shown(found[0], found[1], number))
-        Console(width=200).print(limited(await answers(folder / f"{number}.db", number, now)))
         print(f"the newest migration at {number}: {await migrated(folder / f'{number}.db'):.1f} s")
         took, first, later = await start(folder, folder / f"{number}.db")
         print(f"start: ready after {took:.1f} s with {first} MiB, {later} MiB a minute later")

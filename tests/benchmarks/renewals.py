@@ -1,8 +1,8 @@
 """What the rounds of renewals cost with many certificates: which of them are due, is found by an index.
 
-`python -m tests.benchmarks.renewals [MANY]` (100,000): planning all by a policy that changed; a sweep while 200 are
-due, and one while all are, of which the policy lets 1,000 be ordered in an hour; the look for late ones. CPU seconds
-and resident memory, beside their limits.
+`python -m tests.benchmarks.renewals [MANY] [FOLDER]` (100,000; FOLDER keeps the database for the next time): planning
+all by a policy that changed; a sweep while 200 are due, and one while all are, of which the policy lets 1,000 be
+ordered in an hour; the look for late ones. CPU seconds and resident memory, beside their limits.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +25,10 @@ from registry.adapters.outbox import Bell
 from registry.handlers.alarms import Alarms
 from registry.handlers.renewal_plans import RenewalPlans
 from registry.handlers.renewal_watch import RenewalWatch
-from tests.integration.registry.many_rows import ManyRows, copyable
-from tests.integration.registry.world import MIGRATIONS, World, a_database
+from tests.benchmarks.large_database import a_copy
+from tests.integration.registry.many_rows import copyable
+from tests.integration.registry.world import World, a_database
+from tests.yardstick import yardstick_ms
 
 _DUE: Final = 200
 _SWEEP_S: Final = 5.0
@@ -78,14 +80,12 @@ async def _due_of(made: World, number: int) -> datetime:
     return await made.database.read(lambda connection: connection.execute(query).scalar_one())
 
 
-async def main(number: int) -> None:
+async def main(number: int, kept: Path | None) -> None:
     structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
     with tempfile.TemporaryDirectory(prefix="certbus-bench-") as name:
-        database, now = a_database(f"sqlite:///{Path(name) / 'registry.db'}"), datetime.now(UTC)
-        await database.upgrade(MIGRATIONS)
-        rows = ManyRows(copyable(database, now=now))
-        await rows.begin()
-        await rows.up_to(number)
+        folder = Path(name)
+        now = await a_copy(kept or folder / "kept", folder / "registry.db", number)
+        database = a_database(f"sqlite:///{folder / 'registry.db'}")
         print(f"{number} stored, {_memory_mib()} MiB", flush=True)
         made = copyable(database, now=now, first=_LATER)
         plans = RenewalPlans(store=made.store, policies=made.policies, bell=Bell(), clock=made.clock)
@@ -103,9 +103,10 @@ async def main(number: int) -> None:
         made.now += timedelta(hours=1)
         await bench.measured("sweep, an hour later", made.renewals.sweep, limit_s=_SWEEP_S)
         Console(width=140).print(bench.table)
+        print(f"this machine: yardstick {yardstick_ms():.1f} ms")
         print(f"largest memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
         await database.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int((sys.argv[1:] or ["100000"])[0])))
+    asyncio.run(main(int((sys.argv[1:] or ["100000"])[0]), Path(sys.argv[2]) if sys.argv[2:] else None))

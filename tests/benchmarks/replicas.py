@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,47 +16,20 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-import psycopg
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import make_url
 
 from certcore.api import Role
 from tests.benchmarks.held_cpu import held
 from tests.benchmarks.registry_cost import cpu_s, each
+from tests.benchmarks.request_rate import bare_rate
 from tests.integration.registry.bodies import a_body
 from tests.registry_pair import RegistryPair, registry_pair
 
 _CORES: Final = 0.4
 _WARM_UP: Final = 40
-_BARE_S: Final = 4.0
 _CONNECTIONS: Final = 8
 _TURNS: Final = 2
-
-
-def bare_rate(url: str, *, connections: int) -> float:
-    """Transactions of one row a second."""
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    done: list[int] = []
-    until = time.monotonic() + _BARE_S
-
-    def commit() -> None:
-        number = 0
-        with psycopg.connect(plain) as connection:
-            while time.monotonic() < until:
-                connection.execute("INSERT INTO bare (body) VALUES (%s)", ("x" * 500,))
-                connection.commit()
-                number += 1
-        done.append(number)
-
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS bare (number bigserial PRIMARY KEY, body text)")
-    threads = [threading.Thread(target=commit) for _ in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(done) / _BARE_S
 
 
 async def rate(pair: RegistryPair, headers: dict[str, str], number: int, places: int) -> tuple[float, float]:
@@ -86,11 +58,12 @@ def all_held(pair: RegistryPair) -> Iterator[None]:
 async def main(number: int) -> None:
     table = Table("what", "a second", "CPU ms each", "of the bare rate, one connection", "of that by eight")
     with tempfile.TemporaryDirectory() as folder:
-        async with registry_pair(Path(folder), durable=True) as pair:
+        async with registry_pair(Path(folder), durable=True, traces=False) as pair:
             ana = await pair.person("ana", Role.REQUESTER)
             await rate(pair, ana, _WARM_UP, 2)
-            one = await asyncio.to_thread(bare_rate, pair.database_url, connections=1)
-            eight = await asyncio.to_thread(bare_rate, pair.database_url, connections=_CONNECTIONS)
+            pair.processes[0].change("CREATE TABLE bare (body TEXT)")
+            one = await asyncio.to_thread(bare_rate, pair.database_url, callers=1)
+            eight = await asyncio.to_thread(bare_rate, pair.database_url, callers=_CONNECTIONS)
             table.add_row("bare commits, one connection", f"{one:.0f}", "", "", "")
             table.add_row("bare commits, eight", f"{eight:.0f}", "", "", "")
 

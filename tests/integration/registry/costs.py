@@ -31,6 +31,7 @@ from registry.domain.access import Principal
 from registry.domain.alarm import Letters, Patience
 from registry.domain.rollout import Rollout
 from registry.handlers.alarms import Alarms
+from registry.handlers.certificate_list import KeptSummaries
 from registry.handlers.http.alerts_api import alerts_router
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.certificates_api import certificates_router, cursor_at
@@ -140,8 +141,10 @@ def counting() -> Iterator[Callable[[Work], Awaitable[Cost]]]:
             event.remove(Engine, name, listener)
 
 
-def routed(made: World) -> tuple[FastAPI, set[str]]:
-    """The application, and the paths that can be read."""
+def routed(made: World, *, kept: int = 0) -> tuple[FastAPI, set[str]]:
+    """The application, and the paths that can be read. So many summaries are `kept`, by default none: what a list
+    costs must not depend on the one before.
+    """
     bell, app, paths = Bell(), FastAPI(), set()
     install_problems(app)
     logins = Logins(store=made.store, clock=made.clock, metrics=CollectorRegistry(), longest_delay_s=0.0)
@@ -157,7 +160,7 @@ def routed(made: World) -> tuple[FastAPI, set[str]]:
             bell=bell,
             repeats=Repeats(store=made.store, clock=made.clock),
         ),
-        certificates_router(store=made.store),
+        certificates_router(store=made.store, kept=KeptSummaries(most=kept)),
         sites_router(
             store=made.store,
             reviews=Reviews(store=made.store, clock=made.clock),

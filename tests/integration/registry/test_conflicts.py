@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
+from datetime import timedelta, timezone
 from functools import partial
 from itertools import count
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import select
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from certcore.api import CertificateState, Role
 from certcore.certificate import CertificateSpec, Exposure
 from certcore.events import DeliverySucceeded, EndpointObserved, Event, RevisionIssued, ServingVerdict
+from certkit.prepared import Prepared
 from registry.adapters import tables
 from registry.adapters.store import RowChangedError, Transaction
 from registry.domain.access import Principal
@@ -269,3 +272,37 @@ async def test_of_two_requests_for_one_name_at_once_one_counts(replicas: Replica
         decisions = [item for item in found if isinstance(item, Decision)]
         assert sorted(item.is_new for item in decisions) == [False, True], found
         assert len({item.request.id for item in decisions}) == 1
+
+
+# ── what the driver is handed ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_the_driver_stores_and_finds_is_what_sqlalchemy_finds(replicas: Replicas) -> None:
+    """A null, a number with a fraction, an instant, and JSON, which a driver of PostgreSQL has its own ways for."""
+    values = {
+        "place": "driven",
+        "service": "100% ü",
+        "version": None,
+        "last_heartbeat": NOON + timedelta(microseconds=1),
+        "kinds": ["files", {"a": None}],
+        "contract": 3,
+        "stood_still_s": 0.1,
+        "started": NOON.astimezone(timezone(timedelta(hours=2))),
+    }
+    query = select(tables.service).where(tables.service.c.place == "driven")
+
+    def stored(connection: Connection) -> None:
+        assert Prepared(insert(tables.service)).change(connection, values) == 1
+
+    def found(connection: Connection) -> None:
+        (one,) = Prepared(query).rows(connection)
+        assert one._asdict() == connection.execute(query).mappings().one()
+        assert {name: one._asdict()[name] for name in values} == values
+        nowhere = Prepared(update(tables.service).where(tables.service.c.place == "none"))
+        assert nowhere.change(connection, {"contract": 4}) == 0
+
+    await replicas[0].database.write(stored)
+    await replicas[1].database.write(found)
+    with pytest.raises(IntegrityError) as raised:
+        await replicas[1].database.write(stored)
+    assert "0.1" not in str(raised.value)

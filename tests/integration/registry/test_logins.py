@@ -26,6 +26,7 @@ from registry.handlers.feed import Feed
 from registry.handlers.first_token import make_first_token
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.events_api import events_router
+from registry.handlers.http.followed import Followed
 from registry.handlers.http.limits import Limits
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.logins import Logins
@@ -227,12 +228,14 @@ async def test_who_follows_the_events_is_cut_off_when_the_token_has_ended(seats:
     app.state.limits = Limits(LimitSettings().rates(), metrics=CollectorRegistry())
     app.include_router(
         events_router(
-            store=store,
-            feed=Feed(store=store, bell=bell),
-            bell=bell,
+            followed=Followed(
+                store=store,
+                feed=Feed(store=store, bell=bell),
+                bell=bell,
+                authenticator=seats.authenticator,
+                clock=clock,
+            ),
             replays=Replays(store=store, bell=bell, clock=clock),
-            authenticator=seats.authenticator,
-            clock=clock,
         )
     )
 

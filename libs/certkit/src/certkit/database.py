@@ -1,8 +1,10 @@
 """One way to a SQL database: SQLite made durable, or PostgreSQL; the schema is brought up by alembic."""
 
 import shutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +16,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
+    FromClause,
     Integer,
     MetaData,
     TypeDecorator,
@@ -23,7 +26,9 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from certcore.errors import OwnFaultError
 from certkit.prepared import driven
@@ -150,19 +155,42 @@ def make_engine(url: str, *, read_only: bool = False, pool_size: int = 4) -> Eng
     """
     wanted = _with_driver(url)
     if not _is_sqlite(wanted):
-        return create_engine(
+        engine = create_engine(
             wanted,
             pool_size=pool_size,
             max_overflow=0,
-            pool_pre_ping=True,
             isolation_level="REPEATABLE READ",
             connect_args={"options": _BOUNDS},
             execution_options={"postgresql_readonly": True} if read_only else {},
         )
+        event.listen(engine, "checkin", _used)
+        event.listen(engine, "checkout", partial(_look_unless_just_used, engine.dialect))
+        return engine
     engine = create_engine(wanted, pool_size=pool_size, max_overflow=0)
+    engine.dialect.statement_compiler = _HintedCompiler
     event.listen(engine, "connect", _on_connect_reading if read_only else _on_connect)
     event.listen(engine, "begin", _begin_reading if read_only else _begin_writing)
     return engine
+
+
+_JUST_S: Final = 1.0
+"""A connection that was used so lately is believed to be there: to ask costs as much as a statement."""
+_USED: Final = "certkit.used"
+
+
+def _used(_: object, record: ConnectionPoolEntry) -> None:
+    record.info[_USED] = time.monotonic()
+
+
+def _look_unless_just_used(dialect: Dialect, connection: Any, record: ConnectionPoolEntry, _: object) -> None:
+    used = record.info.get(_USED)
+    if used is None or time.monotonic() - used < _JUST_S:
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        # The pool makes another one.
+        raise DisconnectionError(str(error)) from error
 
 
 _BOUNDS: Final = " ".join(
@@ -178,6 +206,13 @@ _BOUNDS: Final = " ".join(
     }.items()
 )
 """Of a session of PostgreSQL."""
+
+
+class _HintedCompiler(SQLiteCompiler):
+    """With the hints of `with_hint`, of which SQLite has INDEXED BY: it keeps no statistics to choose an index by."""
+
+    def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:  # noqa: ARG002 # base
+        return text
 
 
 def _with_driver(url: str) -> URL:
@@ -226,10 +261,14 @@ def _on_connect(connection: Any, _: Any) -> None:
     cursor.close()
 
 
+_READ_CACHE_KIB: Final = 8000
+"""Pages that a reader keeps: those of a list that counts a thousand rows fit into it, and not into the usual 2 MB."""
+
+
 def _on_connect_reading(connection: Any, _: Any) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("query_only=ON", "busy_timeout=5000"):
+    for pragma in ("query_only=ON", "busy_timeout=5000", f"cache_size=-{_READ_CACHE_KIB}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

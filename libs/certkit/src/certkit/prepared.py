@@ -1,40 +1,47 @@
-"""Statements that are executed often: compiled once, and handed to SQLite's driver as they are.
+"""Statements that are executed often: compiled once, and handed to the database's driver as they are.
 
-SQLAlchemy makes a context, a cursor and metadata for each execution, which costs several times what SQLite needs for
-a row by its key. PostgreSQL, and whoever listens to statements, get SQLAlchemy's own way.
+SQLAlchemy makes a context, a cursor and metadata for each execution, which costs several times what the database
+needs for a row by its key. Whoever listens to statements gets SQLAlchemy's own way.
 """
 
-import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Dialect, Executable, Select
+from sqlalchemy import Connection, Dialect, Executable, Float, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
-__all__ = ["Prepared", "driven"]
+__all__ = ["Prepared", "driven", "together"]
 
 _Convert = Callable[[Any], Any] | None
 _NOTHING: Final[Mapping[str, Any]] = {}
 _MOST_KEPT: Final = 256
+_TOGETHER: Final = "certkit.together"
+_FLOAT8: Final = 701
+"""PostgreSQL's own number for the type of a float."""
 
 
 @dataclass(frozen=True)
 class _Form:
-    """A statement as SQLite's driver takes it. What `names` lacks in the values it takes from `fixed`."""
+    """A statement as a driver takes it: SQLite's by position, PostgreSQL's by name. What the values lack is taken
+    from `fixed`.
+    """
 
     text: str
-    names: tuple[str, ...]
+    by_name: bool
     fixed: Mapping[str, Any]
     bound: tuple[tuple[str, _Convert], ...]
     found: tuple[_Convert, ...]
     row: Callable[..., Any]
 
-    def parameters(self, values: Mapping[str, Any]) -> list[Any]:
+    def parameters(self, values: Mapping[str, Any]) -> Sequence[Any] | Mapping[str, Any]:
         taken = {**self.fixed, **values} if self.fixed else values
+        if self.by_name:
+            return {name: taken[name] if convert is None else convert(taken[name]) for name, convert in self.bound}
         return [taken[name] if convert is None else convert(taken[name]) for name, convert in self.bound]
 
     def rows(self, raw: Sequence[Sequence[Any]]) -> list[Any]:
@@ -52,7 +59,7 @@ class Prepared:
 
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
-        self._forms: dict[tuple[str, ...], _Form | None] = {}
+        self._forms: dict[tuple[str, tuple[str, ...]], _Form | None] = {}
 
     def rows(self, connection: Connection, values: Mapping[str, Any] = _NOTHING) -> Sequence[Any]:
         """What a query finds; each row has its values by position and by name, and `_asdict()`."""
@@ -62,31 +69,56 @@ class Prepared:
         return form.rows(driven(connection, form.text, form.parameters(values)).fetchall())
 
     def change(self, connection: Connection, values: Mapping[str, Any]) -> int:
-        """Change rows; returns how many were."""
+        """Change rows; returns how many were, which nobody knows yet within `together`."""
         form = self._form(connection, values)
         if form is None:
             return connection.execute(self._statement, values).rowcount
-        return driven(connection, form.text, form.parameters(values)).rowcount
+        changed: int = driven(connection, form.text, form.parameters(values)).rowcount
+        return changed
 
     def change_all(self, connection: Connection, each: Iterable[Mapping[str, Any]]) -> None:
         """The same for each of these, which have the same names. PostgreSQL is asked once for all."""
         rows = list(each)
-        if rows and connection.dialect.name != "sqlite":
-            connection.execute(self._statement, rows)
-            return
-        for values in rows:
-            self.change(connection, values)
+        with together(connection) if len(rows) > 1 else nullcontext():
+            for values in rows:
+                self.change(connection, values)
 
     def _form(self, connection: Connection, values: Mapping[str, Any]) -> _Form | None:
         dialect = connection.dialect
-        if dialect.name != "sqlite" or connection.dispatch.before_cursor_execute or not connection.in_transaction():
+        if not _is_driven(connection):
             return None
-        names = tuple(values)
+        names = dialect.name, tuple(values)
         if names not in self._forms:
             if len(self._forms) >= _MOST_KEPT:
                 self._forms.clear()
-            self._forms[names] = _compiled(self._statement, names, dialect)
+            self._forms[names] = _compiled(self._statement, names[1], dialect)
         return self._forms[names]
+
+
+def _is_driven(connection: Connection) -> bool:
+    return connection.in_transaction() and not connection.dispatch.before_cursor_execute
+
+
+@contextmanager
+def together(connection: Connection) -> Iterator[None]:
+    """PostgreSQL gets the changes in it one after the other, and is waited for at the end alone: how many rows each
+    changed isn't known before. What is wrong with one is told then, or by a query between them. SQLAlchemy's own way
+    to execute can't be taken in it.
+    """
+    if connection.dialect.name == "sqlite" or _TOGETHER in connection.info or not _is_driven(connection):
+        yield
+        return
+    driver: Any = connection.connection.dbapi_connection
+    connection.info[_TOGETHER] = True
+    try:
+        with driver.pipeline():
+            yield
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _told(error, "", connection) from error
+    finally:
+        # A connection that broke has none any more.
+        if not connection.invalidated:
+            connection.info.pop(_TOGETHER, None)
 
 
 def _compiled(statement: Executable, names: tuple[str, ...], dialect: Dialect) -> _Form | None:
@@ -94,17 +126,18 @@ def _compiled(statement: Executable, names: tuple[str, ...], dialect: Dialect) -
     assert isinstance(compiled, SQLCompiler)
     if compiled.post_compile_params or compiled.insert_prefetch or compiled.update_prefetch:
         return None
-    order = tuple(compiled.positiontup or ())
-    bound = tuple((name, _binding(compiled.binds[name].type, dialect)) for name in order)
+    binds = {name: bind for bind, name in compiled.bind_names.items()}
+    order = tuple(compiled.positiontup if compiled.positiontup is not None else binds)
+    bound = tuple((name, _binding(binds[name].type, dialect)) for name in order)
     columns = statement.selected_columns if isinstance(statement, Select) else ()
     return _Form(
         text=str(compiled),
-        names=order,
+        by_name=not compiled.positional,
         # One that is required and isn't given is missed when the parameters are made.
         fixed={
             name: value
             for name, value in compiled.params.items()
-            if name in order and name not in names and not compiled.binds[name].required
+            if name in order and name not in names and not binds[name].required
         },
         bound=bound,
         found=tuple(_finding(column.type, dialect) for column in columns),
@@ -117,22 +150,22 @@ def _binding(kind: TypeEngine[Any], dialect: Dialect) -> _Convert:
 
 
 def _finding(kind: TypeEngine[Any], dialect: Dialect) -> _Convert:
-    return kind.dialect_impl(dialect).result_processor(dialect, None)
+    return kind.dialect_impl(dialect).result_processor(dialect, _FLOAT8 if isinstance(kind, Float) else None)
 
 
-def driven(connection: Connection, text: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
-    """Executed by SQLite's driver; its errors are told as SQLAlchemy tells them."""
-    driver = connection.connection.dbapi_connection
+def driven(connection: Connection, text: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
+    """The driver's own cursor, on which it executed this; its errors are told as SQLAlchemy tells them."""
+    driver: Any = connection.connection.dbapi_connection
     assert driver is not None
     try:
-        executed: sqlite3.Cursor = driver.cursor().execute(text, parameters)
-    except sqlite3.Error as error:
+        return driver.cursor().execute(text, parameters)
+    except connection.dialect.loaded_dbapi.Error as error:
         raise _told(error, text, connection) from error
-    return executed
 
 
-def _told(error: sqlite3.Error, text: str, connection: Connection) -> DBAPIError:
+def _told(error: Exception, text: str, connection: Connection) -> DBAPIError:
     """As SQLAlchemy would tell it, without the values."""
-    told = DBAPIError.instance(text, None, error, sqlite3.Error, hide_parameters=True, dialect=connection.dialect)
+    dialect = connection.dialect
+    told = DBAPIError.instance(text, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect)
     assert isinstance(told, DBAPIError)
     return told

@@ -45,6 +45,7 @@ from registry.handlers.approval_watch import ApprovalWatch
 from registry.handlers.audit import AuditReading
 from registry.handlers.backup_watch import BackupWatch
 from registry.handlers.bundles import Bundles
+from registry.handlers.certificate_list import KeptSummaries
 from registry.handlers.challenges import Challenges
 from registry.handlers.changes import Changes
 from registry.handlers.deployments import Deployments
@@ -60,6 +61,7 @@ from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.http.certificates_api import certificates_router
 from registry.handlers.http.challenges_api import challenges_router
 from registry.handlers.http.events_api import events_router
+from registry.handlers.http.followed import Followed
 from registry.handlers.http.forecasts_api import forecasts_router
 from registry.handlers.http.heartbeats_api import heartbeats_router
 from registry.handlers.http.issued_api import issued_router
@@ -105,6 +107,9 @@ log = structlog.get_logger()
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _REPORTS_AT_ONCE: Final = 16
 """Of one place. Their order doesn't matter: each is compared with what is stored; and they are committed together."""
+_REQUESTS_AT_ONCE: Final = 8
+"""Of one owner: they are committed together. Each is a certificate of its own, and an event that comes twice counts
+once."""
 _UPKEEP_S: Final = 3600.0
 _CHALLENGES_EVERY_S: Final = 15.0
 _STREAMS_EVERY_S: Final = 15.0
@@ -273,7 +278,7 @@ def create_app(settings: Settings) -> FastAPI:
     routers = (
         *asking_routers(store=store, requests=requests, renewals=renewals, door=door, bell=bell, clock=system_clock),
         policy_router(store=store, requests=requests, door=door),
-        certificates_router(store=store),
+        certificates_router(store=store, kept=KeptSummaries()),
         sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
         tokens_router(
             store=store,
@@ -294,12 +299,8 @@ def create_app(settings: Settings) -> FastAPI:
         issued_router(restoration=restoration),
         forecasts_router(forecasts=Forecasts(store=store, clock=system_clock)),
         events_router(
-            store=store,
-            feed=feed,
-            bell=bell,
+            followed=Followed(store=store, feed=feed, bell=bell, authenticator=authenticator, clock=system_clock),
             replays=Replays(store=store, bell=bell, clock=system_clock),
-            authenticator=authenticator,
-            clock=system_clock,
         ),
         whoami_router(store=store),
         page_router(store=store, authenticator=authenticator, clock=system_clock, provider=signing_on.offered),
@@ -329,7 +330,7 @@ def _discovery(
             EachStream(subjects.LAST, READS_REPORTS, handlers, at_once=_REPORTS_AT_ONCE),
             EachStream(subjects.ALERTS, ALERTS_DURABLE, intake.alert_handlers()),
             # Requests are read raw: a body that is no JSON gets an answer too.
-            EachConsumer(subjects.REQUESTS, REQUESTS_DURABLES, intake.on_request),
+            EachConsumer(subjects.REQUESTS, REQUESTS_DURABLES, intake.on_request, at_once=_REQUESTS_AT_ONCE),
         ),
     )
 

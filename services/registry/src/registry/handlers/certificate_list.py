@@ -1,17 +1,52 @@
 """A page of the list of certificates: what a query finds, told by an ETag before it is built."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from certcore.api import CertificateSummary, FacetCounts
 from certcore.certificate_list import CertificateQuery
 from registry.adapters.store import Transaction
-from registry.adapters.store.listing import Place
+from registry.adapters.store.listing import Listed, Place
 from registry.domain.certificate import Certificate
 from registry.handlers.levels import LevelPage, page_unless_known
 from registry.handlers.views import certificate_summary
 
-__all__ = ["ListPage", "certificates_on_page", "list_page"]
+__all__ = ["KeptSummaries", "ListPage", "certificates_on_page", "list_page"]
+
+_KEPT: Final = 4000
+"""About 10 MB; the first pages that people have open, many times over."""
+
+_Key = tuple[str, int, int]
+
+
+class KeptSummaries:
+    """Summaries as they were shown last, by all from which they follow: a row is read and checked once. For readers
+    in several threads; of more than `most` the oldest are forgotten.
+    """
+
+    def __init__(self, *, most: int = _KEPT) -> None:
+        self._most = most
+        self._kept: dict[_Key, CertificateSummary] = {}
+        self._turn = threading.Lock()
+
+    def of(self, found: Iterable[Listed], read: Callable[[list[str]], list[Certificate]]) -> list[CertificateSummary]:
+        """In their order; those that are not known are read by their ids."""
+        keys = [(item.certificate_id, item.version, item.epoch) for item in found]
+        summaries = {key: self._kept.get(key) for key in keys}
+        missing = {key[0]: key for key, summary in summaries.items() if summary is None}
+        if missing:
+            made = {missing[item.id]: certificate_summary(item) for item in read(list(missing))}
+            summaries |= made
+            self._keep(made)
+        return [summary for key in keys if (summary := summaries[key]) is not None]
+
+    def _keep(self, made: dict[_Key, CertificateSummary]) -> None:
+        with self._turn:
+            self._kept |= made
+            for key in list(self._kept)[: max(0, len(self._kept) - self._most)]:
+                del self._kept[key]
 
 
 @dataclass(frozen=True)
@@ -32,19 +67,16 @@ def list_page(
     limit: int,
     form: str,
     known: frozenset[str],
+    kept: KeptSummaries,
 ) -> ListPage:
     """A page in some form (`json`, `csv`), which is built only where its ETag isn't known."""
     found = transaction.listing.page(query, owners=owners, after=after, limit=limit)
     counts = transaction.listing.counts(query, owners=owners) if query.facets else None
     further = found[-1].place if len(found) == limit else None
 
-    def build() -> list[CertificateSummary]:
-        certificates = _in_order(transaction.certificates.unjudged, [item.certificate_id for item in found])
-        return [certificate_summary(certificate) for certificate in certificates]
-
     level = page_unless_known(
         [(form, counts), *found],
-        build,
+        lambda: kept.of(found, transaction.certificates.unjudged),
         further=repr(further) if further else None,
         known=known,
     )
@@ -61,10 +93,6 @@ def certificates_on_page(
 ) -> tuple[list[Certificate], Place | None]:
     """The certificates themselves, and where the next page begins."""
     found = transaction.listing.page(query, owners=owners, after=after, limit=limit)
-    certificates = _in_order(transaction.certificates.many, [item.certificate_id for item in found])
+    by_id = {item.id: item for item in transaction.certificates.many([item.certificate_id for item in found])}
+    certificates = [by_id[item.certificate_id] for item in found]
     return certificates, found[-1].place if len(found) == limit else None
-
-
-def _in_order(read: Callable[[list[str]], list[Certificate]], ids: list[str]) -> list[Certificate]:
-    by_id = {certificate.id: certificate for certificate in read(ids)}
-    return [by_id[certificate_id] for certificate_id in ids]

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
+from pydantic import JsonValue
 
 from certcore.clock import Clock
 from certcore.events import CertificateHealthChanged
 from registry.adapters.outbox import Outbox
 from registry.adapters.store import Transaction
-from registry.domain.certificate import Certificate
+from registry.domain.certificate import Approval, Certificate
 from registry.domain.change import Announced, Change
 from registry.domain.deployment import Deployment
 from registry.domain.health import assess
@@ -33,6 +34,21 @@ class Changes:
         self._policies = policies
         self._clock = clock
 
+    def judged(
+        self, transaction: Transaction, rollout: Rollout, change: Change, *, granted: Approval | None
+    ) -> Certificate:
+        """A new certificate as it will be when it is stored with this change, and with an approval."""
+        return self.judge_all(transaction, [_applied(rollout, change)], granted=granted)[0]
+
+    def add(self, transaction: Transaction, rollout: Rollout, change: Change, form: dict[str, JsonValue]) -> None:
+        """Store a new certificate with its rollout; `form` is its intent as `certcore.certificate.stored` gives it.
+        What is announced is left to `tell`.
+        """
+        transaction.certificates.add(rollout.certificate, form)
+        transaction.rollouts.add(rollout)
+        for request in change.signing:
+            transaction.signing_requests.save(request)
+
     def save(self, transaction: Transaction, rollout: Rollout, change: Change) -> Certificate:
         """Save a change of a certificate, then announce it; returns the certificate as it is then."""
         before, change = rollout.certificate, _news(rollout, change)
@@ -50,8 +66,7 @@ class Changes:
             transaction.endpoints.save(endpoint)
         for request in change.signing:
             transaction.signing_requests.save(request)
-        self.announce(transaction, certificate, change.announced)
-        self.announce_health(transaction, before, certificate)
+        self.tell(transaction, before, certificate, change.announced)
         if certificate.state is not before.state:
             log.info(
                 "certificate_moved", certificate=certificate.name, state=str(certificate.state), reason=change.reason
@@ -62,10 +77,16 @@ class Changes:
         """The certificate with its conditions, health, and what else follows from the rollout, as they are now."""
         return self.judge_all(transaction, [rollout])[0]
 
-    def judge_all(self, transaction: Transaction, rollouts: Sequence[Rollout]) -> list[Certificate]:
-        """As `judge`, with three statements however many they are; in their order."""
+    def judge_all(
+        self, transaction: Transaction, rollouts: Sequence[Rollout], *, granted: Approval | None = None
+    ) -> list[Certificate]:
+        """As `judge`, with three statements however many they are; in their order. An approval that was `granted` is
+        not stored yet.
+        """
         workers, now = transaction.probe_workers.all(), self._clock()
-        approvals = transaction.approvals.many(rollout.certificate.approval_id for rollout in rollouts)
+        known: dict[str | None, Approval] = {granted.id: granted} if granted is not None else {}
+        ids = (rollout.certificate.approval_id for rollout in rollouts)
+        approvals = known | transaction.approvals.many(item for item in ids if item not in known)
         policy = self._policies.document(transaction)
         judged = []
         for rollout in rollouts:
@@ -102,6 +123,13 @@ class Changes:
             return False
         self.announce_health(transaction, before, transaction.certificates.save(after))
         return True
+
+    def tell(
+        self, transaction: Transaction, before: Certificate, after: Certificate, announced: tuple[Announced, ...]
+    ) -> None:
+        """Announce this, and the health where that changed."""
+        self.announce(transaction, after, announced)
+        self.announce_health(transaction, before, after)
 
     def announce(self, transaction: Transaction, certificate: Certificate, announced: tuple[Announced, ...]) -> None:
         for item in announced:

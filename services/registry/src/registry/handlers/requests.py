@@ -20,6 +20,7 @@ from certcore.events import RequestKind
 from certcore.policy.judgement import Judgement, judge
 from certcore.policy.quorum import Approver
 from certcore.rejection import RejectedError, Rejection
+from certcore.targets import Claim
 from certkit.telemetry import current_traceparent, parent_of
 from registry.adapters.store import RowChangedError, Store, Transaction
 from registry.domain.access import Principal, approves_for, belongs_to, same_person
@@ -111,18 +112,36 @@ class Requests:
             denied=there.certificate if there is not None else None,
         )
         form = stored(spec.model_copy(update={"owner": owner}))
-        if there is None:
-            transaction.certificates.add(done.certificate, form)
-            transaction.rollouts.add(done.rollout)
-        else:
-            done = done.saved(transaction.certificates.restate(done.certificate, form))
-            transaction.rollouts.replace(done.rollout)
-        transaction.claims.add(done.certificate.id, claims_of(spec))
-        transaction.requests.add(done.request, form)
+        store = self._add if there is None else self._add_again
+        done = store(transaction, done, form, claims_of(spec))
         detail = f"request {done.request.id} for {owner}"
         transaction.audit.note(
             by.subject, "request", done.certificate.name, detail, now, way=_way(by), roles=by.roles
         )
+        return done
+
+    def _add(
+        self, transaction: Transaction, done: Decision, form: dict[str, JsonValue], claims: Sequence[Claim]
+    ) -> Decision:
+        """Store what nobody asked for before, judged as it is."""
+        judged = self._changes.judged(transaction, done.rollout, _change(done), granted=done.approval)
+        with transaction.together():
+            self._changes.add(transaction, done.rollout.with_certificate(judged), _change(done), form)
+            transaction.claims.add(judged.id, claims)
+            transaction.requests.add(done.request, form)
+            if done.approval is not None:
+                transaction.approvals.add(done.approval)
+            self._changes.tell(transaction, done.certificate, judged, done.announced)
+        return done.saved(judged)
+
+    def _add_again(
+        self, transaction: Transaction, done: Decision, form: dict[str, JsonValue], claims: Sequence[Claim]
+    ) -> Decision:
+        """Store what was denied, or expired, and is asked for anew."""
+        done = done.saved(transaction.certificates.restate(done.certificate, form))
+        transaction.rollouts.replace(done.rollout)
+        transaction.claims.add(done.certificate.id, claims)
+        transaction.requests.add(done.request, form)
         return self._finish(transaction, done, done.rollout)
 
     def verdict(self, transaction: Transaction, spec: CertificateSpec, *, owner: str) -> tuple[str, Judgement]:
@@ -305,9 +324,12 @@ class Requests:
         """Save what was decided about the rollout, as it was stored before."""
         if done.approval is not None:
             transaction.approvals.add(done.approval)
-        change = Change(done.reason, certificate=done.certificate, signing=done.signing, announced=done.announced)
-        certificate = self._changes.save(transaction, rollout, change)
+        certificate = self._changes.save(transaction, rollout, _change(done))
         return done.saved(certificate)
+
+
+def _change(done: Decision) -> Change:
+    return Change(done.reason, certificate=done.certificate, signing=done.signing, announced=done.announced)
 
 
 def _there(transaction: Transaction, name: str) -> There | None:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from typing import Final, TypeVar
 
 import structlog
@@ -11,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from certkit.database import was_overtaken
 from certkit.held import hold
+from certkit.prepared import together
 from certkit.savepoint import undo
 from certkit.transactions import Database
 from registry.adapters.store.alerts import Alerts, Runs
@@ -146,6 +148,12 @@ class Transaction:
         words meanwhile, and what they decided before is seen. First in a work: it may begin anew here.
         """
         hold(self._connection, words)
+
+    def together(self) -> AbstractContextManager[None]:
+        """For rows that are added one after the other, and of which nothing is read meanwhile: PostgreSQL is waited
+        for once. See `certkit.prepared.together`.
+        """
+        return together(self._connection)
 
     def roll_back(self) -> None:
         """Undo everything so far: a dry run writes nothing."""

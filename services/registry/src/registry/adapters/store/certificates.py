@@ -23,7 +23,7 @@ from certcore.intent import Intent
 from certcore.placements import Action
 from certkit.prepared import Prepared
 from registry.adapters import tables
-from registry.adapters.store.facts import NEVER, put_facts
+from registry.adapters.store.facts import NEVER, add_facts, put_facts
 from registry.adapters.store.statements import RowChangedError, known_or_text
 from registry.domain.certificate import ENDED_STATES, Certificate
 from registry.domain.overview import Overview
@@ -86,7 +86,7 @@ class Certificates:
             "version": certificate.version,
         }
         _ADD.change(self._connection, values)
-        put_facts(self._connection, certificate.name, certificate.intent)
+        add_facts(self._connection, certificate.name, certificate.intent)
 
     def restate(self, certificate: Certificate, spec: dict[str, Any]) -> Certificate:
         """Save a certificate with another intent, in the form that `add` takes. Returns it with its new version.

@@ -3,10 +3,12 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, and_, bindparam, delete, insert
 
 from certcore.targets import Claim
+from certkit.prepared import Prepared
 from registry.adapters import tables
+from registry.adapters.store.statements import OfIds
 from registry.domain.certificate import ENDED_STATES
 from registry.domain.claim import Held, HeldName
 from registry.domain.facts import FactKind
@@ -14,6 +16,27 @@ from registry.domain.facts import FactKind
 __all__ = ["Claims"]
 
 _AT_ONCE: Final = 500
+_CLAIM: Final = tables.claim
+_FACT: Final = tables.certificate_fact
+_ROW: Final = tables.certificate
+_ADD: Final = Prepared(insert(_CLAIM))
+_HELD: Final = OfIds(
+    (_CLAIM.c.key, _CLAIM.c.part, _ROW.c.name, _ROW.c.owner),
+    _CLAIM.c.key,
+    _CLAIM.c.part,
+    among=_CLAIM.join(_ROW, _ROW.c.id == _CLAIM.c.certificate_id),
+)
+_NAMES: Final = OfIds(
+    (_FACT.c.value, _ROW.c.name, _ROW.c.owner),
+    _FACT.c.value,
+    _ROW.c.name,
+    among=_FACT.join(_ROW, _ROW.c.name == _FACT.c.name),
+    such=and_(
+        _FACT.c.kind == FactKind.DNS.value,
+        _ROW.c.owner != bindparam("but"),
+        *(_ROW.c.state != state.value for state in sorted(ENDED_STATES)),
+    ),
+)
 
 
 class Claims:
@@ -21,9 +44,8 @@ class Claims:
         self._connection = connection
 
     def add(self, certificate_id: str, claims: Iterable[Claim]) -> None:
-        rows = [{"key": item.key, "part": item.part, "certificate_id": certificate_id} for item in set(claims)]
-        if rows:
-            self._connection.execute(insert(tables.claim), rows)
+        rows = ({"key": item.key, "part": item.part, "certificate_id": certificate_id} for item in set(claims))
+        _ADD.change_all(self._connection, rows)
 
     def add_free(self, certificate_id: str, claims: Sequence[Claim]) -> None:
         """As `add`, without what another certificate has already."""
@@ -32,36 +54,17 @@ class Claims:
 
     def held(self, claims: Sequence[Claim]) -> list[Held]:
         """What is held already of the keys of these claims."""
-        row, certificate = tables.claim, tables.certificate
         keys = sorted({item.key for item in claims})
-        query = (
-            select(row.c.key, row.c.part, certificate.c.name, certificate.c.owner)
-            .join(certificate, certificate.c.id == row.c.certificate_id)
-            .order_by(row.c.key, row.c.part)
-        )
         found: list[Held] = []
         for first in range(0, len(keys), _AT_ONCE):
-            some = query.where(row.c.key.in_(keys[first : first + _AT_ONCE]))
-            found += [
-                Held(Claim(item.key, item.part), item.name, item.owner) for item in self._connection.execute(some)
-            ]
+            rows = _HELD.rows(self._connection, keys[first : first + _AT_ONCE])
+            found += [Held(Claim(item.key, item.part), item.name, item.owner) for item in rows]
         return found
 
     def names_held(self, names: Collection[str], *, but: str) -> list[HeldName]:
         """Which of the DNS names other teams than one have managed certificates for."""
-        row, certificate = tables.certificate_fact, tables.certificate
-        query = (
-            select(row.c.value, certificate.c.name, certificate.c.owner)
-            .join(certificate, certificate.c.name == row.c.name)
-            .where(
-                row.c.kind == FactKind.DNS.value,
-                row.c.value.in_(sorted(names)),
-                certificate.c.owner != but,
-                certificate.c.state.not_in([state.value for state in ENDED_STATES]),
-            )
-            .order_by(row.c.value, certificate.c.name)
-        )
-        return [HeldName(found.value, found.name, found.owner) for found in self._connection.execute(query)]
+        rows = _NAMES.rows(self._connection, sorted(names), {"but": but})
+        return [HeldName(item.value, item.name, item.owner) for item in rows]
 
     def release(self, certificate_id: str) -> None:
         self._connection.execute(delete(tables.claim).where(tables.claim.c.certificate_id == certificate_id))

@@ -96,10 +96,11 @@ def _of_columns(query: CertificateQuery) -> Iterator[Condition]:
 
 def _of_facts(query: CertificateQuery) -> Iterator[Condition]:
     single = (
+        # What finds fewer comes first, mostly: of those that find many the first one leads.
         (FactKind.DOMAIN, query.domain),
+        *((FactKind.LABEL, label) for label in query.label),
         (FactKind.SITE, query.site),
         (FactKind.TARGET, query.target),
-        *((FactKind.LABEL, label) for label in query.label),
     )
     for kind, value in single:
         if value is not None:

@@ -88,8 +88,10 @@ class Backlog:
 _ROW: Final = tables.event
 _ADD: Final = Prepared(insert(_ROW))
 # The transaction has its own number before it draws the event's: see `registry.domain.settled`.
-_ADD_WITHIN: Final = insert(_ROW).values(
-    sequence=text("CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('event_sequence_seq') END")
+_ADD_WITHIN: Final = Prepared(
+    insert(_ROW).values(
+        sequence=text("CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('event_sequence_seq') END")
+    )
 )
 # The reader's own number comes after all that were given before: the snapshot tells nothing of those that run beyond
 # the last that ended.
@@ -155,7 +157,7 @@ class Events:
         if self._connection.dialect.name == "sqlite":
             _ADD.change(self._connection, values)
         else:
-            self._connection.execute(_ADD_WITHIN, values)
+            _ADD_WITHIN.change(self._connection, values)
         self.added = True
 
     def streams_unsent(self) -> list[str]:

@@ -19,10 +19,13 @@ _PLANNED: Final = Prepared(select(_ROW.c.sequence, _ROW.c.planned_at).order_by(_
 class Policies:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._found: tuple[str | None] | None = None
 
     def digest(self) -> str | None:
-        """Of the policy that holds; None before there was any."""
-        return next((found.digest for found in _NEWEST.rows(self._connection, {})), None)
+        """Of the policy that holds; None before there was any. A transaction sees one state: it is asked for once."""
+        if self._found is None:
+            self._found = (next((found.digest for found in _NEWEST.rows(self._connection, {})), None),)
+        return self._found[0]
 
     def document(self, digest: str) -> str:
         """The policy with this digest, as JSON."""
@@ -32,6 +35,7 @@ class Policies:
     def keep(self, digest: str, document: str, *, now: datetime) -> None:
         """From now on this one holds."""
         self._connection.execute(insert(_ROW).values(digest=digest, document=document, kept_at=now))
+        self._found = None
 
     def unplanned(self) -> int | None:
         """The policy that holds, by its sequence, where not every renewal is planned by it yet; else None."""

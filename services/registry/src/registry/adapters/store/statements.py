@@ -1,11 +1,11 @@
 """The forms of statement that several nouns need, and how their values are read."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Table, and_, bindparam, func, select
 
 from certcore.errors import TransientError
 from certkit.prepared import Prepared
@@ -15,22 +15,35 @@ __all__ = ["OfIds", "RowChangedError", "exists", "is_among", "known_or_text"]
 EnumT = TypeVar("EnumT", bound=StrEnum)
 
 
+_NOTHING: Final[Mapping[str, str]] = {}
+
+
 class OfIds:
     """The rows of one id or of many. For one it is a statement of its own: an IN is written anew each time that it is
     executed, which takes as long as all else.
     """
 
     def __init__(
-        self, columns: Sequence[ColumnElement[Any]], key: ColumnElement[str], *order: ColumnElement[Any]
+        self,
+        columns: Sequence[ColumnElement[Any]],
+        key: ColumnElement[str],
+        *order: ColumnElement[Any],
+        among: FromClause | None = None,
+        such: ColumnElement[bool] | None = None,
     ) -> None:
+        """Of a join, and with a condition of other values, where that is given."""
         rows = select(*columns).order_by(*order)
+        if among is not None:
+            rows = rows.select_from(among)
+        if such is not None:
+            rows = rows.where(such)
         self._one = Prepared(rows.where(key == bindparam("one")))
         self._many = rows.where(key.in_(bindparam("ids", expanding=True)))
 
-    def rows(self, connection: Connection, ids: Sequence[str]) -> Iterable[Any]:
+    def rows(self, connection: Connection, ids: Sequence[str], values: Mapping[str, str] = _NOTHING) -> Iterable[Any]:
         if len(ids) == 1:
-            return self._one.rows(connection, {"one": ids[0]})
-        return connection.execute(self._many, {"ids": ids})
+            return self._one.rows(connection, {"one": ids[0], **values})
+        return connection.execute(self._many, {"ids": ids, **values})
 
 
 class RowChangedError(TransientError):

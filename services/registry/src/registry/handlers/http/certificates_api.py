@@ -12,7 +12,7 @@ from registry.adapters.store.listing import Place
 from registry.domain.access import Principal, owner_listed, sees
 from registry.domain.certificate import Certificate
 from registry.domain.errors import NotFoundError
-from registry.handlers.certificate_list import list_page
+from registry.handlers.certificate_list import KeptSummaries, list_page
 from registry.handlers.http.auth import Viewer
 from registry.handlers.http.csv_lists import as_csv
 from registry.handlers.http.level_pages import KnownETags
@@ -32,7 +32,7 @@ class PagedQuery(CertificateQuery):
     format: Literal["json", "csv"] | None = Field(default=None, description="By default what `Accept` asks for.")
 
 
-def certificates_router(*, store: Store) -> APIRouter:
+def certificates_router(*, store: Store, kept: KeptSummaries) -> APIRouter:
     router = APIRouter(prefix="/v1/certificates", tags=["certificates"])
 
     @router.get("", response_model=Page[CertificateSummary], responses=_AS_CSV)
@@ -48,7 +48,7 @@ def certificates_router(*, store: Store) -> APIRouter:
         owners, form = owner_listed(caller, query.owner), _form(request, query)
         page = await store.read(
             lambda transaction: list_page(
-                transaction, query, owners=owners, after=after, limit=query.limit, form=form, known=known
+                transaction, query, owners=owners, after=after, limit=query.limit, form=form, known=known, kept=kept
             )
         )
         headers = {"etag": f"W/{page.level.etag}", "cache-control": "private, no-cache", "vary": "accept"}

@@ -1,5 +1,6 @@
 """The page: a live list, rendered here, refreshed by the event stream. Nothing comes from elsewhere."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -32,12 +33,29 @@ _SHOWN = 50
 _WAITING_SHOWN = 200
 """More than a person reads on one page; the command and the API list the rest."""
 _ALERTS_SHOWN = 20
+_COUNTED_FOR = timedelta(seconds=5)
 _CHOICES = {"states": tuple(CertificateState), "healths": tuple(Health), "orders": _ORDERS}
+
+
+class _Counts:
+    """How many placements hold what they should, by place: counted for all pages together, and now and then. It takes
+    longer than all else of a page where there are very many.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._kept: tuple[datetime, dict[str, tuple[int, int]]] | None = None
+
+    def of(self, transaction: Transaction) -> dict[str, tuple[int, int]]:
+        now, kept = self._clock(), self._kept
+        if kept is None or not kept[0] <= now < kept[0] + _COUNTED_FOR:
+            kept = self._kept = now, transaction.placements.counts()
+        return kept[1]
 
 
 def page_router(*, store: Store, authenticator: Authenticator, clock: Clock, provider: bool) -> APIRouter:
     """`provider` tells whether people can sign in by one."""
-    router = APIRouter()
+    router, counts = APIRouter(), _Counts(clock)
     templates = Jinja2Templates(directory=_FOLDER / "templates")
 
     @router.get("/", include_in_schema=False)
@@ -81,7 +99,7 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock, pro
             given = transaction.votes.given_to([item.id for item in waiting])
             workers = transaction.probe_workers.all()
             sites, seen = transaction.sites.all(), transaction.services.all()
-            counts = transaction.placements.counts()
+            counted = counts.of(transaction)
             alerts = transaction.alerts.page(limit=_ALERTS_SHOWN, owners=visible, is_open=True)
             return {
                 "alerts": [alert_view(record) for record in alerts],
@@ -94,7 +112,7 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock, pro
                 "waiting": [
                     request_view(item, asked[item.certificate_id], given.get(item.id, ())) for item in waiting
                 ],
-                "sites": [site_view(site, seen, counts, now) for site in sites if site.name != HUB],
+                "sites": [site_view(site, seen, counted, now) for site in sites if site.name != HUB],
                 "services": service_views(sites, seen, now),
             }
 
