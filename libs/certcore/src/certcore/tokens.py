@@ -12,6 +12,9 @@ from certcore.reading import Open, ReadModel
 __all__ = [
     "MOST_DAYS",
     "SERVICE_ROLES",
+    "RightsAct",
+    "RightsChangeView",
+    "RightsState",
     "RoleView",
     "SessionOrder",
     "SignInCode",
@@ -122,3 +125,41 @@ class TokenSummary(ReadModel):
     last_used_at: AwareDatetime | None = None
     revoked_at: AwareDatetime | None = None
     revoked_by: str | None = None
+
+
+class RightsAct(StrEnum):
+    MAKE = "make"
+    ROTATE = "rotate"
+    REVOKE = "revoke"
+
+
+class RightsState(StrEnum):
+    """A revocation is done as soon as it is confirmed; a token when who asked for it has taken it."""
+
+    WAITING = "waiting"
+    CONFIRMED = "confirmed"
+    DONE = "done"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
+class RightsChangeView(ReadModel):
+    """A change of rights that policy asks a second admin about. `subject` is whom it is for, `roles` are those of the
+    token; `token_id` is that which is rotated or revoked, `made_id` that which came of it.
+    """
+
+    id: str
+    act: Open[RightsAct]
+    state: Open[RightsState]
+    subject: str
+    roles: tuple[Open[Role], ...] = ()
+    owner: str = ""
+    days: int | None = None
+    token_id: str | None = None
+    made_id: str | None = None
+    asked_by: str
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
+    decided_by: str | None = None
+    decided_at: AwareDatetime | None = None
+    reason: str = ""

@@ -50,7 +50,7 @@ _TEAMS: Final[Json] = {
         ],
     },
     "bank": {
-        "domains": ["pay.shop.example.org", "own.shop.corp.example.org"],
+        "domains": ["pay.shop.example.org", "own.shop.corp.example.org", "pay.given.example.org"],
         "subtrees": ["bank.example.org", "bank.shop.example.org", "both.example.org"],
         "wildcards": ["wild.shop.example.org", "bank.shop.corp.example.org"],
         "places": [{"kind": "haproxy", "site": "site1", "instance": "vault"}],

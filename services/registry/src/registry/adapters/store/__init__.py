@@ -33,6 +33,7 @@ from registry.adapters.store.requests import Requests
 from registry.adapters.store.reseals import Reseals
 from registry.adapters.store.reviews import Reviews
 from registry.adapters.store.revisions import Revisions, SigningRequests
+from registry.adapters.store.rights_changes import RightsChanges
 from registry.adapters.store.rollouts import Rollouts
 from registry.adapters.store.services import ProbeWorkers, Services
 from registry.adapters.store.sites import Sites
@@ -128,6 +129,7 @@ class Transaction:
         self.services = Services(connection)
         self.probe_workers = ProbeWorkers(connection)
         self.tokens = Tokens(connection)
+        self.rights_changes = RightsChanges(connection)
         self.login_codes = LoginCodes(connection)
         self.events = Events(connection)
         self.stream_epochs = StreamEpochs(connection)

@@ -16,7 +16,7 @@ from registry.adapters.tables.certificates import (
 from registry.adapters.tables.challenges import challenge
 from registry.adapters.tables.deliveries import endpoint, placement, probe_worker
 from registry.adapters.tables.events import epoch, event, inbox, stream_epoch
-from registry.adapters.tables.people import audit, login_code, token
+from registry.adapters.tables.people import audit, login_code, rights_change, token
 from registry.adapters.tables.policies import claim, policy, vote
 from registry.adapters.tables.reseals import reseal
 from registry.adapters.tables.schema import metadata
@@ -47,6 +47,7 @@ __all__ = [
     "request",
     "reseal",
     "revision",
+    "rights_change",
     "run",
     "service",
     "signing_request",
