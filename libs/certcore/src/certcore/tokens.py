@@ -12,6 +12,10 @@ from certcore.reading import Open, ReadModel
 __all__ = [
     "MOST_DAYS",
     "SERVICE_ROLES",
+    "DeviceOffer",
+    "DeviceOrder",
+    "DevicePoll",
+    "DeviceWait",
     "RightsAct",
     "RightsChangeView",
     "RightsState",
@@ -72,6 +76,40 @@ class SessionOrder(BaseModel):
 
     code: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{20,128}$", repr=False)]
     verifier: Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{43,128}$", repr=False)]
+
+
+_Verifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{43,128}$", repr=False)]
+
+
+class DeviceOrder(BaseModel):
+    """Body that begins a sign-in of a machine without a browser: what the command alone knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verifier: _Verifier
+
+
+class DevicePoll(DeviceOrder):
+    """Body that asks what became of it."""
+
+    handle: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{20,128}$", repr=False)]
+
+
+class DeviceOffer(ReadModel):
+    """What a person types at which address, on any machine; asked about again after `interval_s`."""
+
+    handle: str = Field(repr=False)
+    user_code: str
+    url: str
+    url_with_code: str | None = None
+    interval_s: float
+    expires_s: float
+
+
+class DeviceWait(ReadModel):
+    """Nobody said yes yet: how long to wait before asking again."""
+
+    wait_s: float
 
 
 class RoleView(ReadModel):

@@ -19,6 +19,7 @@ from registry.adapters.store.audit import Audit
 from registry.adapters.store.certificates import Certificates
 from registry.adapters.store.challenges import Challenges
 from registry.adapters.store.claims import Claims
+from registry.adapters.store.device_logins import DeviceLogins
 from registry.adapters.store.endpoints import Endpoints
 from registry.adapters.store.epochs import Epochs, ReportedRevisions
 from registry.adapters.store.events import Events
@@ -130,6 +131,7 @@ class Transaction:
         self.probe_workers = ProbeWorkers(connection)
         self.tokens = Tokens(connection)
         self.rights_changes = RightsChanges(connection)
+        self.device_logins = DeviceLogins(connection)
         self.login_codes = LoginCodes(connection)
         self.events = Events(connection)
         self.stream_epochs = StreamEpochs(connection)

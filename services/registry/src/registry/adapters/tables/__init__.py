@@ -16,7 +16,7 @@ from registry.adapters.tables.certificates import (
 from registry.adapters.tables.challenges import challenge
 from registry.adapters.tables.deliveries import endpoint, placement, probe_worker
 from registry.adapters.tables.events import epoch, event, inbox, stream_epoch
-from registry.adapters.tables.people import audit, login_code, rights_change, token
+from registry.adapters.tables.people import audit, device_login, login_code, rights_change, token
 from registry.adapters.tables.policies import claim, policy, vote
 from registry.adapters.tables.reseals import reseal
 from registry.adapters.tables.schema import metadata
@@ -31,6 +31,7 @@ __all__ = [
     "certificate_fact",
     "challenge",
     "claim",
+    "device_login",
     "endpoint",
     "epoch",
     "event",

@@ -7,7 +7,7 @@ from sqlalchemy import Column, Index, Integer, String, Table, Text, UniqueConstr
 from certkit.database import SEQUENCE, StoredJson, UtcDateTime
 from registry.adapters.tables.schema import ID, metadata
 
-__all__ = ["audit", "login_code", "rights_change", "token"]
+__all__ = ["audit", "device_login", "login_code", "rights_change", "token"]
 
 token: Final = Table(
     "token",
@@ -45,6 +45,16 @@ login_code: Final = Table(
     Column("name", String(63), nullable=False),
     Column("groups", StoredJson, nullable=False),
     Column("also", StoredJson, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+device_login: Final = Table(
+    "device_login",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("sealed", Text, nullable=False),
+    Column("interval_s", Integer, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
 )
 

@@ -1,4 +1,4 @@
-"""Changes of rights that wait for a second admin."""
+"""Changes of rights that wait for a second admin, and sign-ins that wait for somebody at another machine."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,7 +31,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_rights_change_created_at_id", "rights_change", ["created_at", "id"])
     op.create_index("ix_rights_change_state_expires_at", "rights_change", ["state", "expires_at"])
+    op.create_table(
+        "device_login",
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("interval_s", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_device_login")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("device_login")
     op.drop_table("rights_change")
