@@ -22,6 +22,7 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     "subtree": (
         *("example.org", "b.example.org", "shop.example.org", "a.b.c.d.shop.example.org", "example.com"),
         *("a.www.example.com", "x.pay.shop.example.org", "given.example.org", "a.given.example.org"),
+        *("mine.bank.shop.example.org", "y.mine.bank.shop.example.org", "a.lonely.net", "lonely.net"),
         *("corp.example.org", "shop.corp.example.org", "corp.example.net", "wild.shop.example.org"),
     ),
     "wildcard": (
@@ -34,6 +35,13 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
         ),
         *("*.bank.example.org", "*.bank.shop.example.org", "*.x.bank.shop.example.org", "*.pay.shop.example.org"),
         *("*.wild.shop.example.org", "*.x.wild.shop.example.org", "*.both.example.org", "*.x.both.example.org"),
+        *("*.one.shop.example.org", "*.two.shop.example.org", "*.three.shop.example.org"),
+        *(
+            "*.shared.shop.example.org",
+            "*.mine.bank.shop.example.org",
+            "*.y.mine.bank.shop.example.org",
+            "*.lonely.net",
+        ),
         *("*.bank.shop.corp.example.org", "*.shop.corp.example.org", "*.a.shop.corp.example.org", "*.shop.local"),
         *("*.corp.example.net", "*.a.corp.example.net", "*.corp.example.org", "*.x.given.example.org"),
         *(
@@ -87,7 +95,7 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
         *("xn--shp-uqa.example.org", "xn--shp-hye.example.org", "xn--bcher-kva.shop.example.org"),
         *("XN--BCHER-KVA.shop.example.org", "*.xn--bcher-kva.shop.example.org", "xn--collegi-xma.shop.example.org"),
         *("xn--a-fda.shop.example.org", "xn--ab-0ea.shop.example.org", "xn--a-wbb.shop.example.org"),
-        *("xn--wgv71a.shop.example.org", "xn--.shop.example.org"),
+        *("xn--wgv71a.shop.example.org", "xn--x-sy8h.shop.example.org", "xn--.shop.example.org"),
         *(
             "xn--shop.shop.example.org",
             "xn--a.shop.example.org",
@@ -131,6 +139,8 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
             "shop.localhost",
             "a.shop.internal",
             "shop.home.arpa",
+            "a.shop.home.arpa",
+            "a.shop.onion",
         ),
         *(
             "localhost",
@@ -144,7 +154,16 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "address": (
         *("10.0.0.1", "127.1", "0x7f.1", "0x7f.0x1", "1.2.3.0x", "1.2.3.0X4", "0177.0.0.1", "2130706433", "a.shop.1"),
-        *("*.0.0.1", "::1", "[::1]", "2001:db8::1", "::ffff:10.0.0.1", "10.0.0.1.", "1.0.0.10.in-addr.arpa"),
+        *(
+            "*.0.0.1",
+            "::1",
+            "[::1]",
+            "2001:db8::1",
+            "::ffff:10.0.0.1",
+            "10.0.0.1.",
+            "1.0.0.10.in-addr.arpa",
+            "5.4.3.10.in-addr.arpa",
+        ),
         *("10.0.0.1.shop.example.org", "1.0.0.10.in-addr.arpa.example.org", "8.b.d.ip6.arpa", "10.0.0.1/32"),
     ),
 }
@@ -237,7 +256,7 @@ MUTATIONS: Final[dict[str, Mutation]] = {
         ),
         pods(site="site2", namespaces=["shop"], clusters=["west"], secret="other"),
         pods(site="site2", namespaces=["shop-web"], clusters=["west"]),
-        pods(secret="any-other"),
+        *(pods(secret=secret) for secret in ("any-other", "kube-tls")),
         pods(secret="Any"),
         *(files(store=store) for store in ("default", "secret", "*", "Default", "../default")),
         *(files(site=site) for site in ("site9", "")),

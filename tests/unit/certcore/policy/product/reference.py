@@ -21,7 +21,23 @@ Name = tuple[str, ...]
 _SIGNS: Final = frozenset(string.ascii_lowercase + string.digits + "-")
 _KEYS: Final = ("ec-p256", "ec-p384", "rsa-2048", "rsa-3072")
 _SUFFIXES: Final = frozenset(
-    {"org", "com", "net", "io", "uk", "jp", "arpa", "co.uk", "github.io", "kawasaki.jp", "*.kawasaki.jp"}
+    {
+        "org",
+        "com",
+        "net",
+        "io",
+        "uk",
+        "jp",
+        "arpa",
+        "onion",
+        "home.arpa",
+        "in-addr.arpa",
+        "ip6.arpa",
+        "co.uk",
+        "github.io",
+        "kawasaki.jp",
+        "*.kawasaki.jp",
+    }
 )
 """Those public suffixes that the product's names have."""
 _RESERVED: Final = (
@@ -302,6 +318,7 @@ def _spelt(name: str) -> str:
     return "".join(chr(ord(sign) + 32) if "A" <= sign <= "Z" else sign for sign in name.strip())
 
 
+@cache
 def _is_dns_name(name: str) -> bool:
     labels = name.split(".")
     host = labels[1:] if labels[0] == "*" else labels

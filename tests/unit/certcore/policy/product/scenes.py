@@ -38,8 +38,15 @@ class Scene:
 _TEAMS: Final[Json] = {
     "shop": {
         "domains": ["www.example.com", "*.given.example.org"],
-        "subtrees": ["shop.example.org", "shop.corp.example.org", "shop.local", "both.example.org"],
-        "wildcards": ["shop.example.org", "shop.corp.example.org", "both.example.org", "corp.example.net"],
+        "subtrees": [
+            *("shop.example.org", "shop.corp.example.org", "shop.local", "both.example.org", "x.both.example.org"),
+            # Deeper than a neighbour's, and in no zone.
+            *("mine.bank.shop.example.org", "lonely.net", "shop.home.arpa", "3.10.in-addr.arpa", "shop.onion"),
+        ],
+        "wildcards": [
+            *("shop.example.org", "shop.corp.example.org", "both.example.org", "corp.example.net"),
+            "mine.bank.shop.example.org",
+        ],
         "places": [
             {"kind": "kubernetes", "site": "site1", "cluster": "*", "namespace": "shop-*", "secret": "*"},
             {"kind": "kubernetes", "site": "site2", "cluster": "west", "namespace": "shop", "secret": "tls"},
@@ -50,9 +57,15 @@ _TEAMS: Final[Json] = {
         ],
     },
     "bank": {
-        "domains": ["pay.shop.example.org", "own.shop.corp.example.org", "pay.given.example.org"],
-        "subtrees": ["bank.example.org", "bank.shop.example.org", "both.example.org"],
-        "wildcards": ["wild.shop.example.org", "bank.shop.corp.example.org"],
+        "domains": [
+            *("pay.shop.example.org", "own.shop.corp.example.org", "pay.given.example.org"),
+            *("pay.one.shop.example.org", "*.shared.shop.example.org"),
+        ],
+        "subtrees": [
+            *("bank.example.org", "bank.shop.example.org", "both.example.org", "x.both.example.org"),
+            "sub.two.shop.example.org",
+        ],
+        "wildcards": ["wild.shop.example.org", "bank.shop.corp.example.org", "wild.three.shop.example.org"],
         "places": [{"kind": "haproxy", "site": "site1", "instance": "vault"}],
     },
     # Called as a group of people, and as what stands for all teams.
@@ -63,13 +76,26 @@ _TEAMS: Final[Json] = {
 _BASE: Final[Json] = {
     "version": 1,
     "zones": {
-        "internal": ["corp.example.org", "shop.local", "corp.example.net", "in-addr.arpa.example.org"],
-        "public": ["example.org", "example.com", "www.corp.example.net", "shop.github.io", "example.co.uk"],
+        "internal": [
+            "corp.example.org",
+            "shop.local",
+            "corp.example.net",
+            "in-addr.arpa.example.org",
+            "shop.home.arpa",
+            "3.10.in-addr.arpa",
+            "shop.onion",
+        ],
+        "public": [
+            *("example.org", "example.com", "zone.web.shop.example.org"),
+            "www.corp.example.net",
+            "shop.github.io",
+            "example.co.uk",
+        ],
     },
     "cas": {"internal": ["letsencrypt", "ours"], "public": ["sslcom", "digicert"], "private": ["ours"]},
     "groups": {"security": ["eve", "dan"], "network": ["nat"], "shop": ["mallory"]},
     "teams": _TEAMS,
-    "shared_names": ["pay.shop.example.org"],
+    "shared_names": ["pay.shop.example.org", "*.shared.shop.example.org"],
 }
 _A, _WILD, _HIDDEN = "a.shop.example.org", "*.web.shop.example.org", "a.shop.local"
 _INTERNAL: Final = a_body("a.shop.corp.example.org", exposure="internal")
@@ -114,6 +140,13 @@ SCENES: Final[dict[str, Scene]] = {
     ),
     "one-rule": Scene(_with(_rule("all")), {"all": a_body(_A)}),
     "nothing-shared": Scene(_with(_rule("all"), shared_names=[]), {"all": a_body(_A)}),
+    "another-team": Scene(
+        _with(
+            _rule("theirs", {"group": "own-team"}, match={"teams": ["bank", "security"]}),
+            _rule("ours", {"count": 2}, match={"teams": ["shop"]}),
+        ),
+        {"ours": a_body(_A)},
+    ),
     "teams": Scene(
         _with(_rule("theirs", {"group": "own-team"}, match={"teams": ["bank", "security"]})),
         {"theirs": a_body("b.bank.example.org", targets=[edge(instance="vault")])},

@@ -27,7 +27,7 @@ NEVER = {
     "international": (*NAMES["international"][:10], "xn--shp-uqa.example.org", "xn--ab-j1t.shop.example.org"),
     "spelling": ("a.shop.example.org.", "a..shop.example.org", "", f"{'a' * 64}.shop.example.org"),
     "public suffix": NAMES["public suffix"],
-    "local": ("a.local", "shop.localhost", "a.shop.internal", "shop.home.arpa", "localhost"),
+    "local": ("a.local", "shop.localhost", "a.shop.internal", "other.home.arpa", "localhost"),
     "address": NAMES["address"][:16],
 }
 
