@@ -89,16 +89,7 @@ class Tokens:
 
         def work(transaction: Transaction) -> Token | RightsChange:
             token = _rotatable(transaction, token_id, caller, now)
-            asked = self._changes.ask(
-                transaction,
-                RightsAct.ROTATE,
-                caller,
-                subject=token.principal.subject,
-                roles=token.principal.roles,
-                own=is_own_token(caller, token.principal),
-                now=now,
-                token_id=token.id,
-            )
+            asked = self._asked(transaction, RightsAct.ROTATE, token, caller, now)
             return asked or self.rotate_now(transaction, token_id, caller, secret, now=now)
 
         return _answer(await self._store.write(work), secret, now)
@@ -131,16 +122,7 @@ class Tokens:
             token = _of(transaction, token_id, caller)
             if token.revoked_at is not None:
                 return None
-            asked = self._changes.ask(
-                transaction,
-                RightsAct.REVOKE,
-                caller,
-                subject=token.principal.subject,
-                roles=token.principal.roles,
-                own=is_own_token(caller, token.principal),
-                now=now,
-                token_id=token.id,
-            )
+            asked = self._asked(transaction, RightsAct.REVOKE, token, caller, now)
             if asked is None:
                 self.revoke_now(transaction, token_id, by=caller.subject, roles=caller.roles, now=now)
             return asked
@@ -164,6 +146,21 @@ class Tokens:
         transaction.tokens.end(replace(token, revoked_at=now, revoked_by=by))
         transaction.audit.note(
             *(by, "revoke token", token.principal.subject, token.id, now), way=Way.TOKEN, roles=roles
+        )
+
+    def _asked(
+        self, transaction: Transaction, act: RightsAct, token: Token, caller: Principal, now: datetime
+    ) -> RightsChange | None:
+        principal = token.principal
+        return self._changes.ask(
+            transaction,
+            act,
+            caller,
+            subject=principal.subject,
+            roles=principal.roles,
+            own=is_own_token(caller, principal),
+            now=now,
+            token_id=token.id,
         )
 
     def _add(self, transaction: Transaction, secret: str, token: Token) -> Token:
