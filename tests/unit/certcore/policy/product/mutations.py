@@ -169,15 +169,18 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-def _named(body: Json, name: str) -> Iterator[Mutant]:
+def _named(body: Json, name: str, *, turned: bool) -> Iterator[Mutant]:
     other = {"public": "internal", "internal": "public"}[body["exposure"]]
     yield f"{name!r} beside", {**body, "dns_names": [*body["dns_names"], name]}
     yield f"{name!r} alone", {**body, "dns_names": [name]}
-    yield f"{name!r} as {other}", {**body, "dns_names": [name], "exposure": other}
+    if turned:
+        yield f"{name!r} as {other}", {**body, "dns_names": [name], "exposure": other}
 
 
-def _of_names(*names: str) -> Mutation:
-    return lambda body: (mutant for name in names for mutant in _named(body, name))
+def _of_names(kind: str) -> Mutation:
+    # What is refused for how it is written is so whatever it is said to be.
+    turned = kind not in {"spelling", "address", "international", "public suffix"}
+    return lambda body: (mutant for name in NAMES[kind] for mutant in _named(body, name, turned=turned))
 
 
 def _targets(*targets: Json) -> Mutation:
@@ -221,7 +224,7 @@ def _orders(body: Json) -> Iterator[Mutant]:
 
 
 MUTATIONS: Final[dict[str, Mutation]] = {
-    **{kind: _of_names(*names) for kind, names in NAMES.items()},
+    **{kind: _of_names(kind) for kind in NAMES},
     "exposure": _fields(exposure=("internal", "public", "Public", "PUBLIC", "hidden", "")),
     "exposures mixed": _exposures_mixed,
     "ca": _fields(
