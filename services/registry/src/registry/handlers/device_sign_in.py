@@ -28,13 +28,21 @@ class DeviceSignIn:
     """The provider's code for the device is never told to the command, which only shows what a person types."""
 
     def __init__(
-        self, *, store: Store, provider: Provider, sign_in: SignIn, sessions: Sessions, clock: Clock
+        self,
+        *,
+        store: Store,
+        provider: Provider,
+        sign_in: SignIn,
+        sessions: Sessions,
+        clock: Clock,
+        most: int = _MOST,
     ) -> None:
         self._store = store
         self._provider = provider
         self._sign_in = sign_in
         self._sessions = sessions
         self._clock = clock
+        self._most = most
 
     async def begin(self, *, verifier: str) -> DeviceOffer:
         """What a person types, and where.
@@ -44,7 +52,10 @@ class DeviceSignIn:
             ProviderAwayError: it can't be asked now.
             TooManyError: so many wait that no further one begins.
         """
-        if await self._store.write(lambda transaction: transaction.device_logins.waiting(self._clock())) >= _MOST:
+        if (
+            await self._store.write(lambda transaction: transaction.device_logins.waiting(self._clock()))
+            >= self._most
+        ):
             raise TooManyError("too many wait to sign in: try again later", retry_after=LONGEST)
         answer = await self._provider.device()
         handle, now = secrets.token_urlsafe(32), self._clock()

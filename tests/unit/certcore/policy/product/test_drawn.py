@@ -1,8 +1,8 @@
 """The same two judges of drawn policies and drawn requests: names, entries, rules, mutations in any combination."""
 
-from typing import Any
+from typing import Any, Final
 
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from certcore.policy.file import read_policy
@@ -13,6 +13,10 @@ from tests.unit.certcore.policy.product.scenes import SCENES, a_body, edge, file
 from tests.unit.certcore.policy.samples import KINDS
 
 Json = dict[str, Any]
+
+# A few in every run, as many as are asked for under `make fuzz`.
+_EXAMPLES: Final = settings().max_examples
+few = settings(max_examples=25 if _EXAMPLES <= 100 else _EXAMPLES)
 
 _LABELS = st.sampled_from(["a", "b", "shop", "example"])
 _ZONES = st.lists(_LABELS, max_size=3).map(lambda labels: ".".join([*labels, "example", "org"]))
@@ -104,6 +108,7 @@ def _same(policy: Json, body: Json, owner: str) -> None:
     assert said == reference(policy, body, owner)
 
 
+@few
 @given(
     _policies(),
     st.lists(_NAMES, min_size=1, max_size=2),
@@ -118,6 +123,7 @@ def test_both_judges_say_the_same_of_whose_a_name_is(policy: Json, names: list[s
             _same(policy, a_body(*names, exposure=exposure, **changes), owner)
 
 
+@few
 @given(
     _policies(),
     st.lists(_PLACES, min_size=1, max_size=4),
@@ -134,6 +140,7 @@ def test_both_judges_say_the_same_of_whose_a_place_is(
     _same(policy, a_body("a.example.org", exposure="internal", targets=named, key_algorithm=key), "shop")
 
 
+@few
 @given(st.data())
 def test_both_judges_say_the_same_of_several_mutations_of_one_request(data: st.DataObject) -> None:
     scene = SCENES[data.draw(st.sampled_from(sorted(SCENES)), label="scene")]
