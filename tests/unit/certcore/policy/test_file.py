@@ -14,6 +14,9 @@ from tests.unit.certcore.policy.samples import KINDS, POLICY
 NIGHT = {"name": "night", "from": "22:00", "to": "04:00"}
 SALE = {"from": "2026-11-26T00:00:00Z", "to": "2026-12-01T00:00:00Z", "reason": "sale"}
 
+LONGEST = ".".join(["example", *["a" * 60] * 4, "a"])
+"""As long as a name may be."""
+
 
 def faults(data: object) -> dict[str, str]:
     with pytest.raises(RejectedError) as refused:
@@ -44,6 +47,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("zones.public", ["corp.example.org"], "zones", "is an internal and a public zone"),
         ("zones.public", ["example.0x7f"], "zones.public.0", "ends in a number"),
         ("zones.public", ["xn--a.example.org"], "zones.public.0", "stands for no internationalised label"),
+        ("zones.public", [f"{LONGEST}a"], "zones.public.0", "is no DNS name"),
         ("zones.public", ["kawasaki.jp"], "zones.public.0", "is a public suffix"),
         ("zones.hidden", [], "zones.hidden", "is not a field of a policy"),
         ("cas.private", ["other"], "cas.private", "is neither among internal nor among public"),
@@ -107,6 +111,11 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 def test_what_can_not_be_meant_is_refused_with_its_field(path: str, value: Any, field: str, message: str) -> None:
     found = faults(changed(path, value))
     assert any(name.startswith(field) and message in told for name, told in found.items()), found
+
+
+@pytest.mark.parametrize("zone", [LONGEST, "xn--bcher-kva.example.org", "local", "shop.github.io"])
+def test_what_is_a_dns_name_and_nobody_s_suffix_is_a_zone(zone: str) -> None:
+    assert read_policy(changed("zones.public", [zone]), KINDS).zones.public == (zone,)
 
 
 def test_a_rule_without_approvals_must_say_so() -> None:
