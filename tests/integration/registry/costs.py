@@ -33,19 +33,19 @@ from registry.domain.rollout import Rollout
 from registry.handlers.alarms import Alarms
 from registry.handlers.certificate_list import KeptSummaries
 from registry.handlers.http.alerts_api import alerts_router
-from registry.handlers.http.auth import Authenticator, hash_token, new_token
+from registry.handlers.http.auth import Authenticator, hash_token
 from registry.handlers.http.certificates_api import certificates_router, cursor_at
 from registry.handlers.http.limits import Limits
 from registry.handlers.http.paging import cursor_of
 from registry.handlers.http.problems import install_problems
 from registry.handlers.http.repeats import Repeats
 from registry.handlers.http.requests_api import requests_router
+from registry.handlers.http.rights_api import rights_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
 from registry.handlers.http.tokens_api import tokens_router
 from registry.handlers.logins import Logins
 from registry.handlers.reviews import Reviews
-from registry.handlers.tokens import Tokens
 from registry.handlers.upkeep import Upkeep
 from registry.handlers.watch import Watch
 from registry.handlers.web.page import page_router
@@ -168,11 +168,8 @@ def routed(made: World, *, kept: int = 0) -> tuple[FastAPI, set[str]]:
             enrolled=lambda: None,
         ),
         services_router(store=made.store, bundles=made.bundles, levels=made.levels, clock=made.clock),
-        tokens_router(
-            store=made.store,
-            tokens=Tokens(store=made.store, clock=made.clock, new_token=new_token, hash_token=hash_token),
-            clock=made.clock,
-        ),
+        tokens_router(store=made.store, tokens=made.tokens, clock=made.clock),
+        rights_router(store=made.store, second_admin=made.second_admin, clock=made.clock),
         alerts_router(store=made.store),
         page_router(store=made.store, authenticator=authenticator, clock=made.clock, provider=False),
     ):

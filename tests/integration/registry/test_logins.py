@@ -24,14 +24,13 @@ from registry.domain.access import Party, Principal, same_person
 from registry.domain.errors import ConflictError, TooManyError
 from registry.handlers.feed import Feed
 from registry.handlers.first_token import make_first_token
-from registry.handlers.http.auth import Authenticator, hash_token, new_token
+from registry.handlers.http.auth import Authenticator, hash_token
 from registry.handlers.http.events_api import events_router
 from registry.handlers.http.followed import Followed
 from registry.handlers.http.limits import Limits
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.logins import Logins
 from registry.handlers.replay import Replays
-from registry.handlers.tokens import Tokens
 from registry.settings import LimitSettings
 from tests.integration.registry.world import NOON, World, a_database, schema
 from tests.patience import HANG_S
@@ -59,7 +58,7 @@ class Seats:
         self.authenticator = Authenticator(
             store=world.store, clock=world.clock, logins=self.logins, rights=world.rights
         )
-        self.acts = Tokens(store=world.store, clock=world.clock, new_token=new_token, hash_token=hash_token)
+        self.acts = world.tokens
         self.meanwhile: list[str] = []
 
     async def _sleep(self, delay_s: float) -> None:

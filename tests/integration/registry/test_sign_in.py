@@ -215,6 +215,20 @@ async def test_the_command_signs_in_shows_who_it_is_and_signs_out(
     assert audited(company.registry, "u-cleo") == [("sign in", "command"), ("revoke token", "u-cleo")]
 
 
+async def test_a_command_at_a_provider_without_devices_is_told_so(
+    company: Company, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nobody = company.registry.nobody
+    for path, body in (("/oidc/device", {"verifier": "short"}), ("/oidc/device/session", {"verifier": "v" * 43})):
+        assert (await nobody.post(path, json=body)).status_code == 422
+    unknown = await nobody.post("/oidc/device/session", json={"verifier": "v" * 43, "handle": "h" * 43})
+    assert (unknown.status_code, "begin anew" in unknown.text) == (401, True)
+    for name, value in (("HOME", str(tmp_path)), ("PLAIN_TEXT", "1"), ("URL", company.registry.url)):
+        monkeypatch.setenv(f"CERTBUS_{name}", value)
+    ended = await certbus("login", "--device")
+    assert (ended.code, "signs in nobody without a browser" in ended.err) == (ExitCode.NOT_ALLOWED, True)
+
+
 async def test_rights_are_those_of_the_policy_and_who_has_none_reads_why(company: Company) -> None:
     nobody = await company.signed_in("u-nora", "guests", "everybody who asks")
     refused = await nobody.get("/v1/requests")

@@ -38,6 +38,7 @@ from registry.handlers.bundles import Bundles
 from registry.handlers.changes import Changes
 from registry.handlers.deployments import Deployments
 from registry.handlers.health import HealthSweep
+from registry.handlers.http.auth import hash_token, new_token
 from registry.handlers.policies import Policies
 from registry.handlers.renewals import Renewals
 from registry.handlers.reports.deliveries import DeliveryReports
@@ -46,6 +47,9 @@ from registry.handlers.reports.once import Once
 from registry.handlers.reports.revisions import RevisionReports
 from registry.handlers.requests import Requests
 from registry.handlers.rights import Rights
+from registry.handlers.rights_changes import RightsChanges
+from registry.handlers.second_admin import SecondAdmin
+from registry.handlers.tokens import Tokens
 from tests.authority import Authority, Issued
 from tests.policies import open_policy
 
@@ -135,6 +139,11 @@ class World:
             door=self.door,
             policies=self.policies,
         )
+        rights_changes = RightsChanges(policies=self.policies, new_id=self.new_id)
+        self.tokens = Tokens(
+            store=self.store, changes=rights_changes, clock=self.clock, new_token=new_token, hash_token=hash_token
+        )
+        self.second_admin = SecondAdmin(store=self.store, tokens=self.tokens, clock=self.clock)
         self.rights = Rights(policies=self.policies, issuer=PROVIDER)
         self.renewals = Renewals(
             store=self.store,

@@ -13,6 +13,7 @@ from certbus.exit_codes import ExitCode
 from certcore.api import CertificateSummary, Decision, Page, RequestView, ServiceView
 from certcore.certificate_list import CertificateQuery, Order
 from certcore.conditions import Health
+from certcore.tokens import TokenOrder
 from tests.unit.certbus.samples import request, spec, summary, view
 
 _TOKEN = "cb_secret"
@@ -277,3 +278,40 @@ def test_a_client_certificate_that_can_not_be_used_is_told(tmp_path: Path, conte
         Registry(Connection("https://registry.test", _TOKEN, certificate_file=pair, key_file=pair))
     assert told.value.exit_code is ExitCode.INVALID
     assert "CERTBUS_KEY_FILE" in told.value.next_step
+
+
+WAITING = {
+    "id": "c1",
+    "act": "make",
+    "state": "waiting",
+    "subject": "carol",
+    "asked_by": "alice",
+    "created_at": "2026-03-01T12:00:00Z",
+    "expires_at": "2026-03-04T12:00:00Z",
+}
+
+
+def test_a_token_that_waits_for_a_second_admin_is_told_as_waiting_with_what_to_do() -> None:
+    seen: list[tuple[str, str, bytes]] = []
+
+    def answer(call: httpx.Request) -> httpx.Response:
+        seen.append((call.method, call.url.path, call.content))
+        return httpx.Response(202 if call.url.path.startswith("/v1/tokens") else 200, json=WAITING)
+
+    with registry(answer) as client:
+        order = TokenOrder(subject="carol", owner="shop", roles=())
+        for act in (
+            lambda: client.make_token(order),
+            lambda: client.rotate_token("t1"),
+            lambda: client.revoke_token("t1"),
+        ):
+            with pytest.raises(CommandError, match="waits for a second admin until 2026-03-04 12:00 UTC") as waits:
+                act()
+            assert waits.value.exit_code is ExitCode.WAITING_FOR_APPROVAL
+            assert "certbus token confirm c1" in (waits.value.next_step or "")
+        assert client.decide_rights("c1", "confirm").subject == "carol"
+        assert client.decide_rights("c1", "refuse", "no").id == "c1"
+    assert seen[3:] == [
+        ("POST", "/v1/rights-changes/c1/confirm", b""),
+        ("POST", "/v1/rights-changes/c1/refuse", b'{"reason":"no"}'),
+    ]

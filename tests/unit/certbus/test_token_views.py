@@ -1,7 +1,7 @@
 from datetime import timedelta
 
-from certbus.token_views import token_table
-from certcore.tokens import TokenSummary
+from certbus.token_views import change_table, token_table
+from certcore.tokens import RightsChangeView, TokenSummary
 from tests.unit.certbus.samples import NOON
 
 
@@ -30,3 +30,20 @@ def test_a_token_says_whose_it_is_when_it_was_used_and_how_it_ends() -> None:
     assert rows[1] == [*start, "3 h ago", "in 5 d", "admin"]
     assert rows[2][7] == "revoked 3 h ago by root"
     assert table.rows[1][7].style == "red"
+
+
+def test_a_change_of_rights_says_what_is_asked_by_whom_and_until_when() -> None:
+    fields = {
+        "id": "c1",
+        "act": "rotate",
+        "subject": "dave",
+        "roles": ["admin"],
+        "token_id": "t1",
+        "asked_by": "alice",
+    }
+    waiting = {"state": "waiting", "created_at": NOON, "expires_at": NOON + timedelta(days=2, hours=1)}
+    done = {**waiting, "state": "done", "decided_by": "bob"}
+    table = change_table([RightsChangeView.model_validate(fields | rest) for rest in (waiting, done)], NOON)
+    start = ["c1", "rotate t1", "dave", "admin", "alice"]
+    assert [cell.text for cell in table.rows[0]] == [*start, "waiting", "-", "in 2 d"]
+    assert [cell.text for cell in table.rows[1]] == [*start, "done", "bob", "-"]

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from certcore.names import DnsName, is_label, matches, subject_token
+from certcore.names import DnsName, ends_in_number, is_a_label, is_label, matches, subject_token
 
 _DNS_NAME = TypeAdapter(DnsName)
 
@@ -84,3 +84,25 @@ def test_what_means_something_to_the_bus_is_no_token(token: str) -> None:
 @pytest.mark.parametrize("label", ["-a", "a-", "A", "a.b", "", "a" * 64, "a\n"])
 def test_a_label_is_lower_case_letters_digits_and_inner_hyphens(label: str) -> None:
     assert not is_label(label)
+
+
+@pytest.mark.parametrize("label", ["xn--bcher-kva", "xn--strae-oqa", "xn--wgv71a", "xn--collegi-xma"])
+def test_an_a_label_stands_for_letters_that_can_be_seen(label: str) -> None:
+    assert is_a_label(label)
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        *("xn--abc-", "xn--", "xn--a", "bcher-kva", "XN--BCHER-KVA", "xn--99999999", "xn--i-7iq", "xn--xn--a-gua"),
+        # A joiner, a mark at the start, a ligature, a middle dot between other letters.
+        *("xn--ab-j1t", "xn--a-wbb", "xn--x-sy8h", "xn--ab-0ea"),
+    ],
+)
+def test_what_stands_for_nothing_else_or_nothing_that_can_be_seen_is_no_a_label(label: str) -> None:
+    assert not is_a_label(label)
+
+
+@pytest.mark.parametrize(("name", "is_number"), [("a.1", True), ("a.0x", True), ("a.0xf", True), ("a.0xg", False)])
+def test_a_name_that_resolvers_take_for_an_address_ends_in_a_number(name: str, *, is_number: bool) -> None:
+    assert ends_in_number(name) is is_number

@@ -1,6 +1,5 @@
 """The registry's API, typed: every answer is one of certcore.api's models, every failure a CommandError."""
 
-import re
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -20,7 +19,9 @@ from certbus.exit_codes import ExitCode
 from certbus.output import say
 from certbus.patience import ask_patiently
 from certbus.problems import refusal
+from certbus.segments import segment
 from certbus.set_aside import set_aside
+from certbus.token_calls import TokenCalls
 from certbus.trust import trust
 from certcore.alerts import AlertView
 from certcore.api import (
@@ -44,7 +45,7 @@ from certcore.policy.verdict import PolicyVerdict, PolicyView
 from certcore.reading import ReadModel
 from certcore.replay import Replay, ReplayOrder
 from certcore.review import SiteReview
-from certcore.tokens import SignInCode, TokenOrder, TokenSummary, TokenView
+from certcore.tokens import SignInCode
 
 __all__ = ["Registry"]
 
@@ -57,10 +58,8 @@ _SILENCE_S: Final = 60.0
 _PAGE: Final = 500
 _READ_BY_ALL: Final = frozenset({"owner", "state", "health"})
 
-_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-
-class Registry:
+class Registry(TokenCalls):
     """One connection pool; use it as a context manager. The token never appears in its errors.
 
     Lists are read page by page while they are iterated. `tell` gets a line, once, for what can't be read of them.
@@ -113,10 +112,10 @@ class Registry:
         return self._all(Page[RequestView], "/v1/requests", state=state)
 
     def request(self, request_id: str) -> RequestView:
-        return self._read(RequestView, self._call("GET", f"/v1/requests/{_segment(request_id)}"))
+        return self._read(RequestView, self._call("GET", f"/v1/requests/{segment(request_id)}"))
 
     def decide(self, request_id: str, verdict: Literal["approve", "deny"], decision: Decision) -> RequestView:
-        path = f"/v1/requests/{_segment(request_id)}/{verdict}"
+        path = f"/v1/requests/{segment(request_id)}/{verdict}"
         return self._read(RequestView, self._change(path, body=decision))
 
     def try_policy(self, body: bytes, *, owner: str | None = None) -> PolicyVerdict:
@@ -134,14 +133,14 @@ class Registry:
         return (item for page in pages for item in page.items)
 
     def certificate(self, name: str) -> CertificateView:
-        return self._read(CertificateView, self._call("GET", f"/v1/certificates/{_segment(name)}"))
+        return self._read(CertificateView, self._call("GET", f"/v1/certificates/{segment(name)}"))
 
     def renew(self, name: str, *, even_in_freeze: bool = False) -> RenewalAnswer:
         query = {"even_in_freeze": "true"} if even_in_freeze else {}
-        return self._read(RenewalAnswer, self._change(f"/v1/certificates/{_segment(name)}/renew", query=query))
+        return self._read(RenewalAnswer, self._change(f"/v1/certificates/{segment(name)}/renew", query=query))
 
     def reapprove(self, name: str) -> RequestView:
-        return self._read(RequestView, self._change(f"/v1/certificates/{_segment(name)}/approval"))
+        return self._read(RequestView, self._change(f"/v1/certificates/{segment(name)}/approval"))
 
     def sites(self) -> Iterator[SiteView]:
         return self._all(Page[SiteView], "/v1/sites")
@@ -198,7 +197,7 @@ class Registry:
 
     def review(self, site: str) -> SiteReview:
         """All pages of it as one."""
-        path = f"/v1/sites/{_segment(site)}/review"
+        path = f"/v1/sites/{segment(site)}/review"
         pages = list(self._pages(SiteReview, path))
         secrets = tuple(secret for page in pages for secret in page.secrets)
         return pages[-1].model_copy(update={"secrets": secrets})
@@ -211,21 +210,7 @@ class Registry:
     def enrol_site(self, site: str, enrolment: SiteEnrolment) -> None:
         # A registry of an earlier version refuses fields that it doesn't know.
         body = enrolment.model_dump_json(exclude_defaults=True).encode()
-        self._call("PUT", f"/v1/sites/{_segment(site)}", body=body)
-
-    def make_token(self, order: TokenOrder) -> TokenView:
-        # As above.
-        body = order.model_dump_json(exclude_defaults=True).encode()
-        return self._read(TokenView, self._call("POST", "/v1/tokens", body=body))
-
-    def tokens(self, *, ended: bool = False) -> Iterator[TokenSummary]:
-        return self._all(Page[TokenSummary], "/v1/tokens", ended="true" if ended else None)
-
-    def rotate_token(self, token_id: str) -> TokenView:
-        return self._read(TokenView, self._call("POST", f"/v1/tokens/{_segment(token_id)}/rotate"))
-
-    def revoke_token(self, token_id: str) -> None:
-        self._call("DELETE", f"/v1/tokens/{_segment(token_id)}")
+        self._call("PUT", f"/v1/sites/{segment(site)}", body=body)
 
     def sign_in_code(self) -> str:
         """A code that opens the page once."""
@@ -363,16 +348,6 @@ class Registry:
             if lost
             else "is it running, and is the URL right? `certbus run` starts a local system",
         )
-
-
-def _segment(name: str) -> str:
-    if not _SEGMENT.fullmatch(name):
-        raise CommandError(
-            f"{name!r} is neither a name nor an id",
-            exit_code=ExitCode.INVALID,
-            next_step="names hold only letters, digits and hyphens",
-        )
-    return name
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from certbus.session import GLOBAL_OPTIONS_HINT, Output, present
 
 if TYPE_CHECKING:
     from certbus.sign_in_client import SignInRegistry
+    from certcore.tokens import TokenView
 
 __all__ = ["add_to"]
 
@@ -35,20 +36,30 @@ def login(
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="PORT", help="Where the browser comes back; 0: any free one.")
     ] = 0,
+    device: Annotated[
+        bool, typer.Option("--device", help="This machine has no browser: type a code at another one's.")
+    ] = False,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="How long it waits, such as 90s or 5m.")] = "5m",
 ) -> None:
     """Sign in by your company's provider.
 
     The session that the registry gives is kept in CERTBUS_HOME, mode 0600, for this registry alone.
     """
+    from certbus.time_spans import read_span  # noqa: PLC0415 # imports long
+
+    registry, patience = find_registry(_options(context), os.environ), read_span(timeout).total_seconds()
+    if device:
+        made = _by_device(registry, patience_s=patience)
+    else:
+        made = _by_browser(registry, browser=browser, port=port, patience_s=patience)
+    _keep(registry, made)
+
+
+def _by_browser(registry: Connection, *, browser: bool, port: int, patience_s: float) -> "TokenView":
     from certbus.login_door import LoginDoor  # noqa: PLC0415 # imports long
-    from certbus.time_spans import read_span  # noqa: PLC0415 # as above
-    from certcore.private_files import replace_private  # noqa: PLC0415 # as above
     from certcore.proof_key import challenge_of, words_of  # noqa: PLC0415 # as above
     from certcore.tokens import SessionOrder  # noqa: PLC0415 # as above
 
-    registry = find_registry(_options(context), os.environ)
-    patience = read_span(timeout)
     verifier, state = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     challenge = challenge_of(verifier)
     try:
@@ -64,11 +75,30 @@ def login(
         say(f"Sign in at {url}", f"The page must show {words_of(challenge)}: go on only then.")
         if browser:
             webbrowser.open(url)
-        code = door.wait(timeout_s=patience.total_seconds())
+        code = door.wait(timeout_s=patience_s)
     if code is None:
-        raise CommandError("nobody signed in", exit_code=ExitCode.TIMED_OUT, next_step="say `certbus login` again")
+        raise _nobody()
     with _client(registry) as client:
-        made = client.session(SessionOrder(code=code, verifier=verifier))
+        return client.session(SessionOrder(code=code, verifier=verifier))
+
+
+def _by_device(registry: Connection, *, patience_s: float) -> "TokenView":
+    from certbus.device_login import device_login  # noqa: PLC0415 # imports long
+
+    with _client(registry) as client:
+        made = device_login(client, verifier=secrets.token_urlsafe(32), patience_s=patience_s)
+    if made is None:
+        raise _nobody()
+    return made
+
+
+def _nobody() -> CommandError:
+    return CommandError("nobody signed in", exit_code=ExitCode.TIMED_OUT, next_step="say `certbus login` again")
+
+
+def _keep(registry: Connection, made: "TokenView") -> None:
+    from certcore.private_files import replace_private  # noqa: PLC0415 # imports long
+
     replace_private(session_file(os.environ, registry.url), f"{made.token}\n".encode())
     ends = f" until {made.expires_at.astimezone():%Y-%m-%d %H:%M}" if made.expires_at else ""
     say(f"Signed in as {made.name} ({made.subject}){ends}.")

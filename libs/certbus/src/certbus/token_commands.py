@@ -21,6 +21,7 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="See, make, rotate and revoke tokens.", epilog=GLOBAL_OPTIONS_HINT)
 
+ChangeId = Annotated[str, typer.Argument(metavar="ID", help="As `certbus token changes` shows it.")]
 TokenId = Annotated[str, typer.Argument(metavar="ID", help="As `certbus token list` shows it.")]
 OutFile = Annotated[
     Path, typer.Option("--to", metavar="FILE", help="Where the token is put, mode 0600; it is shown nowhere else.")
@@ -66,16 +67,12 @@ def make(
     service: Annotated[Literal["syncer", "pusher"] | None, typer.Option(help="What a deliverer is.")] = None,
     output: Output = "table",
 ) -> None:
-    """Make a token; for admins."""
+    """Make a token; for admins. Where policy asks a second one, it waits for them, see `certbus token changes`."""
     from pydantic import ValidationError  # noqa: PLC0415 # as above
 
     from certcore.tokens import TokenOrder  # noqa: PLC0415 # as above
 
-    if to.exists():
-        raise CommandError(
-            f"{to} is there already", exit_code=ExitCode.INVALID, next_step="give a file that isn't, or remove it"
-        )
-    _check_folder(to)
+    _check_new(to)
     given = {
         "subject": subject,
         "owner": owner,
@@ -119,6 +116,63 @@ def revoke(context: typer.Context, token_id: TokenId) -> None:
     with connect(context) as registry:
         registry.revoke_token(token_id)
     say(f"{token_id} opens nothing any more")
+
+
+@app.command(epilog=GLOBAL_OPTIONS_HINT)
+def changes(
+    context: typer.Context,
+    *,
+    ended: Annotated[bool, typer.Option("--ended", help="Also what is done, refused or expired.")] = False,
+    output: Output = "table",
+) -> None:
+    """List changes of rights that wait for a second admin, or to be taken; newest first."""
+    from certbus.token_views import change_table  # noqa: PLC0415 # as above
+
+    with connect(context) as registry:
+        found = list(registry.rights_changes(ended=ended))
+    if output == "json":
+        print_page(found)
+    else:
+        print_table(change_table(found, present()))
+
+
+@app.command(epilog=GLOBAL_OPTIONS_HINT)
+def confirm(context: typer.Context, change_id: ChangeId) -> None:
+    """Agree to a change of rights as the second admin; not to what you asked for, nor to what is for yourself."""
+    with connect(context) as registry:
+        change = registry.decide_rights(change_id, "confirm")
+    then = "it is done" if change.act == "revoke" else f"{change.asked_by} takes the token now"
+    say(f"confirmed: {then}")
+
+
+@app.command(epilog=GLOBAL_OPTIONS_HINT)
+def refuse(
+    context: typer.Context,
+    change_id: ChangeId,
+    *,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with it and in the audit.")] = "",
+) -> None:
+    """Say no to a change of rights, as any admin."""
+    with connect(context) as registry:
+        registry.decide_rights(change_id, "refuse", reason)
+    say(f"{change_id} comes to nothing")
+
+
+@app.command(epilog=GLOBAL_OPTIONS_HINT)
+def take(context: typer.Context, change_id: ChangeId, *, to: OutFile, output: Output = "table") -> None:
+    """Take the token of a change that you asked for and another admin confirmed."""
+    _check_new(to)
+    with connect(context) as registry:
+        made = registry.take_token(change_id)
+    _hand_over(made, to, output)
+
+
+def _check_new(file: Path) -> None:
+    if file.exists():
+        raise CommandError(
+            f"{file} is there already", exit_code=ExitCode.INVALID, next_step="give a file that isn't, or remove it"
+        )
+    _check_folder(file)
 
 
 def _check_folder(file: Path) -> None:

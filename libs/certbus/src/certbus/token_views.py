@@ -6,9 +6,9 @@ from datetime import datetime
 from certbus.certificate_views import expiry
 from certbus.output import Cell, Table
 from certbus.time_spans import from_now
-from certcore.tokens import RoleView, TokenSummary, WhoView
+from certcore.tokens import RightsChangeView, RoleView, TokenSummary, WhoView
 
-__all__ = ["token_table", "who_facts"]
+__all__ = ["change_table", "token_table", "who_facts"]
 
 
 def token_table(tokens: Iterable[TokenSummary], now: datetime) -> Table:
@@ -30,6 +30,27 @@ def token_table(tokens: Iterable[TokenSummary], now: datetime) -> Table:
             for token in tokens
         ),
         empty="no tokens",
+    )
+
+
+def change_table(changes: Iterable[RightsChangeView], now: datetime) -> Table:
+    """What a second admin is asked about, and what became of it."""
+    return Table(
+        ("ID", "ACT", "SUBJECT", "ROLES", "ASKED BY", "STATE", "BY", "EXPIRES"),
+        tuple(
+            (
+                Cell(change.id),
+                Cell(f"{change.act} {change.token_id}" if change.token_id else str(change.act)),
+                Cell(change.subject),
+                Cell(", ".join(map(str, change.roles)) or "-"),
+                Cell(change.asked_by),
+                Cell(str(change.state)),
+                Cell(change.decided_by or "-"),
+                expiry(change.expires_at, now) if change.state in {"waiting", "confirmed"} else Cell("-"),
+            )
+            for change in changes
+        ),
+        empty="no changes of rights",
     )
 
 

@@ -5,6 +5,7 @@ here, before they are stored; nothing behind this door escapes them again.
 """
 
 import re
+import unicodedata
 from functools import lru_cache
 from typing import Annotated, Final
 
@@ -19,6 +20,8 @@ __all__ = [
     "DnsName",
     "KubernetesName",
     "Label",
+    "ends_in_number",
+    "is_a_label",
     "is_kubernetes_name",
     "is_label",
     "matches",
@@ -35,6 +38,10 @@ KUBERNETES_PATTERN: Final = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 _NAME: Final = re.compile(LABEL_PATTERN)
 _KUBERNETES_NAME: Final = re.compile(KUBERNETES_PATTERN)
 _TOKEN: Final = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_ACE: Final = "xn--"
+_OF_LETTERS: Final = frozenset({"Ll", "Lo", "Lm", "Mn", "Mc", "Nd"})
+"""Categories of RFC 5892's letters and digits."""
 
 
 def is_label(value: str) -> bool:
@@ -90,8 +97,10 @@ def _check_dns_name(value: str) -> str:
     for label in labels:
         if not _LABEL.fullmatch(label):
             raise ValueError(f"is not a DNS name: the label {label[:70]!r} breaks RFC 1123")
-    if labels[-1].isdigit():
+    if ends_in_number(name):
         raise ValueError("is an address or ends in a number: only DNS names can be requested")
+    if strange := next((label for label in labels if label.startswith(_ACE) and not is_a_label(label)), None):
+        raise ValueError(f"is not a DNS name: {strange} stands for no internationalised label")
     host = ".".join(labels)
     if _public_suffixes().privatesuffix(host) is None:
         raise ValueError(f"is a public suffix or stands right above one: {host} belongs to nobody")
@@ -100,6 +109,32 @@ def _check_dns_name(value: str) -> str:
 
 DnsName = Annotated[str, AfterValidator(_check_dns_name)]
 """A host name or a wildcard for one label, lower-case, under a registrable domain."""
+
+
+def ends_in_number(name: str) -> bool:
+    """Whether resolvers and browsers take the name for an IPv4 address, or a broken one: `127.1`, `1.2.3.0x4`."""
+    return _NUMBER.fullmatch(name.rpartition(".")[2]) is not None
+
+
+def is_a_label(label: str) -> bool:
+    """Whether it is the one A-label of a label of letters and digits, in lower case: nothing else is written so, and
+    nothing that can't be seen, such as a joiner.
+    """
+    try:
+        written = label.removeprefix(_ACE).encode("ascii").decode("punycode")
+        again = written.encode("punycode").decode("ascii")
+    except UnicodeError:
+        return False
+    # The middle dot belongs to Catalan's l·l alone.
+    signs = written.replace("l·l", "ll").replace("-", "")
+    return (
+        label == _ACE + again
+        and not written.isascii()
+        and written[2:4] != "--"
+        and unicodedata.is_normalized("NFKC", written)
+        and not unicodedata.category(written[0]).startswith("M")
+        and all(unicodedata.category(sign) in _OF_LETTERS for sign in signs)
+    )
 
 
 def registered_domain(dns_name: str) -> str:

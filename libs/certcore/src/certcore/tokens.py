@@ -12,6 +12,13 @@ from certcore.reading import Open, ReadModel
 __all__ = [
     "MOST_DAYS",
     "SERVICE_ROLES",
+    "DeviceOffer",
+    "DeviceOrder",
+    "DevicePoll",
+    "DeviceWait",
+    "RightsAct",
+    "RightsChangeView",
+    "RightsState",
     "RoleView",
     "SessionOrder",
     "SignInCode",
@@ -71,6 +78,40 @@ class SessionOrder(BaseModel):
     verifier: Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{43,128}$", repr=False)]
 
 
+_Verifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{43,128}$", repr=False)]
+
+
+class DeviceOrder(BaseModel):
+    """Body that begins a sign-in of a machine without a browser: what the command alone knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verifier: _Verifier
+
+
+class DevicePoll(DeviceOrder):
+    """Body that asks what became of it."""
+
+    handle: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{20,128}$", repr=False)]
+
+
+class DeviceOffer(ReadModel):
+    """What a person types at which address, on any machine; asked about again after `interval_s`."""
+
+    handle: str = Field(repr=False)
+    user_code: str
+    url: str
+    url_with_code: str | None = None
+    interval_s: float
+    expires_s: float
+
+
+class DeviceWait(ReadModel):
+    """Nobody said yes yet: how long to wait before asking again."""
+
+    wait_s: float
+
+
 class RoleView(ReadModel):
     """A role, and the teams for which it holds; None: for all."""
 
@@ -122,3 +163,41 @@ class TokenSummary(ReadModel):
     last_used_at: AwareDatetime | None = None
     revoked_at: AwareDatetime | None = None
     revoked_by: str | None = None
+
+
+class RightsAct(StrEnum):
+    MAKE = "make"
+    ROTATE = "rotate"
+    REVOKE = "revoke"
+
+
+class RightsState(StrEnum):
+    """A revocation is done as soon as it is confirmed; a token when who asked for it has taken it."""
+
+    WAITING = "waiting"
+    CONFIRMED = "confirmed"
+    DONE = "done"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
+class RightsChangeView(ReadModel):
+    """A change of rights that policy asks a second admin about. `subject` is whom it is for, `roles` are those of the
+    token; `token_id` is that which is rotated or revoked, `made_id` that which came of it.
+    """
+
+    id: str
+    act: Open[RightsAct]
+    state: Open[RightsState]
+    subject: str
+    roles: tuple[Open[Role], ...] = ()
+    owner: str = ""
+    days: int | None = None
+    token_id: str | None = None
+    made_id: str | None = None
+    asked_by: str
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
+    decided_by: str | None = None
+    decided_at: AwareDatetime | None = None
+    reason: str = ""

@@ -68,6 +68,7 @@ from registry.handlers.http.issued_api import issued_router
 from registry.handlers.http.limits import Limits
 from registry.handlers.http.policy_api import policy_router
 from registry.handlers.http.reseals_api import reseals_router
+from registry.handlers.http.rights_api import rights_router
 from registry.handlers.http.services_api import services_router
 from registry.handlers.http.sites_api import sites_router
 from registry.handlers.http.tokens_api import tokens_router
@@ -92,6 +93,8 @@ from registry.handlers.resealing import Resealing
 from registry.handlers.restoration import Restoration
 from registry.handlers.reviews import Reviews
 from registry.handlers.rights import Rights
+from registry.handlers.rights_changes import RightsChanges
+from registry.handlers.second_admin import SecondAdmin
 from registry.handlers.stream_watch import StreamWatch
 from registry.handlers.tokens import Tokens
 from registry.handlers.upkeep import Upkeep
@@ -197,7 +200,10 @@ def create_app(settings: Settings) -> FastAPI:
     }
     for name, loop in loops.items():
         background.add(name, loop)
-    logins = Logins(store=store, clock=system_clock, metrics=metrics, longest_delay_s=settings.failed_login_delay_s)
+    (tokens, second_admin), logins = (
+        _tokens(store, policies),
+        Logins(store=store, clock=system_clock, metrics=metrics, longest_delay_s=settings.failed_login_delay_s),
+    )
     for name, every_s, work in (
         ("logins", settings.logins_every_s, logins.keep),
         ("renewals", settings.renewal_sweep_every_s, leadership.round(renewals.sweep)),
@@ -209,6 +215,7 @@ def create_app(settings: Settings) -> FastAPI:
             settings.renewal_sweep_every_s,
             leadership.round(ApprovalWatch(store=store, alarms=alarms, bell=bell, clock=system_clock).look),
         ),
+        ("rights", settings.renewal_sweep_every_s, leadership.round(second_admin.expire)),
         ("reseals", settings.renewal_sweep_every_s, leadership.round(resealing.sweep)),
         ("challenges", _CHALLENGES_EVERY_S, leadership.round(challenges.sweep)),
         ("upkeep", _UPKEEP_S, leadership.round(Upkeep(store=store, clock=system_clock).prune)),
@@ -280,11 +287,8 @@ def create_app(settings: Settings) -> FastAPI:
         policy_router(store=store, requests=requests, door=door),
         certificates_router(store=store, kept=KeptSummaries()),
         sites_router(store=store, reviews=reviews, clock=system_clock, enrolled=discovery.look_soon),
-        tokens_router(
-            store=store,
-            tokens=Tokens(store=store, clock=system_clock, new_token=new_token, hash_token=hash_token),
-            clock=system_clock,
-        ),
+        tokens_router(store=store, tokens=tokens, clock=system_clock),
+        rights_router(store=store, second_admin=second_admin, clock=system_clock),
         services_router(
             store=store,
             bundles=Bundles(store=store, changes=changes, bell=bell, clock=system_clock),
@@ -380,6 +384,12 @@ def _reports(once: Once, changes: Changes, sites: SiteReports) -> dict[type[Even
 def _policies(settings: Settings, store: Store, kinds: TargetKinds) -> Policies:
     file = PolicyFile(settings.policy_file, kinds) if settings.policy_file is not None else None
     return Policies(store=store, clock=system_clock, file=file)
+
+
+def _tokens(store: Store, policies: Policies) -> tuple[Tokens, SecondAdmin]:
+    changes = RightsChanges(policies=policies, new_id=_new_id)
+    tokens = Tokens(store=store, changes=changes, clock=system_clock, new_token=new_token, hash_token=hash_token)
+    return tokens, SecondAdmin(store=store, tokens=tokens, clock=system_clock)
 
 
 def _backup_watch(settings: Settings, store: Store, alarms: Alarms, bell: Bell) -> BackupWatch:

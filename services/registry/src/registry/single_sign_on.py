@@ -13,9 +13,11 @@ from certkit.tls import TlsFiles, client_context
 from registry.adapters.oidc.provider import Client, Provider
 from registry.adapters.store import Store
 from registry.domain.identity import Named
+from registry.handlers.device_sign_in import DeviceSignIn
 from registry.handlers.http.auth import Authenticator, hash_token, new_token
 from registry.handlers.sessions import Sessions
 from registry.handlers.sign_in import SignIn
+from registry.handlers.web.device_pages import device_router
 from registry.handlers.web.sign_in_pages import CALLBACK, sign_in_router
 from registry.settings import Settings
 
@@ -30,6 +32,7 @@ class SingleSignOn:
 
     sign_in: SignIn | None = None
     sessions: Sessions | None = None
+    devices: DeviceSignIn | None = None
     checks: Sequence[Callable[[], Sequence[Finding]]] = ()
     rounds: Sequence[tuple[str, float, Callable[[], Awaitable[None]]]] = ()
 
@@ -38,9 +41,12 @@ class SingleSignOn:
         return self.sign_in is not None
 
     def routers(self, authenticator: Authenticator) -> Sequence[APIRouter]:
-        if self.sign_in is None or self.sessions is None:
+        if self.sign_in is None or self.sessions is None or self.devices is None:
             return ()
-        return (sign_in_router(sign_in=self.sign_in, sessions=self.sessions, authenticator=authenticator),)
+        return (
+            sign_in_router(sign_in=self.sign_in, sessions=self.sessions, authenticator=authenticator),
+            device_router(devices=self.devices, authenticator=authenticator),
+        )
 
 
 def single_sign_on(settings: Settings, store: Store, clock: Clock) -> SingleSignOn:
@@ -74,4 +80,5 @@ def single_sign_on(settings: Settings, store: Store, clock: Clock) -> SingleSign
         new_token=new_token,
         hash_token=hash_token,
     )
-    return SingleSignOn(sign_in, sessions, (provider.findings,), (("oidc", _LOOK_EVERY_S, provider.look),))
+    devices = DeviceSignIn(store=store, provider=provider, sign_in=sign_in, sessions=sessions, clock=clock)
+    return SingleSignOn(sign_in, sessions, devices, (provider.findings,), (("oidc", _LOOK_EVERY_S, provider.look),))

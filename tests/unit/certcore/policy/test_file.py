@@ -14,6 +14,9 @@ from tests.unit.certcore.policy.samples import KINDS, POLICY
 NIGHT = {"name": "night", "from": "22:00", "to": "04:00"}
 SALE = {"from": "2026-11-26T00:00:00Z", "to": "2026-12-01T00:00:00Z", "reason": "sale"}
 
+LONGEST = ".".join(["example", *["a" * 60] * 4, "a"])
+"""As long as a name may be."""
+
 
 def faults(data: object) -> dict[str, str]:
     with pytest.raises(RejectedError) as refused:
@@ -42,6 +45,10 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("zones.public", ["a..b"], "zones.public.0", "is no DNS name"),
         ("zones.public", ["10.0.0.1"], "zones.public.0", "is an address"),
         ("zones.public", ["corp.example.org"], "zones", "is an internal and a public zone"),
+        ("zones.public", ["example.0x7f"], "zones.public.0", "ends in a number"),
+        ("zones.public", ["xn--a.example.org"], "zones.public.0", "stands for no internationalised label"),
+        ("zones.public", [f"{LONGEST}a"], "zones.public.0", "is no DNS name"),
+        ("zones.public", ["kawasaki.jp"], "zones.public.0", "is a public suffix"),
         ("zones.hidden", [], "zones.hidden", "is not a field of a policy"),
         ("cas.private", ["other"], "cas.private", "is neither among internal nor among public"),
         ("teams.shop.subtrees", ["org"], "teams.shop.subtrees.0", "is a public suffix"),
@@ -62,10 +69,18 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("roles.0.group", " pki", "roles.0.group", "spaces at its ends"),
         ("roles.0.group", "p\u200bki", "roles.0.group", "control characters"),
         ("roles.0.group", "g" * 256, "roles.0.group", ""),
+        ("second_admin", {"roles": []}, "second_admin.roles", ""),
+        ("second_admin", {"roles": ["root"]}, "second_admin.roles.0", ""),
+        ("second_admin", {"roles": ["admin"], "pending": "soon"}, "second_admin.pending", "is no span of time"),
+        ("second_admin", {"roles": ["admin"], "count": 3}, "second_admin.count", "is not a field of a policy"),
         ("rules.0.match.teams", ["press"], "rules.0.match.teams", "is no team of this policy"),
         ("rules.0.match.cas", ["press"], "rules.0.match.cas", "is no CA of this policy"),
         ("rules.0.match.target_kinds", ["cdn"], "rules.0.match.target_kinds", "is none of"),
         ("rules.0.match.domains", [], "rules.0.match", ""),
+        ("rules.0.match", None, "rules.0.match", "has no value"),
+        ("rules.0.match.wildcard", None, "rules.0.match.wildcard", "has no value"),
+        ("rules.0.approvals.0.group", None, "rules.0.approvals.0.group", "has no value"),
+        ("rules.1.most", None, "rules.1.most", "has no value"),
         ("rules.0.approvals", [{"group": "press"}], "rules.0.approvals", "is no group of this policy"),
         ("rules.0.approvals", [{"group": "security", "count": 0}], "rules.0.approvals.0.count", ""),
         ("rules.0.approvals", [{"count": 1}, {"count": 2}], "rules.0.approvals", "is given twice"),
@@ -96,6 +111,11 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 def test_what_can_not_be_meant_is_refused_with_its_field(path: str, value: Any, field: str, message: str) -> None:
     found = faults(changed(path, value))
     assert any(name.startswith(field) and message in told for name, told in found.items()), found
+
+
+@pytest.mark.parametrize("zone", [LONGEST, "xn--bcher-kva.example.org", "local", "shop.github.io"])
+def test_what_is_a_dns_name_and_nobody_s_suffix_is_a_zone(zone: str) -> None:
+    assert read_policy(changed("zones.public", [zone]), KINDS).zones.public == (zone,)
 
 
 def test_a_rule_without_approvals_must_say_so() -> None:

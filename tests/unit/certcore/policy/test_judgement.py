@@ -63,6 +63,7 @@ def test_the_longest_zone_decides_the_exposure(name: str, exposure: Exposure | N
         # a single name gives nothing below or beside it
         ("a.www.example.com", "belongs to no domain or subtree of team shop"),
         ("example.com", "belongs to no domain or subtree of team shop"),
+        ("*.example.com", "belongs to no domain or subtree of team shop"),
         (
             "*.www.example.com",
             "is a wildcard, for which team shop has no right: subtrees don't allow them, wildcards do",

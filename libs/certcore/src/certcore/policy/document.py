@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from certcore.certificate import Exposure, KeyAlgorithm
 from certcore.names import Label
 from certcore.policy.roles import RoleGrant
+from certcore.policy.second_admin import SecondAdmin
 from certcore.policy.spans import Span
 from certcore.policy.windows import Bounds, Freeze, Scope, Window
 from certcore.policy.zones import ExactName, Zone
@@ -143,8 +144,8 @@ class Rule(_Part):
 
 
 class Policy(_Part):
-    """`groups` name people by their subjects; `roles` say what those may do who sign in by a provider.
-    `shared_names` may be held by several teams at once.
+    """`groups` name people by their subjects; `roles` say what those may do who sign in by a provider. Without
+    `second_admin` each admin changes rights alone. `shared_names` may be held by several teams at once.
     """
 
     version: Literal[1]
@@ -153,6 +154,7 @@ class Policy(_Part):
     groups: dict[Label, tuple[Label, ...]] = Field(default_factory=dict)
     teams: dict[Label, Team] = Field(default_factory=dict)
     roles: Annotated[tuple[RoleGrant, ...], Field(max_length=1000)] = ()
+    second_admin: SecondAdmin | None = None
     rules: Annotated[tuple[Rule, ...], Field(max_length=1000)] = ()
     shared_names: tuple[ExactName, ...] = ()
     windows: Annotated[tuple[Window, ...], Field(max_length=200)] = ()

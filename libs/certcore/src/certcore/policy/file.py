@@ -14,6 +14,7 @@ from certcore.targets import TargetKinds
 __all__ = ["policy_digest", "read_policy"]
 
 _MOST: Final = 100
+_EMPTY: Final = "has no value, as if it weren't there: leave it out, or say something"
 _JSON: Final = TypeAdapter[JsonValue](JsonValue)
 
 
@@ -23,6 +24,8 @@ def read_policy(data: object, kinds: TargetKinds) -> Policy:
     Raises:
         RejectedError: with every field at fault.
     """
+    if empty := [Rejection(field=where, message=_EMPTY) for where in _without_value(data)]:
+        raise RejectedError(empty[:_MOST])
     try:
         policy = Policy.model_validate(data)
     except ValidationError as error:
@@ -58,6 +61,21 @@ def _rejections(error: ValidationError) -> list[Rejection]:
             field, message = ".".join(part for part in (field, head) if part), rest
         found.append(Rejection(field=field or "policy", message=message[:300]))
     return found[:_MOST]
+
+
+def _without_value(data: object, where: str = "") -> Iterable[str]:
+    """Every field that is named and left empty: of a rule's `match` or of a bound, it would silently ask for less."""
+    items: Iterable[tuple[object, object]] = ()
+    if isinstance(data, dict):
+        items = data.items()
+    elif isinstance(data, list):
+        items = enumerate(data)
+    for name, value in items:
+        field = f"{where}.{name}" if where else str(name)
+        if value is None:
+            yield field[:300]
+        else:
+            yield from _without_value(value, field)
 
 
 def _faults_of_kinds(policy: Policy, kinds: TargetKinds) -> Iterable[Rejection]:

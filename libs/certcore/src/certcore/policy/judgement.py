@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from certcore.certificate import CertificateSpec, Exposure
+from certcore.names import matches
 from certcore.policy.document import ApprovalsNeeded, Match, Place, Policy, Rule
 from certcore.policy.ownership import name_refusal
 from certcore.policy.zones import is_wildcard, lies_in, nearest, signable_in_public
@@ -65,6 +66,14 @@ def exposure_of(policy: Policy, name: str) -> Exposure | None:
     return Exposure.INTERNAL if zone in policy.zones.internal else Exposure.PUBLIC
 
 
+def _hides_public(policy: Policy, name: str, exposure: Exposure) -> str | None:
+    """Why an internal wildcard is refused that would serve a public name, which other people are asked for."""
+    if exposure is not Exposure.INTERNAL:
+        return None
+    found = next((zone for zone in policy.zones.public if is_wildcard(name) and matches(zone, name)), None)
+    return f"would also stand for {found}, which lies in a zone that is public" if found is not None else None
+
+
 def allowed_cas(
     policy: Policy, exposure: str, dns_names: Iterable[str], *, asked: str | None = None
 ) -> tuple[str, ...]:
@@ -91,7 +100,7 @@ class _Look:
             exposure = exposure_of(self.policy, name)
             if exposure is None:
                 self._refuse(f"dns_names.{number}", "lies in no zone of the policy")
-            elif refusal := name_refusal(self.policy, name, self.owner):
+            elif refusal := name_refusal(self.policy, name, self.owner) or _hides_public(self.policy, name, exposure):
                 self._refuse(f"dns_names.{number}", refusal)
             else:
                 exposures[name] = exposure

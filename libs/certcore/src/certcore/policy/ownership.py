@@ -17,7 +17,7 @@ def name_refusal(policy: Policy, name: str, owner: str) -> str | None:
     """Why the team may not have a certificate for the name; None where it may.
 
     A name below the subtrees of two teams is that of the team with the longer one. A wildcard needs a right of its
-    own, and stands above no name of another team unless it is given to the team as it is.
+    own, and stands for no name that another team has more closely unless it is given to the team as it is.
     """
     team = policy.teams[owner]
     own = _closeness(team, name)
@@ -34,7 +34,7 @@ def name_refusal(policy: Policy, name: str, owner: str) -> str | None:
         return f"belongs to no domain or subtree of team {owner}"
     if is_wildcard(name) and own < _EXACT:
         for other, held in sorted(policy.teams.items()):
-            if other != owner and (found := _under(held, name)):
+            if other != owner and (found := _taken_from(held, team, name)):
                 return f"would also stand for {found}, which belongs to team {other}"
     return None
 
@@ -48,12 +48,30 @@ def _closeness(team: Team, name: str) -> int:
     if name in team.domains:
         return _EXACT
     zones = team.wildcards if is_wildcard(name) else team.subtrees
-    return max((zone.count(".") + 1 for zone in zones if lies_in(name, zone)), default=0)
+    return max((_depth(zone) for zone in zones if lies_in(name, zone)), default=0)
 
 
-def _under(team: Team, wildcard: str) -> str | None:
-    """A name of the team that the wildcard would match."""
-    return next((name for name in _heads(team) if matches(name, wildcard)), None)
+def _depth(zone: str) -> int:
+    return zone.count(".") + 1
+
+
+def _taken_from(other: Team, own: Team, wildcard: str) -> str | None:
+    """What the wildcard would match that the other team has more closely than the own one."""
+    host = host_of(wildcard)
+    if _below(other, host) > _below(own, host):
+        return f"names below {host}"
+    return next(
+        (name for name in _heads(other) if matches(name, wildcard) and _claim(other, name) > _claim(own, name)), None
+    )
+
+
+def _below(team: Team, host: str) -> int:
+    """As closely as the team has what lies below a name, with or without a wildcard."""
+    return max((_depth(zone) for zone in (*team.subtrees, *team.wildcards) if lies_in(host, zone)), default=0)
+
+
+def _claim(team: Team, name: str) -> int:
+    return _EXACT if name in team.domains else _below(team, name)
 
 
 def _heads(team: Team) -> Iterator[str]:

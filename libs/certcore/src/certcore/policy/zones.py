@@ -7,13 +7,18 @@ from typing import Annotated, Final
 from publicsuffixlist import PublicSuffixList
 from pydantic import AfterValidator
 
-from certcore.names import DnsName
+from certcore.names import DnsName, ends_in_number, is_a_label
 
 __all__ = ["ExactName", "Zone", "host_of", "is_wildcard", "lies_in", "nearest", "signable_in_public"]
 
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
-_NEVER_PUBLIC: Final = ("local", "localhost", "internal", "test", "example", "invalid", "onion", "home.arpa")
-"""RFC 2606, 6761, 6762, 7686, 8375 and ICANN's reservation of .internal: no public CA may sign a name below them."""
+_NEVER_PUBLIC: Final = (
+    *("local", "localhost", "internal", "test", "example", "invalid", "onion", "home.arpa"),
+    *("in-addr.arpa", "ip6.arpa"),
+)
+"""RFC 2606, 6761, 6762, 7686, 8375, ICANN's reservation of .internal, and addresses turned round: no public CA may
+sign a name below them.
+"""
 
 
 @lru_cache(maxsize=1)
@@ -29,8 +34,12 @@ def _check_zone(value: str) -> str:
         raise ValueError("has a wildcard: a zone is everything below a name, give the name alone")
     if len(zone) > 253 or not all(_LABEL.fullmatch(label) for label in zone.split(".")):
         raise ValueError("is no DNS name, such as corp.example.org")
-    if zone.split(".")[-1].isdigit():
+    if ends_in_number(zone):
         raise ValueError("is an address or ends in a number: only DNS names can be given")
+    if strange := next(
+        (label for label in zone.split(".") if label.startswith("xn--") and not is_a_label(label)), None
+    ):
+        raise ValueError(f"is no DNS name: {strange} stands for no internationalised label")
     if _suffixes().publicsuffix(zone) == zone:
         raise ValueError("is a public suffix: below it are the names of others")
     return zone
@@ -65,7 +74,11 @@ def nearest(name: str, zones: tuple[str, ...]) -> str | None:
 
 @lru_cache(maxsize=4096)
 def signable_in_public(name: str) -> bool:
-    """Whether a public CA may sign the name: it lies under a public suffix, and under nothing reserved."""
+    """Whether a public CA may sign the name: it lies under a public suffix and under nothing reserved, and no label
+    has the form that RFC 5890 reserves, such as `ab--cd`.
+    """
     if any(lies_in(name, reserved) for reserved in _NEVER_PUBLIC):
+        return False
+    if any(label[2:4] == "--" and not label.startswith("xn") for label in name.split(".")):
         return False
     return _suffixes().publicsuffix(host_of(name)) is not None

@@ -54,12 +54,14 @@ class LoginRefusedError(CertbusError):
 
 @dataclass(frozen=True)
 class Expected:
-    """`nonce` is that of the login. `audience` may differ from the client where the provider is told so."""
+    """`nonce` is that of the login; None where no browser brought the token. `audience` may differ from the client
+    where the provider is told so.
+    """
 
     issuer: str
     client_id: str
     audience: str
-    nonce: str
+    nonce: str | None
 
 
 def fault_in(
@@ -77,7 +79,7 @@ def fault_in(
         (_is_after(claims.get("exp"), now.timestamp() - _LEEWAY_S), LoginFault.EXPIRED),
         (not _is_after(claims.get("iat"), now.timestamp() + _LEEWAY_S), LoginFault.EARLY),
         (not _begins_later(claims, now.timestamp() + _LEEWAY_S), LoginFault.EARLY),
-        (_same(claims.get("nonce"), expected.nonce), LoginFault.NONCE),
+        (expected.nonce is None or _same(claims.get("nonce"), expected.nonce), LoginFault.NONCE),
         (_hash_fits(claims, algorithm, access_token), LoginFault.HASH),
     )
     return next((fault for holds, fault in checks if not holds), None)

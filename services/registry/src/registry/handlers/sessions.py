@@ -72,6 +72,11 @@ class Sessions:
         )
         if identity is None:
             raise LoginRefusedError(LoginFault.CODE, "this sign-in was used or is too old: sign in anew")
+        return await self.open_command(identity)
+
+    async def open_command(self, identity: Identity) -> TokenView:
+        """The session of the command."""
+        now = self._clock()
         secret, principal = await self._session(identity, TokenKind.PERSON, _COMMAND)
         return TokenView(
             subject=principal.subject,

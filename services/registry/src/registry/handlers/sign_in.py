@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from certcore.clock import Clock
 from certcore.proof_key import challenge_of
+from registry.adapters.oidc.metadata import TokenAnswer
 from registry.adapters.oidc.provider import Provider
 from registry.domain.id_token import Expected, LoginFault, LoginRefusedError, fault_in
 from registry.domain.identity import Identity, Named, identity_of
@@ -55,10 +56,19 @@ class SignIn:
                 LoginFault.ISSUER, "the answer is from another issuer than the one that was asked"
             )
         tokens = await self._provider.exchange(code, verifier=login.verifier)
+        return await self.identity_in(tokens, nonce=login.nonce)
+
+    async def identity_in(self, tokens: TokenAnswer, *, nonce: str | None) -> Identity:
+        """Whom the tokens are of; `nonce` as in `Expected`.
+
+        Raises:
+            LoginRefusedError: that isn't proven.
+            ProviderAwayError: the provider can't be asked now.
+        """
         signed = await self._provider.signed(tokens.id_token)
         fault = fault_in(
             signed.claims,
-            Expected(self._issuer, self._client_id, self._audience, login.nonce),
+            Expected(self._issuer, self._client_id, self._audience, nonce),
             algorithm=signed.algorithm,
             access_token=tokens.access_token,
             now=self._clock(),

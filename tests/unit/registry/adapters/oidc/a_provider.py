@@ -17,7 +17,7 @@ from joserfc.jwk import ECKey, Key, RSAKey
 
 from registry.adapters.oidc.provider import Client, Provider
 
-__all__ = ["CLIENT", "ISSUER", "NOON", "AProvider", "an_ec_key", "an_rsa_key", "encoded"]
+__all__ = ["CLIENT", "ISSUER", "NOON", "AProvider", "Device", "an_ec_key", "an_rsa_key", "encoded"]
 
 ISSUER: Final = "https://id.example.test/realm"
 CLIENT: Final = Client(
@@ -37,6 +37,30 @@ def encoded(value: bytes | Mapping[str, Any]) -> str:
 
 
 @dataclass
+class Device:
+    """A sign-in that waits for somebody at its page; `subject` said yes, or somebody `denied`."""
+
+    asked_at: datetime
+    expires_at: datetime
+    interval: timedelta
+    subject: str | None = None
+    denied: bool = False
+
+    def word(self, now: datetime) -> str | None:
+        """Why there are no tokens."""
+        soon = now - self.asked_at < self.interval
+        self.asked_at = now
+        if now >= self.expires_at:
+            return "expired_token"
+        if soon:
+            self.interval += timedelta(seconds=5)
+            return "slow_down"
+        if self.denied:
+            return "access_denied"
+        return "authorization_pending" if self.subject is None else None
+
+
+@dataclass
 class AProvider:
     """`claims` and `token` bend what it answers; `keys` are those that it publishes."""
 
@@ -51,6 +75,9 @@ class AProvider:
     authorization: str = ""
     challenges: dict[str, str] = field(default_factory=dict)
     nonces: dict[str, str] = field(default_factory=dict)
+    devices: dict[str, Device] = field(default_factory=dict)
+    device_answer: dict[str, Any] = field(default_factory=dict)
+    polls: list[datetime] = field(default_factory=list)
 
     def clock(self) -> datetime:
         return self.now
@@ -70,6 +97,8 @@ class AProvider:
             return httpx.Response(200, json=self.published())
         if request.url.path == "/keys":
             return httpx.Response(200, json={"keys": [key.as_dict(private=False) for key in self.keys]})
+        if request.url.path == "/device":
+            return self._device(request)
         return self._tokens(request)
 
     def published(self) -> dict[str, Any]:
@@ -83,11 +112,43 @@ class AProvider:
     def _tokens(self, request: httpx.Request) -> httpx.Response:
         self.posted = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
         self.authorization = request.headers.get("authorization", "")
+        if self.posted["grant_type"] == "urn:ietf:params:oauth:grant-type:device_code":
+            return self._device_tokens()
         code = self.posted["code"]
         challenge = encoded(hashlib.sha256(self.posted["code_verifier"].encode()).digest())
         if self.challenges.pop(code, None) != challenge:
             return httpx.Response(400, json={"error": "invalid_grant", "error_description": f"code {code} is used"})
-        claims = self.usual(self.nonces[code]) | self.claims
+        return self._told(self.usual(self.nonces[code]) | self.claims)
+
+    def _device(self, request: httpx.Request) -> httpx.Response:
+        """RFC 8628, 3.1 and 3.2: who isn't its client gets nothing."""
+        self.posted = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
+        if self.posted.get("client_id") != "certbus":
+            return httpx.Response(401, json={"error": "invalid_client"})
+        code = f"device-{len(self.devices)}"
+        self.devices[code] = Device(self.now, self.now + timedelta(minutes=10), timedelta(seconds=5))
+        return httpx.Response(
+            200,
+            json={
+                "device_code": code,
+                "user_code": f"WDJB-{len(self.devices):04}",
+                "verification_uri": "https://id.example.test/device",
+                "expires_in": 600,
+                **self.device_answer,
+            },
+        )
+
+    def _device_tokens(self) -> httpx.Response:
+        """RFC 8628, 3.4 and 3.5: pending until somebody decided, slower for who asks too soon, and once only."""
+        self.polls.append(self.now)
+        device = self.devices.get(self.posted["device_code"])
+        word = device.word(self.now) if device is not None else "invalid_grant"
+        if device is None or word is not None:
+            return httpx.Response(400, json={"error": word})
+        del self.devices[self.posted["device_code"]]
+        return self._told(self.usual("") | {"nonce": None, "sub": device.subject} | self.claims)
+
+    def _told(self, claims: dict[str, Any]) -> httpx.Response:
         claims = {name: value for name, value in claims.items() if value is not None}
         token = self.token(claims) if self.token else self.signed(claims)
         return httpx.Response(200, json={"id_token": token, "access_token": "at", "token_type": "Bearer"})

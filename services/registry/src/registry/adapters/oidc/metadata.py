@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from certcore.loopback import is_loopback
 
-__all__ = ["WELL_KNOWN", "Endpoint", "Metadata", "Refusal", "TokenAnswer", "check_url"]
+__all__ = ["WELL_KNOWN", "DeviceAnswer", "Endpoint", "Metadata", "Refusal", "TokenAnswer", "check_url"]
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 
@@ -25,6 +25,13 @@ def check_url(url: str) -> str:
     return url
 
 
+def _check_shown(text: str) -> str:
+    # It is shown in a terminal.
+    if not text.isascii() or not text.isprintable():
+        raise ValueError("holds what can't be shown")
+    return text
+
+
 Endpoint = Annotated[str, AfterValidator(check_url)]
 
 
@@ -38,6 +45,7 @@ class Metadata(_Told):
     token_endpoint: Endpoint
     jwks_uri: Endpoint
     end_session_endpoint: Endpoint | None = None
+    device_authorization_endpoint: Endpoint | None = None
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
     authorization_response_iss_parameter_supported: bool = False
 
@@ -47,6 +55,17 @@ class TokenAnswer(_Told):
 
     id_token: str = Field(repr=False, max_length=64 * 1024)
     access_token: str | None = Field(default=None, repr=False)
+
+
+class DeviceAnswer(_Told):
+    """What a person types where, and the code by which the provider knows the device (RFC 8628, 3.2)."""
+
+    device_code: str = Field(repr=False, min_length=1, max_length=4096)
+    user_code: Annotated[str, AfterValidator(_check_shown), Field(min_length=1, max_length=64)]
+    verification_uri: Annotated[Endpoint, AfterValidator(_check_shown), Field(max_length=300)]
+    verification_uri_complete: Annotated[Endpoint, AfterValidator(_check_shown), Field(max_length=600)] | None = None
+    expires_in: Annotated[int, Field(ge=1, le=86400)]
+    interval: Annotated[int, Field(ge=0, le=300)] = 5
 
 
 class Refusal(_Told):

@@ -17,14 +17,16 @@ from pydantic import ValidationError
 from certcore.clock import Clock
 from certcore.errors import TransientError
 from certkit.readiness import Finding
-from registry.adapters.oidc.metadata import WELL_KNOWN, Metadata, Refusal, TokenAnswer
+from registry.adapters.oidc.metadata import WELL_KNOWN, DeviceAnswer, Metadata, Refusal, TokenAnswer
 from registry.adapters.oidc.signatures import PublishedKey, Signed, UnknownKeyError, read_keys, signed_claims
+from registry.domain.device_login import Unready
 from registry.domain.id_token import LoginFault, LoginRefusedError
 
 __all__ = ["Client", "Provider", "ProviderAwayError"]
 
 log = structlog.get_logger()
 
+_DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 _TIMEOUT_S: Final = 10.0
 _MOST_BYTES: Final = 1024 * 1024
 _FRESH: Final = timedelta(hours=1)
@@ -118,31 +120,71 @@ class Provider:
             LoginRefusedError: the provider gives none for it.
             ProviderAwayError: it can't be asked now.
         """
-        metadata = await self.metadata()
         form = {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": self._client.redirect_url,
             "code_verifier": verifier,
         }
+        status, body = await self._as_client((await self.metadata()).token_endpoint, form)
+        if status != 200:
+            raise LoginRefusedError(LoginFault.CODE, f"the provider gives no token for this sign-in: {_word(body)}")
+        return _tokens(body)
+
+    async def device(self) -> DeviceAnswer:
+        """Have a person asked at the provider's page for a machine without a browser (RFC 8628, 3.1).
+
+        Raises:
+            LoginRefusedError: the provider has nothing of the kind, or refuses.
+            ProviderAwayError: it can't be asked now.
+        """
+        endpoint = (await self.metadata()).device_authorization_endpoint
+        if endpoint is None:
+            raise LoginRefusedError(LoginFault.REFUSED, "the provider signs in nobody without a browser")
+        status, body = await self._as_client(endpoint, {"scope": self._client.scope})
+        if status != 200:
+            raise LoginRefusedError(LoginFault.REFUSED, f"the provider begins no such sign-in: {_word(body)}")
+        try:
+            return DeviceAnswer.model_validate_json(body)
+        except ValidationError:
+            raise LoginRefusedError(LoginFault.FORM, "the provider's answer can't be used") from None
+
+    async def device_tokens(self, device_code: str) -> TokenAnswer | Unready:
+        """The tokens, once somebody said yes (RFC 8628, 3.4).
+
+        Raises:
+            LoginRefusedError: somebody said no, or nobody came in time.
+            ProviderAwayError: it can't be asked now.
+        """
+        form = {"grant_type": _DEVICE_GRANT, "device_code": device_code}
+        status, body = await self._as_client((await self.metadata()).token_endpoint, form)
+        if status == 200:
+            return _tokens(body)
+        word = _word(body)
+        if word in {Unready.PENDING, Unready.SLOW_DOWN}:
+            return Unready(word)
+        told = {"access_denied": "somebody said no", "expired_token": "nobody signed in in time"}
+        raise LoginRefusedError(LoginFault.REFUSED, f"the provider signs nobody in: {told.get(word, word)}")
+
+    async def _as_client(self, endpoint: str, form: dict[str, str]) -> tuple[int, bytes]:
+        """What the provider answers to this registry.
+
+        Raises:
+            ProviderAwayError: nothing that counts.
+        """
+        metadata, secret = await self.metadata(), await self._secret()
         headers = {"accept": "application/json"}
-        secret = await self._secret()
         if secret is None:
-            form["client_id"] = self._client.id
+            form = {**form, "client_id": self._client.id}
         elif "client_secret_basic" in metadata.token_endpoint_auth_methods_supported:
             pair = f"{quote_plus(self._client.id)}:{quote_plus(secret)}"
             headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         else:
-            form |= {"client_id": self._client.id, "client_secret": secret}
-        status, body = await self._ask("POST", metadata.token_endpoint, form=form, headers=headers)
+            form = {**form, "client_id": self._client.id, "client_secret": secret}
+        status, body = await self._ask("POST", endpoint, form=form, headers=headers)
         if status >= 500:
             raise ProviderAwayError(f"the provider's token endpoint answers with status {status}")
-        if status != 200:
-            raise LoginRefusedError(LoginFault.CODE, f"the provider gives no token for this sign-in: {_word(body)}")
-        try:
-            return TokenAnswer.model_validate_json(body)
-        except ValidationError:
-            raise LoginRefusedError(LoginFault.FORM, "the provider's answer holds no ID token") from None
+        return status, body
 
     async def _secret(self) -> str | None:
         try:
@@ -252,6 +294,13 @@ class Provider:
                 return response.status_code, body
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise ProviderAwayError(f"the provider doesn't answer: {type(error).__name__}") from None
+
+
+def _tokens(body: bytes) -> TokenAnswer:
+    try:
+        return TokenAnswer.model_validate_json(body)
+    except ValidationError:
+        raise LoginRefusedError(LoginFault.FORM, "the provider's answer holds no ID token") from None
 
 
 def _word(body: bytes) -> str:

@@ -22,6 +22,7 @@ from registry.adapters.store.ca_limits import CaLimits
 from registry.adapters.store.certificates import Certificates
 from registry.adapters.store.challenges import Challenges
 from registry.adapters.store.claims import Claims
+from registry.adapters.store.device_logins import DeviceLogins
 from registry.adapters.store.endpoints import Endpoints
 from registry.adapters.store.epochs import Epochs, ReportedRevisions
 from registry.adapters.store.events import Events
@@ -36,6 +37,7 @@ from registry.adapters.store.requests import Requests
 from registry.adapters.store.reseals import Reseals
 from registry.adapters.store.reviews import Reviews
 from registry.adapters.store.revisions import Revisions, SigningRequests
+from registry.adapters.store.rights_changes import RightsChanges
 from registry.adapters.store.rollouts import Rollouts
 from registry.adapters.store.services import ProbeWorkers, Services
 from registry.adapters.store.sites import Sites
@@ -132,6 +134,8 @@ class Transaction:
         self.services = Services(connection)
         self.probe_workers = ProbeWorkers(connection)
         self.tokens = Tokens(connection)
+        self.rights_changes = RightsChanges(connection)
+        self.device_logins = DeviceLogins(connection)
         self.login_codes = LoginCodes(connection)
         self.events = Events(connection)
         self.stream_epochs = StreamEpochs(connection)

@@ -17,7 +17,7 @@ from registry.adapters.tables.challenges import challenge
 from registry.adapters.tables.deliveries import endpoint, placement, probe_worker
 from registry.adapters.tables.events import epoch, event, inbox, stream_epoch
 from registry.adapters.tables.limits import ca_limits
-from registry.adapters.tables.people import audit, login_code, token
+from registry.adapters.tables.people import audit, device_login, login_code, rights_change, token
 from registry.adapters.tables.policies import claim, policy, vote
 from registry.adapters.tables.reseals import reseal
 from registry.adapters.tables.schema import metadata
@@ -33,6 +33,7 @@ __all__ = [
     "certificate_fact",
     "challenge",
     "claim",
+    "device_login",
     "endpoint",
     "epoch",
     "event",
@@ -49,6 +50,7 @@ __all__ = [
     "request",
     "reseal",
     "revision",
+    "rights_change",
     "run",
     "service",
     "signing_request",

@@ -5,9 +5,9 @@ from typing import Final
 from sqlalchemy import Column, Index, Integer, String, Table, Text, UniqueConstraint
 
 from certkit.database import SEQUENCE, StoredJson, UtcDateTime
-from registry.adapters.tables.schema import metadata
+from registry.adapters.tables.schema import ID, metadata
 
-__all__ = ["audit", "login_code", "token"]
+__all__ = ["audit", "device_login", "login_code", "rights_change", "token"]
 
 token: Final = Table(
     "token",
@@ -46,6 +46,38 @@ login_code: Final = Table(
     Column("groups", StoredJson, nullable=False),
     Column("also", StoredJson, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
+)
+
+device_login: Final = Table(
+    "device_login",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("sealed", Text, nullable=False),
+    Column("interval_s", Integer, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+rights_change: Final = Table(
+    "rights_change",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("act", String(16), nullable=False),
+    Column("subject", String(63), nullable=False),
+    Column("roles", StoredJson, nullable=False),
+    Column("asked_by", String(63), nullable=False),
+    Column("issuer", String(255), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("token_order", StoredJson),
+    Column("token_id", String(32)),
+    Column("state", String(16), nullable=False),
+    Column("decided_by", String(63)),
+    Column("decided_at", UtcDateTime),
+    Column("reason", Text, nullable=False),
+    Column("made_id", String(32)),
+    Index(None, "created_at", "id"),
+    Index(None, "state", "expires_at"),
 )
 
 audit: Final = Table(

@@ -21,7 +21,18 @@ __all__ = ["http_application", "with_routes"]
 # A bundle sealed to hundreds of sites is the largest that anybody sends.
 _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _UNTRACED: Final = frozenset(
-    {"/healthz", "/readyz", "/metrics", "/list", "/sign-in", "/login", CALLBACK, "/oidc/session"}
+    {
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/list",
+        "/sign-in",
+        "/login",
+        CALLBACK,
+        "/oidc/session",
+        "/oidc/device",
+        "/oidc/device/session",
+    }
 )
 
 

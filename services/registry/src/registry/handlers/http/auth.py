@@ -15,14 +15,14 @@ from certcore.tokens import TokenKind
 from registry.adapters.store import Store, Transaction
 from registry.domain.access import LOCAL, LOOKING, PAGE, Principal, require, require_everywhere, require_person
 from registry.domain.token import Token, Unfit, fault_of
+from registry.handlers.http.cookies import session_in
 from registry.handlers.http.limits import Limits
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.logins import Logins
 from registry.handlers.rights import Rights
 
-__all__ = ["SESSION_COOKIE", "Authenticator", "Caller", "caller_of", "hash_token", "new_token"]
+__all__ = ["Authenticator", "Caller", "caller_of", "hash_token", "new_token"]
 
-SESSION_COOKIE: Final = "certbus_session"
 _SESSION: Final = timedelta(hours=12)
 _CODE: Final = timedelta(minutes=30)
 
@@ -65,7 +65,7 @@ class Authenticator:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             # The cookie allows reading only: a form of another origin can change nothing with it.
-            token = request.cookies.get(SESSION_COOKIE, "") if request.method == "GET" else ""
+            token = session_in(request) if request.method == "GET" else ""
         return await self._whose(token, request)
 
     async def page(self, request: Request) -> Principal:
@@ -74,7 +74,7 @@ class Authenticator:
         Raises:
             UnauthorizedError: as `caller`.
         """
-        return await self._whose(request.cookies.get(SESSION_COOKIE, ""), request)
+        return await self._whose(session_in(request), request)
 
     async def _whose(self, token: str, request: Request) -> Principal:
         if not token:

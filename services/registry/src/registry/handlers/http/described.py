@@ -5,7 +5,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from certcore.api import Problem
-from registry.handlers.http.auth import SESSION_COOKIE
+from registry.handlers.http.cookies import SESSION
 
 __all__ = ["DescribedApi"]
 
@@ -18,8 +18,8 @@ _SCHEMES: Final = {
     "page": {
         "type": "apiKey",
         "in": "cookie",
-        "name": SESSION_COOKIE,
-        "description": "An open page, which only looks.",
+        "name": f"__Host-{SESSION}",
+        "description": "An open page, which only looks. Over plain text its name lacks the prefix.",
     },
 }
 _REFUSALS: Final = {

@@ -18,7 +18,8 @@ from registry.adapters.store import Store, Transaction
 from registry.domain.access import LOCAL, LOOKING, Principal, owner_listed, require
 from registry.domain.errors import ForbiddenError
 from registry.handlers.certificate_list import certificates_on_page
-from registry.handlers.http.auth import SESSION_COOKIE, Authenticator, Operator, Viewer, caller_of
+from registry.handlers.http.auth import Authenticator, Operator, Viewer, caller_of
+from registry.handlers.http.cookies import set_session
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.http.repeats import without_key
 from registry.handlers.views import alert_view, certificate_view, request_view, service_views, site_view
@@ -141,9 +142,7 @@ def page_router(*, store: Store, authenticator: Authenticator, clock: Clock, pro
     async def sign_in(request: Request, code: Annotated[str, Query()]) -> Response:
         session = await authenticator.redeem(code, request)
         response = RedirectResponse("/", status_code=303, headers=page_headers())
-        # Not over allowed plain text: browsers would not send it back.
-        secure = request.url.scheme == "https"
-        response.set_cookie(SESSION_COOKIE, session, httponly=True, samesite="strict", secure=secure, path="/")
+        set_session(request, response, session)
         return response
 
     return router

@@ -4,7 +4,7 @@ None of these addresses is traced or logged: the answer of a provider stands in 
 """
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, status
 from fastapi.responses import RedirectResponse, Response
@@ -15,7 +15,8 @@ from certcore.tokens import SessionOrder, TokenView
 from registry.domain.id_token import LoginFault, LoginRefusedError
 from registry.domain.identity import Identity
 from registry.domain.login import Answer, CommandDoor, Login
-from registry.handlers.http.auth import SESSION_COOKIE, Authenticator
+from registry.handlers.http.auth import Authenticator
+from registry.handlers.http.cookies import SESSION, cookie_in, delete_cookie, set_cookie, set_session
 from registry.handlers.http.problems import UnauthorizedError
 from registry.handlers.sessions import Sessions
 from registry.handlers.sign_in import SignIn
@@ -26,6 +27,7 @@ __all__ = ["CALLBACK", "sign_in_router"]
 CALLBACK: Final = "/oidc/callback"
 
 _FOLDER: Final = Path(__file__).parent
+_LOGIN: Final = "certbus_login"
 _LOGIN_LASTS_S: Final = 600
 
 
@@ -46,7 +48,7 @@ def sign_in_router(*, sign_in: SignIn, sessions: Sessions, authenticator: Authen
         login, url = await sign_in.begin(door)
         response = RedirectResponse(url, status_code=303, headers=page_headers())
         # Lax: the browser comes back from another site, and must show it then.
-        _set(request, response, _login_cookie(request), login.kept(), samesite="lax", max_age=_LOGIN_LASTS_S)
+        set_cookie(request, response, _LOGIN, login.kept(), samesite="lax", max_age=_LOGIN_LASTS_S)
         return response
 
     @router.get(CALLBACK)
@@ -57,7 +59,7 @@ def sign_in_router(*, sign_in: SignIn, sessions: Sessions, authenticator: Authen
         iss: Annotated[str | None, Query(max_length=1024)] = None,
         error: Annotated[str, Query()] = "",
     ) -> Response:
-        login = Login.read(request.cookies.get(_login_cookie(request), ""))
+        login = Login.read(cookie_in(request, _LOGIN))
         try:
             identity = await sign_in.identity(login, Answer(state, code, iss, error))
         except LoginRefusedError as refusal:
@@ -65,7 +67,7 @@ def sign_in_router(*, sign_in: SignIn, sessions: Sessions, authenticator: Authen
             response = _refused(request, refusal, 401)
         else:
             response = await _admit(request, identity, login.door if login is not None else None)
-        response.delete_cookie(_login_cookie(request), path="/", secure=_is_secure(request), httponly=True)
+        delete_cookie(request, response, _LOGIN, samesite="lax")
         return response
 
     async def _admit(request: Request, identity: Identity, door: CommandDoor | None) -> Response:
@@ -75,7 +77,7 @@ def sign_in_router(*, sign_in: SignIn, sessions: Sessions, authenticator: Authen
             return templates.TemplateResponse(request, "sign_in_command.html", shown, headers=page_headers())
         # A redirect from another site would be followed without the cookie, which is for this site alone.
         response = templates.TemplateResponse(request, "signed_in.html", headers=page_headers())
-        _set(request, response, SESSION_COOKIE, await sessions.open_page(identity), samesite="strict")
+        set_session(request, response, await sessions.open_page(identity))
         return response
 
     @router.post("/oidc/session", status_code=status.HTTP_201_CREATED)
@@ -93,7 +95,7 @@ def sign_in_router(*, sign_in: SignIn, sessions: Sessions, authenticator: Authen
         response = templates.TemplateResponse(
             request, "signed_out.html", {"provider": sign_in.provider_logout()}, headers=page_headers()
         )
-        response.delete_cookie(SESSION_COOKIE, path="/", secure=_is_secure(request), httponly=True, samesite="strict")
+        delete_cookie(request, response, SESSION, samesite="strict")
         return response
 
     def _refused(request: Request, refusal: LoginRefusedError, code: int) -> Response:
@@ -102,27 +104,3 @@ def sign_in_router(*, sign_in: SignIn, sessions: Sessions, authenticator: Authen
         )
 
     return router
-
-
-def _is_secure(request: Request) -> bool:
-    # Not over allowed plain text: browsers would not send it back.
-    return request.url.scheme == "https"
-
-
-def _login_cookie(request: Request) -> str:
-    # With the prefix no other host of the domain can set it.
-    return "__Host-certbus_login" if _is_secure(request) else "certbus_login"
-
-
-def _set(
-    request: Request,
-    response: Response,
-    name: str,
-    value: str,
-    *,
-    samesite: Literal["lax", "strict"],
-    max_age: int | None = None,
-) -> None:
-    response.set_cookie(
-        name, value, httponly=True, samesite=samesite, secure=_is_secure(request), path="/", max_age=max_age
-    )
