@@ -2,7 +2,7 @@
 
 import platform
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -10,39 +10,32 @@ from typing import Final
 
 import structlog
 from fastapi import FastAPI
-from faststream.nats import NatsBroker
 from prometheus_client import CollectorRegistry
 
-from certcore import subjects
 from certcore.clock import system_clock
 from certcore.door import RequestDoor
-from certcore.events import Event
-from certcore.identities import ALERTS_DURABLE, HUB, READS_REPORTS, REQUESTS_DURABLES, Service
+from certcore.identities import HUB, Service
 from certcore.plugins import load_target_kinds
 from certcore.targets import TargetKinds
 from certkit.background import Background
-from certkit.bus import EventPublisher, Handler, make_broker
+from certkit.bus import make_broker
 from certkit.database import folder_of
-from certkit.discovery import Discovery, EachConsumer, EachStream
 from certkit.health import service_readiness
 from certkit.service import health_routes
 from certkit.standstill import Standstill
-from certkit.stream_messages import StreamMessages
 from certkit.streams import Streams
 from certkit.telemetry import configure_telemetry
 from certkit.transactions import Database
-from registry.adapters.anchors import AnchorFile, AnchorStream
 from registry.adapters.bus_state import BusWatch
 from registry.adapters.jetstream import JetStream
 from registry.adapters.leadership import Leadership, Work
-from registry.adapters.outbox import SOURCE, Bell, Outbox
+from registry.adapters.outbox import Bell, Outbox
 from registry.adapters.policy_file import PolicyFile
 from registry.adapters.relay import Relay
 from registry.adapters.store import Store
+from registry.consuming import discovery_of, report_handlers
 from registry.handlers.alarms import Alarms
-from registry.handlers.anchoring import Anchoring
 from registry.handlers.approval_watch import ApprovalWatch
-from registry.handlers.audit import AuditReading
 from registry.handlers.backup_watch import BackupWatch
 from registry.handlers.bundles import Bundles
 from registry.handlers.certificate_list import KeptSummaries
@@ -74,23 +67,16 @@ from registry.handlers.http.sites_api import sites_router
 from registry.handlers.http.tokens_api import tokens_router
 from registry.handlers.http.whoami_api import whoami_router
 from registry.handlers.intake import Intake
-from registry.handlers.last_values import LastValues
 from registry.handlers.logins import Logins
-from registry.handlers.lost_certificates import LostCertificates
 from registry.handlers.policies import Policies
 from registry.handlers.renewal_plans import RenewalPlans
 from registry.handlers.renewal_watch import RenewalWatch
 from registry.handlers.renewals import Renewals
 from registry.handlers.replay import Replays
-from registry.handlers.reports.challenges import ChallengeReports
-from registry.handlers.reports.deliveries import DeliveryReports
-from registry.handlers.reports.observations import ObservationReports
 from registry.handlers.reports.once import Once
-from registry.handlers.reports.revisions import RevisionReports
 from registry.handlers.reports.sites import SiteReports
 from registry.handlers.requests import Requests
 from registry.handlers.resealing import Resealing
-from registry.handlers.restoration import Restoration
 from registry.handlers.reviews import Reviews
 from registry.handlers.rights import Rights
 from registry.handlers.rights_changes import RightsChanges
@@ -100,6 +86,7 @@ from registry.handlers.tokens import Tokens
 from registry.handlers.upkeep import Upkeep
 from registry.handlers.watch import Watch
 from registry.handlers.web.page import page_router
+from registry.restoring import restoration_of
 from registry.settings import Settings
 from registry.single_sign_on import single_sign_on
 
@@ -108,11 +95,6 @@ __all__ = ["MIGRATIONS", "create_app"]
 log = structlog.get_logger()
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_REPORTS_AT_ONCE: Final = 16
-"""Of one place. Their order doesn't matter: each is compared with what is stored; and they are committed together."""
-_REQUESTS_AT_ONCE: Final = 8
-"""Of one owner: they are committed together. Each is a certificate of its own, and an event that comes twice counts
-once."""
 _UPKEEP_S: Final = 3600.0
 _CHALLENGES_EVERY_S: Final = 15.0
 _STREAMS_EVERY_S: Final = 15.0
@@ -161,7 +143,7 @@ def create_app(settings: Settings) -> FastAPI:
         clock=system_clock,
         stood_still_after=timedelta(seconds=settings.stood_still_after_s),
     )
-    reports = _reports(once, changes, site_reports)
+    reports = report_handlers(once, changes, site_reports)
     intake = Intake(store=store, requests=requests, door=door, outbox=outbox, bell=bell, clock=system_clock)
     alarms, feed = Alarms(outbox=outbox, clock=system_clock), Feed(store=store, bell=bell)
     watch = Watch(
@@ -174,9 +156,9 @@ def create_app(settings: Settings) -> FastAPI:
         patience=settings.patience(),
         leads=leadership.leads,
     )
-    discovery = _discovery(broker, settings.bus.identity, reports, intake)
+    discovery = discovery_of(broker, settings.bus.identity, reports, intake)
 
-    anchoring, restoration, auditing = _restoration(
+    anchoring, restoration, auditing = restoration_of(
         store=store,
         changes=changes,
         bell=bell,
@@ -185,6 +167,7 @@ def create_app(settings: Settings) -> FastAPI:
         door=door,
         alarms=alarms,
         folder=settings.state_folder,
+        new_id=_new_id,
     )
     relay = Relay(
         store=store, jetstream=jetstream, bell=bell, clock=system_clock, tracer=telemetry.tracer, metrics=metrics
@@ -320,65 +303,6 @@ def _of_renewals(
     late = RenewalWatch(store=store, alarms=alarms, bell=bell, clock=system_clock)
     yield "plans", _POLICY_EVERY_S, alone(plans.look)
     yield "late_renewals", _LATE_EVERY_S, alone(late.look)
-
-
-def _discovery(
-    broker: NatsBroker, identity: str, handlers: Mapping[type[Event], Handler], intake: Intake
-) -> Discovery:
-    return Discovery(
-        broker=broker,
-        identity=identity,
-        clock=system_clock,
-        rules=(
-            EachStream(subjects.STATUS, READS_REPORTS, handlers, at_once=_REPORTS_AT_ONCE),
-            EachStream(subjects.LAST, READS_REPORTS, handlers, at_once=_REPORTS_AT_ONCE),
-            EachStream(subjects.ALERTS, ALERTS_DURABLE, intake.alert_handlers()),
-            # Requests are read raw: a body that is no JSON gets an answer too.
-            EachConsumer(subjects.REQUESTS, REQUESTS_DURABLES, intake.on_request, at_once=_REQUESTS_AT_ONCE),
-        ),
-    )
-
-
-def _restoration(
-    *,
-    store: Store,
-    changes: Changes,
-    bell: Bell,
-    broker: NatsBroker,
-    reports: Mapping[type[Event], Handler],
-    door: RequestDoor,
-    alarms: Alarms,
-    folder: Path,
-) -> tuple[Anchoring, Restoration, AuditReading]:
-    publisher = EventPublisher(broker=broker, source=SOURCE, clock=system_clock)
-    messages = StreamMessages(broker)
-    places = (AnchorFile(folder), AnchorStream(publisher=publisher, messages=messages))
-    anchoring = Anchoring(store=store, places=places, alarms=alarms, bell=bell, clock=system_clock)
-    auditing = AuditReading(store=store, places=places, clock=system_clock)
-    restoration = Restoration(
-        store=store,
-        changes=changes,
-        places=places,
-        messages=messages,
-        lost=LostCertificates(
-            store=store, changes=changes, messages=messages, door=door, new_id=_new_id, clock=system_clock
-        ),
-        last_values=LastValues(messages=messages, handlers=reports),
-        alarms=alarms,
-        bell=bell,
-        clock=system_clock,
-    )
-    return anchoring, restoration, auditing
-
-
-def _reports(once: Once, changes: Changes, sites: SiteReports) -> dict[type[Event], Handler]:
-    return {
-        **RevisionReports(once=once, changes=changes, clock=system_clock).handlers(),
-        **DeliveryReports(once=once, changes=changes, clock=system_clock).handlers(),
-        **ObservationReports(once=once, changes=changes, clock=system_clock).handlers(),
-        **ChallengeReports(once=once, clock=system_clock).handlers(),
-        **sites.handlers(),
-    }
 
 
 def _policies(settings: Settings, store: Store, kinds: TargetKinds) -> Policies:
