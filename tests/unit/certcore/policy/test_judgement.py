@@ -1,7 +1,7 @@
 """What policy says of a request: every rule of the code against requests that it alone refuses."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -9,6 +9,7 @@ from certcore.certificate import CertificateSpec, Exposure
 from certcore.policy.document import ApprovalsNeeded
 from certcore.policy.judgement import allowed_cas, exposure_of, judge
 from certcore.policy.zones import signable_in_public
+from certcore.targets import TargetRequest
 from tests.unit.certcore.policy.samples import REQUEST, a_policy, judged, refused
 
 PODS = {"kind": "kubernetes", "name": "pods", "site": "site1", "namespaces": ["shop-web"], "secret": "checkout-tls"}
@@ -196,6 +197,19 @@ def test_a_place_that_is_not_the_team_s_is_refused(target: dict[str, Any]) -> No
 @pytest.mark.parametrize("target", [PODS, WEST, FILES, {**FILES, "site": "site9"}])
 def test_a_place_of_the_team_is_allowed(target: dict[str, Any]) -> None:
     assert refused(targets=[target]) == {}
+
+
+class _Shelf(TargetRequest):
+    kind: Literal["shelf"] = "shelf"
+    site: str
+    boards: tuple[str, ...] = ()
+    drawer: str | None = None
+
+
+def test_what_a_kind_of_others_leaves_open_is_all_of_it() -> None:
+    assert _Shelf(name="a", site="s").place() == {"site": ("s",), "boards": ("*",), "drawer": ("*",)}
+    told = _Shelf(name="a", site="s", boards=("one", "two"), drawer="left").place()
+    assert told == {"site": ("s",), "boards": ("one", "two"), "drawer": ("left",)}
 
 
 def test_a_kind_that_the_team_has_nowhere_is_refused() -> None:
