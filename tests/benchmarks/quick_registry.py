@@ -57,7 +57,7 @@ class QuickRegistry:
             writer.close()
 
     def _answer(self, method: str, path: str, body: bytes) -> str:
-        if method == "PUT":
+        if method == "PUT" and path.startswith("/v1/bundles/"):
             certificate_id = path.split("/")[3]
             self.taken[certificate_id] += 1
             self.chains[certificate_id] = json.loads(body)["chain_pem"]

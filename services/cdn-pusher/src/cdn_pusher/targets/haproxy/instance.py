@@ -16,7 +16,7 @@ from cdn_pusher.targets.haproxy.certificate_files import CertificateFiles
 from cdn_pusher.targets.haproxy.instance_lock import InstanceLock
 from cdn_pusher.targets.haproxy.master_socket import MasterSocket
 from cdn_pusher.targets.haproxy.notes import Notes
-from cdn_pusher.targets.haproxy.runtime_socket import RuntimeSocket
+from cdn_pusher.targets.haproxy.runtime_socket import RuntimeSocket, State
 from certcore.errors import InspectionError
 from certcore.events import DeliveryReason
 from certdelivery.model import Held, Wanted, Withdrawal, WriteReason
@@ -38,6 +38,7 @@ class _Found:
     file: EarlierFile
     listing: Listing
     noted: Noted | None
+    state: State
     loaded: Loaded | None
 
 
@@ -89,7 +90,7 @@ class HaproxyInstance:
             decision, found = await self._look(file, wanted)
             if decision.reason in {Reason.HELD, Reason.NEWER}:
                 return decision
-            worker = await self._end_stale_transactions()
+            worker = await self._end_stale_transactions(found.state)
             if found.file.content == pem.content:
                 # An interrupted push had written it: the content before is in the `.prev` file.
                 previous = await _on_file(self._files.read_previous, file)
@@ -98,8 +99,12 @@ class HaproxyInstance:
             pushed = Pushed(pem, worker, found)
             try:
                 await _on_file(self._files.write, file, pem.content)
-                worker = await self._have_loaded(file, pem, found, worker)
-                await _on_file(self._notes.write, file, _note(wanted, pem.digest))
+                # Synced while HAProxy loads it: with the note alone it would only be loaded again.
+                noting = asyncio.create_task(_on_file(self._notes.write, file, _note(wanted, pem.digest)))
+                try:
+                    worker = await self._have_loaded(file, pem, found, worker)
+                finally:
+                    await noting
             except DeliveryError as error:
                 if self._loadable(file, pem):
                     await self._put_back(file, pushed, error)
@@ -118,8 +123,9 @@ class HaproxyInstance:
         async with self._lock.held():
             if await _on_file(self._files.read, file) != pem.content:
                 return False
-            worker = await self._end_stale_transactions()
-            await self._have_loaded(file, pem, await self._find(file), worker)
+            found = await self._find(file)
+            worker = await self._end_stale_transactions(found.state)
+            await self._have_loaded(file, pem, found, worker)
         return True
 
     async def present(self, file: str) -> HaproxyPem | None:
@@ -163,7 +169,7 @@ class HaproxyInstance:
                 return None
             if noted.generation > withdrawal.generation:
                 return noted.held
-            await self._end_stale_transactions()
+            await self._end_stale_transactions(await self._runtime.state())
             # The list first: HAProxy doesn't start if the list names a missing file.
             await _on_file(self._files.strike, file)
             await self._runtime.remove(self._crt_list, path)
@@ -179,7 +185,7 @@ class HaproxyInstance:
             return self._files.earlier(file), self._files.listing(file), self._notes.read(file)
 
         earlier, listing, noted = await _on_file(read)
-        return _Found(earlier, listing, noted, await self._runtime.loaded(self._files.path(file)))
+        return _Found(earlier, listing, noted, *await self._runtime.look(self._files.path(file)))
 
     async def _look(self, file: str, wanted: Wanted) -> tuple[Decision, _Found]:
         found = await self._find(file)
@@ -193,10 +199,9 @@ class HaproxyInstance:
     def _loadable(self, file: str, pem: HaproxyPem) -> bool:
         return self._master is not None or self._runtime.takes(self._files.path(file), pem.content)
 
-    async def _end_stale_transactions(self) -> str:
+    async def _end_stale_transactions(self, state: State) -> str:
         """Returns the worker, in which no transaction is open then."""
         # No other pusher holds the lock: an open transaction is of one that was killed.
-        state = await self._runtime.state()
         for path in state.transactions:
             if Path(path).parent != self._files.path("x").parent:
                 detail = f"a transaction of {path} is open that isn't ours: commit or abort it"
@@ -214,8 +219,7 @@ class HaproxyInstance:
         """Returns the worker that has it."""
         for _ in range(_WORKERS_TRIED):
             try:
-                await self._load(file, pem, found.loaded, found.listing)
-                await self._check_memory(file, pem)
+                _check_memory(await self._load(file, pem, found.loaded, found.listing), pem)
                 break
             except DeliveryError:
                 present = await self._runtime.worker()
@@ -228,7 +232,8 @@ class HaproxyInstance:
             raise DeliveryError(DeliveryReason.RELOAD_FAILED, detail)
         return worker
 
-    async def _load(self, file: str, pem: HaproxyPem, loaded: Loaded | None, listing: Listing) -> None:
+    async def _load(self, file: str, pem: HaproxyPem, loaded: Loaded | None, listing: Listing) -> Loaded | None:
+        """Returns what is in memory then."""
         path = self._files.path(file)
         if not self._runtime.takes(path, pem.content):
             await _on_file(self._files.enlist, file)
@@ -239,22 +244,18 @@ class HaproxyInstance:
                 )
                 raise DeliveryError(DeliveryReason.REFUSED, detail)
             await self._master.reload()
-            return
+            return await self._runtime.loaded(path)
+        held = loaded
         if loaded is None:
             await self._runtime.new(path)
         if loaded is None or not _is(loaded, pem):
             await self._runtime.set(path, pem.content)
-            await self._runtime.commit(path)
+            held = await self._runtime.commit(path)
         if loaded is None or not loaded.used:
             await self._runtime.enlist(self._crt_list, path)
         if listing is Listing.UNLISTED:
             await _on_file(self._files.enlist, file)
-
-    async def _check_memory(self, file: str, pem: HaproxyPem) -> None:
-        loaded = await self._runtime.loaded(self._files.path(file))
-        if loaded is None or not _is(loaded, pem):
-            held = f"the certificate with serial {loaded.serial}" if loaded else "nothing"
-            raise DeliveryError(DeliveryReason.NOT_SERVED, f"HAProxy reports success and holds {held}")
+        return held
 
     async def _put_back(self, file: str, pushed: Pushed, error: DeliveryError) -> None:
         log.warning("delivery_put_back", instance=self.name, file=file, reason=error.reason, detail=error.detail)
@@ -312,6 +313,12 @@ def _on_disk(content: bytes | None) -> OnDisk | None:
         chain_length=len(pem.chain),
         normal=pem.content == content,
     )
+
+
+def _check_memory(loaded: Loaded | None, pem: HaproxyPem) -> None:
+    if loaded is None or not _is(loaded, pem):
+        held = f"the certificate with serial {loaded.serial}" if loaded else "nothing"
+        raise DeliveryError(DeliveryReason.NOT_SERVED, f"HAProxy reports success and holds {held}")
 
 
 def _is(loaded: Loaded, pem: HaproxyPem) -> bool:

@@ -41,30 +41,17 @@ class RuntimeSocket:
         return _worker(await self._ask("show info"))
 
     async def state(self) -> State:
-        reply = await self._ask("show info;show ssl cert")
-        # The list begins with a comment, facts before it never do.
-        _, mark, listed = reply.partition("\n#")
-        paths, transactions = [], []
-        for line in (mark + listed).splitlines():
-            if line.startswith("*"):
-                transactions.append(line[1:])
-            elif line and not line.startswith("#"):
-                paths.append(line)
-        return State(_worker(reply), tuple(paths), tuple(transactions))
+        return _state(await self._ask("show info;show ssl cert"))
+
+    async def look(self, path: Path) -> tuple[State, Loaded | None]:
+        """`state` and `loaded` in one command."""
+        reply = await self._ask(f"show info;show ssl cert;show ssl cert {path}")
+        before, mark, shown = reply.partition("\nFilename: ")
+        return _state(before), _loaded(mark + shown)
 
     async def loaded(self, path: Path) -> Loaded | None:
         """What is in memory under a path, or None; a path that isn't there and one with nothing in it differ."""
-        reply = await self._ask(f"show ssl cert {path}")
-        if "Filename: " not in reply:
-            return None
-        found = [(match["name"], match["value"].strip()) for match in _FIELD.finditer(reply)]
-        facts = dict(found)
-        return Loaded(
-            serial=facts["Serial"].lower().lstrip("0") if "Serial" in facts else None,
-            sha1=facts.get("SHA1 FingerPrint"),
-            chain_length=1 + sum(name == "Chain Subject" for name, _ in found),
-            used=facts.get("Status") == "Used",
-        )
+        return _loaded(await self._ask(f"show ssl cert {path}"))
 
     async def holder(self, sha1: str) -> str | None:
         """The path of a certificate in memory, by its leaf; it may take a command for each that is there."""
@@ -96,11 +83,14 @@ class RuntimeSocket:
                 await self.abort(spoilt["path"])
             raise _refused("set ssl cert", reply)
 
-    async def commit(self, path: Path) -> None:
-        reply = await self._ask(f"commit ssl cert {path}")
-        if not reply.rstrip().endswith("Success!"):
+    async def commit(self, path: Path) -> Loaded | None:
+        """Returns what is in memory then."""
+        reply = await self._ask(f"commit ssl cert {path};show ssl cert {path}")
+        committed, mark, shown = reply.partition("Filename: ")
+        if not committed.rstrip().endswith("Success!"):
             await self.abort(path)
-            raise _refused("commit ssl cert", reply)
+            raise _refused("commit ssl cert", committed)
+        return _loaded(mark + shown)
 
     async def abort(self, path: Path | str) -> None:
         """Abort a transaction of this path; no error if there is none."""
@@ -129,6 +119,31 @@ class RuntimeSocket:
 def _set_command(path: Path, content: bytes) -> bytes:
     # The payload's own last line break and one more: an empty line ends it.
     return b"set ssl cert %b <<\n%b\n" % (str(path).encode(), content)
+
+
+def _state(reply: str) -> State:
+    # The list begins with a comment, facts before it never do.
+    _, mark, listed = reply.partition("\n#")
+    paths, transactions = [], []
+    for line in (mark + listed).splitlines():
+        if line.startswith("*"):
+            transactions.append(line[1:])
+        elif line.startswith("/"):
+            paths.append(line)
+    return State(_worker(reply), tuple(paths), tuple(transactions))
+
+
+def _loaded(reply: str) -> Loaded | None:
+    if "Filename: " not in reply:
+        return None
+    found = [(match["name"], match["value"].strip()) for match in _FIELD.finditer(reply)]
+    facts = dict(found)
+    return Loaded(
+        serial=facts["Serial"].lower().lstrip("0") if "Serial" in facts else None,
+        sha1=facts.get("SHA1 FingerPrint"),
+        chain_length=1 + sum(name == "Chain Subject" for name, _ in found),
+        used=facts.get("Status") == "Used",
+    )
 
 
 def _worker(reply: str) -> str:
