@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from certcore.errors import TransientError
 from certcore.events import (
@@ -16,7 +17,7 @@ from certcore.events import (
 )
 from certcore.targets import Capabilities
 from certdelivery.model import Failure, Finding, Held, Progress
-from tests.issuing import CERTIFICATE_ID, NAME, NOON
+from tests.issuing import CERTIFICATE_ID, NAME, NOON, target
 from tests.unit.certdelivery.running import (
     ISSUED,
     order_of,
@@ -114,6 +115,21 @@ async def test_a_slow_or_failing_target_answers_at_once_where_the_registry_order
         await ordered(engine, second)
         assert [type(event) for event in world.reported[2:]] == [DeliveryFailed] * 2
     assert shelf.done.count("deliver 2") == 1
+
+
+@pytest.mark.parametrize("out", [True, False], ids=["as a whole", "for these alone"])
+async def test_only_what_can_not_be_reached_as_a_whole_is_out(out: bool) -> None:  # noqa: FBT001 # a case
+    world, shelf = World(), Shelf()
+    shelf.failing = [Failure(DeliveryReason.UNREACHABLE, "no answer", out=out)]
+    order = order_of(world, 1)
+    (web,) = order.placements
+    others = [web.model_copy(update={"target": target("shelf", f"web-{number}")}) for number in range(3)]
+    with capture_logs() as logs:
+        async with running(world, a=shelf) as engine:
+            await ordered(engine, order.model_copy(update={"placements": (web, *others)}))
+            await until(lambda: sum(line["event"] == "delivery_failed" for line in logs) >= 4)
+    told = [line["destination"] for line in logs if line["event"] == "destination_out_of_reach"]
+    assert told == (["shelf a"] if out else [])
 
 
 async def test_a_target_of_several_destinations_is_reported_once_all_hold() -> None:

@@ -89,3 +89,16 @@ def test_a_repair_is_news_each_time_and_a_holding_target_only_once() -> None:
     assert already_reported(Holds(), Holds())
     assert not already_reported(Holds(), Holds(repaired=True))
     assert not already_reported(None, Holds())
+
+
+def test_that_a_destination_is_out_is_reported_once_and_every_other_failed_try() -> None:
+    def failed(second: int, *, out: bool) -> Fails:
+        failures = (Failure(DeliveryReason.UNREACHABLE, "down", out=out),)
+        outcome = AtDestination(failures=failures, next_try=NOON + timedelta(seconds=second))
+        summary = rollup({BLUE: outcome})
+        assert isinstance(summary, Fails)
+        return summary
+
+    assert already_reported(failed(1, out=True), failed(2, out=True))
+    assert not already_reported(failed(1, out=False), failed(2, out=False))
+    assert not already_reported(failed(1, out=False), failed(2, out=True))

@@ -24,7 +24,7 @@ def announcement(placement: Placement, summary: Summary) -> PlacementReport | De
             return _held(placement, repaired=repaired)
         case HoldsNewer(held):
             return _newer(placement, held)
-        case Fails(reason, detail, next_try):
+        case Fails(reason, detail, next_try, _):
             return DeliveryFailed(**_about(placement), reason=reason, detail=detail, next_try=next_try)
         case Progresses(progress):
             return DeliveryProgressed(

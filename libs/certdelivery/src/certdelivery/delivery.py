@@ -243,10 +243,8 @@ async def _rolled_back(port: TargetPort, job: Job, wanted: Wanted, verified: Fin
 
 
 def _unreachable(finding: Finding) -> bool:
-    """Whether nothing but the destination's absence is in the way. A destination that names a wait is there."""
-    return all(
-        failure.reason is DeliveryReason.UNREACHABLE and failure.retry_after is None for failure in finding.failures
-    )
+    """Whether nothing but the destination's absence is in the way. One that names a wait is there."""
+    return all(failure.out and failure.retry_after is None for failure in finding.failures)
 
 
 def _repairs_reported(record: Record, outcomes: Mapping[Destination, AtDestination | None]) -> None:

@@ -77,11 +77,14 @@ class WriteReason(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why the wanted revision isn't held; `detail` names the copy, for people."""
+    """Why the wanted revision isn't held; `detail` names the copy, for people. `out`: nothing of the destination can
+    be reached, whatever is asked of it; the engine then lets one delivery at a time look for it.
+    """
 
     reason: DeliveryReason
     detail: str
     retry_after: timedelta | None = None
+    out: bool = False
 
 
 @dataclass(frozen=True)

@@ -71,11 +71,12 @@ class HoldsNewer:
 
 @dataclass(frozen=True)
 class Fails:
-    """`next_try` is the earliest of all destinations that fail."""
+    """`next_try` is the earliest of all destinations that fail. `out`: they can't be reached, each as a whole."""
 
     reason: DeliveryReason
     detail: str
     next_try: datetime | None
+    out: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def rollup(
         if restored:
             return RolledBack(restored[0], worst.reason, _described(all_failures))
         tries = [outcome.next_try for outcome in known if outcome.next_try]
-        return Fails(worst.reason, _described(all_failures), min(tries, default=None))
+        out = all(failure.out for failure in all_failures)
+        return Fails(worst.reason, _described(all_failures), min(tries, default=None), out)
     if len(known) < len(outcomes):
         return None
     progress = next((outcome.progress for outcome in known if outcome.progress is not None), None)
@@ -126,7 +128,7 @@ def already_reported(reported: Summary | None, summary: Summary) -> bool:
     if isinstance(reported, Progresses) and isinstance(summary, Progresses):
         before, now = reported.progress, summary.progress
         return (before.step, before.detail) == (now.step, now.detail)
-    if isinstance(reported, Fails) and isinstance(summary, Fails) and summary.reason is DeliveryReason.UNREACHABLE:
+    if isinstance(reported, Fails) and isinstance(summary, Fails) and summary.out:
         return replace(reported, next_try=summary.next_try) == summary
     return reported == summary
 

@@ -100,4 +100,6 @@ class HaproxyPort:
         try:
             return await work(f"{name}.pem")
         except DeliveryError as error:
-            return Finding(failures=(Failure(error.reason, f"{self._instance.name}/{name}: {error.detail}"),))
+            detail = f"{self._instance.name}/{name}: {error.detail}"
+            out = error.reason is DeliveryReason.UNREACHABLE
+            return Finding(failures=(Failure(error.reason, detail, out=out),))

@@ -145,7 +145,7 @@ class KubernetesCluster:
                     return None if down else await work(namespace, fields.secret)
             except UnreachableError as error:
                 # The others would time out as well.
-                down.append(Failure(DeliveryReason.UNREACHABLE, str(error), error.retry_after))
+                down.append(Failure(DeliveryReason.UNREACHABLE, str(error), error.retry_after, out=True))
                 return None
             except (ServerFailedError, ApplyConflictError) as error:
                 detail = self._named(namespace, fields.secret, str(error))
