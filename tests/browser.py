@@ -33,6 +33,13 @@ _AT_3_AND_4: Final = (
 )
 
 
+_PAGE_CHANGED: Final = "Inspected target navigated or closed"
+
+
+class PageChangedError(Exception):
+    """The page that was asked has made room for the next one."""
+
+
 class Browser:
     """One tab with its cookies."""
 
@@ -53,6 +60,8 @@ class Browser:
             while True:
                 told = json.loads((await self._answers.readuntil(b"\0"))[:-1])
                 if told.get("id") == number:
+                    if told.get("error", {}).get("message") == _PAGE_CHANGED:
+                        raise PageChangedError
                     assert "error" not in told, told
                     return told["result"]
 
@@ -66,7 +75,10 @@ class Browser:
 
     async def run(self, script: str) -> Any:
         """What the page's script comes to; None while the page changes."""
-        done = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        try:
+            done = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        except PageChangedError:
+            return None
         return done["result"].get("value")
 
     async def shows(self, text: str, *, at: str) -> None:
