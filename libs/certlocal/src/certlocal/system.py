@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import nats.errors
 from nats.aio.client import Client
 
 from certbus.client import Registry
@@ -24,6 +25,7 @@ from certkit.migration import Migrated
 from certkit.settings import BusSettings
 from certkit.topology import topology
 from certlocal.edge import make_edge
+from certlocal.errors import LocalError
 from certlocal.home import Home
 from certlocal.kube_servers import EtcdServer, KubeApiServer, secret_writer
 from certlocal.local_ca import LocalCa
@@ -239,7 +241,11 @@ class LocalSystem:
 
     async def _start_bus(self) -> None:
         await self._timed("nats-server", self.nats.start, self.nats.stop)
-        client = await self.connect_bus()
+        # nats-py's own patience is sixty tries of two seconds each, in silence.
+        try:
+            client = await self.connect_bus(allow_reconnect=False, max_reconnect_attempts=2, connect_timeout=30)
+        except (nats.errors.Error, OSError) as error:
+            raise LocalError(f"the bus at {self.nats.url} can't be reached: {type(error).__name__}") from error
         try:
             for item in await declare(client.jetstream(), topology(SITES, owners=self.owners), apply=True):
                 if isinstance(item, Migrated):
